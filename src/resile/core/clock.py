@@ -1,0 +1,44 @@
+"""Time as a parameter: the port that everything which waits or stamps takes.
+
+Nothing else in resile reads the machine's clocks (tests/test_tidy.py holds it), so that a test
+can run hours of waiting in microseconds.
+"""
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where the time comes from. Implementations are safe to share between threads."""
+
+    def now(self) -> datetime:
+        """Tell the wall-clock time, aware, in UTC. It may jump; never measure a duration with it."""
+        ...
+
+    def monotonic(self) -> float:
+        """Tell seconds since an arbitrary start; never goes back. For durations and deadlines."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Block the calling thread for `seconds` (0 or more)."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def now(self) -> datetime:
+        """Tell the wall-clock time, aware, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Tell seconds of CLOCK_MONOTONIC, which all processes of this boot share."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Block the calling thread for `seconds`."""
+        time.sleep(seconds)
+
+
+SYSTEM_CLOCK: Clock = SystemClock()

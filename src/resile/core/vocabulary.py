@@ -1,0 +1,134 @@
+"""The words that several parts share, as enums: states, faults, actions, priorities.
+
+They live in core because events carry them and the journal keeps them: a value, once released,
+never changes its spelling.
+"""
+
+from enum import StrEnum
+
+
+class CheckState(StrEnum):
+    """What is known about a check, or about the service that its checks describe."""
+
+    UNKNOWN = "UNKNOWN"
+    """No result yet, or nobody looked lately. Never shown as good."""
+    UP = "UP"
+    DEGRADED = "DEGRADED"
+    """It works, but slower or with less than it should."""
+    DOWN = "DOWN"
+    MAINTENANCE = "MAINTENANCE"
+    """Whatever it is, somebody declared it expected."""
+    SUPPRESSED = "SUPPRESSED"
+    """It is down because something that it depends on is down."""
+
+
+class CheckGroup(StrEnum):
+    """What a check's result is used for."""
+
+    LIVE = "live"
+    """The process itself works. Never looks at dependencies; DOWN means restart."""
+    READY = "ready"
+    """It can do its work now, dependencies included. DOWN means send it no work."""
+    SYSTEM = "system"
+    """Something that belongs to no service: a disk, a database elsewhere."""
+
+
+class Phase(StrEnum):
+    """Where a supervised service stands in its life."""
+
+    STOPPED = "stopped"
+    """Nothing runs and nothing should."""
+    WAITING = "waiting"
+    """It should run, and waits for what it depends on."""
+    STARTING = "starting"
+    """Its process runs and has not been ready yet."""
+    RUNNING = "running"
+    """It has been ready since its process started."""
+    STOPPING = "stopping"
+    BACKOFF = "backoff"
+    """It ended, and its restart is due later."""
+    QUARANTINED = "quarantined"
+    """It ended too often: only an operator starts it again."""
+
+
+class Desired(StrEnum):
+    """What the operator wants of a service."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+class Priority(StrEnum):
+    """How urgent a fault is. Each has a recovery time objective (REQUIREMENTS F1)."""
+
+    P0 = "P0"
+    """Outage or data loss: recovered within 30 s."""
+    P1 = "P1"
+    """A major function is down: 2 min."""
+    P2 = "P2"
+    """Degraded with a way around it: 5 min."""
+    P3 = "P3"
+    """A prediction, or cosmetic: 1 h."""
+
+    @property
+    def rto_s(self) -> float:
+        """The recovery time objective in seconds."""
+        return {"P0": 30.0, "P1": 120.0, "P2": 300.0, "P3": 3600.0}[self.value]
+
+    @property
+    def raised(self) -> "Priority":
+        """The next more urgent priority; P0 stays."""
+        return Priority(f"P{max(0, int(self.value[1]) - 1)}")
+
+
+class FaultKind(StrEnum):
+    """What is wrong."""
+
+    CRASH = "crash"
+    """A process ended that should run."""
+    HANG = "hang"
+    """A process runs and its liveness check is down, or its watchdog went silent."""
+    CRASH_LOOP = "crash_loop"
+    """It ended more often than its restart intensity allows."""
+    START_FAILED = "start_failed"
+    """It could not be started, or did not become ready in time."""
+    NOT_READY = "not_ready"
+    """It lives, and cannot do its work, and nothing that it depends on explains that."""
+    DEPENDENCY_DOWN = "dependency_down"
+    """Something that it depends on is down, or an outside dependency is."""
+    DISK_NEARLY_FULL = "disk_nearly_full"
+    CHECK_DOWN = "check_down"
+    """A system check is down for which no better name exists."""
+
+
+class ActionKind(StrEnum):
+    """What resile can do to a target. Each is idempotent."""
+
+    START = "start"
+    STOP = "stop"
+    """Drain, ask, then kill: the service's cgroup is empty when it is done."""
+    KILL = "kill"
+    """Kill the whole cgroup at once."""
+    PRUNE = "prune"
+    """Remove what is declared prunable: old rotated logs and crash bundles."""
+
+
+class Outcome(StrEnum):
+    """How a fault ended."""
+
+    RECOVERED = "recovered"
+    """A plan of ours made it go away."""
+    CLEARED = "cleared"
+    """It went away by itself."""
+    WITHDRAWN = "withdrawn"
+    """An operator stopped or removed the target."""
+
+
+class Verb(StrEnum):
+    """What an operator can ask for."""
+
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    SHUTDOWN = "shutdown"
+    """Stop everything in order, and the daemon last."""

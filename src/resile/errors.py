@@ -1,0 +1,115 @@
+"""The errors that resile raises, as one tree.
+
+ResileError
+├── ConfigError            the user's input is wrong; nothing was started          exit 2
+├── RejectedError          a policy or a limit said no; nothing was done           exit 3
+│   └── AlreadyRunningError    another daemon owns this folder                     exit 3
+└── OperationError         the world failed while something was being done         exit 1
+    ├── JournalError           the journal could not be read or written            exit 4
+    │   └── JournalBrokenError     the hash chain does not hold                    exit 5
+    ├── SpawnError             a process could not be started                      exit 1
+    ├── CgroupError            a control group could not be made, read or emptied  exit 1
+    ├── DaemonUnreachableError no daemon answers for this folder                   exit 6
+    └── MissingExtraError      an optional package is not installed                exit 1
+
+Every error says in one sentence what is so, and in `hint` what to do next.
+Callers branch on the class, never on the text.
+"""
+
+from typing import ClassVar
+
+
+class ResileError(Exception):
+    """The root of every error that resile raises on purpose.
+
+    Args:
+        message: One sentence with the facts of the case.
+        hint: What the operator does next; empty if nothing can be done.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigError(ResileError):
+    """The user's input is wrong, and nothing was started.
+
+    Args:
+        message: One sentence that counts or names what is wrong.
+        hint: What to do next.
+        problems: One line for each fault, with its place; all of them, not the first.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, hint: str = "", problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems
+
+
+class RejectedError(ResileError):
+    """A policy or a limit said no before anything was done."""
+
+    exit_code = 3
+
+
+class AlreadyRunningError(RejectedError):
+    """Another daemon owns this folder."""
+
+
+class OperationError(ResileError):
+    """The world failed while something was being done.
+
+    Args:
+        message: One sentence with the facts of the case.
+        hint: What to do next.
+        is_transient: True if the same call may succeed later without anybody's help.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", is_transient: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.is_transient = is_transient
+
+
+class JournalError(OperationError):
+    """The journal could not be read or written."""
+
+    exit_code = 4
+
+
+class JournalBrokenError(JournalError):
+    """The journal's hash chain does not hold.
+
+    Args:
+        message: One sentence with the first bad sequence number.
+        seq: The first sequence number that is missing or wrong (1-based).
+        hint: What to do next.
+    """
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, seq: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.seq = seq
+
+
+class SpawnError(OperationError):
+    """A process could not be started."""
+
+
+class CgroupError(OperationError):
+    """A control group could not be made, read or emptied."""
+
+
+class DaemonUnreachableError(OperationError):
+    """No daemon answers for this folder."""
+
+    exit_code = 6
+
+
+class MissingExtraError(OperationError):
+    """An optional package is not installed; the hint is the line that installs it."""

@@ -1,0 +1,1 @@
+"""Placeholder of the package; filled as the part is built."""

@@ -1,0 +1,51 @@
+"""What the pages and the API need from whoever runs them; the brain gives it, a fake does in tests.
+
+All data is plain JSON data whose shapes `web/models.py` declares. Nothing here blocks on a
+check, a disk or a network: the answers come from memory.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from resile.core.journal.port import Query, Record
+from resile.core.vocabulary import Verb
+
+
+class SystemView(Protocol):
+    """What may be asked. Used from the event loop only."""
+
+    def status(self) -> Mapping[str, Any]:
+        """Give `{"name", "brain": {"pid"}, "guard": {"pid"}, "services": [...], "checks": [...]}`."""
+        ...
+
+    def incidents(self) -> Sequence[Mapping[str, Any]]:
+        """Give incidents, newest first, each with its timeline."""
+        ...
+
+    async def events(self, query: Query) -> Sequence[Record]:
+        """Read the journal, off the event loop."""
+        ...
+
+    def follow(self, *, after_seq: int) -> AsyncIterator[Record]:
+        """Yield records as they are appended; ends when the brain stops."""
+        ...
+
+    def metrics(self) -> str:
+        """Give the Prometheus text exposition."""
+        ...
+
+    async def request(self, verb: Verb, services: tuple[str, ...], who: str) -> None:
+        """Journal an operator's request; returns when it is durable, not when it is done.
+
+        Raises:
+            RejectedError: If a service is unknown.
+        """
+        ...
+
+    async def acknowledge(self, incident_id: str, who: str) -> None:
+        """Journal that a person takes an incident on.
+
+        Raises:
+            RejectedError: If there is no such incident.
+        """
+        ...
