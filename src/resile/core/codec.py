@@ -88,4 +88,4 @@ def _decode_union(kind: Any, data: Any) -> Any:
 @cache
 def _hints(kind: type) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
-    return {f.name: hints[f.name] for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return {f.name: hints[f.name] for f in dataclasses.fields(kind)}

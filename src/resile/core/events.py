@@ -22,6 +22,7 @@ from resile.core.vocabulary import (
     CheckState,
     FaultKind,
     Outcome,
+    Phase,
     Priority,
     Verb,
 )
@@ -277,6 +278,18 @@ class ServiceReady(_ServicePayload):
     service: str
     generation: int
     after_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceChanged(_ServicePayload):
+    """A service's state, as its phase and its checks together tell it, is another one now."""
+
+    kind: ClassVar[str] = "service.changed"
+    service: str
+    before: CheckState
+    after: CheckState
+    phase: Phase
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
