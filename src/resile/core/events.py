@@ -168,6 +168,8 @@ class BrainStarted(_BrainPayload):
     release: str
     config_digest: str
     adopted: tuple[str, ...] = ()
+    guard_identity: str = ""
+    """Boot id, pid and start time of the guard: another one means that everything starts anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

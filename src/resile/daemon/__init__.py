@@ -1,1 +1,1 @@
-"""Placeholder of the package; filled as the part is built."""
+"""The daemon: a guard that owns the processes, and a brain that decides."""
