@@ -1,0 +1,69 @@
+"""Where everything listens and lies. The environment overrides each default."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+HOST = "127.0.0.1"
+HOME = Path(__file__).parents[1]
+BODY_BYTES_MAX = 1 << 20
+"""The longest request: a script and its inputs together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The choices of one process.
+
+    Args:
+        dispatcher_port: AGENT_RUNTIME_DISPATCHER_PORT; 0 takes a free one and logs which.
+        reasoner_port: AGENT_RUNTIME_REASONER_PORT; as above.
+        data: AGENT_RUNTIME_DATA. Relative by default, which keeps the socket's path short.
+    """
+
+    dispatcher_port: int = 8481
+    reasoner_port: int = 8482
+    data: Path = Path("data")
+
+    @property
+    def scanner_socket(self) -> Path:
+        """Where the scanner listens."""
+        return self.data / "run" / "scanner.sock"
+
+    @property
+    def policy_db(self) -> Path:
+        """Which agents may do what."""
+        return self.data / "policy.db"
+
+    @property
+    def knowledge(self) -> Path:
+        """The files that scripts read and change; each script starts in this folder."""
+        return self.data / "knowledge"
+
+    @property
+    def runs(self) -> Path:
+        """One short-lived folder for each script that runs."""
+        return self.data / "runs"
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SystemExit: With a message, if a port is not a number from 0 to 65535.
+    """
+    defaults = Settings()
+    return Settings(
+        dispatcher_port=_port(
+            environment, "AGENT_RUNTIME_DISPATCHER_PORT", defaults.dispatcher_port
+        ),
+        reasoner_port=_port(environment, "AGENT_RUNTIME_REASONER_PORT", defaults.reasoner_port),
+        data=Path(environment.get("AGENT_RUNTIME_DATA", defaults.data)),
+    )
+
+
+def _port(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, str(default))
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise SystemExit(f"{name}={text!r} is not a port: write a number from 0 to 65535")
+    return int(text)
