@@ -43,6 +43,7 @@ class HttpService(BoundedThreads):
     Args:
         port: 0 takes a free one.
         routes: By method and path.
+        body_bytes_max: A longer body is answered with 413.
 
     Raises:
         OSError: If the port is taken.
@@ -51,8 +52,15 @@ class HttpService(BoundedThreads):
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, port: int, routes: Mapping[tuple[str, str], Route]) -> None:
+    def __init__(
+        self,
+        port: int,
+        routes: Mapping[tuple[str, str], Route],
+        *,
+        body_bytes_max: int = BODY_BYTES_MAX,
+    ) -> None:
         self.routes = routes
+        self.body_bytes_max = body_bytes_max
         super().__init__((HOST, port), _Handler)
         logger.info("listening on http://%s:%d", *self.server_address[:2])
 
@@ -118,9 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not (text.isascii() and text.isdigit()):
             raise RefusedError(411, "the request has no Content-Length")
         length = int(text)
-        if length > BODY_BYTES_MAX:
+        if length > self.server.body_bytes_max:
             self._discard(min(length, DISCARD_BYTES_MAX))
-            message = f"the body has {length} bytes; {BODY_BYTES_MAX} are allowed"
+            message = f"the body has {length} bytes; {self.server.body_bytes_max} are allowed"
             raise RefusedError(413, message, hint="put large data into the knowledge base")
         return length
 

@@ -7,7 +7,6 @@ or gone. `POST /plan` takes {"script", "language", "inputs"}; `/ready` and `/liv
 import ast
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from agent_runtime import seed
 from agent_runtime.http_service import Answer, HttpService, object_field, text_field
 from agent_runtime.lifecycle import serve
-from agent_runtime.settings import HOST, Settings, from_environment
+from agent_runtime.settings import HOST, MESSAGE_BYTES_MAX, Settings, from_environment
 
 STEPS_NAMED_MAX = 8
 """So many names are listed in one step; a plan is read by people."""
@@ -76,8 +75,7 @@ def _modules(script: str) -> list[str]:
 
 
 def _files_named(script: str, knowledge: Path) -> list[str]:
-    words = set(re.findall(r"[\w\-]+\.\w{1,8}", script))
-    return sorted(path.name for path in knowledge.glob("*") if path.name in words)
+    return sorted(path.name for path in knowledge.glob("*") if path.name in script)
 
 
 def main() -> None:
@@ -91,7 +89,11 @@ def main() -> None:
         ("GET", "/live"): reasoner.live,
     }
     port = settings.reasoner_port
-    serve("reasoner", lambda: HttpService(port, routes), where=f"{HOST}:{port}")
+    serve(
+        "reasoner",
+        lambda: HttpService(port, routes, body_bytes_max=MESSAGE_BYTES_MAX),
+        where=f"{HOST}:{port}",
+    )
 
 
 if __name__ == "__main__":

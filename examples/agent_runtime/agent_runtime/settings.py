@@ -9,6 +9,8 @@ HOST = "127.0.0.1"
 HOME = Path(__file__).parents[1]
 BODY_BYTES_MAX = 1 << 20
 """The longest request: a script and its inputs together."""
+MESSAGE_BYTES_MAX = 4 << 20
+"""The longest message between our own processes: escaping can make a request three times as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

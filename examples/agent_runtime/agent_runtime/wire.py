@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-FRAME_BYTES_MAX = 4 << 20
-"""A script of 1 MiB whose every character JSON escapes stays below."""
+from agent_runtime.settings import MESSAGE_BYTES_MAX
+
 _LENGTH_BYTES = 4
 
 
@@ -27,8 +27,8 @@ def receive(connection: socket.socket) -> Mapping[str, Any] | None:
     if not head:
         return None
     length = int.from_bytes(head, "big")
-    if len(head) < _LENGTH_BYTES or length > FRAME_BYTES_MAX:
-        raise ValueError(f"a frame of {length} bytes; at most {FRAME_BYTES_MAX} are allowed")
+    if len(head) < _LENGTH_BYTES or length > MESSAGE_BYTES_MAX:
+        raise ValueError(f"a frame of {length} bytes; at most {MESSAGE_BYTES_MAX} are allowed")
     data = _read(connection, length)
     if len(data) < length:
         raise ValueError(f"the frame was cut after {len(data)} of {length} bytes")
