@@ -1,1 +1,33 @@
-"""Placeholder of the package; filled as the part is built."""
+"""Run things under limits, and kill them whole."""
+
+from resile.contain.cgroups import (
+    Cgroup,
+    CgroupKind,
+    CgroupLayout,
+    CgroupLimits,
+    CgroupProbe,
+    CgroupTree,
+    CgroupUsage,
+    empty,
+    kill_everything,
+    open_tree,
+    probe,
+    remember,
+    remembered,
+)
+
+__all__ = [
+    "Cgroup",
+    "CgroupKind",
+    "CgroupLayout",
+    "CgroupLimits",
+    "CgroupProbe",
+    "CgroupTree",
+    "CgroupUsage",
+    "empty",
+    "kill_everything",
+    "open_tree",
+    "probe",
+    "remember",
+    "remembered",
+]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
+from resile.contain import CgroupLimits
 from resile.core.codec import decode, encode
 
 MESSAGE_BYTES_MAX = 1 << 20
@@ -29,21 +30,6 @@ class Message:
         super().__init_subclass__(**kwargs)
         if "tag" in cls.__dict__:
             Message.registry[cls.tag] = cls
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CgroupLimits:
-    """What a cgroup may use; 0 means no limit.
-
-    Args:
-        memory_bytes: Resident and cached memory; above it the kernel kills.
-        cpu_share: 1.0 is one core.
-        processes: Processes and threads at once.
-    """
-
-    memory_bytes: int = 0
-    cpu_share: float = 0.0
-    processes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,99 @@
+"""Groups without cgroups: members are found in /proc. The last resort, and a leaky one.
+
+A member is a process with the group's mark in its environment, or a descendant of one. Whoever
+clears its environment and loses its parents escapes; nothing limits or counts anybody.
+"""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from resile.contain.cgroups.model import CgroupLayout, CgroupLimits, CgroupUsage
+from resile.core.process import identity_of, send_signal
+
+MARK = "RESILE_UNIT"
+"""The environment variable: `UNIT/NAME` of the group."""
+
+
+class MarkedCgroup:
+    """The processes that carry one mark, and their descendants."""
+
+    join_files: tuple[str, ...] = ()
+
+    def __init__(self, unit: str, name: str) -> None:
+        self.name = name
+        self.environment: Mapping[str, str] = {MARK: f"{unit}/{name}"}
+        self._mark = f"{unit}/{name}"
+
+    def pids(self) -> tuple[int, ...]:
+        """List the members that live, except ourselves."""
+        parents = dict(_parents())
+        found = {pid for pid in parents if _mark_of(pid) == self._mark}
+        while more := {p for p, parent in parents.items() if parent in found} - found:
+            found |= more
+        return tuple(sorted(found - {os.getpid()}))
+
+    def is_populated(self) -> bool:
+        """Tell whether any member lives."""
+        return bool(self.pids())
+
+    def kill(self) -> None:
+        """Stop every member so that it cannot fork, then send each SIGKILL."""
+        members = [who for pid in self.pids() if (who := identity_of(pid)) is not None]
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for who in members:
+                with contextlib.suppress(PermissionError):
+                    send_signal(who, number)
+
+    def usage(self) -> CgroupUsage:
+        """Nothing is counted."""
+        return CgroupUsage()
+
+    def remove(self) -> None:
+        """Nothing has to be removed."""
+
+
+class MarkedTree:
+    """All groups of one daemon on a machine without cgroups."""
+
+    def __init__(self, layout: CgroupLayout) -> None:
+        self.layout = layout
+
+    def create(self, name: str, limits: CgroupLimits) -> MarkedCgroup:  # noqa: ARG002 - the port's
+        """Give the mark; no limit is enforced."""
+        return self.adopt(name)
+
+    def adopt(self, name: str) -> MarkedCgroup:
+        """Give the group of this name."""
+        return MarkedCgroup(self.layout.unit, name)
+
+    def names(self) -> tuple[str, ...]:
+        """List the groups that have members."""
+        marks = (_mark_of(pid).partition("/") for pid, _ in _parents())
+        return tuple(sorted({name for unit, _, name in marks if unit == self.layout.unit}))
+
+    def remove(self) -> None:
+        """Nothing has to be removed."""
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    """Give each living process and its parent."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        with contextlib.suppress(OSError):
+            fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
+            if fields[0] not in (b"Z", b"X"):
+                yield int(entry.name), int(fields[1])
+
+
+def _mark_of(pid: int) -> str:
+    """Tell the mark in a process's environment; empty if it has none or is not ours to read."""
+    prefix = f"{MARK}=".encode()
+    with contextlib.suppress(OSError):
+        for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if entry.startswith(prefix):
+                return entry.removeprefix(prefix).decode(errors="replace")
+    return ""
