@@ -1,1 +1,15 @@
-"""Placeholder of the package; filled as the part is built."""
+"""The HTTP API, the live events and the dashboard, over a port that the daemon gives."""
+
+from resile.web.app import create_app, create_control_app
+from resile.web.port import SystemView
+from resile.web.serve import WebServer, build_server
+from resile.web.verdict import verdict
+
+__all__ = [
+    "SystemView",
+    "WebServer",
+    "build_server",
+    "create_app",
+    "create_control_app",
+    "verdict",
+]

@@ -1,0 +1,227 @@
+"""The shapes of the JSON that the API gives, for its OpenAPI description and for its tests.
+
+Answers are sent as the view gave them, not squeezed through these models: a page with one odd
+field beats an error in the middle of an outage. Every model therefore lets later fields pass.
+`tests/unit/web` checks that what is sent fits.
+"""
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from resile.core.vocabulary import CheckGroup, CheckState, Phase, Priority
+
+
+class Shape(BaseModel):
+    """The base of every model: fields of later versions are kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Bar(Shape):
+    """One stretch of a service's past."""
+
+    starts_at: AwareDatetime = Field(alias="from")
+    state: CheckState | None = Field(description="The worst of the stretch; null: nobody looked.")
+
+
+class Uptime(Shape):
+    """A service's past, oldest bar first."""
+
+    availability: float | None = Field(default=None, ge=0, le=1, description="null: no data.")
+    bars: list[Bar] = []
+
+
+class Service(Shape):
+    """A supervised service."""
+
+    name: str
+    state: CheckState
+    phase: Phase
+    pid: int | None = None
+    restarts: int = 0
+    since: AwareDatetime | None = Field(default=None, description="When the state began.")
+    generation: int = 0
+    reason: str = ""
+    depends_on: list[str] = []
+    memory_bytes: int | None = None
+    cpu_share: float | None = Field(default=None, description="1.0 is one core.")
+    uptime_s: float | None = None
+    uptime: Uptime = Uptime()
+
+
+class Check(Shape):
+    """A check's last word."""
+
+    id: str
+    state: CheckState
+    service: str = ""
+    group: CheckGroup = CheckGroup.SYSTEM
+    since: AwareDatetime | None = None
+    checked_at: AwareDatetime | None = Field(default=None, description="When it last looked.")
+    reason: str = ""
+    latency_s: float | None = None
+
+
+class Brain(Shape):
+    """The process that decides."""
+
+    pid: int
+    started_at: AwareDatetime | None = None
+
+
+class Guard(Shape):
+    """The process that owns the services."""
+
+    pid: int | None = None
+
+
+class JournalHead(Shape):
+    """The end of the chain."""
+
+    seq: int = 0
+    hash: str = ""
+
+
+class Verdict(Shape):
+    """The whole state in one sentence."""
+
+    state: CheckState
+    text: str
+    hint: str = Field(default="", description="A command that helps; empty if none is needed.")
+    since: AwareDatetime | None = None
+
+
+class Status(Shape):
+    """Everything at a glance."""
+
+    name: str
+    state: CheckState
+    verdict: Verdict | None = None
+    brain: Brain
+    guard: Guard = Guard()
+    journal: JournalHead = JournalHead()
+    services: list[Service] = []
+    checks: list[Check] = []
+    incidents_open: int = 0
+
+
+class Checks(Shape):
+    """Every check."""
+
+    checks: list[Check]
+
+
+class TimelineEntry(Shape):
+    """One step of an incident."""
+
+    at: AwareDatetime
+    kind: str
+    subject: str = ""
+    text: str = ""
+    seq: int = 0
+
+
+class Incident(Shape):
+    """One story of trouble, from its begin to its end."""
+
+    id: str
+    title: str
+    severity: Priority
+    state: Literal["open", "acknowledged", "monitoring", "resolved"]
+    target: str = ""
+    began_at: AwareDatetime
+    opened_at: AwareDatetime
+    restored_at: AwareDatetime | None = None
+    resolved_at: AwareDatetime | None = None
+    acknowledged_by: str | None = None
+    flapping: bool = False
+    absorbed_into: str | None = None
+    duration_s: float | None = None
+    rto_s: float
+    is_within_rto: bool | None = None
+    faults: list[str] = []
+    members: list[str] = []
+    timeline: list[TimelineEntry] = []
+
+
+class Incidents(Shape):
+    """Incidents, newest first."""
+
+    incidents: list[Incident]
+
+
+class EventModel(Shape):
+    """A record of the journal."""
+
+    seq: int
+    id: str
+    at: AwareDatetime
+    kind: str
+    subject: str
+    actor: str
+    text: str = Field(default="", description="The event in one line, for people.")
+    correlation_id: str = ""
+    version: int = 1
+    body: dict[str, Any]
+    hash: str
+
+
+class Events(Shape):
+    """Records of the journal, in the order that was asked for."""
+
+    events: list[EventModel]
+
+
+class Component(Shape):
+    """A service or a check, as health endpoints tell it."""
+
+    name: str
+    status: CheckState
+    message: str = ""
+    last_check: AwareDatetime | None = None
+    response_ms: float | None = None
+
+
+class Health(Shape):
+    """The overall health."""
+
+    status: CheckState
+    timestamp: AwareDatetime
+    uptime_seconds: float | None = None
+    components: dict[str, Component] = {}
+
+
+class Liveness(Health):
+    """Whether resile itself works. It does if it answers."""
+
+    alive: bool = True
+
+
+class Readiness(Health):
+    """Whether the system can take work."""
+
+    ready: bool
+    reason: str | None = None
+
+
+class Error(Shape):
+    """What went wrong, and what to do next."""
+
+    error: str
+    hint: str = ""
+
+
+class Accepted(Shape):
+    """A request is in the journal; it is carried out from there."""
+
+    accepted: str
+    services: list[str] = Field(default=[], description="Empty means all.")
+
+
+class Person(BaseModel):
+    """Who asks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    who: str = Field(default="operator", min_length=1, max_length=100)

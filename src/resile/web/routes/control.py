@@ -1,0 +1,71 @@
+"""Requests that change something. Only the application of the unix socket has these paths.
+
+Each is answered when the request is durable in the journal, with 202: the loop carries it out.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+from starlette.responses import Response
+
+from resile.core.vocabulary import Verb
+from resile.web import models
+from resile.web.answers import json_answer
+from resile.web.routes._asked import AskedView, find_service
+from resile.web.routes.incidents import read_incident
+
+router = APIRouter(prefix="/api", tags=["control"])
+
+Asker = Annotated[models.Person | None, Body()]
+
+
+@router.post("/services/{name}/start", status_code=202, response_model=models.Accepted)
+async def start_service(name: str, view: AskedView, person: Asker = None) -> Response:
+    """Start a service; also leaves quarantine."""
+    return await _request(view, Verb.START, name, person)
+
+
+@router.post("/services/{name}/stop", status_code=202, response_model=models.Accepted)
+async def stop_service(name: str, view: AskedView, person: Asker = None) -> Response:
+    """Stop a service and keep it stopped."""
+    return await _request(view, Verb.STOP, name, person)
+
+
+@router.post("/services/{name}/restart", status_code=202, response_model=models.Accepted)
+async def restart_service(name: str, view: AskedView, person: Asker = None) -> Response:
+    """Stop a service and start it again."""
+    return await _request(view, Verb.RESTART, name, person)
+
+
+@router.post("/restart", status_code=202, response_model=models.Accepted)
+async def restart_all(view: AskedView, person: Asker = None) -> Response:
+    """Restart every service, one after the other."""
+    return await _request(view, Verb.RESTART, "", person)
+
+
+@router.post("/shutdown", status_code=202, response_model=models.Accepted)
+async def shut_down(view: AskedView, person: Asker = None) -> Response:
+    """Stop everything in order, and the daemon last."""
+    return await _request(view, Verb.SHUTDOWN, "", person)
+
+
+@router.post(
+    "/incidents/{incident_id}/acknowledge", status_code=202, response_model=models.Accepted
+)
+async def acknowledge_incident(incident_id: str, view: AskedView, person: Asker = None) -> Response:
+    """Take an incident on."""
+    await read_incident(incident_id, view)
+    await view.acknowledge(incident_id, _who(person))
+    return json_answer({"accepted": "acknowledge", "services": []}, status=202)
+
+
+async def _request(
+    view: AskedView, verb: Verb, name: str, person: models.Person | None
+) -> Response:
+    services = (find_service(view, name)["name"],) if name else ()
+    await view.request(verb, services, _who(person))
+    return json_answer({"accepted": verb, "services": services}, status=202)
+
+
+def _who(person: models.Person | None) -> str:
+    return (person or models.Person()).who
