@@ -1,1 +1,5 @@
-"""Placeholder of the package; filled as the part is built."""
+"""Fakes for tests of whatever uses resile: the product itself never imports them."""
+
+from resile.testing.clock import FakeClock
+
+__all__ = ["FakeClock"]

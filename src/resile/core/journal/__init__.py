@@ -1,1 +1,19 @@
-"""Placeholder of the package; filled as the part is built."""
+"""The journal: append-only, hash-chained, the only truth; kept in SQLite files."""
+
+from resile.core.journal.chain import format_head, parse_head
+from resile.core.journal.port import Head, Journal, JournalSink, Query, Record
+from resile.core.journal.segments import SegmentLimits
+from resile.core.journal.sqlite import SqliteJournal, open_journal
+
+__all__ = [
+    "Head",
+    "Journal",
+    "JournalSink",
+    "Query",
+    "Record",
+    "SegmentLimits",
+    "SqliteJournal",
+    "format_head",
+    "open_journal",
+    "parse_head",
+]

@@ -1,0 +1,141 @@
+"""Connections to one segment file, its migrations, and SQLite's errors as ours."""
+
+import os
+import sqlite3
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+from resile.core.files import PRIVATE_FILE_MODE
+from resile.errors import JournalError
+
+BUSY_WAIT_S = 10.0
+"""How long one process waits for the other's transaction, which takes milliseconds."""
+
+CHECKPOINT_PAGES = 4000
+"""The write-ahead file is folded back at 16 MiB: seldom enough to keep the 99th percentile low."""
+
+_VERIFY_HINT = "Run `resile journal verify`; keep a copy of the folder before you change anything."
+_HINTS = {
+    sqlite3.SQLITE_FULL: "The disk is full: free some space; the next append tries again.",
+    sqlite3.SQLITE_IOERR: "Check the disk: its space, its quota, and the kernel's log (dmesg).",
+    sqlite3.SQLITE_BUSY: "Another process is writing to the journal; try again.",
+    sqlite3.SQLITE_LOCKED: "Another process is writing to the journal; try again.",
+    sqlite3.SQLITE_CORRUPT: _VERIFY_HINT,
+    sqlite3.SQLITE_NOTADB: _VERIFY_HINT,
+    sqlite3.SQLITE_CANTOPEN: "Check that the folder exists and that this user may write to it.",
+    sqlite3.SQLITE_READONLY: "Check that this user may write to the journal's folder and files.",
+    sqlite3.SQLITE_PERM: "Check that this user may write to the journal's folder and files.",
+}
+_TRANSIENT = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+}
+_PRIMARY_CODE = 0xFF
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open a segment for appending, made and brought up to date if needed.
+
+    Every commit is synced to the disk (`synchronous=FULL`): with NORMAL, a power cut could take
+    the last commits, although they had been acknowledged.
+
+    Raises:
+        sqlite3.Error: If it cannot be opened.
+        JournalError: If a newer version of resile wrote it.
+    """
+    os.close(
+        os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_FILE_MODE)
+    )
+    connection = sqlite3.connect(
+        path, timeout=BUSY_WAIT_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        check_version(connection, path)
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = full")
+        connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path, *, is_sealed: bool) -> sqlite3.Connection:
+    """Open a segment for reading only.
+
+    A sealed segment has no write-ahead file and never changes, so it is read without locks.
+
+    Raises:
+        sqlite3.Error: If it cannot be opened.
+        JournalError: If a newer version of resile wrote it.
+    """
+    url = f"file:{quote(str(path.absolute()))}?mode=ro" + ("&immutable=1" if is_sealed else "")
+    connection = sqlite3.connect(
+        url, uri=True, timeout=BUSY_WAIT_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        check_version(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a segment that this version does not know how to read.
+
+    Raises:
+        JournalError: If its version is above the newest migration.
+    """
+    (version,) = connection.execute("pragma user_version").fetchone()
+    if version > len(migrations()):
+        raise JournalError(
+            f"{path} has format version {version}; this resile knows up to {len(migrations())}",
+            hint="Use the version of resile that wrote it, or a newer one.",
+        )
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a segment up to the newest format, one migration a transaction."""
+    for number, script in enumerate(migrations(), start=1):
+        (version,) = connection.execute("pragma user_version").fetchone()
+        if version < number:
+            connection.execute("begin immediate")
+            (version,) = connection.execute("pragma user_version").fetchone()
+            if version < number:  # nobody else did it while we waited for the lock
+                for statement in _statements(script):
+                    connection.execute(statement)
+                connection.execute(f"pragma user_version = {number}")
+            connection.execute("commit")
+
+
+@cache
+def migrations() -> tuple[str, ...]:
+    """Read the numbered migrations, oldest first."""
+    folder = Path(__file__).with_name("migrations")
+    return tuple(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sql")))
+
+
+def storage_error(exc: sqlite3.Error | OSError, path: Path) -> JournalError:
+    """Say in our words what SQLite or the system could not do."""
+    code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN) & _PRIMARY_CODE
+    return JournalError(
+        f"journal {path}: {exc}",
+        hint=_HINTS.get(code, _VERIFY_HINT),
+        is_transient=code in _TRANSIENT,
+    )
+
+
+def _statements(script: str) -> list[str]:
+    statements = []
+    current = ""
+    for line in script.splitlines(keepends=True):
+        current += line
+        if sqlite3.complete_statement(current):
+            statements.append(current)
+            current = ""
+    return statements
