@@ -1,1 +1,22 @@
-"""Placeholder of the package; filled as the part is built."""
+"""Health: how things are looked at, and what follows from what was seen.
+
+`Scheduler` looks at every check in its rhythm and tells each change of state once. What a result
+means is decided by pure functions (`decide.py`, `schedule.py`).
+"""
+
+from resile.health.checks import LookContext, RunCommand, look
+from resile.health.decide import advance
+from resile.health.model import CheckKind, CheckResult, CheckSpec, Streak
+from resile.health.scheduler import Scheduler
+
+__all__ = [
+    "CheckKind",
+    "CheckResult",
+    "CheckSpec",
+    "LookContext",
+    "RunCommand",
+    "Scheduler",
+    "Streak",
+    "advance",
+    "look",
+]

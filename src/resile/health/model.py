@@ -35,8 +35,11 @@ class CheckSpec:
         service: The service that it looks at; empty for a system check.
         group: What its result is used for.
         command: The command to run, for kind command.
-        options: Limits of the kind, such as `free_min_bytes`, `rss_max_bytes`, `age_max_s`,
-            `status` (expected HTTP status, 0 = 200..399).
+        cwd: Where the command runs; empty for the daemon's own folder.
+        options: Limits of the kind. http: `status` (the one good status; 0 = 200..399).
+            heartbeat, file: `age_max_s`. process: `rss_max_bytes`. disk, memory:
+            `free_min_bytes`, `free_min_share` (DOWN below it), `free_warn_bytes`,
+            `free_warn_share` (DEGRADED below it); shares are 0..1.
         interval_s: 0.1..86400. Default 10.
         timeout_s: 0.01..3600, at most the interval. Default 1.
         fall: So many bad results in a row mean DOWN. 1..100. Default 3.
@@ -51,6 +54,7 @@ class CheckSpec:
     service: str = ""
     group: CheckGroup = CheckGroup.SYSTEM
     command: tuple[str, ...] = ()
+    cwd: str = ""
     options: Mapping[str, float] = field(default_factory=dict)
     interval_s: float = 10.0
     timeout_s: float = 1.0
@@ -83,4 +87,7 @@ class Streak:
     candidate: CheckState = CheckState.UNKNOWN
     candidate_count: int = 0
     candidate_since: datetime | None = None
+    away_count: int = 0
+    """How many results in a row, of whatever kind, lay on the candidate's side of the state."""
+    away_since: datetime | None = None
     last: CheckResult | None = None
