@@ -1,0 +1,1 @@
+"""Benches: each prints a bar of the design beside what this machine does."""
