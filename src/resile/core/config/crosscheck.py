@@ -1,0 +1,142 @@
+"""What only the whole file can tell: names that point nowhere, circles, services in two groups.
+
+Works on the raw data, so that these faults are told together with those of single keys.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from resile.core.config.faults import Fault, Path, did_you_mean
+
+
+def cross_check(data: Mapping[str, Any]) -> tuple[Fault, ...]:
+    """Find every fault that lies between tables. Data of the wrong type is passed over."""
+    return tuple(
+        fault
+        for find in (
+            _twice_named,
+            _unknown_needs,
+            _circles,
+            _group_members,
+            _processes,
+            _unnotified,
+        )
+        for fault in find(data)
+    )
+
+
+def _twice_named(data: Mapping[str, Any]) -> Iterator[Fault]:
+    for name in _tables(data, "check"):
+        if name in _tables(data, "service"):
+            yield Fault(
+                path=("check", name),
+                message=f'a service is called "{name}" too',
+                hint="give the check another name; depends_on could not tell them apart",
+            )
+
+
+def _unknown_needs(data: Mapping[str, Any]) -> Iterator[Fault]:
+    known = {*_tables(data, "service"), *_tables(data, "check")}
+    for name in _tables(data, "service"):
+        for path, need in _needs(data, name):
+            if need not in known:
+                hint = did_you_mean(need, known - {name})
+                yield Fault(path=path, message=f'no service or check is called "{need}"', hint=hint)
+
+
+def _circles(data: Mapping[str, Any]) -> Iterator[Fault]:
+    """Report each circle of dependencies once, at the first key that closes it."""
+    done: set[str] = set()
+    for start in _tables(data, "service"):
+        yield from _walk(data, start, [], done)
+
+
+def _walk(data: Mapping[str, Any], name: str, trail: list[str], done: set[str]) -> Iterator[Fault]:
+    """Go depth first without recursion, so that a long chain cannot overflow the stack."""
+    stack = [(name, iter(_needs(data, name)))]
+    if name in done:
+        return
+    trail = [name]
+    while stack:
+        current, needs = stack[-1]
+        path, need = next(needs, ((), ""))
+        if not path:
+            stack.pop()
+            trail.pop()
+            done.add(current)
+        elif need in trail:
+            circle = " -> ".join([*trail[trail.index(need) :], need])
+            yield Fault(
+                path=path,
+                message=f"the services wait for each other: {circle}",
+                hint="take one of these dependencies away",
+            )
+        elif need not in done and need in _tables(data, "service"):
+            trail.append(need)
+            stack.append((need, iter(_needs(data, need))))
+
+
+def _group_members(data: Mapping[str, Any]) -> Iterator[Fault]:
+    services = _tables(data, "service")
+    owner: dict[str, str] = {}
+    for group, table in _tables(data, "group").items():
+        for index, member in _texts(table.get("services")):
+            path = ("group", group, "services", index)
+            if member not in services:
+                hint = did_you_mean(member, services)
+                yield Fault(path=path, message=f'no service is called "{member}"', hint=hint)
+            elif member in owner:
+                yield Fault(
+                    path=path,
+                    message=f'"{member}" is in group "{owner[member]}" already',
+                    hint="a service is in one group, once",
+                )
+            owner.setdefault(member, group)
+
+
+def _processes(data: Mapping[str, Any]) -> Iterator[Fault]:
+    services = _tables(data, "service")
+    for name, table in _tables(data, "check").items():
+        target = table.get("process")
+        if isinstance(target, str) and target not in services:
+            yield Fault(
+                path=("check", name, "process"),
+                message=f'no service is called "{target}"',
+                hint=did_you_mean(target, services),
+            )
+
+
+def _unnotified(data: Mapping[str, Any]) -> Iterator[Fault]:
+    hint = "add notify = true to the service; the ping comes through the same socket"
+    for name, table in _tables(data, "service").items():
+        live = table.get("live")
+        if table.get("notify") is True:
+            continue
+        if table.get("watchdog") not in (None, 0, "0s"):
+            yield Fault(
+                path=("service", name, "watchdog"), message="needs notify = true", hint=hint
+            )
+        if isinstance(live, dict) and "heartbeat" in live:
+            yield Fault(
+                path=("service", name, "live", "heartbeat"),
+                message="needs notify = true",
+                hint=hint,
+            )
+
+
+def _tables(data: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    tables = data.get(kind)
+    if not isinstance(tables, dict):
+        return {}
+    return {name: table for name, table in tables.items() if isinstance(table, dict)}
+
+
+def _needs(data: Mapping[str, Any], service: str) -> list[tuple[Path, str]]:
+    texts = _texts(_tables(data, "service").get(service, {}).get("depends_on"))
+    return [(("service", service, "depends_on", index), need) for index, need in texts]
+
+
+def _texts(value: object) -> list[tuple[int, str]]:
+    if not isinstance(value, list):
+        return []
+    return [(index, item) for index, item in enumerate(value) if isinstance(item, str)]

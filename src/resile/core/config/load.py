@@ -1,0 +1,93 @@
+"""Read `resile.toml`: every fault in it at once, each with its place."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from resile.core.config.crosscheck import cross_check
+from resile.core.config.faults import Fault
+from resile.core.config.locate import locate
+from resile.core.config.model import Config
+from resile.core.config.overrides import apply_overrides
+from resile.core.config.report import faults_of, render
+from resile.errors import ConfigError
+
+_BYTES_MAX = 4 << 20
+"""A file of a thousand services is below 1 MiB; what is larger is no configuration."""
+
+_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+def load_config(path: Path, *, environ: Mapping[str, str]) -> Config:
+    """Read the file, put the environment's settings over it, and check everything.
+
+    Args:
+        path: The file; relative paths in it start at its folder.
+        environ: Where `RESILE_*` settings are looked for, such as `os.environ`.
+
+    Raises:
+        ConfigError: With every fault in `problems`, each as `file:line: key: message (hint)`.
+    """
+    text = _read(path)
+    data = _parse(text, path)
+    sources, faults = apply_overrides(data, environ)
+    config, more = _validate(data, folder=path.resolve().parent)
+    faults = (*faults, *more, *cross_check(data))
+    if config is None or faults:
+        problems = render(faults, file=path.name, lines=locate(text), sources=sources)
+        raise _wrong(path, problems)
+    return config
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_BYTES_MAX + 1)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path} does not exist", hint="write one with `resile init`, or name it with -c FILE"
+        ) from None
+    except OSError as exc:
+        raise ConfigError(
+            f"{path} cannot be read: {exc.strerror}", hint="name a readable file with -c FILE"
+        ) from exc
+    if len(content) > _BYTES_MAX:
+        raise ConfigError(f"{path} is larger than 4 MiB", hint="is it the right file?")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as exc:
+        line = content.count(b"\n", 0, exc.start) + 1
+        raise _wrong(path, (f"{path.name}:{line}: is not UTF-8 text",)) from exc
+
+
+def _parse(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        message = str(exc)
+        match = _PLACE.search(message)
+        last = text.count("\n") + 1
+        line, column = (match.group(1), match.group(2)) if match else (None, None)
+        place = f"{line}:{column}" if line else f"{last}"
+        what = _PLACE.sub("", message)
+        raise _wrong(path, (f"{path.name}:{place}: {what}",)) from exc
+
+
+def _validate(data: dict[str, Any], *, folder: Path) -> tuple[Config | None, tuple[Fault, ...]]:
+    try:
+        return Config.model_validate(data, context={"folder": folder}), ()
+    except ValidationError as exc:
+        return None, faults_of(exc)
+
+
+def _wrong(path: Path, problems: tuple[str, ...]) -> ConfigError:
+    count = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
+    return ConfigError(
+        f"{path} has {count}",
+        hint="mend the lines above, then try `resile config check`",
+        problems=problems,
+    )
