@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from resile.core.config import load_config
+
 HOME = Path(__file__).parents[2] / "examples" / "agent_runtime"
 WAIT_S = 30.0
 BODY_BYTES_MAX = 1 << 20
@@ -371,6 +373,15 @@ def test_a_port_in_use_is_one_clear_line(data: Path) -> None:
     assert done.stderr.splitlines() == [
         f"reasoner: cannot listen on 127.0.0.1:{port}: Address already in use"
     ]
+
+
+def test_its_configuration_is_valid_and_names_what_is_there() -> None:
+    config = load_config(HOME / "resile.toml", environ={})
+
+    assert set(config.service) == {"scanner", "reasoner", "dispatcher"}
+    for name, service in config.service.items():
+        assert (HOME / "agent_runtime" / f"{name}.py").is_file()
+        assert service.command == ("python", "-m", f"agent_runtime.{name}")
 
 
 def is_running(pid: int) -> bool:
