@@ -1,0 +1,96 @@
+// Incidents: what is open now with its course against its objective, and what the last day resolved.
+
+import { byId, el, setAttribute, setText, setTime, showEmpty, sync } from '/static/dom.js';
+import { ago, clock, duration, plural } from '/static/format.js';
+
+const DAY_MS = 86400e3;
+const BAD = /^(fault\.opened|fault\.escalated|incident\.(opened|raised|reopened)|guard\.lost)$/;
+const GOOD = /^(fault\.closed|incident\.resolved|service\.ready)$/;
+const OURS = /^(action|plan)\./;
+
+export function toneOf(kind, text = '') {
+  if (BAD.test(kind) || (kind === 'process.exited' && /killed|exit code [^0]/.test(text))) return 'DOWN';
+  if (GOOD.test(kind)) return 'UP';
+  return OURS.test(kind) ? 'MAINTENANCE' : 'UNKNOWN';
+}
+
+export function renderIncidents(incidents) {
+  const shown = incidents.filter((incident) => !incident.absorbed_into);
+  const open = shown.filter((incident) => incident.state !== 'resolved');
+  const resolved = shown.filter((incident) => incident.state === 'resolved' && isRecent(incident));
+  if (open.length) render(byId('open'), open);
+  else showEmpty(byId('open'), resolved.length ? 'No open incident.' : 'No incident in the last 24 hours.');
+  byId('resolved-box').hidden = !resolved.length;
+  setText(byId('resolved-count'), String(resolved.length));
+  render(byId('resolved'), resolved);
+}
+
+function isRecent(incident) {
+  return Date.now() - Date.parse(incident.resolved_at ?? incident.began_at) < DAY_MS;
+}
+
+function render(list, incidents) {
+  sync(list, incidents, (incident) => incident.id, createIncident, updateIncident);
+}
+
+function createIncident(incident) {
+  const more = el('details', 'more', el('summary'), el('ol', 'timeline'));
+  more.open = incident.state !== 'resolved';
+  const bar = el('div', 'rto', el('i'));
+  const node = el('li', 'incident',
+    el('div', 'line top-line', el('span', 'chip'), el('h3')),
+    el('p', 'course', el('span', 'took'), el('span', 'stands')),
+    bar, more);
+  node.dataset.incident = incident.id;
+  return node;
+}
+
+function updateIncident(node, incident) {
+  const chip = node.querySelector('.chip');
+  setText(chip, incident.severity);
+  setAttribute(chip, 'data-severity', incident.severity);
+  setText(node.querySelector('h3'), incident.title);
+  showCourse(node, incident);
+  setText(node.querySelector('summary'), `Timeline, ${plural(incident.timeline.length, 'step')}`);
+  sync(node.querySelector('.timeline'), incident.timeline.map((step) => ({ ...step, began: incident.began_at })),
+    (step) => `${step.seq} ${step.kind}`, createStep, updateStep);
+}
+
+function showCourse(node, incident) {
+  const isOver = typeof incident.duration_s === 'number' && incident.state === 'resolved';
+  const seconds = isOver ? incident.duration_s : (Date.now() - Date.parse(incident.began_at)) / 1000;
+  const isLate = incident.is_within_rto === false || seconds > incident.rto_s;
+  const took = node.querySelector('.took');
+  const goal = isOver ? (isLate ? 'objective missed' : 'within') : 'of';
+  took.replaceChildren(isOver ? 'Recovered in ' : 'For ', el('b', isOver ? (isLate ? 'missed' : 'met') : '', duration(seconds)), ` ${goal} ${duration(incident.rto_s)}`);
+  showStanding(node.querySelector('.stands'), incident);
+  const bar = node.querySelector('.rto');
+  bar.hidden = isOver;
+  setAttribute(bar, 'data-late', isLate ? '' : null);
+  bar.firstChild.style.transform = `scaleX(${Math.min(1, seconds / incident.rto_s)})`;
+}
+
+function showStanding(place, incident) {
+  const by = incident.acknowledged_by ? ` by ${incident.acknowledged_by}` : '';
+  const flapping = incident.flapping ? ', flapping' : '';
+  if (incident.state !== 'resolved') {
+    setText(place, `${incident.state}${by}${flapping}`);
+    return;
+  }
+  if (!place.firstElementChild) place.replaceChildren(el('time'));
+  setTime(place.firstElementChild, incident.resolved_at ?? incident.began_at, ago);
+}
+
+function createStep() {
+  return el('li', '', el('time'), el('p'));
+}
+
+function updateStep(node, step) {
+  setAttribute(node, 'data-state', toneOf(step.kind, step.text));
+  const time = node.firstChild;
+  const seconds = (Date.parse(step.at) - Date.parse(step.began)) / 1000;
+  setText(time, seconds < 0.0005 ? clock(step.at) : `+${duration(seconds)}`);
+  setAttribute(time, 'datetime', step.at);
+  setAttribute(time, 'title', `${clock(step.at)} · ${step.kind} · ${step.subject}`);
+  setText(node.lastChild, step.text || `${step.kind} ${step.subject}`);
+}

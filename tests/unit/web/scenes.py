@@ -1,0 +1,268 @@
+"""Systems to look at: all well, one service killed, nothing declared, and a hostile one."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from resile.core.events import (
+    ActionFinished,
+    ActionStarted,
+    BrainStarted,
+    CheckChanged,
+    FaultOpened,
+    IncidentOpened,
+    Payload,
+    PlanDecided,
+    ProcessExited,
+    ProcessStarted,
+    ServiceChanged,
+    ServiceReady,
+    Step,
+)
+from resile.core.vocabulary import (
+    ActionKind,
+    CheckGroup,
+    CheckState,
+    FaultKind,
+    Phase,
+    Priority,
+)
+from resile.testing.view import FakeSystemView
+
+NAMES = ("dispatcher", "scanner", "reasoner", "policy", "archive")
+HOSTILE = "<img src=x onerror=\"document.body.dataset.pwned='1'\">'&lt;"
+
+
+def all_up(*, now: datetime | None = None) -> FakeSystemView:
+    """Five services, four of them with a flawless past."""
+    view = FakeSystemView(name="agent_runtime", now=now or datetime.now(UTC))
+    past = view.now - timedelta(minutes=52)
+    view.append(
+        BrainStarted(pid=1001, guard_pid=1000, release="0.1", config_digest="c0ffee"), at=past
+    )
+    for index, name in enumerate(NAMES):
+        view.put_service(name, pid=4312 + 7 * index, memory_bytes=(31 + 17 * index) << 20)
+        view.put_check(
+            f"{name}.live", service=name, group=CheckGroup.LIVE, latency_s=0.0012 + index * 0.0007
+        )
+        view.put_check(f"{name}.ready", service=name, group=CheckGroup.READY, latency_s=0.0031)
+        start = ProcessStarted(service=name, generation=1, pid=4312 + 7 * index, start_ticks=1)
+        view.append(start, at=past + timedelta(seconds=index))
+        ready = ServiceReady(service=name, generation=1, after_s=0.42)
+        view.append(ready, at=past + timedelta(seconds=index + 0.42))
+    view.services["dispatcher"]["depends_on"] = ["scanner", "reasoner"]
+    bars = view.bars({3: None, 4: None, 31: CheckState.DOWN, 32: CheckState.DEGRADED})
+    view.services["reasoner"] |= {
+        "restarts": 2,
+        "uptime": {
+            "availability": 0.99871,
+            "bars": [{**b, "state": None} if i < 5 else b for i, b in enumerate(bars)],
+        },
+    }
+    view.put_check("disk", reason="38 GiB free of 64 GiB", latency_s=0.0002)
+    view.put_check("journal.db", reason="SELECT 1", latency_s=0.0009)
+    view.incident_list.append(resolved(view.now - timedelta(minutes=28)))
+    return view
+
+
+def one_down(view: FakeSystemView | None = None) -> FakeSystemView:
+    """The scanner was killed three seconds ago, and the dispatcher waits for it."""
+    view = view or all_up()
+    at = view.now - timedelta(seconds=3)
+    for payload, after_s in killed("scanner", at):
+        view.append(payload, at=at + timedelta(seconds=after_s))
+    bars = view.bars({59: CheckState.DOWN})
+    view.services["scanner"] |= {
+        "state": CheckState.DOWN,
+        "phase": Phase.BACKOFF,
+        "pid": None,
+        "memory_bytes": None,
+        "cpu_share": None,
+        "reason": "killed by SIGKILL",
+        "since": at.isoformat(),
+        "uptime": {"availability": 0.99912, "bars": bars},
+    }
+    view.services["dispatcher"] |= {
+        "state": CheckState.SUPPRESSED,
+        "reason": "scanner is down",
+        "since": at.isoformat(),
+        "uptime": {"availability": 1.0, "bars": view.bars({59: CheckState.SUPPRESSED})},
+    }
+    view.services["archive"] |= {
+        "state": CheckState.DEGRADED,
+        "reason": "answers in 840ms, slower than 500ms",
+        "uptime": {
+            "availability": 1.0,
+            "bars": view.bars(
+                {57: CheckState.DEGRADED, 58: CheckState.DEGRADED, 59: CheckState.DEGRADED}
+            ),
+        },
+    }
+    view.checks["scanner.live"] |= {"state": CheckState.DOWN, "reason": "connection refused"}
+    view.incident_list.insert(0, opened(at))
+    return view
+
+
+def empty() -> FakeSystemView:
+    """A daemon without any service."""
+    return FakeSystemView(name="new", now=datetime.now(UTC))
+
+
+def hostile() -> FakeSystemView:
+    """Markup in every place that a stranger could write to."""
+    view = FakeSystemView(name=HOSTILE, now=datetime.now(UTC))
+    facts = {"reason": HOSTILE, "depends_on": [HOSTILE]}
+    view.put_service(HOSTILE, CheckState.DOWN, **facts)
+    view.put_check(f"{HOSTILE}.live", CheckState.DOWN, service=HOSTILE, reason=HOSTILE)
+    view.put_check(HOSTILE, CheckState.DOWN, reason=HOSTILE)
+    view.append(ProcessStarted(service=HOSTILE, generation=1, pid=1, start_ticks=1))
+    change = ServiceChanged(
+        service=HOSTILE,
+        before=CheckState.UP,
+        after=CheckState.DOWN,
+        phase=Phase.RUNNING,
+        reason=HOSTILE,
+    )
+    view.append(change)
+    incident = opened(view.now)
+    step = {"at": view.now.isoformat(), "kind": HOSTILE, "subject": HOSTILE, "seq": 1}
+    incident |= {"title": HOSTILE, "acknowledged_by": HOSTILE}
+    incident["timeline"] = [{**step, "text": HOSTILE}]
+    view.incident_list.append(incident)
+    return view
+
+
+def killed(name: str, at: datetime) -> list[tuple[Payload, float]]:
+    """What the journal says of a kill, with seconds after it."""
+    target, fault = f"service/{name}", "flt_1"
+    step = Step(action=ActionKind.START, target=target)
+    return [
+        (ProcessExited(service=name, generation=1, pid=4319, signal="SIGKILL", uptime_s=3118), 0.0),
+        (
+            ServiceChanged(
+                service=name,
+                before=CheckState.UP,
+                after=CheckState.DOWN,
+                phase=Phase.BACKOFF,
+                reason="killed by SIGKILL",
+            ),
+            0.001,
+        ),
+        (
+            FaultOpened(
+                fault_id=fault,
+                fault=FaultKind.CRASH,
+                target=target,
+                priority=Priority.P1,
+                began_at=at,
+                reason="killed by SIGKILL",
+            ),
+            0.002,
+        ),
+        (
+            IncidentOpened(
+                incident_id="inc_1",
+                fault_id=fault,
+                target=target,
+                severity=Priority.P1,
+                title=f"{name} crashed",
+                began_at=at,
+            ),
+            0.003,
+        ),
+        (
+            PlanDecided(
+                plan_id="pln_1",
+                fault_id=fault,
+                playbook="restart",
+                attempt=1,
+                steps=(step,),
+                verify_s=10,
+                stable_s=1,
+                target=target,
+            ),
+            0.004,
+        ),
+        (
+            ActionStarted(
+                action_id="act_1", action=ActionKind.START, target=target, fault_id=fault
+            ),
+            0.2,
+        ),
+        (
+            ActionFinished(
+                action_id="act_1", target=target, is_ok=True, took_s=0.014, fault_id=fault
+            ),
+            0.214,
+        ),
+        (
+            CheckChanged(
+                check=f"{name}.live",
+                service=name,
+                group=CheckGroup.LIVE,
+                before=CheckState.UP,
+                after=CheckState.DOWN,
+                reason="connection refused",
+                began_at=at,
+            ),
+            1.9,
+        ),
+    ]
+
+
+def opened(at: datetime) -> dict[str, Any]:
+    """An open incident, three seconds old."""
+    return {
+        "id": "inc_1",
+        "title": "scanner crashed: killed by SIGKILL",
+        "severity": Priority.P1,
+        "state": "open",
+        "target": "service/scanner",
+        "began_at": at.isoformat(),
+        "opened_at": at.isoformat(),
+        "restored_at": None,
+        "resolved_at": None,
+        "acknowledged_by": None,
+        "flapping": False,
+        "absorbed_into": None,
+        "duration_s": None,
+        "rto_s": 120.0,
+        "is_within_rto": None,
+        "faults": ["flt_1"],
+        "members": ["service/scanner"],
+        "timeline": [
+            _step(at, 0, "process.exited", "pid 4319 killed by SIGKILL", 21),
+            _step(at, 0.002, "fault.opened", "P1 crash: killed by SIGKILL", 23),
+            _step(at, 0.004, "plan.decided", "restart, attempt 1: start scanner", 25),
+            _step(at, 0.2, "action.started", "start scanner", 26),
+            _step(at, 0.214, "action.finished", "done in 14ms", 27),
+        ],
+    }
+
+
+def resolved(at: datetime) -> dict[str, Any]:
+    """An incident that was over after 1.3 s."""
+    over = at + timedelta(seconds=1.28)
+    return opened(at) | {
+        "id": "inc_0",
+        "title": "reasoner hangs: live check timed out",
+        "state": "resolved",
+        "target": "service/reasoner",
+        "severity": Priority.P2,
+        "restored_at": over.isoformat(),
+        "resolved_at": over.isoformat(),
+        "duration_s": 1.28,
+        "rto_s": 300.0,
+        "is_within_rto": True,
+        "timeline": [
+            _step(at, 0, "check.changed", "UP → DOWN: no answer in 1s", 12),
+            _step(
+                at, 0.01, "plan.decided", "restart, attempt 1: kill reasoner, start reasoner", 13
+            ),
+            _step(at, 1.28, "fault.closed", "recovered in 1.3s, within its 5m", 18),
+        ],
+    }
+
+
+def _step(at: datetime, after_s: float, kind: str, text: str, seq: int) -> dict[str, Any]:
+    moment = (at + timedelta(seconds=after_s)).isoformat()
+    return {"at": moment, "kind": kind, "subject": "service/scanner", "text": text, "seq": seq}
