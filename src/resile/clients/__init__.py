@@ -1,1 +1,1 @@
-"""Placeholder of the package; filled as the part is built."""
+"""Wire clients: the only place that imports a vendor's SDK, and only inside functions."""

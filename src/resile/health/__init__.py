@@ -7,6 +7,8 @@ means is decided by pure functions (`decide.py`, `schedule.py`).
 from resile.health.checks import LookContext, RunCommand, look
 from resile.health.decide import advance
 from resile.health.model import CheckKind, CheckResult, CheckSpec, Streak
+from resile.health.probes import ProcessSample, ProcessSampler
+from resile.health.procfs import Memory, Pressure, read_memory, read_pressure
 from resile.health.scheduler import Scheduler
 
 __all__ = [
@@ -14,9 +16,15 @@ __all__ = [
     "CheckResult",
     "CheckSpec",
     "LookContext",
+    "Memory",
+    "Pressure",
+    "ProcessSample",
+    "ProcessSampler",
     "RunCommand",
     "Scheduler",
     "Streak",
     "advance",
     "look",
+    "read_memory",
+    "read_pressure",
 ]

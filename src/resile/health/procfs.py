@@ -56,3 +56,63 @@ def parse_stat(line: bytes) -> ProcessStat:
         start_ticks=int(fields[19]),
         rss_bytes=int(fields[21]) * PAGE_BYTES,
     )
+
+
+def process_age_s(start_ticks: int) -> float:
+    """Tell how long ago a process of this boot started, to about 20 ms; suspended time counts."""
+    uptime_s = float(Path("/proc/uptime").read_bytes().split(None, 1)[0])
+    return max(0.0, uptime_s - start_ticks / TICKS_PER_S)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What the machine has of memory.
+
+    Args:
+        total_bytes: All of it.
+        available_bytes: What a new process could get without swapping; the kernel's estimate.
+    """
+
+    total_bytes: int
+    available_bytes: int
+
+
+def read_memory() -> Memory:
+    """Read /proc/meminfo."""
+    lines = Path("/proc/meminfo").read_bytes().split(b"\n")
+    sizes = {name: value for name, _, value in (line.partition(b":") for line in lines)}
+    return Memory(
+        total_bytes=int(sizes[b"MemTotal"].split()[0]) * 1024,
+        available_bytes=int(sizes[b"MemAvailable"].split()[0]) * 1024,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pressure:
+    """How much work waited for a resource: shares (0..1) of the last 10, 60 and 300 seconds.
+
+    Args:
+        some: Shares in which at least one task waited.
+        full: Shares in which all tasks waited; zeros where the kernel does not tell.
+    """
+
+    some: tuple[float, float, float]
+    full: tuple[float, float, float]
+
+
+def read_pressure(path: Path) -> Pressure | None:
+    """Read a PSI file, such as `/proc/pressure/memory` or a cgroup's `memory.pressure`.
+
+    Returns:
+        None if the kernel does not have it, or has it switched off.
+    """
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    shares = {"some": (0.0, 0.0, 0.0), "full": (0.0, 0.0, 0.0)}
+    for line in lines:
+        name, *fields = line.split()
+        ten, sixty, three_hundred = (float(field.partition("=")[2]) / 100 for field in fields[:3])
+        shares[name] = (ten, sixty, three_hundred)
+    return Pressure(some=shares["some"], full=shares["full"])

@@ -5,19 +5,26 @@ import socket
 from collections.abc import Mapping
 
 from resile.errors import ResileError
+from resile.health.checks.databases import look_postgres, look_sqlite
 from resile.health.checks.http import look_http
 from resile.health.checks.network import look_tcp, look_unix
 from resile.health.checks.port import Finding, Look, LookContext, down, no_answer, one_line
 from resile.health.checks.processes import look_command, look_heartbeat, look_process
+from resile.health.checks.resources import look_disk, look_file, look_memory
 from resile.health.model import CheckKind, CheckResult, CheckSpec
 
 logger = logging.getLogger(__name__)
 
 LOOKS: Mapping[CheckKind, Look] = {
     CheckKind.COMMAND: look_command,
+    CheckKind.DISK: look_disk,
+    CheckKind.FILE: look_file,
     CheckKind.HEARTBEAT: look_heartbeat,
     CheckKind.HTTP: look_http,
+    CheckKind.MEMORY: look_memory,
+    CheckKind.POSTGRES: look_postgres,
     CheckKind.PROCESS: look_process,
+    CheckKind.SQLITE: look_sqlite,
     CheckKind.TCP: look_tcp,
     CheckKind.UNIX: look_unix,
 }

@@ -61,7 +61,7 @@ class Look(Protocol):
     with their text as the reason.
     """
 
-    def __call__(self, spec: CheckSpec, context: LookContext) -> Finding:
+    def __call__(self, spec: CheckSpec, context: LookContext, /) -> Finding:
         """Look once."""
         ...
 
@@ -101,9 +101,9 @@ def down(reason: str) -> Finding:
     return Finding(CheckState.DOWN, reason)
 
 
-def no_answer(timeout_s: float) -> Finding:
-    """Say that the time-out passed."""
-    return down(f"no answer within {format_duration(timeout_s)}")
+def no_answer(timeout_s: float, why: str = "") -> Finding:
+    """Say that the time-out passed, and why if that is known."""
+    return down(f"no answer within {format_duration(timeout_s)}" + (f", {why}" if why else ""))
 
 
 def one_line(text: str) -> str:
