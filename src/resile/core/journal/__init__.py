@@ -4,6 +4,7 @@ from resile.core.journal.chain import format_head, parse_head
 from resile.core.journal.port import Head, Journal, JournalSink, Query, Record
 from resile.core.journal.segments import SegmentLimits
 from resile.core.journal.sqlite import SqliteJournal, open_journal
+from resile.core.journal.verify import Verification, verify_journal
 
 __all__ = [
     "Head",
@@ -13,7 +14,9 @@ __all__ = [
     "Record",
     "SegmentLimits",
     "SqliteJournal",
+    "Verification",
     "format_head",
     "open_journal",
     "parse_head",
+    "verify_journal",
 ]

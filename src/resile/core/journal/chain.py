@@ -9,9 +9,8 @@ fields: no separator, so no field's content can be taken for another's. Integers
 import hashlib
 import json
 import struct
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from resile.core.events import BODY_BYTES_MAX, Event
 from resile.core.journal.port import Head, Record
@@ -31,12 +30,11 @@ _HEADER = struct.Struct(">BqqIIIIII")
 _SEQ = struct.Struct(">Q")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_INT64 = range(-(2**63), 2**63)
+_encode_body = json.JSONEncoder(separators=(",", ":"), sort_keys=True, allow_nan=False).encode
 _COLUMN_TYPES = (int, str, int, str, str, str, str, int, bytes, bytes, bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """An event that is ready to be chained: its columns, and its canonical bytes."""
 
     event: Event
@@ -53,7 +51,7 @@ def prepare(event: Event) -> Entry:
     if event.at.tzinfo is None:
         raise AssertionError(f"event {event.id} has a time without a zone")
     try:
-        body = json.dumps(event.body, separators=(",", ":"), sort_keys=True, allow_nan=False)
+        body = _encode_body(event.body).encode()
         columns = (
             event.id,
             microseconds(event.at),
@@ -62,7 +60,7 @@ def prepare(event: Event) -> Entry:
             event.actor,
             event.correlation_id,
             event.version,
-            body.encode(),
+            body,
         )
         entry = Entry(event, columns, canonical_bytes(*columns))
     except (TypeError, ValueError, struct.error, RecursionError) as exc:
@@ -70,7 +68,8 @@ def prepare(event: Event) -> Entry:
             f"event {event.id} ({event.kind}) cannot be written: {exc}",
             hint="A body holds JSON data only: text, finite numbers, true, false, null, lists, maps.",
         ) from exc
-    _check_lengths(event, len(body))
+    if len(entry.canonical) > TEXT_BYTES_MAX:  # else no part of it is too long
+        _check_lengths(event, len(body))
     return entry
 
 

@@ -1,5 +1,6 @@
 """Connections to one segment file, its migrations, and SQLite's errors as ours."""
 
+import errno
 import os
 import sqlite3
 from functools import cache
@@ -14,6 +15,9 @@ BUSY_WAIT_S = 10.0
 
 CHECKPOINT_PAGES = 4000
 """The write-ahead file is folded back at 16 MiB: seldom enough to keep the 99th percentile low."""
+
+PAGE_BYTES = 4096
+"""SQLite's default, set explicitly because a segment's size is told in pages."""
 
 _VERIFY_HINT = "Run `resile journal verify`; keep a copy of the folder before you change anything."
 _HINTS = {
@@ -34,6 +38,7 @@ _TRANSIENT = {
     sqlite3.SQLITE_LOCKED,
 }
 _PRIMARY_CODE = 0xFF
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
@@ -54,6 +59,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     )
     try:
         check_version(connection, path)
+        connection.execute(f"pragma page_size = {PAGE_BYTES}")
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = full")
         connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")
@@ -99,9 +105,9 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring a segment up to the newest format, one migration a transaction."""
-    for number, script in enumerate(migrations(), start=1):
+def migrate(connection: sqlite3.Connection, *, to_version: int | None = None) -> None:
+    """Bring a segment up to a format version (default: the newest), one transaction each."""
+    for number, script in enumerate(migrations()[:to_version], start=1):
         (version,) = connection.execute("pragma user_version").fetchone()
         if version < number:
             connection.execute("begin immediate")
@@ -122,12 +128,19 @@ def migrations() -> tuple[str, ...]:
 
 def storage_error(exc: sqlite3.Error | OSError, path: Path) -> JournalError:
     """Say in our words what SQLite or the system could not do."""
-    code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN) & _PRIMARY_CODE
+    code = primary_code(exc)
     return JournalError(
         f"journal {path}: {exc}",
         hint=_HINTS.get(code, _VERIFY_HINT),
         is_transient=code in _TRANSIENT,
     )
+
+
+def primary_code(exc: sqlite3.Error | OSError) -> int:
+    """Give SQLite's primary result code; 0 where there is none (text that does not decode)."""
+    if isinstance(exc, OSError):
+        return sqlite3.SQLITE_FULL if exc.errno in _DISK_FULL else sqlite3.SQLITE_CANTOPEN
+    return int(getattr(exc, "sqlite_errorcode", 0)) & _PRIMARY_CODE
 
 
 def _statements(script: str) -> list[str]:

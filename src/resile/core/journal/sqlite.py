@@ -7,11 +7,12 @@ a few thousand appends a second, 64 together get tens of thousands.
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.events import Event
@@ -39,12 +40,19 @@ FOLLOW_BATCH = 1000
 READERS_IDLE_MAX = 4
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """What one append asked for: all of it or nothing."""
+class _Unit(NamedTuple):
+    """What one append asked for: all of it or nothing.
+
+    `done` is a concurrent future; or one of an event loop, and then `call` runs a function in
+    that loop's thread, which alone may touch it.
+    """
 
     entries: tuple[Entry, ...]
-    done: Future[tuple[Record, ...]]
+    done: Any
+    call: Callable[..., object] | None
+
+
+_Outcome = tuple[_Unit, tuple[Record, ...] | JournalError]
 
 
 class SqliteJournal:
@@ -85,24 +93,27 @@ class SqliteJournal:
             JournalError: If an event cannot be written, the queue stays full for 30 s, or the
                 journal is closed. The future raises it if the commit fails.
         """
-        unit = _Unit(tuple(map(prepare, events)), Future())
-        count = len(unit.entries)
-        if count > QUEUE_EVENTS_MAX:
-            raise JournalError(
-                f"{count} events in one append are above the limit of {QUEUE_EVENTS_MAX}",
-                hint="Append them in several units.",
-            )
-        if not count:
-            unit.done.set_result(())
-            return unit.done
-        with self._lock:
-            self._wait_for_room(count)
-            self._queue.append(unit)
-            self._queue_events += count
-            if self._thread is None:
-                self._start()
-            self._queued.notify()
-        return unit.done
+        done: Future[tuple[Record, ...]] = Future()
+        self._enqueue(_Unit(tuple(map(prepare, events)), done, None))
+        return done
+
+    async def append_async(self, *events: Event) -> tuple[Record, ...]:
+        """Append events as `append` does, from an event loop, without holding the loop up.
+
+        Twice as quick as a wrapped future of `append_soon`, because one call wakes all who
+        wait for one commit. Holds the loop up only while the queue is full. A task that is
+        cancelled while its events are still queued appends nothing.
+
+        Raises:
+            JournalError: As `append` and `append_soon`.
+        """
+        from asyncio import get_running_loop  # who has a loop has loaded it; nobody else should
+
+        loop = get_running_loop()
+        done: Any = loop.create_future()
+        self._enqueue(_Unit(tuple(map(prepare, events)), done, loop.call_soon_threadsafe))
+        records: tuple[Record, ...] = await done
+        return records
 
     def read(self, query: Query) -> tuple[Record, ...]:
         """Read records in order of their sequence number; each is checked against its hash.
@@ -157,11 +168,9 @@ class SqliteJournal:
             self._committed.notify_all()
         if thread is not None:
             thread.join()
-        self._writer.close()
         for reader in readers:
             reader.close()
-
-    # The writer thread --------------------------------------------------------------------------
+        self._writer.close()  # last, because the last one out folds the write-ahead file back
 
     def open(self) -> None:
         """Make the journal if it is missing and open it for appending, before the first append.
@@ -170,6 +179,26 @@ class SqliteJournal:
             JournalError: If it cannot be opened or its end is not where it was.
         """
         self._writer.open()
+
+    # The writer thread --------------------------------------------------------------------------
+
+    def _enqueue(self, unit: _Unit) -> None:
+        count = len(unit.entries)
+        if count > QUEUE_EVENTS_MAX:
+            raise JournalError(
+                f"{count} events in one append are above the limit of {QUEUE_EVENTS_MAX}",
+                hint="Append them in several units.",
+            )
+        if not count:
+            unit.done.set_result(())
+            return
+        with self._lock:
+            self._wait_for_room(count)
+            self._queue.append(unit)
+            self._queue_events += count
+            if self._thread is None:
+                self._start()
+            self._queued.notify()
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
@@ -195,25 +224,24 @@ class SqliteJournal:
         return units
 
     def _write(self, units: list[_Unit]) -> None:
-        units = [unit for unit in units if unit.done.set_running_or_notify_cancel()]
+        units = [unit for unit in units if _is_wanted(unit)]
         entries = [entry for unit in units for entry in unit.entries]
         if not entries:
             return
         try:
             records = self._writer.commit(entries)
         except JournalError as exc:
-            _fail(units, exc)
+            _settle([(unit, exc) for unit in units])
         except Exception as exc:  # noqa: BLE001 - the writer must live on, and somebody waits
-            _fail(units, JournalError(f"journal {self._folder}: unexpected {exc!r}"), exc)
+            error = JournalError(f"journal {self._folder}: unexpected {exc!r}")
+            error.__cause__ = exc
+            _settle([(unit, error) for unit in units])
         else:
             with self._lock:
                 self._commits += 1
                 self._committed.notify_all()
-            start = 0
-            for unit in units:
-                end = start + len(unit.entries)
-                unit.done.set_result(tuple(records[start:end]))
-                start = end
+            rest = iter(records)
+            _settle([(unit, tuple(islice(rest, len(unit.entries)))) for unit in units])
 
     # Waiting ------------------------------------------------------------------------------------
 
@@ -288,7 +316,31 @@ def open_journal(
     return journal
 
 
-def _fail(units: list[_Unit], error: JournalError, cause: Exception | None = None) -> None:
-    error.__cause__ = cause or error.__cause__
-    for unit in units:
-        unit.done.set_exception(error)
+def _is_wanted(unit: _Unit) -> bool:
+    """Tell if nobody cancelled it; a concurrent future cannot be cancelled any more then."""
+    if unit.call is None:
+        return bool(unit.done.set_running_or_notify_cancel())
+    return not unit.done.cancelled()
+
+
+def _settle(outcomes: list[_Outcome]) -> None:
+    """Tell who waits; each event loop is woken once."""
+    by_loop: dict[Callable[..., object] | None, list[_Outcome]] = {}
+    for outcome in outcomes:
+        by_loop.setdefault(outcome[0].call, []).append(outcome)
+    for call, own in by_loop.items():
+        if call is None:
+            _settle_here(own)
+        else:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+                call(_settle_here, own)
+
+
+def _settle_here(outcomes: list[_Outcome]) -> None:
+    for unit, result in outcomes:
+        if unit.done.done():  # cancelled while it was being written
+            continue
+        if isinstance(result, JournalError):
+            unit.done.set_exception(result)
+        else:
+            unit.done.set_result(result)

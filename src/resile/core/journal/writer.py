@@ -6,6 +6,7 @@ processes make one chain. A transaction that finds its segment sealed goes on in
 
 import contextlib
 import sqlite3
+from datetime import datetime
 from pathlib import Path
 
 from resile.core.clock import Clock
@@ -16,7 +17,7 @@ from resile.core.journal.head import NAME as HEAD_NAME
 from resile.core.journal.head import HeadFile, create_head, read_head
 from resile.core.journal.port import Head, Query, Record
 from resile.core.journal.read import Reader, broken, check_end
-from resile.core.journal.schema import connect_writer, storage_error
+from resile.core.journal.schema import PAGE_BYTES, connect_writer, storage_error
 from resile.core.journal.segments import (
     ACTOR,
     LOCK_NAME,
@@ -60,6 +61,7 @@ class ChainWriter:
         self._segment: Segment | None = None
         self._connection: sqlite3.Connection | None = None
         self._head_file: HeadFile | None = None
+        self._born_at: datetime | None = None
         self._seal_again_at_s = 0.0
         self._last_seq = 0
 
@@ -156,15 +158,13 @@ class ChainWriter:
     def _is_due(self, connection: sqlite3.Connection, segment: Segment) -> bool:
         if self._clock.monotonic() < self._seal_again_at_s:
             return False
-        first = connection.execute(
-            "select at from event where seq = ?", (segment.first_seq,)
-        ).fetchone()
-        if first is None:
+        if self._born_at is None:
+            self._born_at = _birth(connection, segment)
             return False
         (page_count,) = connection.execute("pragma page_count").fetchone()
-        (page_bytes,) = connection.execute("pragma page_size").fetchone()
-        age_s = (self._clock.now() - from_microseconds(first[0])).total_seconds()
-        return page_count * page_bytes >= self._limits.bytes_max or age_s >= self._limits.age_max_s
+        age_s = (self._clock.now() - self._born_at).total_seconds()
+        is_large = page_count * PAGE_BYTES >= self._limits.bytes_max
+        return is_large or age_s >= self._limits.age_max_s
 
     def _move_on(self) -> None:
         """Go to the newest segment; make it first if the one that we know is still the newest."""
@@ -234,6 +234,7 @@ class ChainWriter:
             self._connection = None
         self._segment = list_segments(self._folder)[-1]
         self._connection = connect_writer(self._segment.path)
+        self._born_at = _birth(self._connection, self._segment)
 
     def _live(self) -> tuple[sqlite3.Connection, Segment]:
         if self._connection is None or self._segment is None:
@@ -247,6 +248,12 @@ class ChainWriter:
         if self._head_file is not None:
             self._head_file.close()
             self._head_file = None
+
+
+def _birth(connection: sqlite3.Connection, segment: Segment) -> datetime | None:
+    """Tell when a segment's first record was seen; None if it holds none yet."""
+    row = connection.execute("select at from event where seq = ?", (segment.first_seq,)).fetchone()
+    return None if row is None else from_microseconds(row[0])
 
 
 def _head_of(connection: sqlite3.Connection, segment: Segment) -> Head:
