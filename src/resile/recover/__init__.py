@@ -1,1 +1,43 @@
-"""Placeholder of the package; filled as the part is built."""
+"""Recovery: from what is seen to what is done about it, as a pure fold and a pure decision."""
+
+from resile.recover.decide import decide
+from resile.recover.facts import CheckStatus, InFlight, OpenFault, OpenPlan, ServiceStatus
+from resile.recover.graph import Graph
+from resile.recover.model import (
+    BudgetSpec,
+    CheckBinding,
+    Decision,
+    GroupSpec,
+    RestartPolicy,
+    RestartSpec,
+    ServiceSpec,
+    Strategy,
+    SystemSpec,
+    check_target,
+    service_of,
+    service_target,
+)
+from resile.recover.world import World
+
+__all__ = [
+    "BudgetSpec",
+    "CheckBinding",
+    "CheckStatus",
+    "Decision",
+    "Graph",
+    "GroupSpec",
+    "InFlight",
+    "OpenFault",
+    "OpenPlan",
+    "RestartPolicy",
+    "RestartSpec",
+    "ServiceSpec",
+    "ServiceStatus",
+    "Strategy",
+    "SystemSpec",
+    "World",
+    "check_target",
+    "decide",
+    "service_of",
+    "service_target",
+]

@@ -5,8 +5,10 @@ Frozen data, made from the configuration once. What happens to the services live
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
+from resile.core.events import Payload
 from resile.core.vocabulary import CheckGroup, FaultKind
 
 
@@ -133,3 +135,33 @@ class SystemSpec:
     budget: BudgetSpec = field(default_factory=BudgetSpec)
     stable_s: float = 1.0
     """How long a symptom must be gone until a recovery counts. Default 1 s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is due, and when to be asked again.
+
+    Args:
+        payloads: To be journalled now, in this order, best as one unit. Each `ActionStarted`
+            among them is to be performed once it is durable.
+        wake_at: Ask again at this time at the latest; None if only an event can change anything.
+    """
+
+    payloads: tuple[Payload, ...] = ()
+    wake_at: datetime | None = None
+
+
+def service_target(service: str) -> str:
+    """Name a service as the target of a fault or an action."""
+    return f"service/{service}"
+
+
+def check_target(check: str) -> str:
+    """Name a check as the target of a fault or an action."""
+    return f"check/{check}"
+
+
+def service_of(target: str) -> str | None:
+    """Tell which service a target names; None if it names none."""
+    kind, _, name = target.partition("/")
+    return name if kind == "service" else None

@@ -1,0 +1,126 @@
+"""What is so with a service right now: questions that several decisions ask. Pure.
+
+"Broken" is meant for what stands upstream: should work and does not, whatever the cause.
+Liveness never looks upstream; readiness may.
+"""
+
+from datetime import datetime, timedelta
+
+from resile.core.vocabulary import CheckGroup, CheckState, Desired
+from resile.recover.facts import CheckStatus
+from resile.recover.model import RestartPolicy
+from resile.recover.world import World
+
+
+def may_restart(world: World, name: str) -> bool:
+    """Tell whether the restart policy answers the last exit of a service with a restart."""
+    ended = world.service(name).ended
+    policy = world.service_spec(name).restart.policy
+    if ended is None or ended.is_expected or policy is RestartPolicy.PERMANENT:
+        return True
+    return policy is RestartPolicy.TRANSIENT and not ended.is_clean
+
+
+def ready_due_at(world: World, name: str) -> datetime | None:
+    """Tell until when a running service must have become ready; None if it is, or does not run."""
+    status = world.service(name)
+    if status.started_at is None or status.ready_at is not None:
+        return None
+    return status.started_at + timedelta(seconds=world.service_spec(name).ready_timeout_s)
+
+
+def is_overdue(world: World, name: str, now: datetime) -> bool:
+    """Tell whether a process runs and did not become ready in time."""
+    due_at = ready_due_at(world, name)
+    return due_at is not None and now >= due_at
+
+
+def is_failing(world: World, name: str, now: datetime) -> bool:
+    """Tell whether a service that should run does not, or not far enough."""
+    status = world.service(name)
+    if status.desired is Desired.STOPPED or world.is_finished(name):
+        return False
+    return not status.is_alive or is_overdue(world, name, now)
+
+
+def hanging_checks(world: World, name: str, now: datetime) -> dict[str, CheckStatus]:
+    """Give the live checks that prove a running process useless.
+
+    A check that was never good since the process started proves it only once the time that a
+    start may take is over: until then the process may simply not be that far.
+    """
+    started_at = world.service(name).started_at
+    if started_at is None or world.is_stopping(name):
+        return {}
+    patience = timedelta(seconds=world.service_spec(name).ready_timeout_s)
+    down = down_checks(world, name, CheckGroup.LIVE)
+    return {c: s for c, s in down.items() if s.was_good or now >= started_at + patience}
+
+
+def hang_due_at(world: World, name: str) -> datetime | None:
+    """Tell from when a live check that was never good counts; None if there is none such."""
+    started_at = world.service(name).started_at
+    down = down_checks(world, name, CheckGroup.LIVE)
+    if started_at is None or all(status.was_good for status in down.values()):
+        return None
+    return started_at + timedelta(seconds=world.service_spec(name).ready_timeout_s)
+
+
+def down_checks(world: World, name: str, group: CheckGroup) -> dict[str, CheckStatus]:
+    """Give the checks of a service and group that are DOWN, by id."""
+    checks = {c: world.check(c) for c in world.checks_of(name, group)}
+    return {c: s for c, s in checks.items() if s.state is CheckState.DOWN}
+
+
+def good_since(world: World, name: str, group: CheckGroup | None = None) -> datetime | None:
+    """Tell since when a service is ready and its checks are good; None if one is not.
+
+    Args:
+        world: The state.
+        name: The service.
+        group: Only the checks of this group. Default: all.
+    """
+    ready_at = world.service(name).ready_at
+    times = [world.check(c).good_since for c in world.checks_of(name, group)]
+    latest = ready_at
+    for time in times:
+        if latest is None or time is None:
+            return None
+        latest = max(latest, time)
+    return latest
+
+
+def is_broken(world: World, name: str) -> bool:
+    """Tell whether a dependency does not work: a service that is not usable, or a DOWN check.
+
+    A check that is merely UNKNOWN is not broken, and neither is a service that is still on its
+    first way up.
+    """
+    if not world.graph.is_service(name):
+        return world.check(name).state is CheckState.DOWN
+    if world.is_usable(name):
+        return False
+    status = world.service(name)
+    has_fault = any(f.target == f"service/{name}" for f in world.faults.values())
+    is_stopped = status.desired is Desired.STOPPED
+    return status.was_ready or has_fault or is_stopped or status.is_quarantined
+
+
+def broken_upstream(world: World, name: str) -> tuple[str, ...]:
+    """Give whatever a service needs, however far away, that does not work; nearest first."""
+    return tuple(need for need in world.graph.upstream(name) if is_broken(world, need))
+
+
+def upstream_good_since(world: World, name: str) -> datetime | None:
+    """Tell since when everything upstream works; None if nothing there ever had to start.
+
+    Only meaningful while `broken_upstream` is empty.
+    """
+    times = [_works_since(world, need) for need in world.graph.upstream(name)]
+    return max((time for time in times if time is not None), default=None)
+
+
+def _works_since(world: World, name: str) -> datetime | None:
+    if not world.graph.is_service(name):
+        return world.check(name).good_since
+    return good_since(world, name) or world.service(name).ready_at

@@ -1,0 +1,236 @@
+"""What the fold of the journal knows: frozen records of services, checks, faults, plans and actions.
+
+A `World` holds them in dictionaries and replaces them; nothing in them is ever changed in place.
+All of it is made of what `core.codec` can write, because it is the brain's checkpoint.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from resile.core.events import Step
+from resile.core.vocabulary import ActionKind, CheckState, Desired, FaultKind, Priority
+
+GOOD_STATES = frozenset({CheckState.UP, CheckState.DEGRADED})
+"""A check in one of these lets work go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a process ended.
+
+    Args:
+        at: When the exit was recorded.
+        generation: Of the process.
+        is_expected: An action of ours, or the operator, wanted it.
+        is_clean: It ended by itself with exit code 0.
+        text: One line for people, such as `killed by SIGKILL`.
+        exit_code: None if a signal ended it, or nobody knows.
+        signal: Its name; empty if none.
+        oom_kills: How many of its processes the kernel killed for want of memory.
+        bundle: Path of the crash bundle; empty if there is none.
+    """
+
+    at: datetime
+    generation: int
+    is_expected: bool
+    is_clean: bool
+    text: str
+    exit_code: int | None = None
+    signal: str = ""
+    oom_kills: int = 0
+    bundle: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStatus:
+    """Where one service stands.
+
+    Args:
+        desired: What the operator wants. A service that is declared should run.
+        generation: Number of the last start that was ordered; 0 before the first.
+        pid: Of the running process; None while none runs.
+        started_at: When it was started.
+        is_notified: It said READY=1.
+        ready_at: When it became ready; None before that.
+        was_ready: It was ready before in this run of the daemon.
+        ended: Its last exit, if nobody has asked for a start since.
+        exited_generation: Of the last exit that was seen; it is never told twice.
+        start_error: Why it could not be executed; empty if it could.
+        start_failed_at: When that was.
+        stop_failures: How often in a row it could not be stopped.
+        stop_failed_at: When that was last.
+        restarts: How often recovery started it since it was first known.
+        restart_times: When its own faults led to a restart; as many as the intensity asks for.
+        backoff_attempt: How many restarts came since it last lived long enough.
+        is_quarantined: It ended too often; only an operator starts it again.
+        state: The last state that was told.
+        state_since: Since when; None before the first.
+        state_reason: Why.
+    """
+
+    desired: Desired = Desired.RUNNING
+    generation: int = 0
+    pid: int | None = None
+    started_at: datetime | None = None
+    is_notified: bool = False
+    ready_at: datetime | None = None
+    was_ready: bool = False
+    ended: Exit | None = None
+    exited_generation: int = 0
+    start_error: str = ""
+    start_failed_at: datetime | None = None
+    stop_failures: int = 0
+    stop_failed_at: datetime | None = None
+    restarts: int = 0
+    restart_times: tuple[datetime, ...] = ()
+    backoff_attempt: int = 0
+    is_quarantined: bool = False
+    state: CheckState = CheckState.UNKNOWN
+    state_since: datetime | None = None
+    state_reason: str = ""
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether a process runs."""
+        return self.pid is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether a process runs and has been ready."""
+        return self.pid is not None and self.ready_at is not None
+
+    @property
+    def down_since(self) -> datetime | None:
+        """Tell when the last attempt to run it ended; None if none has."""
+        ended_at = None if self.ended is None else self.ended.at
+        times = [time for time in (ended_at, self.start_failed_at) if time is not None]
+        return max(times, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckStatus:
+    """Where one check stands.
+
+    Args:
+        state: After hysteresis.
+        since: First result of the streak that led to this state; None before the first change.
+        good_since: Since when it has been UP or DEGRADED; None if it is neither.
+        was_good: It has been UP or DEGRADED since the process that it looks at started.
+        reason: What it saw.
+        latency_s: Of the result that changed it.
+    """
+
+    state: CheckState = CheckState.UNKNOWN
+    since: datetime | None = None
+    good_since: datetime | None = None
+    was_good: bool = False
+    reason: str = ""
+    latency_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenFault:
+    """A fault that is not closed.
+
+    Args:
+        attempts: How many plans were made for it.
+        is_escalated: A person was called.
+    """
+
+    fault_id: str
+    kind: FaultKind
+    target: str
+    priority: Priority
+    began_at: datetime
+    reason: str
+    attempts: int = 0
+    is_escalated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPlan:
+    """A plan that is not finished.
+
+    Args:
+        done: Number of steps that are done or were passed over.
+        progressed_at: When the plan was decided, or its last step finished.
+        error: Why a step failed; empty if none did.
+        is_overridden: An operator asked for something else meanwhile.
+    """
+
+    plan_id: str
+    fault_id: str
+    playbook: str
+    target: str
+    attempt: int
+    steps: tuple[Step, ...]
+    verify_s: float
+    stable_s: float
+    decided_at: datetime
+    progressed_at: datetime
+    done: int = 0
+    error: str = ""
+    is_overridden: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InFlight:
+    """An action whose end is not known yet. A new brain performs it again."""
+
+    action_id: str
+    action: ActionKind
+    target: str
+    generation: int
+    plan_id: str
+    fault_id: str
+    step: int
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """One use of a playbook on a target, for the budget."""
+
+    playbook: str
+    target: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartRequest:
+    """A restart that an operator wants: done when a later generation is ready."""
+
+    service: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldRecord:
+    """The whole state, as a checkpoint keeps it.
+
+    Args:
+        services: By name.
+        checks: By id.
+        faults: The open ones by id.
+        plans: The open ones by id.
+        in_flight: By id of the action.
+        remedies: Oldest first, within the budget's window.
+        restarts: The rolling restart, first to be restarted first.
+        is_shutdown_wanted: Everything is to be stopped.
+        guard_pid: Of the guard of this run; 0 before the first.
+        faults_count: Faults ever opened; it makes ids differ.
+        actions_count: Actions ever started; it makes ids differ.
+    """
+
+    services: Mapping[str, ServiceStatus] = field(default_factory=dict)
+    checks: Mapping[str, CheckStatus] = field(default_factory=dict)
+    faults: Mapping[str, OpenFault] = field(default_factory=dict)
+    plans: Mapping[str, OpenPlan] = field(default_factory=dict)
+    in_flight: Mapping[str, InFlight] = field(default_factory=dict)
+    remedies: tuple[Remedy, ...] = ()
+    restarts: tuple[RestartRequest, ...] = ()
+    is_shutdown_wanted: bool = False
+    guard_pid: int = 0
+    faults_count: int = 0
+    actions_count: int = 0

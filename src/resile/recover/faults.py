@@ -1,0 +1,195 @@
+"""Which faults there are, when each is present, and since when it is gone. Pure.
+
+Present and gone are not opposites: between the two a service is on its way up. A plan is made
+for what is present; a fault is closed when it has been gone for the stable time.
+
+- CRASH: a process ended that should run. Gone when one is ready again.
+- START_FAILED: it could not be executed, or was not ready in time while nothing upstream
+  explains that. Gone when it is ready. One of CRASH and START_FAILED is open at a time.
+- CRASH_LOOP: as CRASH, more often than the restart intensity allows, or so often that restarts
+  plainly do not help (`SLOW_LOOP_FACTOR`). Gone when it is ready after an operator's start.
+- HANG: a live check is DOWN (a silent watchdog is a live check). Gone when all are good again.
+- NOT_READY: it was ready, lives, and its ready check is DOWN while nothing upstream is broken.
+  Gone when its ready checks are good.
+- DEPENDENCY_DOWN of a service: the same while something upstream is broken. If that works again
+  for `UPSTREAM_GRACE_S` and the ready check is still DOWN, NOT_READY opens beside it.
+- DISK_NEARLY_FULL, DEPENDENCY_DOWN, CHECK_DOWN of a system check: it is DOWN. Gone when it is good.
+
+What an action of ours or an operator brought about is no fault.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from resile.core.events import FaultOpened
+from resile.core.vocabulary import CheckGroup, CheckState, Desired, FaultKind
+from resile.recover import conditions
+from resile.recover.facts import CheckStatus, Exit, OpenFault
+from resile.recover.findings import Finding, made_id
+from resile.recover.model import check_target, service_of, service_target
+from resile.recover.objectives import priority_of
+from resile.recover.world import World
+
+UPSTREAM_GRACE_S = 30.0
+"""So long after its dependencies work again, a service may still be settling."""
+SLOW_LOOP_FACTOR = 4
+"""A service that needs longer to fail than its intensity's period is quarantined after so many
+times the intensity in restarts, none of which got it ready for the stable time."""
+
+_READINESS_KINDS = (FaultKind.NOT_READY, FaultKind.DEPENDENCY_DOWN)
+
+
+def detect(world: World, now: datetime) -> Iterator[Finding]:
+    """Yield a fault for everything that is wrong and not known yet."""
+    for name in world.graph.start_order:
+        if world.service(name).desired is Desired.RUNNING and not world.is_stopping(name):
+            yield from _failing(world, name, now)
+            yield from _hanging(world, name, now)
+            yield from _unready(world, name, now)
+    for check, binding in world.spec.checks.items():
+        status = world.check(check)
+        if binding.group is CheckGroup.SYSTEM and status.state is CheckState.DOWN:
+            target = check_target(check)
+            if world.fault_on(target, binding.fault) is None:
+                yield _opened(world, binding.fault, target, status.since or now, status.reason)
+
+
+def is_present(world: World, fault: OpenFault, now: datetime) -> bool:
+    """Tell whether the symptom of an open fault is there now, so that a remedy makes sense."""
+    name = service_of(fault.target)
+    if name is None:
+        return world.check(fault.target.partition("/")[2]).state is CheckState.DOWN
+    if fault.kind is FaultKind.HANG:
+        return bool(conditions.hanging_checks(world, name, now))
+    if fault.kind in _READINESS_KINDS:
+        is_unready = bool(conditions.down_checks(world, name, CheckGroup.READY))
+        return world.service(name).is_ready and is_unready
+    return conditions.is_failing(world, name, now)
+
+
+def gone_since(world: World, fault: OpenFault) -> datetime | None:
+    """Tell since when the symptom of an open fault is gone; None if it is not."""
+    name = service_of(fault.target)
+    if name is None:
+        return world.check(fault.target.partition("/")[2]).good_since
+    if fault.kind is FaultKind.HANG:
+        return conditions.good_since(world, name, CheckGroup.LIVE)
+    if fault.kind in _READINESS_KINDS:
+        return conditions.good_since(world, name, CheckGroup.READY)
+    if world.service(name).is_quarantined:
+        return None
+    return world.service(name).ready_at
+
+
+def is_looping(world: World, name: str) -> bool:
+    """Tell whether one more restart of a service that does not run would be one too many."""
+    fault = world.failing_fault(name)
+    status = world.service(name)
+    restart = world.service_spec(name).restart
+    if fault is None or status.is_alive or status.down_since is None:
+        return False
+    oldest = status.down_since - timedelta(seconds=restart.period_s)
+    recent_count = sum(time > oldest for time in status.restart_times)
+    is_slow_loop = fault.attempts >= SLOW_LOOP_FACTOR * restart.intensity
+    return recent_count >= restart.intensity or is_slow_loop
+
+
+def _failing(world: World, name: str, now: datetime) -> Iterator[Finding]:
+    if world.failing_fault(name) is not None:
+        return
+    status = world.service(name)
+    target = service_target(name)
+    ended = status.ended
+    if not status.is_alive:
+        if status.start_error:
+            began_at = status.start_failed_at or now
+            yield _opened(world, FaultKind.START_FAILED, target, began_at, status.start_error)
+        elif ended is not None and not ended.is_expected and not world.is_finished(name):
+            evidence = _evidence(ended)
+            yield _opened(world, FaultKind.CRASH, target, ended.at, ended.text, **evidence)
+        return
+    due_at = conditions.ready_due_at(world, name)
+    if due_at is None or conditions.broken_upstream(world, name):
+        return
+    if now < due_at:
+        yield due_at
+        return
+    timeout_s = world.service_spec(name).ready_timeout_s
+    reason = f"not ready {timeout_s:g} s after its start"
+    yield _opened(world, FaultKind.START_FAILED, target, due_at, reason)
+
+
+def _hanging(world: World, name: str, now: datetime) -> Iterator[Finding]:
+    target = service_target(name)
+    if world.fault_on(target, FaultKind.HANG) is not None:
+        return
+    down = conditions.hanging_checks(world, name, now)
+    if down:
+        reason = "; ".join(f"{check}: {status.reason}" for check, status in down.items())
+        yield _opened(world, FaultKind.HANG, target, _first(down, now), reason)
+        return
+    due_at = conditions.hang_due_at(world, name)
+    if due_at is not None:
+        yield due_at
+
+
+def _unready(world: World, name: str, now: datetime) -> Iterator[Finding]:
+    target = service_target(name)
+    down = conditions.down_checks(world, name, CheckGroup.READY)
+    if not down or not world.service(name).is_ready:
+        return
+    if world.fault_on(target, FaultKind.HANG, FaultKind.NOT_READY) is not None:
+        return
+    broken = conditions.broken_upstream(world, name)
+    is_explained = world.fault_on(target, FaultKind.DEPENDENCY_DOWN) is not None
+    reason = "; ".join(f"{check}: {status.reason}" for check, status in down.items())
+    if broken and not is_explained:
+        names = ", ".join(broken)
+        yield _opened(
+            world,
+            FaultKind.DEPENDENCY_DOWN,
+            target,
+            _first(down, now),
+            f"{names} does not work; {reason}",
+            upstream=list(broken),
+        )
+    elif not broken:
+        settled_at = conditions.upstream_good_since(world, name)
+        due_at = settled_at and settled_at + timedelta(seconds=UPSTREAM_GRACE_S)
+        if is_explained and due_at is not None and now < due_at:
+            yield due_at
+        else:
+            yield _opened(world, FaultKind.NOT_READY, target, _first(down, now), reason)
+
+
+def _evidence(ended: Exit) -> dict[str, Any]:
+    return {
+        "exit_code": ended.exit_code,
+        "signal": ended.signal,
+        "oom_kills": ended.oom_kills,
+        "bundle": ended.bundle,
+    }
+
+
+def _first(checks: Mapping[str, CheckStatus], now: datetime) -> datetime:
+    return min((s.since for s in checks.values() if s.since is not None), default=now)
+
+
+def _opened(
+    world: World,
+    kind: FaultKind,
+    target: str,
+    began_at: datetime,
+    reason: str,
+    **evidence: Any,
+) -> FaultOpened:
+    return FaultOpened(
+        fault_id=made_id("flt", began_at, kind, target, world.faults_count),
+        fault=kind,
+        target=target,
+        priority=priority_of(world.spec, kind, target),
+        began_at=began_at,
+        reason=reason,
+        evidence=evidence,
+    )

@@ -1,0 +1,151 @@
+"""How faults, plans and actions change the state."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from resile.core.events import (
+    ActionFinished,
+    ActionStarted,
+    FaultClosed,
+    FaultEscalated,
+    FaultOpened,
+    PlanDecided,
+    PlanFinished,
+)
+from resile.core.vocabulary import ActionKind, FaultKind
+from resile.recover.facts import InFlight, OpenFault, OpenPlan, Remedy
+from resile.recover.fold.table import Folds
+from resile.recover.model import service_target
+from resile.recover.store import Store
+
+REMEDIES_MAX = 1000
+"""How many uses of playbooks are remembered; the window of the budget holds far fewer."""
+
+_KINDS_THAT_HALT_A_ROLL = frozenset(
+    {FaultKind.CRASH, FaultKind.START_FAILED, FaultKind.CRASH_LOOP, FaultKind.HANG}
+)
+
+
+def _fault_opened(store: Store, payload: FaultOpened, _at: datetime) -> None:
+    store.faults_count += 1
+    store.faults[payload.fault_id] = OpenFault(
+        fault_id=payload.fault_id,
+        kind=payload.fault,
+        target=payload.target,
+        priority=payload.priority,
+        began_at=payload.began_at,
+        reason=payload.reason,
+    )
+    head = store.restarts[0].service if store.restarts else ""
+    if payload.target == service_target(head) and payload.fault in _KINDS_THAT_HALT_A_ROLL:
+        store.restarts = ()
+
+
+def _fault_escalated(store: Store, payload: FaultEscalated, _at: datetime) -> None:
+    fault = store.faults.get(payload.fault_id)
+    if fault is None:
+        return
+    store.faults[fault.fault_id] = replace(fault, is_escalated=True, priority=payload.priority)
+    name = store.known_service(fault.target)
+    if fault.kind is FaultKind.CRASH_LOOP and name is not None:
+        store.change(name, is_quarantined=True)
+
+
+def _fault_closed(store: Store, payload: FaultClosed, _at: datetime) -> None:
+    store.faults.pop(payload.fault_id, None)
+
+
+def _plan_decided(store: Store, payload: PlanDecided, at: datetime) -> None:
+    store.plans[payload.plan_id] = OpenPlan(
+        plan_id=payload.plan_id,
+        fault_id=payload.fault_id,
+        playbook=payload.playbook,
+        target=payload.target,
+        attempt=payload.attempt,
+        steps=payload.steps,
+        verify_s=payload.verify_s,
+        stable_s=payload.stable_s,
+        decided_at=at,
+        progressed_at=at,
+    )
+    fault = store.faults.get(payload.fault_id)
+    if fault is not None:
+        store.faults[fault.fault_id] = replace(fault, attempts=fault.attempts + 1)
+    _remember_remedy(store, Remedy(playbook=payload.playbook, target=payload.target, at=at))
+
+
+def _remember_remedy(store: Store, remedy: Remedy) -> None:
+    oldest = remedy.at - timedelta(seconds=store.spec.budget.window_s)
+    kept = [r for r in store.remedies if r.at > oldest][-REMEDIES_MAX + 1 :]
+    store.remedies = (*kept, remedy)
+
+
+def _plan_finished(store: Store, payload: PlanFinished, _at: datetime) -> None:
+    store.plans.pop(payload.plan_id, None)
+
+
+def _action_started(store: Store, payload: ActionStarted, at: datetime) -> None:
+    store.actions_count += 1
+    store.in_flight[payload.action_id] = InFlight(
+        action_id=payload.action_id,
+        action=payload.action,
+        target=payload.target,
+        generation=payload.generation,
+        plan_id=payload.plan_id,
+        fault_id=payload.fault_id,
+        step=payload.step,
+        started_at=at,
+    )
+    name = store.known_service(payload.target)
+    if name is None or payload.action is not ActionKind.START:
+        return
+    status = store.services[name]
+    store.change(name, generation=max(status.generation, payload.generation))
+    fault = store.faults.get(payload.fault_id)
+    if fault is not None and fault.target == payload.target:
+        intensity = store.spec.services[name].restart.intensity
+        store.change(
+            name,
+            backoff_attempt=status.backoff_attempt + 1,
+            restart_times=(*status.restart_times, at)[-intensity:],
+        )
+
+
+def _action_finished(store: Store, payload: ActionFinished, at: datetime) -> None:
+    action = store.in_flight.pop(payload.action_id, None)
+    if action is None:
+        return
+    plan = store.plans.get(action.plan_id)
+    if plan is not None:
+        store.plans[plan.plan_id] = replace(
+            plan,
+            done=max(plan.done, action.step + 1),
+            progressed_at=at,
+            error="" if payload.is_ok else payload.detail or f"{action.action} failed",
+        )
+    name = store.known_service(action.target)
+    if name is not None:
+        _note_outcome(store, name, action, payload, at)
+
+
+def _note_outcome(
+    store: Store, name: str, action: InFlight, payload: ActionFinished, at: datetime
+) -> None:
+    status = store.services[name]
+    if action.action is not ActionKind.START:
+        failures = 0 if payload.is_ok else status.stop_failures + 1
+        store.change(name, stop_failures=failures, stop_failed_at=at if failures else None)
+    elif not payload.is_ok and not status.is_alive:
+        error = payload.detail or "it could not be started"
+        store.change(name, start_error=error, start_failed_at=at)
+
+
+FOLDS: Folds = {
+    FaultOpened: _fault_opened,
+    FaultEscalated: _fault_escalated,
+    FaultClosed: _fault_closed,
+    PlanDecided: _plan_decided,
+    PlanFinished: _plan_finished,
+    ActionStarted: _action_started,
+    ActionFinished: _action_finished,
+}

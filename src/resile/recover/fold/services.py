@@ -1,0 +1,191 @@
+"""How processes, checks, and the coming and going of the brain change the state."""
+
+from datetime import datetime
+
+from resile.core.events import (
+    BrainStarted,
+    BrainStopped,
+    CheckChanged,
+    GuardLost,
+    ProcessExited,
+    ProcessStarted,
+    ServiceChanged,
+    ServiceNotified,
+    ServiceReady,
+)
+from resile.core.vocabulary import ActionKind, Desired
+from resile.recover.facts import GOOD_STATES, CheckStatus, Exit
+from resile.recover.fold.table import Folds
+from resile.recover.model import service_target
+from resile.recover.store import Store
+
+
+def _brain_started(store: Store, payload: BrainStarted, _at: datetime) -> None:
+    """Begin a new run if the guard is another one; forget processes that nobody owns."""
+    if payload.guard_pid != store.guard_pid:
+        _begin_run(store)
+    store.guard_pid = payload.guard_pid
+    for name, status in store.services.items():
+        if status.is_alive and name not in payload.adopted:
+            _forget_process(store, name)
+
+
+def _brain_stopped(store: Store, _payload: BrainStopped, _at: datetime) -> None:
+    _begin_run(store)
+
+
+def _guard_lost(store: Store, _payload: GuardLost, _at: datetime) -> None:
+    for name in store.services:
+        _forget_process(store, name)
+    _begin_run(store)
+
+
+def _begin_run(store: Store) -> None:
+    """Forget what belonged to one run of the daemon: orders, quarantines, actions."""
+    store.in_flight = {}
+    store.restarts = ()
+    store.is_shutdown_wanted = False
+    for name in store.services:
+        store.change(
+            name,
+            desired=Desired.RUNNING,
+            was_ready=False,
+            is_quarantined=False,
+            backoff_attempt=0,
+            restart_times=(),
+            stop_failures=0,
+            stop_failed_at=None,
+        )
+
+
+def _forget_process(store: Store, name: str) -> None:
+    store.change(name, pid=None, started_at=None, ready_at=None, is_notified=False, ended=None)
+    _forget_checks(store, name)
+
+
+def _process_started(store: Store, payload: ProcessStarted, at: datetime) -> None:
+    status = store.services.get(payload.service)
+    if status is None or payload.generation <= status.exited_generation:
+        return
+    start = store.action_on(service_target(payload.service))
+    is_restart = start is not None and bool(start.fault_id)
+    store.change(
+        payload.service,
+        generation=max(payload.generation, status.generation),
+        pid=payload.pid,
+        started_at=at,
+        ready_at=None,
+        is_notified=False,
+        start_error="",
+        start_failed_at=None,
+        restarts=status.restarts + is_restart,
+    )
+    _forget_checks(store, payload.service)
+
+
+def _process_exited(store: Store, payload: ProcessExited, at: datetime) -> None:
+    """Note an exit. One of an older generation, or one that is told again, says nothing."""
+    status = store.services.get(payload.service)
+    if status is None or payload.generation < status.generation:
+        return
+    if payload.generation <= status.exited_generation:
+        return
+    restart = store.spec.services[payload.service].restart
+    lived_s = payload.uptime_s
+    if status.started_at is not None:
+        lived_s = max(lived_s, (at - status.started_at).total_seconds())
+    is_rested = lived_s >= restart.healthy_after_s
+    store.change(
+        payload.service,
+        pid=None,
+        started_at=None,
+        ready_at=None,
+        is_notified=False,
+        exited_generation=payload.generation,
+        ended=_exit_of(payload, at, is_expected=_is_exit_expected(store, payload.service)),
+        backoff_attempt=0 if is_rested else status.backoff_attempt,
+    )
+    _forget_checks(store, payload.service)
+
+
+def _service_notified(store: Store, payload: ServiceNotified, _at: datetime) -> None:
+    status = store.services.get(payload.service)
+    if status is not None and status.generation == payload.generation and payload.is_ready:
+        store.change(payload.service, is_notified=True)
+
+
+def _service_ready(store: Store, payload: ServiceReady, at: datetime) -> None:
+    status = store.services.get(payload.service)
+    if status is not None and status.is_alive and status.generation == payload.generation:
+        store.change(payload.service, ready_at=at, was_ready=True)
+
+
+def _service_changed(store: Store, payload: ServiceChanged, at: datetime) -> None:
+    if payload.service in store.services:
+        store.change(
+            payload.service, state=payload.after, state_since=at, state_reason=payload.reason
+        )
+
+
+def _check_changed(store: Store, payload: CheckChanged, _at: datetime) -> None:
+    before = store.checks.get(payload.check)
+    if before is None:
+        return
+    is_good = payload.after in GOOD_STATES
+    good_since = None
+    if is_good:
+        good_since = before.good_since or payload.began_at
+    store.checks[payload.check] = CheckStatus(
+        state=payload.after,
+        since=payload.began_at,
+        good_since=good_since,
+        was_good=before.was_good or is_good,
+        reason=payload.reason,
+        latency_s=payload.latency_s,
+    )
+
+
+def _is_exit_expected(store: Store, name: str) -> bool:
+    action = store.action_on(service_target(name))
+    is_ours = action is not None and action.action in (ActionKind.STOP, ActionKind.KILL)
+    return is_ours or store.services[name].desired is Desired.STOPPED
+
+
+def _forget_checks(store: Store, name: str) -> None:
+    for check in store.checks_of(name):
+        store.checks[check] = CheckStatus()
+
+
+def _exit_of(payload: ProcessExited, at: datetime, *, is_expected: bool) -> Exit:
+    if payload.is_lost:
+        text = "ended while nobody could see how"
+    elif payload.signal:
+        text = f"killed by {payload.signal}"
+    else:
+        text = f"ended with exit code {payload.exit_code}"
+    if payload.oom_kills:
+        text += " for want of memory"
+    return Exit(
+        at=at,
+        generation=payload.generation,
+        is_expected=is_expected,
+        is_clean=payload.exit_code == 0,
+        text=text,
+        exit_code=payload.exit_code,
+        signal=payload.signal,
+        oom_kills=payload.oom_kills,
+        bundle=payload.bundle,
+    )
+
+
+FOLDS: Folds = {
+    BrainStarted: _brain_started,
+    BrainStopped: _brain_stopped,
+    GuardLost: _guard_lost,
+    ProcessStarted: _process_started,
+    ProcessExited: _process_exited,
+    ServiceNotified: _service_notified,
+    ServiceReady: _service_ready,
+    ServiceChanged: _service_changed,
+    CheckChanged: _check_changed,
+}

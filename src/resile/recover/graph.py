@@ -1,0 +1,109 @@
+"""Who depends on whom, computed once from the declaration. Pure; safe for cycles.
+
+A dependency that would close a cycle is left out (the configuration refuses cycles; this keeps
+a wrong one from blocking every start), and so is one that names nothing declared.
+"""
+
+from resile.recover.model import SystemSpec, check_target, service_target
+
+
+class Graph:
+    """The dependencies of a system. Immutable; safe to share between threads.
+
+    Names are those of `depends_on`: a service, or a check; a service wins where both exist.
+
+    Args:
+        spec: The declaration.
+    """
+
+    def __init__(self, spec: SystemSpec) -> None:
+        self._spec = spec
+        self._needs: dict[str, tuple[str, ...]] = {}
+        self._order: list[str] = []
+        self._visit_all()
+        self._upstream = {name: self._reach(name) for name in spec.services}
+        self._dependents = {
+            name: tuple(other for other in self._order if name in self._needs[other])
+            for name in spec.services
+        }
+
+    @property
+    def start_order(self) -> tuple[str, ...]:
+        """Give the services, dependencies first, else as declared."""
+        return tuple(self._order)
+
+    def needs(self, service: str) -> tuple[str, ...]:
+        """Give the services and checks that a service names itself."""
+        return self._needs.get(service, ())
+
+    def upstream(self, service: str) -> tuple[str, ...]:
+        """Give everything that a service needs, however far away; nearest first."""
+        return self._upstream.get(service, ())
+
+    def dependents(self, service: str) -> tuple[str, ...]:
+        """Give the services that name this one."""
+        return self._dependents.get(service, ())
+
+    def is_service(self, name: str) -> bool:
+        """Tell whether a name of `depends_on` is a service's, not a check's."""
+        return name in self._spec.services
+
+    def ancestors(self, target: str) -> frozenset[str]:
+        """Give the targets whose faults may explain a fault of this target."""
+        service = self._service_behind(target)
+        if service is None:
+            return frozenset()
+        own = {service_target(service), target}
+        return frozenset(self._target_of(name) for name in self.upstream(service)) - own
+
+    def _service_behind(self, target: str) -> str | None:
+        kind, _, name = target.partition("/")
+        if kind == "service":
+            return name
+        binding = self._spec.checks.get(name)
+        return (binding.service or None) if binding else None
+
+    def _target_of(self, name: str) -> str:
+        if self.is_service(name):
+            return service_target(name)
+        service = self._spec.checks[name].service
+        return service_target(service) if service else check_target(name)
+
+    def _visit_all(self) -> None:
+        """Walk depth first without recursion: chains may be longer than Python's stack."""
+        entered: set[str] = set()
+        for name in self._spec.services:
+            if name not in entered:
+                self._visit(name, entered)
+
+    def _visit(self, first: str, entered: set[str]) -> None:
+        path: dict[str, list[str]] = {}
+        entered.add(first)
+        path[first] = []
+        stack = [(first, iter(self._spec.services[first].depends_on))]
+        while stack:
+            current, rest = stack[-1]
+            need = next(rest, None)
+            if need is None:
+                stack.pop()
+                self._needs[current] = tuple(dict.fromkeys(path.pop(current)))
+                self._order.append(current)
+            elif self._is_useful(current, need) and need not in path:
+                path[current].append(need)
+                if self.is_service(need) and need not in entered:
+                    entered.add(need)
+                    path[need] = []
+                    stack.append((need, iter(self._spec.services[need].depends_on)))
+
+    def _is_useful(self, service: str, need: str) -> bool:
+        """Tell whether a name can be waited for: a service, or a check of somebody else."""
+        binding = self._spec.checks.get(need)
+        return self.is_service(need) or (binding is not None and binding.service != service)
+
+    def _reach(self, service: str) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        layer = list(self.needs(service))
+        while layer:
+            found.update(dict.fromkeys(layer))
+            layer = [n for name in layer for n in self.needs(name) if n not in found]
+        return tuple(found)

@@ -1,0 +1,159 @@
+"""Decide readiness, and the starts and stops that no fault asks for. Pure.
+
+A service starts when everything that it names in `depends_on` is usable, and stops after its
+dependents that are to stop too. A rolling restart works on one service at a time and goes on
+when that one is ready again.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from resile.core.events import ActionStarted, ServiceReady
+from resile.core.vocabulary import ActionKind, CheckGroup, Desired
+from resile.recover import plans
+from resile.recover.findings import Finding, made_id
+from resile.recover.model import service_target
+from resile.recover.world import World
+
+STOP_RETRY_S_MIN, STOP_RETRY_S_MAX = 0.5, 10.0
+"""Between two tries to stop what cannot be stopped; doubles. It is never given up: it is an
+order, and the process is still there."""
+
+
+def readiness(world: World, now: datetime) -> Iterator[Finding]:
+    """Yield that a service became ready.
+
+    It is, when its process runs, said READY=1 if it is to, and its ready checks are good.
+    """
+    for name, status in world.services.items():
+        if status.started_at is None or status.is_ready or world.is_stopping(name):
+            continue
+        checks = world.checks_of(name, CheckGroup.READY)
+        has_said = status.is_notified or not world.service_spec(name).is_notify
+        if has_said and all(world.check(check).good_since is not None for check in checks):
+            after_s = max(0.0, (now - status.started_at).total_seconds())
+            yield ServiceReady(service=name, generation=status.generation, after_s=after_s)
+
+
+def act(world: World, now: datetime) -> Iterator[Finding]:
+    """Yield the actions that are due: of plans, and of the operator's orders; one a target."""
+    taken: set[str] = set()
+    for finding in _wanted(world, now):
+        if isinstance(finding, ActionStarted):
+            if finding.target in taken:
+                continue
+            taken.add(finding.target)
+        yield finding
+
+
+def started(
+    world: World,
+    now: datetime,
+    action: ActionKind,
+    target: str,
+    *,
+    plan_id: str = "",
+    fault_id: str = "",
+    step: int = 0,
+) -> ActionStarted:
+    """Make the intent to act. A start names the next generation, all else the current one."""
+    name = world.known_service(target)
+    generation = 0
+    if name is not None:
+        is_start = action is ActionKind.START
+        generation = world.service(name).generation + is_start
+    return ActionStarted(
+        action_id=made_id("act", now, world.actions_count, action, target),
+        action=action,
+        target=target,
+        generation=generation,
+        plan_id=plan_id,
+        fault_id=fault_id,
+        step=step,
+    )
+
+
+def _wanted(world: World, now: datetime) -> Iterator[Finding]:
+    for plan in world.plans.values():
+        yield from _plan_step(world, plan.plan_id, now)
+    for name in reversed(world.graph.start_order):
+        if _is_to_stop(world, name):
+            yield from _stop(world, name, now)
+    planned = set[str]().union(*(plans.remaining_targets(world, p) for p in world.plans.values()))
+    for name in world.graph.start_order:
+        if service_target(name) not in planned and _is_to_start(world, name):
+            yield started(world, now, ActionKind.START, service_target(name))
+
+
+def _plan_step(world: World, plan_id: str, now: datetime) -> Iterator[Finding]:
+    plan = world.plans[plan_id]
+    due = world.next_step(plan)
+    if due is None or plan.error or plan.is_overridden:
+        return
+    index, step = due
+    is_acting = any(action.plan_id == plan_id for action in world.in_flight.values())
+    if is_acting or world.action_on(step.target) is not None:
+        return
+    if step.action is ActionKind.START and not _may_start(world, plan_id, step.target):
+        return
+    if step.not_before is not None and now < step.not_before:
+        yield step.not_before
+        return
+    yield started(
+        world,
+        now,
+        step.action,
+        step.target,
+        plan_id=plan_id,
+        fault_id=plan.fault_id,
+        step=index,
+    )
+
+
+def _may_start(world: World, plan_id: str, target: str) -> bool:
+    """Tell whether a plan's start may go ahead: dependencies work, earlier starts are ready."""
+    name = world.known_service(target)
+    plan = world.plans[plan_id]
+    earlier = [s.target for s in plan.steps[: plan.done] if s.action is ActionKind.START]
+    names = [n for n in map(world.known_service, earlier) if n is not None]
+    is_in_order = all(world.service(n).is_ready or world.is_finished(n) for n in names)
+    return name is not None and is_in_order and world.is_startable(name)
+
+
+def _is_to_start(world: World, name: str) -> bool:
+    status = world.service(name)
+    if status.is_alive or status.desired is Desired.STOPPED or status.is_quarantined:
+        return False
+    if world.is_finished(name) or world.failing_fault(name) is not None:
+        return False
+    return world.action_on(service_target(name)) is None and world.is_startable(name)
+
+
+def _is_to_stop(world: World, name: str) -> bool:
+    status = world.service(name)
+    if not status.is_alive or world.action_on(service_target(name)) is not None:
+        return False
+    if status.desired is Desired.STOPPED:
+        return not any(_blocks_stop(world, other) for other in world.graph.dependents(name))
+    return world.is_restarting(name) and status.generation == world.restarts[0].generation
+
+
+def _blocks_stop(world: World, dependent: str) -> bool:
+    """Tell whether a dependent that is to stop too is still there."""
+    status = world.service(dependent)
+    is_there = status.is_alive or world.action_on(service_target(dependent)) is not None
+    return status.desired is Desired.STOPPED and is_there
+
+
+def _stop(world: World, name: str, now: datetime) -> Iterator[Finding]:
+    status = world.service(name)
+    target = service_target(name)
+    if status.stop_failed_at is None:
+        yield started(world, now, ActionKind.STOP, target)
+        return
+    wait_s = min(STOP_RETRY_S_MAX, STOP_RETRY_S_MIN * 2.0 ** min(status.stop_failures, 30))
+    retry_at = status.stop_failed_at + timedelta(seconds=wait_s)
+    if now < retry_at:
+        yield retry_at
+    else:
+        yield started(world, now, ActionKind.KILL, target)

@@ -1,0 +1,88 @@
+"""The state itself: dictionaries of frozen records, and how they come from and go to one record.
+
+`World` adds the questions; `fold` is the only thing that changes it.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from resile.core.vocabulary import CheckGroup
+from resile.recover.facts import CheckStatus, InFlight, ServiceStatus, WorldRecord
+from resile.recover.graph import Graph
+from resile.recover.model import SystemSpec, service_of
+
+
+class Store:
+    """What is known. Not thread-safe.
+
+    Args:
+        spec: What is declared.
+        graph: Its dependencies.
+        record: Where to begin.
+    """
+
+    def __init__(self, spec: SystemSpec, graph: Graph, record: WorldRecord) -> None:
+        self.spec = spec
+        self.graph = graph
+        self._checks_of: dict[str, tuple[str, ...]] = {
+            name: tuple(
+                c.check
+                for c in spec.checks.values()
+                if c.service == name and c.group is not CheckGroup.SYSTEM
+            )
+            for name in spec.services
+        }
+        self.load(record)
+
+    def load(self, record: WorldRecord) -> None:
+        """Take a state over; what is not declared is left out, what is new starts afresh."""
+        self.services = {n: record.services.get(n, ServiceStatus()) for n in self.spec.services}
+        self.checks = {c: record.checks.get(c, CheckStatus()) for c in self.spec.checks}
+        self.faults = dict(record.faults)
+        self.plans = dict(record.plans)
+        self.in_flight = {i: a for i, a in record.in_flight.items() if self.is_declared(a.target)}
+        self.remedies = record.remedies
+        self.restarts = tuple(r for r in record.restarts if r.service in self.services)
+        self.is_shutdown_wanted = record.is_shutdown_wanted
+        self.guard_pid = record.guard_pid
+        self.faults_count = record.faults_count
+        self.actions_count = record.actions_count
+
+    def record(self) -> WorldRecord:
+        """Give the whole state as one frozen value."""
+        return WorldRecord(
+            services=dict(self.services),
+            checks=dict(self.checks),
+            faults=dict(self.faults),
+            plans=dict(self.plans),
+            in_flight=dict(self.in_flight),
+            remedies=self.remedies,
+            restarts=self.restarts,
+            is_shutdown_wanted=self.is_shutdown_wanted,
+            guard_pid=self.guard_pid,
+            faults_count=self.faults_count,
+            actions_count=self.actions_count,
+        )
+
+    def checks_of(self, name: str, group: CheckGroup | None = None) -> tuple[str, ...]:
+        """Give the live and ready checks of a service, or those of one group."""
+        checks = self._checks_of[name]
+        return tuple(c for c in checks if group in (None, self.spec.checks[c].group))
+
+    def known_service(self, target: str) -> str | None:
+        """Tell which declared service a target names; None if it names none."""
+        name = service_of(target)
+        return name if name in self.services else None
+
+    def action_on(self, target: str) -> InFlight | None:
+        """Give the action that works on a target now; None if none does."""
+        return next((a for a in self.in_flight.values() if a.target == target), None)
+
+    def is_declared(self, target: str) -> bool:
+        """Tell whether a target is a declared service or check."""
+        kind, _, name = target.partition("/")
+        return name in (self.spec.services if kind == "service" else self.spec.checks)
+
+    def change(self, name: str, **changes: Any) -> None:
+        """Replace fields of a service's status; for the fold alone."""
+        self.services[name] = replace(self.services[name], **changes)
