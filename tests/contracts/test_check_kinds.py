@@ -10,10 +10,9 @@ import re
 import signal
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from tests.support.looking import Stage
@@ -35,12 +34,6 @@ UP, DEGRADED, DOWN = CheckState.UP, CheckState.DEGRADED, CheckState.DOWN
 IMPATIENT_S = 0.2
 UNBOUNDED_S = 30.0
 """A look that takes this long did not keep to its time-out; no machine is that slow."""
-
-
-@pytest.fixture
-def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
-    with ExitStack() as stack:
-        yield Stage(tmp_path, stack, request)
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,13 @@ class Stage:
         self.silences_s: dict[str, float] = {}
 
     def spawn(self, code: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-        self.stack.callback(process.wait)
+        """Start Python code; its standard input stays open until the test is over."""
+        process = self.stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        )
         self.stack.callback(process.kill)
-        assert process.stdout is not None
-        self.stack.callback(process.stdout.close)
         return process
 
     def service(self, code: str = "input()") -> subprocess.Popen[bytes]:

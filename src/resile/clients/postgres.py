@@ -85,9 +85,7 @@ def _query(pq: Any, connection: Any, deadline_s: float, clock: Clock) -> None:
         connection.consume_input()
     result = connection.get_result()
     if result is None or result.status != pq.ExecStatus.TUPLES_OK:
-        raise OperationError(
-            connection.get_error_message().strip() or "no result", is_transient=True
-        )
+        raise OperationError(connection.get_error_message().strip(), is_transient=True)
 
 
 def _wait(fd: int, wanted: int, deadline_s: float, clock: Clock) -> None:
