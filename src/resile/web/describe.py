@@ -31,17 +31,20 @@ def event_json(record: Record) -> dict[str, Any]:
 
 
 def describe(kind: str, body: Body) -> str:
-    """Say in one line what an event's body says; empty for a kind that this version does not know.
+    """Say in one line what an event's body says.
 
-    Never fails: a body of another version that does not fit gives an empty line.
+    Never fails: a kind or a body that this version does not know is told field by field.
     """
-    writer = _WRITERS.get(kind)
-    if writer is None:
-        return ""
     try:
-        return writer(body)[:TEXT_LENGTH_MAX]
+        text = _WRITERS.get(kind, _fields)(body)
     except (KeyError, TypeError, ValueError, AttributeError):
-        return ""
+        text = _fields(body)
+    return text[:TEXT_LENGTH_MAX]
+
+
+def _fields(body: Body) -> str:
+    plain = [(name, value) for name, value in body.items() if isinstance(value, str | int | float)]
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in plain if value != "")
 
 
 def _exited(body: Body) -> str:

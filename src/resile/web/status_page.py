@@ -26,9 +26,9 @@ _PAGE = """<!doctype html>
 <meta http-equiv="refresh" content="{refresh}">
 <title>{glyph} {name}: {text}</title>
 <link rel="icon" href="data:,"><link rel="stylesheet" href="/static/app.css">
-</head><body class="plain"><main>
+</head><body class="plain" data-state="{state}"><main>
 <header class="top"><h1 class="brand">{name}</h1></header>
-<section class="card hero"><p class="verdict tone-{tone}">{glyph} {text}</p>
+<section class="card hero"><p class="verdict">{glyph} {text}</p>
 <p class="muted">As of {now}. <a href="/">Dashboard</a></p></section>
 <h2>Services</h2>{services}
 <h2>Checks</h2>{checks}
@@ -43,7 +43,7 @@ def status_page(status: Facts, incidents: Sequence[Facts], *, now: datetime) -> 
     return _PAGE.format(
         refresh=REFRESH_S,
         glyph=_glyph(said["state"]),
-        tone=escape(str(said["state"]).lower()),
+        state=escape(said["state"]),
         name=escape(status["name"]),
         text=escape(said["text"]),
         now=f"{now:%Y-%m-%d %H:%M:%S} UTC",

@@ -133,80 +133,66 @@ def hostile() -> FakeSystemView:
 
 def killed(name: str, at: datetime) -> list[tuple[Payload, float]]:
     """What the journal says of a kill, with seconds after it."""
-    target, fault = f"service/{name}", "flt_1"
-    step = Step(action=ActionKind.START, target=target)
-    return [
-        (ProcessExited(service=name, generation=1, pid=4319, signal="SIGKILL", uptime_s=3118), 0.0),
-        (
-            ServiceChanged(
-                service=name,
-                before=CheckState.UP,
-                after=CheckState.DOWN,
-                phase=Phase.BACKOFF,
-                reason="killed by SIGKILL",
-            ),
-            0.001,
-        ),
-        (
-            FaultOpened(
-                fault_id=fault,
-                fault=FaultKind.CRASH,
-                target=target,
-                priority=Priority.P1,
-                began_at=at,
-                reason="killed by SIGKILL",
-            ),
-            0.002,
-        ),
-        (
-            IncidentOpened(
-                incident_id="inc_1",
-                fault_id=fault,
-                target=target,
-                severity=Priority.P1,
-                title=f"{name} crashed",
-                began_at=at,
-            ),
-            0.003,
-        ),
-        (
-            PlanDecided(
-                plan_id="pln_1",
-                fault_id=fault,
-                playbook="restart",
-                attempt=1,
-                steps=(step,),
-                verify_s=10,
-                stable_s=1,
-                target=target,
-            ),
-            0.004,
-        ),
-        (
-            ActionStarted(
-                action_id="act_1", action=ActionKind.START, target=target, fault_id=fault
-            ),
-            0.2,
-        ),
-        (
-            ActionFinished(
-                action_id="act_1", target=target, is_ok=True, took_s=0.014, fault_id=fault
-            ),
-            0.214,
-        ),
-        (
-            CheckChanged(
-                check=f"{name}.live",
-                service=name,
-                group=CheckGroup.LIVE,
-                before=CheckState.UP,
-                after=CheckState.DOWN,
-                reason="connection refused",
-                began_at=at,
-            ),
-            1.9,
-        ),
-    ]
+    return [*_seen(name, at), *_answered(name, at)]
+
+
+def _seen(name: str, at: datetime) -> list[tuple[Payload, float]]:
+    reason = "killed by SIGKILL"
+    ended = ProcessExited(service=name, generation=1, pid=4319, signal="SIGKILL", uptime_s=3118)
+    changed = ServiceChanged(
+        service=name,
+        before=CheckState.UP,
+        after=CheckState.DOWN,
+        phase=Phase.BACKOFF,
+        reason=reason,
+    )
+    fault = FaultOpened(
+        fault_id="flt_1",
+        fault=FaultKind.CRASH,
+        target=f"service/{name}",
+        priority=Priority.P1,
+        began_at=at,
+        reason=reason,
+    )
+    incident = IncidentOpened(
+        incident_id="inc_1",
+        fault_id="flt_1",
+        target=f"service/{name}",
+        severity=Priority.P1,
+        title=f"{name} crashed",
+        began_at=at,
+    )
+    return [(ended, 0.0), (changed, 0.001), (fault, 0.002), (incident, 0.003)]
+
+
+def _answered(name: str, at: datetime) -> list[tuple[Payload, float]]:
+    target = f"service/{name}"
+    plan = PlanDecided(
+        plan_id="pln_1",
+        fault_id="flt_1",
+        playbook="restart",
+        attempt=1,
+        steps=(Step(action=ActionKind.START, target=target),),
+        verify_s=10,
+        stable_s=1,
+        target=target,
+    )
+    started = ActionStarted(
+        action_id="act_1", action=ActionKind.START, target=target, fault_id="flt_1"
+    )
+    finished = ActionFinished(
+        action_id="act_1", target=target, is_ok=True, took_s=0.014, fault_id="flt_1"
+    )
+    checked = CheckChanged(
+        check=f"{name}.live",
+        service=name,
+        group=CheckGroup.LIVE,
+        before=CheckState.UP,
+        after=CheckState.DOWN,
+        reason="connection refused",
+        began_at=at,
+    )
+    return [(plan, 0.004), (started, 0.2), (finished, 0.214), (checked, 1.9)]
 
 
 def opened(at: datetime) -> dict[str, Any]:

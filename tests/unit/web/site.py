@@ -15,17 +15,27 @@ from resile.web import WebServer, build_server, create_app
 class Site:
     """`change` runs a function where the view lives: on the server's event loop."""
 
-    def __init__(self, view: FakeSystemView, app: FastAPI | None = None) -> None:
+    def __init__(
+        self,
+        view: FakeSystemView,
+        *,
+        app: FastAPI | None = None,
+        sock: socket.socket | None = None,
+    ) -> None:
         self.view = view
         self.app = app or create_app(view)
-        self.sock = socket.create_server(("127.0.0.1", 0))
-        self.port = self.sock.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.sock = sock or socket.create_server(("127.0.0.1", 0))
+        self.address = self.sock.getsockname()
         self.server: WebServer = build_server(self.app, self.sock)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="site")
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.address[1]}"
+
     def start(self) -> None:
+        self.sock.listen()
         self._thread.start()
 
     def change(self, work: Callable[[], object]) -> None:
@@ -44,8 +54,10 @@ class Site:
 
 
 @contextmanager
-def serving(view: FakeSystemView, app: FastAPI | None = None) -> Iterator[Site]:
-    site = Site(view, app)
+def serving(
+    view: FakeSystemView, *, app: FastAPI | None = None, sock: socket.socket | None = None
+) -> Iterator[Site]:
+    site = Site(view, app=app, sock=sock)
     site.start()
     try:
         yield site

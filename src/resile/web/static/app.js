@@ -64,7 +64,10 @@ async function start() {
       showConnection(true);
       refreshSoon();
     },
-    onLost: () => showConnection(false),
+    onLost: () => {
+      showConnection(false);
+      refreshSoon();
+    },
   });
   setInterval(refreshSoon, POLL_MS);
   setInterval(() => {

@@ -10,6 +10,7 @@ const OURS = /^(action|plan)\./;
 
 export function toneOf(kind, text = '') {
   if (BAD.test(kind) || (kind === 'process.exited' && /killed|exit code [^0]/.test(text))) return 'DOWN';
+  if (kind.endsWith('.changed')) return /→ (\w+)/.exec(text)?.[1] ?? 'UNKNOWN';
   if (GOOD.test(kind)) return 'UP';
   return OURS.test(kind) ? 'MAINTENANCE' : 'UNKNOWN';
 }
