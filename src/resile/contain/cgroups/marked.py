@@ -12,6 +12,7 @@ from pathlib import Path
 
 from resile.contain.cgroups.model import CgroupLayout, CgroupLimits, CgroupUsage
 from resile.core.process import identity_of, send_signal
+from resile.errors import CgroupError
 
 MARK = "RESILE_UNIT"
 """The environment variable: `UNIT/NAME` of the group."""
@@ -52,7 +53,13 @@ class MarkedCgroup:
         return CgroupUsage()
 
     def remove(self) -> None:
-        """Nothing has to be removed."""
+        """Check that it is empty: there is nothing to remove.
+
+        Raises:
+            CgroupError: If it is not empty.
+        """
+        if self.is_populated():
+            raise CgroupError(f"group {self._mark} still has members")
 
 
 class MarkedTree:
