@@ -1,1 +1,1 @@
-"""Placeholder of the package; filled as the part is built."""
+"""The command `resile`: one module for each subcommand, loaded only when it is asked for."""

@@ -365,3 +365,15 @@ def test_relative_path_of_the_file_itself_is_fine(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     assert load_config(Path("resile.toml"), environ={}).resile.state_dir == tmp_path / ".resile"
+
+
+def test_settings_written_back_are_read_as_themselves(load):
+    before = load(
+        ISSUE_EXAMPLE + '[check.d]\ndisk = "/"\nfree_min = "12.5%"\n[check.e]\ndisk = "/"\n'
+        'free_min = "1GiB"\n[check.f]\ndisk = "/"\nfree_min = 0.25\n'
+    )
+
+    after = type(before).model_validate(before.as_data())
+
+    assert after == before
+    assert [before.check[name].free_min for name in "def"] == [0.125, 1 << 30, 0.25]

@@ -23,7 +23,10 @@ from resile.core.units import (
 
 @dataclass(frozen=True, slots=True)
 class _UnitIn:
-    """A setting with a unit, from `low` to `high`, both included and written with their unit."""
+    """A setting with a unit, from `low` to `high`, both included and written with their unit.
+
+    The value, written back as a bare number, is read as itself again.
+    """
 
     low: str
     high: str
@@ -104,6 +107,16 @@ class DurationRangeIn(DurationIn):
             ) from None
         return DurationIn.parse(self, low), DurationIn.parse(self, high)
 
+    def __get_pydantic_core_schema__(
+        self, _source: Any, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self.parse,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda span: f"{span[0]}s..{span[1]}s", when_used="json"
+            ),
+        )
+
 
 class SizeIn(_UnitIn):
     """A size; becomes int bytes. A bare number is bytes."""
@@ -136,13 +149,16 @@ class ShareIn(_UnitIn):
 
 
 class SizeOrShareIn(SizeIn):
-    """A size, or a share of the whole; becomes int bytes, or a float of 0 to 1 for a share."""
+    """A size, or a share of the whole; becomes int bytes, or a float of 0 to 1 for a share.
+
+    A bare whole number is bytes, and one with a point is a share.
+    """
 
     what = "size or share"
     example = '"1GiB" or "10%"'
 
     def parse(self, value: Any) -> int | float:
-        """Read "1GiB" or "10%"; a bare number is bytes."""
-        if isinstance(value, str) and "%" in value:
+        """Read "1GiB" or "10%", 1024 or 0.1."""
+        if isinstance(value, float) or (isinstance(value, str) and "%" in value):
             return float(ShareIn("0%", "100%").parse(value))
         return int(SizeIn.parse(self, value))

@@ -1,0 +1,67 @@
+"""`resile status`: every service and check, as the daemon sees them now."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from resile.cli.api import Api
+from resile.cli.options import config_option, json_option
+from resile.cli.output import print_json, print_styled, print_table
+from resile.cli.places import find_places
+from resile.core.units import format_duration, format_size
+
+_HEADS = ("service", "state", "phase", "pid", "uptime", "restarts", "memory", "cpu", "reason")
+
+
+@click.command()
+@config_option
+@json_option
+def command(config: Path | None, *, as_json: bool) -> None:
+    """Show every service and check.
+
+    With --json it prints what the daemon answers to GET /api/status.
+    """
+    answer = Api(find_places(config)).get("/api/status")
+    if as_json:
+        print_json(answer)
+        return
+    _print_verdict(answer)
+    if answer["services"]:
+        print_table(_HEADS, [_service_row(service) for service in answer["services"]])
+    else:
+        print("No service is declared. Add a [service.NAME] table to resile.toml.")
+    system = [check for check in answer.get("checks", ()) if not check.get("service")]
+    if system:
+        print()
+        print_table(("check", "state", "reason"), [_check_row(check) for check in system])
+
+
+def _print_verdict(answer: Mapping[str, Any]) -> None:
+    state, count = answer.get("state", "UNKNOWN"), answer.get("incidents_open", 0)
+    incidents = {0: "no open incident", 1: "1 open incident"}.get(count, f"{count} open incidents")
+    style = {"UP": "bold green", "DOWN": "bold red"}.get(state, "bold yellow")
+    print_styled(f"{answer.get('name', '')}: {state}, {incidents}", style)
+    if sys.stdout.isatty():
+        print()
+
+
+def _service_row(service: Mapping[str, Any]) -> tuple[str, ...]:
+    uptime, memory, cpu = (service.get(key) for key in ("uptime_s", "memory_bytes", "cpu_share"))
+    return (
+        str(service["name"]),
+        str(service["state"]),
+        str(service.get("phase", "")),
+        str(service.get("pid") or "-"),
+        "-" if uptime is None else format_duration(uptime),
+        str(service.get("restarts", 0)),
+        "-" if not memory else format_size(memory),
+        "-" if cpu is None else f"{cpu * 100:.0f}%",
+        str(service.get("reason", "")),
+    )
+
+
+def _check_row(check: Mapping[str, Any]) -> tuple[str, ...]:
+    return (str(check["id"]), str(check["state"]), str(check.get("reason", "")))

@@ -1,0 +1,106 @@
+"""The door of the command: the one place where errors become lines for people, and exit codes.
+
+Nothing but the standard library is imported here, so that even a missing package is told in
+words. A user's mistake never gives a traceback.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from resile.errors import MissingExtraError, ResileError
+
+_EXTRA = frozenset(
+    {
+        "click",
+        "fastapi",
+        "psycopg",
+        "pydantic",
+        "pydantic_core",
+        "rich",
+        "starlette",
+        "uvicorn",
+    }
+)
+"""What `resile[daemon]` installs; a missing one of these is no fault of ours."""
+
+_INTERRUPTED = 130
+"""128 + SIGINT, as shells count."""
+
+
+def main() -> NoReturn:
+    """Run the command with the process's own arguments, and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command; give its exit code. Prints every error itself."""
+    as_json = "--json" in arguments
+    try:
+        from resile.cli.app import invoke
+
+        return invoke(arguments)
+    except ResileError as exc:
+        return _tell(exc, as_json=as_json)
+    except ModuleNotFoundError as exc:
+        return _tell(_missing(exc), as_json=as_json)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        return _reader_left()
+    except Exception as exc:  # noqa: BLE001 - the last stop: a traceback is no answer to a user
+        if os.environ.get("RESILE_DEBUG") == "1":
+            traceback.print_exc()
+        return _tell(_unexpected(exc), as_json=as_json)
+
+
+def _tell(error: ResileError, *, as_json: bool) -> int:
+    """Print an error: on stderr for people, on stdout as JSON."""
+    problems = getattr(error, "problems", ())
+    if as_json:
+        answer: dict[str, Any] = {
+            "error": error.message,
+            "hint": error.hint,
+            "exit_code": error.exit_code,
+        }
+        if problems:
+            answer["problems"] = list(problems)
+        if hasattr(error, "seq"):
+            answer["seq"] = error.seq
+        print(json.dumps(answer, ensure_ascii=False, indent=2))
+        return error.exit_code
+    print(f"error: {error.message}", file=sys.stderr)
+    for problem in problems:
+        print(f"  {problem}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+    return error.exit_code
+
+
+def _missing(error: ModuleNotFoundError) -> ResileError:
+    name = (error.name or "").partition(".")[0]
+    if name not in _EXTRA:
+        return _unexpected(error)
+    return MissingExtraError(
+        f"the command needs the package {name}, which is not installed",
+        hint="pip install 'resile[daemon]'",
+    )
+
+
+def _unexpected(error: Exception) -> ResileError:
+    return ResileError(
+        f"unexpected {type(error).__name__}: {error}",
+        hint="this is a mistake in resile itself; run it again with RESILE_DEBUG=1 and report "
+        "what it prints, with the output of `resile doctor`",
+    )
+
+
+def _reader_left() -> int:
+    """End quietly when whoever read our output (`| head`) has gone."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1

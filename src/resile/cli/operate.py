@@ -1,0 +1,122 @@
+"""Start, stop and restart: ask the daemon, then wait until it has been done."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from resile.cli.api import Api, service_path
+from resile.cli.output import print_json, say
+from resile.cli.who import operator
+from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.core.vocabulary import Phase, Verb
+from resile.errors import OperationError
+
+_POLL_S = 0.1
+
+Service = Mapping[str, Any]
+
+
+def operate(
+    api: Api,
+    verb: Verb,
+    names: Sequence[str],
+    *,
+    timeout_s: float | None,
+    as_json: bool,
+    clock: Clock = SYSTEM_CLOCK,
+) -> None:
+    """Ask for a change of these services, all of them if none is named, and wait until it is done.
+
+    Args:
+        api: Whom to ask.
+        verb: Start, stop or restart.
+        names: The services; every one is looked up before anything is asked.
+        timeout_s: How long to wait for all together; None does not wait.
+        as_json: Print the services afterwards as JSON.
+        clock: Bounds the wait.
+
+    Raises:
+        ConfigError: If a service is unknown; nothing was asked then.
+        OperationError: If a service is quarantined meanwhile, or the time is over.
+    """
+    if names:
+        before = {name: dict(api.get(service_path(name))) for name in names}
+        for name in before:
+            api.post(service_path(name, verb), {"who": operator()})
+    else:
+        before = {service["name"]: service for service in api.get("/api/status")["services"]}
+        api.post(f"/api/{verb}", {"who": operator()})
+    if timeout_s is None:
+        _tell(api, before, f"{verb} is asked for", as_json=as_json)
+        return
+    _wait(api, verb, before, deadline=clock.monotonic() + timeout_s, clock=clock, quiet=as_json)
+    _tell(api, before, {Verb.STOP: "stopped"}.get(verb, "running"), as_json=as_json)
+
+
+def _wait(
+    api: Api,
+    verb: Verb,
+    before: Mapping[str, Service],
+    *,
+    deadline: float,
+    clock: Clock,
+    quiet: bool,
+) -> None:
+    is_done = _DONE[verb]
+    left = dict(before)
+    while True:
+        now = {service["name"]: service for service in api.get("/api/status")["services"]}
+        for name in [name for name in left if name in now and is_done(left[name], now[name])]:
+            del left[name]
+            if left and not quiet:
+                say(f"{name}: {now[name]['phase']}")
+        if not left:
+            return
+        _refuse_quarantined(verb, left, now)
+        if clock.monotonic() >= deadline:
+            states = ", ".join(f"{name} is {now[name]['phase']}" for name in left if name in now)
+            raise OperationError(
+                f"not done in time: {states or 'the services are gone'}",
+                hint="it goes on; look with `resile status`, or wait longer with --timeout",
+            )
+        clock.sleep(_POLL_S)
+
+
+def _refuse_quarantined(
+    verb: Verb, left: Mapping[str, Service], now: Mapping[str, Service]
+) -> None:
+    for name, before in left.items():
+        service = now.get(name, {})
+        is_new = service.get("generation", 0) > before.get("generation", 0)
+        if verb is not Verb.STOP and is_new and service.get("phase") == Phase.QUARANTINED:
+            raise OperationError(
+                f"{name} ended too often and is quarantined: {service.get('reason', '')}",
+                hint=f"see why with `resile logs {name}`, then `resile start {name}`",
+            )
+
+
+def _is_running(_before: Service, now: Service) -> bool:
+    return bool(now["phase"] == Phase.RUNNING)
+
+
+def _is_stopped(_before: Service, now: Service) -> bool:
+    return bool(now["phase"] == Phase.STOPPED)
+
+
+def _is_renewed(before: Service, now: Service) -> bool:
+    is_new = now.get("generation", 0) > before.get("generation", 0)
+    return is_new and _is_running(before, now)
+
+
+_DONE: Mapping[Verb, Callable[[Service, Service], bool]] = {
+    Verb.START: _is_running,
+    Verb.STOP: _is_stopped,
+    Verb.RESTART: _is_renewed,
+}
+
+
+def _tell(api: Api, names: Mapping[str, Service], text: str, *, as_json: bool) -> None:
+    if not as_json:
+        print(f"{', '.join(names) or 'no service'}: {text}")
+        return
+    services = [s for s in api.get("/api/status")["services"] if s["name"] in names]
+    print_json({"services": services})
