@@ -5,6 +5,7 @@ Every parser raises ValueError with what was expected; every formatter's output 
 """
 
 import re
+from math import inf, isfinite
 from typing import Final
 
 _DURATION_UNITS_S: Final = {
@@ -77,7 +78,10 @@ def parse_size(text: str | int) -> int:
     if match is None:
         raise ValueError(f'{text!r} is not a size; write "512MiB", "2GiB", "1GB" or bytes')
     number, unit = match.groups()
-    return int(float(number) * _SIZE_UNITS[unit])
+    size = float(number) * _SIZE_UNITS[unit]
+    if not isfinite(size):
+        raise ValueError(f"{text!r} is not a size that a computer could have")
+    return int(size)
 
 
 def parse_share(text: str | float) -> float:
@@ -86,10 +90,10 @@ def parse_share(text: str | float) -> float:
     Raises:
         ValueError: If the text is not a share, or is negative.
     """
-    if isinstance(text, int | float) and not isinstance(text, bool) and text >= 0:
+    if isinstance(text, int | float) and not isinstance(text, bool) and 0 <= text < inf:
         return float(text)
     match = _PERCENT.fullmatch(str(text).strip())
-    if match is None:
+    if match is None or not isfinite(float(match.group(1))):
         raise ValueError(f'{text!r} is not a share; write "50%" or "150%"')
     return float(match.group(1)) / 100
 
@@ -118,6 +122,6 @@ def format_size(size: int) -> str:
 
 
 def _checked_seconds(seconds: float, text: str) -> float:
-    if not 0 <= seconds < float("inf"):
+    if not 0 <= seconds < inf:
         raise ValueError(f"{text!r} is not a duration of 0 seconds or more")
     return seconds

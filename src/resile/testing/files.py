@@ -16,7 +16,7 @@ To try every crash point of a durable write:
 from collections.abc import Iterator
 from pathlib import Path
 
-from resile.core.files import SYSTEM_FILES, Files
+from resile.core.files import PRIVATE_FILE_MODE, SYSTEM_FILES, Files
 
 
 class Crash(BaseException):
@@ -56,11 +56,10 @@ class FaultyFiles:
         self._step()
         self._remember(path)
         self._files.create(path, b"", mode=mode)
-        self._step()
-        path.write_bytes(data[: len(data) // 2])
-        self._step()
-        self._files.remove(path)
-        self._files.create(path, data, mode=mode)
+        for content in (data[: len(data) // 2], data):
+            self._step()
+            self._files.remove(path)
+            self._files.create(path, content, mode=mode)
 
     def replace(self, source: Path, target: Path) -> None:
         """Rename; undone by a power cut until the folder is synced."""
@@ -90,9 +89,9 @@ class FaultyFiles:
     def power_cut(self) -> None:
         """Undo what was not made durable: the worst that a disk may do with it."""
         for path, content in self._before.items():
-            path.unlink(missing_ok=True)
+            self._files.remove(path)
             if content is not None:
-                path.write_bytes(content)
+                self._files.create(path, content, mode=PRIVATE_FILE_MODE)
         self._before.clear()
 
     def _step(self) -> None:
