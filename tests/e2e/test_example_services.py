@@ -152,6 +152,16 @@ def test_a_good_script_runs_in_the_knowledge_base_and_may_change_it(system: Syst
     assert list((system.data / "runs").iterdir()) == []
 
 
+def test_the_request_in_the_readme_works(shared: System) -> None:
+    readme = (HOME.parents[1] / "README.md").read_text()
+    body = readme.partition("/dispatch -d '")[2].partition("'\n")[0]
+
+    status, answer = shared.ask("POST", "/dispatch", body.encode())
+
+    assert (status, answer["verdict"], answer["exit_code"]) == (200, "completed", 0)
+    assert "'paper': 5.4" in answer["stdout"]
+
+
 def test_a_script_that_fails_is_answered_with_its_exit_code_and_errors(shared: System) -> None:
     status, answer = shared.dispatch("import sys; print('oh', file=sys.stderr); sys.exit(7)")
 
