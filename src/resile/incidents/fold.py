@@ -1,0 +1,239 @@
+"""How each event changes the book of incidents: one short function for each payload."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from resile.core.events import (
+    FaultClosed,
+    FaultEscalated,
+    FaultOpened,
+    IncidentAbsorbed,
+    IncidentAcknowledged,
+    IncidentFlapping,
+    IncidentJoined,
+    IncidentOpened,
+    IncidentRaised,
+    IncidentReopened,
+    IncidentResolved,
+    NoticeSent,
+    Payload,
+)
+from resile.incidents import flapping
+from resile.incidents.model import (
+    FAULTS_MAX,
+    INCIDENTS_MAX,
+    MEMBERS_MAX,
+    Incident,
+    KnownFault,
+    Told,
+    failure_class,
+)
+from resile.incidents.pages import Pages
+
+
+def _fault_opened(book: Pages, payload: FaultOpened, at: datetime) -> None:
+    book.faults[payload.fault_id] = KnownFault(
+        fault_id=payload.fault_id,
+        kind=payload.fault,
+        target=payload.target,
+        priority=payload.priority,
+        began_at=payload.began_at,
+        opened_at=at,
+        reason=payload.reason,
+    )
+
+
+def _fault_escalated(book: Pages, payload: FaultEscalated, _at: datetime) -> None:
+    fault = book.faults.get(payload.fault_id)
+    if fault is not None:
+        book.faults[fault.fault_id] = replace(fault, priority=payload.priority)
+
+
+def _fault_closed(book: Pages, payload: FaultClosed, at: datetime) -> None:
+    fault = book.faults.get(payload.fault_id)
+    if fault is None:
+        return
+    closed = replace(fault, closed_at=at, restored_at=payload.restored_at)
+    book.faults[fault.fault_id] = closed
+    for other in book.faults_of(fault.incident_id):
+        is_older = other.fault_id != fault.fault_id and not other.is_open
+        if fault.incident_id and is_older and other.target == fault.target:
+            del book.faults[other.fault_id]
+    _refresh(book, fault.incident_id, at)
+
+
+def _opened(book: Pages, payload: IncidentOpened, at: datetime) -> None:
+    fault = book.faults.get(payload.fault_id)
+    book.incidents[payload.incident_id] = Incident(
+        incident_id=payload.incident_id,
+        target=payload.target,
+        failure_class="" if fault is None else failure_class(fault.kind),
+        severity=payload.severity,
+        title=payload.title,
+        began_at=payload.began_at,
+        opened_at=at,
+        spell_began_at=payload.began_at,
+        changes=(at,),
+    )
+    _take_in(book, payload.incident_id, payload.fault_id, payload.target, at)
+
+
+def _joined(book: Pages, payload: IncidentJoined, at: datetime) -> None:
+    _take_in(book, payload.incident_id, payload.fault_id, payload.target, at)
+
+
+def _reopened(book: Pages, payload: IncidentReopened, at: datetime) -> None:
+    incident = book.incidents.get(payload.incident_id)
+    if incident is None:
+        return
+    book.incidents[incident.incident_id] = replace(
+        incident, resolved_at=None, reopened_count=incident.reopened_count + 1
+    )
+    _take_in(book, incident.incident_id, payload.fault_id, incident.target, at)
+
+
+def _absorbed(book: Pages, payload: IncidentAbsorbed, at: datetime) -> None:
+    taker = book.incidents.get(payload.incident_id)
+    taken = book.incidents.get(payload.absorbed_id)
+    if taker is None or taken is None:
+        return
+    for fault in book.faults_of(taken.incident_id):
+        book.faults[fault.fault_id] = replace(fault, incident_id=taker.incident_id)
+    book.incidents[taken.incident_id] = replace(
+        taken, absorbed_into=taker.incident_id, resolved_at=at, is_flapping=False
+    )
+    is_told = taken.told is not Told.NOTHING and taker.told is Told.NOTHING
+    is_taken_on = bool(taken.acknowledged_by) and not taker.acknowledged_by
+    book.incidents[taker.incident_id] = replace(
+        taker,
+        began_at=min(taker.began_at, taken.began_at),
+        spell_began_at=min(taker.spell_began_at, taken.spell_began_at),
+        faults=(*taken.faults, *taker.faults)[-FAULTS_MAX:],
+        members=_merged(taker.members, taken.members),
+        absorbed=(*taker.absorbed, taken.incident_id),
+        told=taken.told if is_told else taker.told,
+        told_severity=taken.told_severity if is_told else taker.told_severity,
+        acknowledged_by=taken.acknowledged_by if is_taken_on else taker.acknowledged_by,
+        acknowledged_at=taken.acknowledged_at if is_taken_on else taker.acknowledged_at,
+    )
+    _refresh(book, taker.incident_id, at)
+
+
+def _raised(book: Pages, payload: IncidentRaised, _at: datetime) -> None:
+    book.change(payload.incident_id, severity=payload.severity)
+
+
+def _acknowledged(book: Pages, payload: IncidentAcknowledged, at: datetime) -> None:
+    book.change(payload.incident_id, acknowledged_by=payload.who, acknowledged_at=at)
+
+
+def _flapping(book: Pages, payload: IncidentFlapping, _at: datetime) -> None:
+    incident = book.incidents.get(payload.incident_id)
+    if incident is not None:
+        has_flapped = incident.has_flapped or payload.is_flapping
+        book.change(
+            payload.incident_id,
+            is_flapping=payload.is_flapping,
+            has_flapped=has_flapped,
+        )
+
+
+def _resolved(book: Pages, payload: IncidentResolved, at: datetime) -> None:
+    book.change(
+        payload.incident_id,
+        resolved_at=at,
+        restored_at=payload.restored_at,
+        is_flapping=False,
+        has_flapped=False,
+    )
+    for fault in book.faults_of(payload.incident_id):
+        del book.faults[fault.fault_id]
+    _forget_oldest(book)
+
+
+def _notice_sent(book: Pages, payload: NoticeSent, _at: datetime) -> None:
+    incident = book.incidents.get(payload.incident_id)
+    if incident is None:
+        return
+    is_end = payload.transition.startswith("resolved")
+    book.change(
+        payload.incident_id,
+        told=Told.RESOLVED if is_end else Told.OPEN,
+        told_severity=incident.severity,
+        notices_count=incident.notices_count + 1,
+    )
+
+
+def _take_in(book: Pages, incident_id: str, fault_id: str, target: str, at: datetime) -> None:
+    """Make a fault part of an incident."""
+    incident = book.incidents.get(incident_id)
+    fault = book.faults.get(fault_id)
+    if incident is None:
+        return
+    if fault is not None:
+        book.faults[fault_id] = replace(fault, incident_id=incident_id)
+    book.change(
+        incident_id,
+        faults=(*incident.faults, fault_id)[-FAULTS_MAX:],
+        members=_merged(incident.members, (target,)),
+        began_at=min(incident.began_at, fault.began_at) if fault else incident.began_at,
+    )
+    _refresh(book, incident_id, at)
+
+
+def _refresh(book: Pages, incident_id: str, at: datetime) -> None:
+    """Note whether an incident went down or up, and how long it was down."""
+    incident = book.incidents.get(incident_id)
+    if incident is None:
+        return
+    faults = book.faults_of(incident_id)
+    is_down = any(fault.is_open for fault in faults)
+    was_down = incident.restored_at is None
+    if is_down and not was_down:
+        began_at = min(fault.began_at for fault in faults if fault.is_open)
+        book.change(
+            incident_id,
+            restored_at=None,
+            spell_began_at=max(began_at, incident.restored_at or began_at),
+            changes=flapping.remembered(incident.changes, at),
+        )
+    elif was_down and not is_down:
+        restored_at = max((f.restored_at for f in faults if f.restored_at), default=at)
+        spell_s = max(0.0, (restored_at - incident.spell_began_at).total_seconds())
+        book.change(
+            incident_id,
+            restored_at=restored_at,
+            down_s=incident.down_s + spell_s,
+            longest_s=max(incident.longest_s, spell_s),
+            changes=flapping.remembered(incident.changes, at),
+        )
+
+
+def _merged(members: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*members, *more)))[:MEMBERS_MAX]
+
+
+def _forget_oldest(book: Pages) -> None:
+    resolved = [i for i in book.incidents.values() if i.resolved_at is not None]
+    resolved.sort(key=lambda i: (i.resolved_at or i.opened_at, i.incident_id))
+    for incident in resolved[:-INCIDENTS_MAX]:
+        del book.incidents[incident.incident_id]
+
+
+FOLDS: Mapping[type[Payload], Callable[[Pages, Any, datetime], None]] = {
+    FaultOpened: _fault_opened,
+    FaultEscalated: _fault_escalated,
+    FaultClosed: _fault_closed,
+    IncidentOpened: _opened,
+    IncidentJoined: _joined,
+    IncidentReopened: _reopened,
+    IncidentAbsorbed: _absorbed,
+    IncidentRaised: _raised,
+    IncidentAcknowledged: _acknowledged,
+    IncidentFlapping: _flapping,
+    IncidentResolved: _resolved,
+    NoticeSent: _notice_sent,
+}
+"""Each function gets a payload of exactly the type that it stands under."""
