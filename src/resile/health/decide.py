@@ -32,7 +32,7 @@ def advance(
     if seen not in _BADNESS:
         return streak, None
     if seen is streak.state:
-        return _without_candidate(streak), None
+        return (_without_candidate(streak) if streak.away_count else streak), None
     if _is_excused(streak, result, seen, spec):
         return streak, None
     streak = _counted(streak, seen, result.at)
