@@ -86,10 +86,12 @@ class LegacyTree:
         try:
             for folder in sorted(set(folders.values())):
                 _folders.make_folder(folder)
+            memory = folders.get(Controller.MEMORY, "")
+            _limit_swap(memory, 0)  # It may not be below the limit without swap at any instant.
             for controller, file, text in _limit_files(limits):
                 if controller in folders:
                     _folders.write(f"{folders[controller]}/{file}", text)
-            _limit_swap(folders.get(Controller.MEMORY, ""), limits)
+            _limit_swap(memory, limits.memory_bytes)
         except OSError as exc:
             raise CgroupError(
                 f"cgroup {name} cannot be made: {exc.filename or ''} {exc.strerror}",
@@ -126,7 +128,7 @@ def _limit_files(limits: CgroupLimits) -> list[tuple[str, str, str]]:
     ]
 
 
-def _limit_swap(folder: str, limits: CgroupLimits) -> None:
-    """Let the limit count swap too, where the kernel keeps that account."""
+def _limit_swap(folder: str, memory_bytes: int) -> None:
+    """Let a limit (0: none) count swap too, where the kernel keeps that account."""
     with contextlib.suppress(OSError):
-        _folders.write(f"{folder}/memory.memsw.limit_in_bytes", str(limits.memory_bytes or -1))
+        _folders.write(f"{folder}/memory.memsw.limit_in_bytes", str(memory_bytes or -1))
