@@ -29,10 +29,12 @@ def test_a_tcp_server_streams_and_ends_at_once_when_told() -> None:
         assert not [line for line in lines if line.startswith("id:")]
 
 
-def test_readers_that_read_nothing_are_cut_off_by_the_kernel() -> None:
+def test_tcp_connections_neither_wait_for_acknowledgements_nor_hang_for_ever() -> None:
     with serving(FakeSystemView()) as site, socket.create_connection(site.address):
+        no_delay = site.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         timeout_ms = site.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
 
+    assert no_delay == 1
     assert timeout_ms == 30_000
 
 
