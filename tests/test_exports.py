@@ -29,7 +29,7 @@ LIGHT = {
     "resile.core.journal": ONLY_FOR_THE_DAEMON | {"asyncio"},
     "resile.health": ONLY_FOR_THE_DAEMON | {"asyncio"},
     "resile.recover": ONLY_FOR_THE_DAEMON | {"asyncio", "sqlite3"},
-    "resile.incidents": ONLY_FOR_THE_DAEMON | {"asyncio", "sqlite3"},
+    "resile.incidents": ONLY_FOR_THE_DAEMON | {"asyncio"},
     "resile.contain": ONLY_FOR_THE_DAEMON | {"asyncio", "sqlite3"},
     "resile.daemon.guard": ONLY_FOR_THE_DAEMON | {"asyncio", "sqlite3"},
 }
