@@ -1,0 +1,99 @@
+"""The v2 adapter on a folder that stands in for a hierarchy with controllers."""
+
+from pathlib import Path
+
+import pytest
+
+from resile.contain import CgroupKind, CgroupLayout, CgroupLimits, CgroupUsage, open_tree
+from resile.errors import CgroupError
+
+ALL = ("cpu", "memory", "pids")
+FILES = ("memory.max", "memory.swap.max", "cpu.max", "pids.max")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A tree in which the kernel has made the files of group app-1."""
+    folder = tmp_path / "resile" / "unit" / "app-1"
+    folder.mkdir(parents=True)
+    for name in FILES:
+        (folder / name).touch()
+    return folder.parent
+
+
+def layout(root: Path, enforced: tuple[str, ...]) -> CgroupLayout:
+    return CgroupLayout(
+        kind=CgroupKind.V2, unit="unit", unified=str(root), controllers={}, enforced=enforced
+    )
+
+
+def written(root: Path) -> dict[str, str]:
+    return {name: (root / "app-1" / name).read_text() for name in FILES}
+
+
+def test_limits_are_written_as_the_kernel_wants_them(root: Path) -> None:
+    limits = CgroupLimits(memory_bytes=64 << 20, cpu_share=1.5, processes=64)
+
+    open_tree(layout(root, ALL)).create("app-1", limits)
+
+    assert written(root) == {
+        "memory.max": "67108864",
+        "memory.swap.max": "0",
+        "cpu.max": "150000 100000",
+        "pids.max": "64",
+    }
+
+
+def test_no_limit_is_written_as_such(root: Path) -> None:
+    open_tree(layout(root, ALL)).create("app-1", CgroupLimits())
+
+    assert written(root) == {
+        "memory.max": "max",
+        "memory.swap.max": "",
+        "cpu.max": "max 100000",
+        "pids.max": "max",
+    }
+
+
+def test_a_share_below_what_the_kernel_takes_is_its_least(root: Path) -> None:
+    open_tree(layout(root, ALL)).create("app-1", CgroupLimits(cpu_share=0.001))
+
+    assert written(root)["cpu.max"] == "1000 100000"
+
+
+def test_what_is_not_enforced_is_not_written(root: Path) -> None:
+    open_tree(layout(root, ("pids",))).create("app-1", CgroupLimits(memory_bytes=1, processes=9))
+
+    assert written(root) == {
+        "memory.max": "",
+        "memory.swap.max": "",
+        "cpu.max": "",
+        "pids.max": "9",
+    }
+
+
+def test_a_limit_that_cannot_be_written_is_an_error(root: Path) -> None:
+    (root / "app-1" / "pids.max").unlink()
+
+    with pytest.raises(CgroupError, match="app-1"):
+        open_tree(layout(root, ALL)).create("app-1", CgroupLimits(processes=9))
+
+
+def test_counters_are_read(root: Path) -> None:
+    folder = root / "app-1"
+    (folder / "memory.current").write_text("4096\n")
+    (folder / "memory.peak").write_text("8192\n")
+    (folder / "memory.events").write_text("low 0\nhigh 0\nmax 3\noom 1\noom_kill 2\n")
+    (folder / "cpu.stat").write_text("usage_usec 1500000\nuser_usec 1000000\n")
+
+    usage = open_tree(layout(root, ALL)).adopt("app-1").usage()
+
+    assert usage == CgroupUsage(memory_bytes=4096, memory_max_bytes=8192, cpu_s=1.5, oom_kills=2)
+
+
+def test_a_group_that_is_gone_has_no_counters_and_no_members(root: Path) -> None:
+    group = open_tree(layout(root, ALL)).adopt("app-2")
+
+    assert group.usage() == CgroupUsage()
+    assert group.pids() == ()
+    assert not group.is_populated()
