@@ -28,6 +28,7 @@ from resile.daemon.protocol import (
     from_line,
     to_line,
 )
+from resile.errors import AlreadyRunningError
 
 DEADLINE_S = 30.0
 """Generous: a slow machine may not turn a test red."""
@@ -102,6 +103,9 @@ class Brain:
 
     def send(self, message: Message) -> None:
         self._line.sendall(to_line(message))
+
+    def send_bytes(self, data: bytes) -> None:
+        self._line.sendall(data)
 
     def next_id(self) -> int:
         self._request_id += 1
@@ -181,15 +185,15 @@ class Brain:
 class GuardProcess:
     """A guard on a folder, and the brains that it starts."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, socket_name: str) -> None:
         self.state = state
         self._brains: list[Brain] = []
-        path = state.parent / "puppet.sock"
+        path = state.parent / socket_name
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.settimeout(DEADLINE_S)
         self._listener.bind(str(path))
         self._listener.listen()
-        self.log = state.parent / "guard.log"
+        self.log = path.with_suffix(".log")
         argv = (sys.executable, "-c", GUARD, str(state))
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -214,13 +218,14 @@ class GuardProcess:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        kill_everything(self.state)
+        if self.process.returncode != AlreadyRunningError.exit_code:
+            kill_everything(self.state)
 
 
 @contextlib.contextmanager
-def guarding(folder: Path) -> Iterator[GuardProcess]:
+def guarding(folder: Path, *, socket_name: str = "puppet.sock") -> Iterator[GuardProcess]:
     """Run a guard on `folder`/state; nothing is left of it afterwards."""
-    guard = GuardProcess(folder / "state")
+    guard = GuardProcess(folder / "state", socket_name)
     try:
         yield guard
     finally:
@@ -233,6 +238,12 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline_s:
             raise AssertionError(f"in vain waited for: {what}")
         time.sleep(0.005)
+
+
+def noted(path: Path, count: int) -> list[int]:
+    """Wait until so many pids are written down, and give them."""
+    wait_until(lambda: path.exists() and len(path.read_text().split()) >= count, f"{path}")
+    return [int(pid) for pid in path.read_text().split()]
 
 
 def has_ended(pid: int) -> bool:

@@ -1,7 +1,8 @@
 """What services say of themselves: a socket for each instance, with systemd's words.
 
 A message counts only if the kernel says that its sender is in the instance's group; anybody else
-who can reach the socket is not heard. MAINPID and everything unknown is ignored.
+who can reach the socket is not heard. Nor is a sender that has ended before we look, unless it
+waits for us as `systemd-notify` does. MAINPID and everything unknown is ignored.
 
 Source: sd_notify(3).
 """
