@@ -34,6 +34,10 @@ class ResileError(Exception):
         self.message = message
         self.hint = hint
 
+    def report(self) -> str:
+        """Write the error for a terminal: what is so, and what to do."""
+        return f"error: {self.message}" + (f"\nhint: {self.hint}" if self.hint else "")
+
 
 class ConfigError(ResileError):
     """The user's input is wrong, and nothing was started.
@@ -49,6 +53,10 @@ class ConfigError(ResileError):
     def __init__(self, message: str, *, hint: str = "", problems: tuple[str, ...] = ()) -> None:
         super().__init__(message, hint=hint)
         self.problems = problems
+
+    def report(self) -> str:
+        """Write every fault on a line of its own, then what is so, and what to do."""
+        return "\n".join((*self.problems, super().report()))
 
 
 class RejectedError(ResileError):

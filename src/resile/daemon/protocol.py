@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 from resile.contain import CgroupLimits
 from resile.core.codec import decode, encode
 
+GUARD_FD_VARIABLE = "RESILE_GUARD_FD"
+"""Where the brain finds the number of its inherited socket."""
 MESSAGE_BYTES_MAX = 1 << 20
 """A crash bundle's 200 lines of 4 KiB each fit in."""
 

@@ -1,0 +1,162 @@
+"""The effects: start, stop, kill, prune. Each is idempotent, so a new brain may do it again.
+
+A start names its generation: the guard starts it once. A stop or a kill is done when the guard
+says that the cgroup is empty; one of a generation that has ended is done at once.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+from resile.core.clock import Clock
+from resile.core.events import ActionFinished, ActionStarted, Payload, ProcessStarted
+from resile.core.vocabulary import ActionKind
+from resile.daemon.launch import LaunchSpec
+from resile.daemon.protocol import Instance, Spawn
+from resile.errors import OperationError, ResileError
+
+EXIT_TOLD_TIMEOUT_S = 10.0
+"""After a kill was confirmed, the exit is told within milliseconds."""
+
+
+class ProcessOwner(Protocol):
+    """The part of the guard that actions need."""
+
+    async def spawn(self, request: Spawn) -> Instance:
+        """Start an instance, once for each generation."""
+        ...
+
+    async def signal(self, service: str, generation: int, number: int) -> None:
+        """Signal its main process."""
+        ...
+
+    async def kill(self, service: str, generation: int) -> None:
+        """Kill its whole cgroup."""
+        ...
+
+
+class Exits:
+    """Who waits for which exit. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._running: dict[tuple[str, int], asyncio.Event] = {}
+
+    def started(self, service: str, generation: int) -> None:
+        """Note that an instance runs."""
+        self._running.setdefault((service, generation), asyncio.Event())
+
+    def ended(self, service: str, generation: int) -> None:
+        """Wake whoever waits for this exit."""
+        event = self._running.pop((service, generation), None)
+        if event is not None:
+            event.set()
+
+    def is_running(self, service: str, generation: int) -> bool:
+        """Tell whether an instance runs, as far as its exit was not told."""
+        return (service, generation) in self._running
+
+    async def wait_ended(self, service: str, generation: int, *, timeout_s: float) -> bool:
+        """Wait for an exit; False if it did not come in time."""
+        event = self._running.get((service, generation))
+        if event is None:
+            return True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await event.wait()
+        return event.is_set()
+
+
+class Actions:
+    """Performs what the decisions ask for. Not thread-safe: lives on the brain's event loop.
+
+    Args:
+        owner: Who owns the processes.
+        launches: How each service is started and stopped.
+        exits: Told by the brain when an exit is durable.
+        clock: For durations.
+        prune: Removes what may go, and says in one line what it freed; runs in a thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        owner: ProcessOwner,
+        launches: Mapping[str, LaunchSpec],
+        exits: Exits,
+        clock: Clock,
+        prune: Callable[[], str],
+    ) -> None:
+        self._owner = owner
+        self._launches = launches
+        self._exits = exits
+        self._clock = clock
+        self._prune = prune
+
+    async def perform(self, action: ActionStarted) -> Sequence[Payload]:
+        """Do it, and give what is to be journalled of it."""
+        begun_s = self._clock.monotonic()
+        seen: Sequence[Payload] = ()
+        try:
+            seen, detail = await self._do(action)
+            is_ok = True
+        except ResileError as exc:
+            is_ok, detail = False, f"{exc.message} {exc.hint}".strip()
+        finished = ActionFinished(
+            action_id=action.action_id,
+            target=action.target,
+            is_ok=is_ok,
+            detail=detail,
+            took_s=round(self._clock.monotonic() - begun_s, 6),
+            fault_id=action.fault_id,
+        )
+        return (*seen, finished)
+
+    def _do(self, action: ActionStarted) -> Awaitable[tuple[Sequence[Payload], str]]:
+        verbs = {
+            ActionKind.START: self._start,
+            ActionKind.STOP: self._stop,
+            ActionKind.KILL: self._kill,
+            ActionKind.PRUNE: self._make_room,
+        }
+        return verbs[action.action](action.target.removeprefix("service/"), action.generation)
+
+    async def _start(self, service: str, generation: int) -> tuple[Sequence[Payload], str]:
+        launch = self._launches.get(service)
+        if launch is None:
+            raise OperationError(f"service {service!r} is not declared any more")
+        self._exits.started(service, generation)
+        try:
+            instance = await self._owner.spawn(launch.spawn(service, generation))
+        except ResileError:
+            self._exits.ended(service, generation)
+            raise
+        started = ProcessStarted(
+            service=service,
+            generation=generation,
+            pid=instance.pid,
+            start_ticks=instance.start_ticks,
+            cgroup=instance.cgroup,
+        )
+        return (started,), f"pid {instance.pid}"
+
+    async def _stop(self, service: str, generation: int) -> tuple[Sequence[Payload], str]:
+        launch = self._launches.get(service)
+        if not self._exits.is_running(service, generation):
+            return (), "was not running"
+        if launch is not None:
+            await self._owner.signal(service, generation, launch.stop_signal)
+            if await self._exits.wait_ended(service, generation, timeout_s=launch.drain_s):
+                return (), "ended when asked"
+        return await self._kill(service, generation)
+
+    async def _kill(self, service: str, generation: int) -> tuple[Sequence[Payload], str]:
+        if not self._exits.is_running(service, generation):
+            return (), "was not running"
+        await self._owner.kill(service, generation)
+        if not await self._exits.wait_ended(service, generation, timeout_s=EXIT_TOLD_TIMEOUT_S):
+            raise OperationError(f"{service} was killed, but its exit was not told")
+        return (), "killed"
+
+    async def _make_room(self, _target: str, _generation: int) -> tuple[Sequence[Payload], str]:
+        return (), await asyncio.to_thread(self._prune)

@@ -1,0 +1,478 @@
+"""The brain: reads the journal, adopts what runs, and then keeps the loop going.
+
+It may be killed at any instant. Services go on, because the guard owns them; the next brain
+stands where this one stood, because everything that it knew is in the journal.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from resile import __version__
+from resile.contain.cgroups import kill_everything
+from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.core.config import Config
+from resile.core.events import (
+    ActionStarted,
+    BrainStarted,
+    BrainStopped,
+    CheckChanged,
+    GuardLost,
+    OperatorRequested,
+    Payload,
+    ProcessExited,
+    ProcessStarted,
+    ServiceNotified,
+    announce,
+)
+from resile.core.journal import Query, Record, SegmentLimits, SqliteJournal, open_journal
+from resile.core.process import identity_of
+from resile.core.vocabulary import Desired, Verb
+from resile.daemon.actions import Actions, Exits
+from resile.daemon.adopt import exit_payload, plan_adoption
+from resile.daemon.ballast import Ballast
+from resile.daemon.broadcast import Broadcast
+from resile.daemon.console import Console
+from resile.daemon.crashes import Crashes
+from resile.daemon.guard_client import GuardClient, Told
+from resile.daemon.last_good import load_or_keep
+from resile.daemon.loop import Due, Loop
+from resile.daemon.measures import Measures
+from resile.daemon.protocol import GUARD_FD_VARIABLE, Exited, Instance, Notified, StopWanted
+from resile.daemon.replay import CHECKPOINT_EVERY, checkpoint_of, replay
+from resile.daemon.servers import Servers
+from resile.daemon.stories import Stories
+from resile.daemon.view import BrainView
+from resile.daemon.wiring import check_specs, launch_specs, system_spec
+from resile.errors import JournalError, ResileError
+from resile.health import ProcessSampler, Scheduler
+from resile.incidents import UPTIME_KINDS, IncidentBook, UptimeBook
+from resile.incidents import decide as decide_incidents
+from resile.recover import World
+from resile.recover import decide as decide_recovery
+
+logger = logging.getLogger(__name__)
+
+PING_S = 1.0
+"""The guard's patience is thirty of these."""
+SAMPLE_S = 1.0
+BALLAST_EVERY = 60
+"""Samples between two tries to set the ballast aside again."""
+SERVERS_GRACE_S = 4.0
+"""The servers' own grace, and a little."""
+GUARD_LOST_CODE = 1
+UNASKED = "guard"
+UPTIME_SPAN_S = 2 * 3600.0
+"""The bars show an hour; the state at its beginning may be older."""
+UPTIME_RECORDS_MAX = 10_000
+
+
+@dataclass(slots=True)
+class _Recovery:
+    """Recovery's state, as the loop sees it."""
+
+    world: World
+
+    def apply(self, event: Any) -> None:
+        self.world.apply(event)
+
+    def due(self, now: datetime) -> Due:
+        return decide_recovery(self.world, now)
+
+
+@dataclass(slots=True)
+class _Incidents:
+    """The incidents, as the loop sees them."""
+
+    book: IncidentBook
+
+    def apply(self, event: Any) -> None:
+        self.book.apply(event)
+
+    def due(self, now: datetime) -> Due:
+        return decide_incidents(self.book, now)
+
+
+class Brain:
+    """One life of a brain. Lives on one event loop.
+
+    Args:
+        config: What the user declared.
+        state: The state folder.
+        journal: Open.
+        guard_socket: The inherited end of the line to the guard.
+        environ: What services inherit.
+        clock: Where time comes from.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        state: Path,
+        journal: SqliteJournal,
+        guard_socket: socket.socket,
+        environ: Mapping[str, str],
+        clock: Clock,
+    ) -> None:
+        self._config = config
+        self._state = state
+        self._journal = journal
+        self._clock = clock
+        spec = system_spec(config)
+        replayed = replay(journal, spec)
+        self._world, self._book = replayed.world, replayed.book
+        self._streaks = replayed.streaks
+        self._since_checkpoint = replayed.since_checkpoint
+        self._uptime = _read_uptime(journal, now=clock.now())
+        self._stories = Stories.read(journal)
+        self._checks = check_specs(config)
+        self._done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._early: list[Told] | None = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ballast = Ballast(state / "journal" / "ballast")
+        self._guard = GuardClient(guard_socket, on_told=self._on_told, on_lost=self._on_lost)
+        self._exits = Exits()
+        launches = launch_specs(config, environ=environ)
+        self._crashes = Crashes(
+            state,
+            folders={name: launch.cwd for name, launch in launches.items()},
+            keep=config.resile.crashes_max,
+            clock=clock,
+        )
+        self._actions = Actions(
+            owner=self._guard,
+            launches=launches,
+            exits=self._exits,
+            clock=clock,
+            prune=self._crashes.prune,
+        )
+        self._broadcast = Broadcast(journal.read)
+        self._loop = Loop(
+            journal=journal,
+            projections=[_Recovery(self._world), _Incidents(self._book)],
+            clock=clock,
+            perform=self._actions.perform,
+            checkpoint=self._checkpoint,
+            on_records=self._on_records,
+            on_trouble=self._on_trouble,
+        )
+        self._sampler = ProcessSampler(clock=clock)
+        events = asyncio.get_running_loop()
+        self._scheduler = Scheduler(
+            self._checks,
+            clock=clock,
+            on_change=lambda change: _from_thread(events, self._on_change, change),
+        )
+        self._console = Console(clock=clock)
+        self._measures = Measures()
+        self._view = BrainView(
+            name=config.resile.name,
+            world=self._world,
+            book=self._book,
+            uptime=self._uptime,
+            stories=self._stories,
+            journal=journal,
+            scheduler=self._scheduler,
+            checks=self._checks,
+            broadcast=self._broadcast,
+            loop=self._loop,
+            clock=clock,
+            measures=self._measures,
+            pids=(os.getpid(), os.getppid()),
+        )
+        self._servers = Servers(config=config.resile.http, state=state, clock=clock)
+
+    async def run(self) -> int:
+        """Adopt, then work until everything is stopped or the guard is lost; give the exit code."""
+        instances = await self._guard.connect()
+        is_fresh = not instances
+        self._servers.open(is_patient=not is_fresh)
+        self._adopt(instances)
+        async with asyncio.TaskGroup() as group:
+            workers = [
+                group.create_task(work, name=name)
+                for name, work in (
+                    ("loop", self._loop.run()),
+                    ("ping", self._ping()),
+                    ("sample", self._sample()),
+                    ("servers", self._servers.serve(self._view)),
+                )
+            ]
+            self._console.greet(self._servers.address, is_fresh=is_fresh)
+            code = await self._done
+            self._servers.close()
+            await asyncio.wait({workers[-1]}, timeout=SERVERS_GRACE_S)
+            for worker in workers:
+                worker.cancel()
+        await self._end(code)
+        return code
+
+    # Beginning and end --------------------------------------------------------------------------
+
+    def _adopt(self, instances: Sequence[Instance]) -> None:
+        adoption = plan_adoption(self._world, instances)
+        identity = identity_of(os.getppid())
+        self._loop.tell(
+            BrainStarted(
+                pid=os.getpid(),
+                guard_pid=os.getppid(),
+                guard_identity=str(identity) if identity else "",
+                release=__version__,
+                config_digest=self._config.digest,
+                adopted=adoption.adopted,
+            ),
+            *adoption.payloads,
+        )
+        self._scheduler.restore(self._streaks)
+        for instance in adoption.running:
+            self._watch(instance)
+        for instance in adoption.undeclared:
+            self._spawn(self._end_undeclared(instance))
+        self._scheduler.start()
+        is_same_guard = self._world.guard_pid == os.getppid()
+        if is_same_guard:
+            self._loop.resume(
+                ActionStarted(
+                    action_id=action.action_id,
+                    action=action.action,
+                    target=action.target,
+                    generation=action.generation,
+                    plan_id=action.plan_id,
+                    fault_id=action.fault_id,
+                    step=action.step,
+                )
+                for action in self._world.in_flight.values()
+            )
+        early, self._early = self._early or [], None
+        for told in early:
+            self._on_told(told)
+
+    def _watch(self, instance: Instance) -> None:
+        self._exits.started(instance.service, instance.generation)
+        self._scheduler.service_started(
+            instance.service,
+            pid=instance.pid,
+            start_ticks=instance.start_ticks,
+            at=instance.started_at,
+            is_adopted=True,
+        )
+        if instance.last_ping_at is not None:
+            self._scheduler.beat(instance.service, instance.last_ping_at)
+        self._sampler.watch(instance.service, pid=instance.pid, start_ticks=instance.start_ticks)
+
+    async def _end_undeclared(self, instance: Instance) -> None:
+        """End what runs although nobody declares it any more: nothing runs unsupervised."""
+        self._console.say(f"{instance.service} is not declared any more: it is ended")
+        await self._guard.kill(instance.service, instance.generation)
+        await self._guard.forget(instance.service, instance.generation)
+
+    async def _end(self, code: int) -> None:
+        self._broadcast.close()
+        await asyncio.to_thread(self._scheduler.close)
+        self._sampler.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if code == GUARD_LOST_CODE:
+            killed = await asyncio.to_thread(kill_everything, self._state)
+            await self._last_words(GuardLost(pid=self._world.guard_pid, killed=killed))
+            return
+        await self._last_words(BrainStopped(reason="everything was stopped"))
+        self._console.say("everything is stopped")
+        await self._guard.quit(code)
+        await self._guard.close()
+
+    async def _last_words(self, payload: Payload) -> None:
+        """Record the end, and the state to begin from; a journal that fails cannot hold us up."""
+        event = announce(payload, at=self._clock.now(), actor="brain")
+        with contextlib.suppress(JournalError):
+            await asyncio.wrap_future(self._journal.append_soon(event))
+            self._world.apply(event)
+            self._book.apply(event)
+            state = announce(
+                checkpoint_of(self._world, self._book, {}), at=self._clock.now(), actor="brain"
+            )
+            await asyncio.wrap_future(self._journal.append_soon(state))
+
+    # What comes in ------------------------------------------------------------------------------
+
+    def _on_told(self, told: Told) -> None:
+        if self._early is not None:
+            self._early.append(told)
+        elif isinstance(told, Exited):
+            # A task, not a call: the reply to the spawn was received before this exit, and what
+            # waits for it must tell the start first.
+            self._spawn(self._handle_exit(told))
+        elif isinstance(told, Notified):
+            self._handle_notice(told)
+        elif isinstance(told, StopWanted):
+            self._console.say(f"{told.signal}: stopping everything")
+            self._loop.tell(OperatorRequested(verb=Verb.SHUTDOWN, who=told.signal), actor=UNASKED)
+
+    async def _handle_exit(self, exited: Exited) -> None:
+        """Record an exit, write its crash bundle, and only then let the guard forget it."""
+        status = self._world.services.get(exited.service)
+        if status is not None and exited.generation > status.exited_generation:
+            bundle = self._crashes.path_for(exited) if self._is_crash(exited) else None
+            await self._loop.record(exit_payload(exited, bundle=str(bundle or "")))
+            if bundle is not None:
+                await asyncio.to_thread(self._crashes.write, exited, bundle)
+        self._exits.ended(exited.service, exited.generation)
+        with contextlib.suppress(ResileError):
+            await self._guard.forget(exited.service, exited.generation)
+
+    def _is_crash(self, exited: Exited) -> bool:
+        is_wanted = (
+            self._world.is_stopping(exited.service)
+            or self._world.service(exited.service).desired is Desired.STOPPED
+        )
+        return not is_wanted and exited.exit_code != 0
+
+    def _handle_notice(self, notice: Notified) -> None:
+        if notice.is_watchdog:
+            self._scheduler.beat(notice.service, self._clock.now())
+        if notice.is_ready or notice.is_stopping:
+            self._loop.tell(
+                ServiceNotified(
+                    service=notice.service,
+                    generation=notice.generation,
+                    is_ready=notice.is_ready,
+                    is_stopping=notice.is_stopping,
+                    status=notice.status,
+                ),
+                actor=UNASKED,
+            )
+
+    def _on_change(self, change: CheckChanged) -> None:
+        self._loop.tell(change, actor="scheduler")
+
+    def _on_lost(self) -> None:
+        if not self._done.done():
+            self._console.say("the guard is lost: ending everything that it owned")
+            self._done.set_result(GUARD_LOST_CODE)
+
+    def _on_trouble(self, error: JournalError | None) -> None:
+        if error is None:
+            self._view.journal_trouble = ""
+            self._console.say("the journal can be written again")
+            return
+        has_room = self._ballast.release()
+        if not self._view.journal_trouble:
+            self._console.say(f"the journal cannot be written: {error.message} {error.hint}")
+            logger.error("journal.failed", extra={"error": error.message, "ballast": has_room})
+        self._view.journal_trouble = error.message
+
+    def _on_records(self, records: Sequence[Record]) -> None:
+        self._since_checkpoint += len(records)
+        for record in records:
+            payload = record.event.payload()
+            self._uptime.apply(record.event)
+            self._measures.apply(record.event)
+            if isinstance(payload, ProcessStarted):
+                self._begin_watching(payload, record.event.at)
+            elif isinstance(payload, ProcessExited):
+                self._scheduler.service_stopped(payload.service)
+                self._sampler.forget(payload.service)
+            self._console.show(record)
+        self._stories.add(records)
+        self._broadcast.publish(records)
+        is_over = self._world.is_shutdown_wanted and self._world.is_all_stopped
+        if is_over and not self._done.done():
+            self._done.set_result(0)
+
+    def _begin_watching(self, started: ProcessStarted, at: datetime) -> None:
+        self._scheduler.service_started(
+            started.service, pid=started.pid, start_ticks=started.start_ticks, at=at
+        )
+        self._sampler.watch(started.service, pid=started.pid, start_ticks=started.start_ticks)
+
+    # What goes on -------------------------------------------------------------------------------
+
+    def _checkpoint(self) -> Payload | None:
+        if self._since_checkpoint < CHECKPOINT_EVERY:
+            return None
+        self._since_checkpoint = 0
+        return checkpoint_of(self._world, self._book, self._scheduler.streaks())
+
+    async def _ping(self) -> None:
+        while True:
+            with contextlib.suppress(ResileError):  # a lost guard is told by `_on_lost`
+                await self._guard.ping()
+            await asyncio.sleep(PING_S)
+
+    async def _sample(self) -> None:
+        rounds = 0
+        while True:
+            self._view.samples = self._sampler.sample()
+            if rounds % BALLAST_EVERY == 0 and not self._view.journal_trouble:
+                await asyncio.to_thread(self._ballast.restore)
+            rounds += 1
+            await asyncio.sleep(SAMPLE_S)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _read_uptime(journal: SqliteJournal, *, now: datetime) -> UptimeBook:
+    uptime = UptimeBook()
+    since = now - timedelta(seconds=UPTIME_SPAN_S)
+    for record in journal.read(Query(kinds=UPTIME_KINDS, since=since, limit=UPTIME_RECORDS_MAX)):
+        uptime.apply(record.event)
+    return uptime
+
+
+def _from_thread(events: asyncio.AbstractEventLoop, call: Any, *args: Any) -> None:
+    """Call on the event loop from another thread; nothing happens if the loop has ended."""
+    with contextlib.suppress(RuntimeError):
+        events.call_soon_threadsafe(call, *args)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one life of the brain; give its exit code (errors.py)."""
+    parser = argparse.ArgumentParser(prog="python -m resile.daemon.brain")
+    parser.add_argument("--config", type=Path, required=True, help="the resile.toml")
+    parser.add_argument("--state", type=Path, required=True, help="the state folder")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    try:
+        return asyncio.run(_live(options.config, options.state))
+    except ResileError as exc:
+        sys.stderr.write(exc.report() + "\n")
+        return exc.exit_code
+
+
+async def _live(config_path: Path, state: Path) -> int:
+    config, why_kept = load_or_keep(config_path, state=state, environ=os.environ)
+    if why_kept:
+        sys.stderr.write(f"{why_kept}\nthe configuration of before stays in force\n")
+    guard_socket = socket.socket(fileno=int(os.environ[GUARD_FD_VARIABLE]))
+    limits = SegmentLimits(
+        bytes_max=config.resile.journal.segment_size,
+        age_max_s=config.resile.journal.segment_age,
+    )
+    with contextlib.closing(open_journal(state / "journal", limits=limits)) as journal:
+        brain = Brain(
+            config,
+            state=state,
+            journal=journal,
+            guard_socket=guard_socket,
+            environ=os.environ,
+            clock=SYSTEM_CLOCK,
+        )
+        return await brain.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

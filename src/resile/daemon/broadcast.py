@@ -1,0 +1,81 @@
+"""Hands each appended record to whoever follows the journal from inside the brain.
+
+A follower that does not keep up is cut off, never waited for: it reads the journal again from
+where it was. Not thread-safe: lives on the brain's event loop.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from resile.core.journal import Query, Record
+
+QUEUE_MAX = 1024
+"""Records that one follower may be behind."""
+PAGE = 500
+"""Records read at once while a follower catches up."""
+
+Read = Callable[[Query], Sequence[Record]]
+
+
+class Broadcast:
+    """Records, live.
+
+    Args:
+        read: Reads the journal; called in a thread.
+    """
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._queues: set[asyncio.Queue[Record | None]] = set()
+        self._is_closed = False
+
+    def publish(self, records: Sequence[Record]) -> None:
+        """Hand records on to every follower that keeps up."""
+        for queue in tuple(self._queues):
+            if queue.qsize() + len(records) >= QUEUE_MAX:
+                self._queues.discard(queue)
+                queue.put_nowait(None)
+                continue
+            for record in records:
+                queue.put_nowait(record)
+
+    def close(self) -> None:
+        """End every follower's iteration."""
+        self._is_closed = True
+        for queue in self._queues:
+            queue.put_nowait(None)
+        self._queues.clear()
+
+    async def follow(self, *, after_seq: int) -> AsyncIterator[Record]:
+        """Yield every record behind `after_seq`, first the old ones, then live.
+
+        Records that other processes appended are read from the journal when a gap shows them.
+        """
+        queue: asyncio.Queue[Record | None] = asyncio.Queue()
+        if self._is_closed:
+            return
+        self._queues.add(queue)
+        last_seq = after_seq
+        try:
+            async for record in self._catch_up(last_seq):
+                yield record
+                last_seq = record.seq
+            while (live := await queue.get()) is not None:
+                if live.seq > last_seq + 1:
+                    async for record in self._catch_up(last_seq):
+                        yield record
+                        last_seq = record.seq
+                if live.seq > last_seq:
+                    yield live
+                    last_seq = live.seq
+        finally:
+            self._queues.discard(queue)
+
+    async def _catch_up(self, after_seq: int) -> AsyncIterator[Record]:
+        while True:
+            page = await asyncio.to_thread(self._read, Query(after_seq=after_seq, limit=PAGE))
+            for record in page:
+                yield record
+            if len(page) < PAGE:
+                return
+            after_seq = page[-1].seq

@@ -1,0 +1,186 @@
+"""What the brain shows: the web part's `SystemView`, answered from memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from resile.core.clock import Clock
+from resile.core.events import IncidentAcknowledged, OperatorRequested
+from resile.core.journal import Query, Record, SqliteJournal
+from resile.core.vocabulary import CheckState, Phase, Verb
+from resile.daemon.broadcast import Broadcast
+from resile.daemon.loop import Loop
+from resile.daemon.measures import Measures
+from resile.daemon.stories import Stories
+from resile.errors import RejectedError
+from resile.health import CheckResult, CheckSpec, ProcessSample, Scheduler
+from resile.incidents import IncidentBook, UptimeBook
+from resile.recover import World
+
+WORST_FIRST = (
+    CheckState.DOWN,
+    CheckState.SUPPRESSED,
+    CheckState.DEGRADED,
+    CheckState.UNKNOWN,
+    CheckState.MAINTENANCE,
+    CheckState.UP,
+)
+
+
+class BrainView:
+    """Answers from the brain's state. Lives on the brain's event loop.
+
+    Args:
+        name: Of the system.
+        world: What recovery knows.
+        book: The incidents.
+        uptime: The history of the services' states.
+        stories: The records that incidents are told from.
+        journal: Read in threads only.
+        scheduler: For the latest results.
+        checks: Every declared check.
+        broadcast: Live records.
+        loop: Takes requests.
+        clock: Where time comes from.
+        measures: The metrics.
+        pids: Of this brain and of its guard.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        world: World,
+        book: IncidentBook,
+        uptime: UptimeBook,
+        stories: Stories,
+        journal: SqliteJournal,
+        scheduler: Scheduler,
+        checks: Sequence[CheckSpec],
+        broadcast: Broadcast,
+        loop: Loop,
+        clock: Clock,
+        measures: Measures,
+        pids: tuple[int, int],
+    ) -> None:
+        self._name = name
+        self._world = world
+        self._book = book
+        self._uptime = uptime
+        self._stories = stories
+        self._journal = journal
+        self._scheduler = scheduler
+        self._checks = checks
+        self._broadcast = broadcast
+        self._loop = loop
+        self._clock = clock
+        self._measures = measures
+        self._brain_pid, self._guard_pid = pids
+        self._started_at = clock.now()
+        self.samples: Mapping[str, ProcessSample] = {}
+        self.journal_trouble = ""
+
+    def status(self) -> Mapping[str, Any]:
+        """Give the whole state in one answer."""
+        now = self._clock.now()
+        services = [self._service(name, now) for name in self._world.services]
+        results = self._scheduler.results()
+        head = self._journal.head()
+        return {
+            "name": self._name,
+            "state": self._worst(services),
+            "brain": {"pid": self._brain_pid, "started_at": self._started_at.isoformat()},
+            "guard": {"pid": self._guard_pid},
+            "journal": {
+                "seq": head.seq,
+                "hash": head.hash.hex(),
+                "trouble": self.journal_trouble,
+            },
+            "services": services,
+            "checks": [self._check(spec, results.get(spec.id)) for spec in self._checks],
+            "incidents_open": len(self._book.active()),
+        }
+
+    def incidents(self) -> Sequence[Mapping[str, Any]]:
+        """Give every incident that is remembered, newest first, with its timeline."""
+        return self._stories.views(self._book, now=self._clock.now())
+
+    async def events(self, query: Query) -> Sequence[Record]:
+        """Read the journal in a thread."""
+        return await asyncio.to_thread(self._journal.read, query)
+
+    def follow(self, *, after_seq: int) -> AsyncIterator[Record]:
+        """Yield records as they are appended."""
+        return self._broadcast.follow(after_seq=after_seq)
+
+    def metrics(self) -> str:
+        """Give the Prometheus text."""
+        return self._measures.text(
+            self._world, self._book, self.samples, dropped_count=self._loop.dropped
+        )
+
+    async def request(self, verb: Verb, services: tuple[str, ...], who: str) -> None:
+        """Journal what an operator wants."""
+        for name in services:
+            if name not in self._world.services:
+                raise RejectedError(
+                    f"there is no service {name!r}",
+                    hint="`resile status` lists the services",
+                )
+        actor = f"operator:{who}" if who else "operator"
+        await self._loop.record(
+            OperatorRequested(verb=verb, services=services, who=who), actor=actor
+        )
+
+    async def acknowledge(self, incident_id: str, who: str) -> None:
+        """Journal that a person takes an incident on."""
+        if incident_id not in self._book.incidents:
+            raise RejectedError(
+                f"there is no incident {incident_id!r}", hint="`resile incidents` lists them"
+            )
+        actor = f"operator:{who}" if who else "operator"
+        await self._loop.record(IncidentAcknowledged(incident_id=incident_id, who=who), actor=actor)
+
+    def _service(self, name: str, now: datetime) -> dict[str, Any]:
+        status = self._world.service(name)
+        sample = self.samples.get(name)
+        since = status.state_since or self._started_at
+        bars = self._uptime.bars(name, now)
+        return {
+            "name": name,
+            "pid": status.pid,
+            "state": status.state,
+            "phase": self._world.phase(name),
+            "restarts": status.restarts,
+            "since": since.isoformat(),
+            "generation": status.generation,
+            "reason": status.state_reason,
+            "depends_on": list(self._world.service_spec(name).depends_on),
+            "memory_bytes": sample.rss_bytes if sample else None,
+            "cpu_share": round(sample.cpu_share, 4) if sample else None,
+            "uptime_s": (now - status.started_at).total_seconds() if status.started_at else 0.0,
+            "uptime": {
+                "availability": self._uptime.availability(name, now),
+                "bars": [{"from": b.began_at.isoformat(), "state": b.state} for b in bars],
+            },
+        }
+
+    def _check(self, spec: CheckSpec, result: CheckResult | None) -> dict[str, Any]:
+        status = self._world.check(spec.id)
+        return {
+            "id": spec.id,
+            "service": spec.service,
+            "group": spec.group,
+            "state": status.state,
+            "since": status.since.isoformat() if status.since else None,
+            "reason": result.reason if result else status.reason,
+            "latency_s": round(result.latency_s if result else status.latency_s, 6),
+        }
+
+    def _worst(self, services: Sequence[Mapping[str, Any]]) -> CheckState:
+        states = {s["state"] for s in services if s["phase"] is not Phase.STOPPED}
+        states |= {self._world.check(spec.id).state for spec in self._checks if not spec.service}
+        if self.journal_trouble:
+            states.add(CheckState.DEGRADED)
+        return next((state for state in WORST_FIRST if state in states), CheckState.UNKNOWN)

@@ -1,0 +1,165 @@
+"""From what the user wrote to what each part works with: the only place that knows both."""
+
+from collections.abc import Mapping
+
+from resile.contain.cgroups import CgroupLimits
+from resile.core.config import Config
+from resile.core.config.checks import CheckSection
+from resile.core.config.services import ServiceSection
+from resile.core.vocabulary import CheckGroup, FaultKind
+from resile.daemon.launch import LaunchSpec
+from resile.health import CheckKind, CheckSpec
+from resile.recover import (
+    BudgetSpec,
+    CheckBinding,
+    GroupSpec,
+    RestartPolicy,
+    RestartSpec,
+    ServiceSpec,
+    Strategy,
+    SystemSpec,
+)
+
+INTERNAL_PREFIX = "RESILE_"
+"""Variables of this name steer the daemon; services do not inherit them."""
+WATCHDOG_LOOKS = 4
+"""So often in its time is a watchdog looked at: a hang is noticed at most a quarter late."""
+STOP_MARGIN_S = 10.0
+"""What a stop may take beyond its drain: the kill of a large tree."""
+
+
+def system_spec(config: Config) -> SystemSpec:
+    """Tell recovery what is declared."""
+    return SystemSpec(
+        services={name: _service(name, section) for name, section in config.service.items()},
+        checks={spec.id: _binding(spec) for spec in check_specs(config)},
+        groups=tuple(
+            GroupSpec(name=name, services=group.services, strategy=Strategy(group.strategy))
+            for name, group in config.group.items()
+        ),
+        budget=BudgetSpec(
+            attempts=config.resile.budget.attempts, window_s=config.resile.budget.window
+        ),
+        stable_s=config.resile.stable,
+    )
+
+
+def check_specs(config: Config) -> tuple[CheckSpec, ...]:
+    """List every check, those of the services first."""
+    checks = []
+    for name, service in config.service.items():
+        if service.ready is not None:
+            checks.append(_check(f"{name}.ready", service.ready, CheckGroup.READY, service=name))
+        if service.live is not None:
+            checks.append(_check(f"{name}.live", service.live, CheckGroup.LIVE, service=name))
+        if service.watchdog:
+            checks.append(_watchdog(name, service.watchdog))
+    checks += [_check(name, check, CheckGroup.SYSTEM) for name, check in config.check.items()]
+    return tuple(checks)
+
+
+def launch_specs(config: Config, *, environ: Mapping[str, str]) -> dict[str, LaunchSpec]:
+    """Tell the guard how each service is started."""
+    inherited = {k: v for k, v in environ.items() if not k.startswith(INTERNAL_PREFIX)}
+    return {
+        name: _launch(section, config=config, inherited=inherited)
+        for name, section in config.service.items()
+    }
+
+
+def _service(name: str, section: ServiceSection) -> ServiceSpec:
+    restart = section.restart
+    backoff_min_s, backoff_max_s = restart.backoff
+    return ServiceSpec(
+        name=name,
+        depends_on=section.depends_on,
+        restart=RestartSpec(
+            policy=RestartPolicy(restart.policy),
+            intensity=restart.intensity,
+            period_s=restart.period,
+            backoff_min_s=backoff_min_s,
+            backoff_max_s=backoff_max_s,
+            healthy_after_s=restart.healthy_after,
+        ),
+        is_notify=section.notify,
+        ready_timeout_s=section.ready_timeout,
+        watchdog_s=section.watchdog,
+        stop_timeout_s=section.stop.drain + STOP_MARGIN_S,
+        is_critical=section.critical,
+    )
+
+
+def _launch(section: ServiceSection, *, config: Config, inherited: Mapping[str, str]) -> LaunchSpec:
+    return LaunchSpec(
+        argv=section.command,
+        env={**inherited, **section.env},
+        cwd=str(section.cwd),
+        limits=CgroupLimits(
+            memory_bytes=section.limits.memory or 0,
+            cpu_share=section.limits.cpu or 0.0,
+            processes=section.limits.processes or 0,
+        ),
+        is_notify=section.notify,
+        watchdog_s=section.watchdog,
+        stop_signal=section.stop.signal_number,
+        drain_s=section.stop.drain,
+        log_bytes_max=config.resile.log_bytes_max,
+        log_files_max=config.resile.log_files_max,
+        log_lines_per_s_max=config.resile.log_lines_per_s_max,
+    )
+
+
+def _check(
+    check_id: str, section: CheckSection, group: CheckGroup, *, service: str = ""
+) -> CheckSpec:
+    return CheckSpec(
+        id=check_id,
+        kind=CheckKind(section.kind),
+        target=section.target,
+        service=service,
+        group=group,
+        command=section.command or (),
+        options=_options(section),
+        interval_s=section.interval,
+        timeout_s=section.timeout,
+        fall=section.fall,
+        rise=section.rise,
+        degraded_after_s=section.degraded_after or 0.0,
+    )
+
+
+def _options(section: CheckSection) -> dict[str, float]:
+    free_min = getattr(section, "free_min", None)
+    free_key = "free_min_share" if isinstance(free_min, float) else "free_min_bytes"
+    named = {
+        "status": section.status,
+        "age_max_s": getattr(section, "heartbeat", None) or section.age_max,
+        "rss_max_bytes": getattr(section, "rss_max", None),
+        free_key: free_min,
+    }
+    return {key: value for key, value in named.items() if value is not None}
+
+
+def _watchdog(service: str, watchdog_s: float) -> CheckSpec:
+    interval_s = watchdog_s / WATCHDOG_LOOKS
+    return CheckSpec(
+        id=f"{service}.watchdog",
+        kind=CheckKind.HEARTBEAT,
+        service=service,
+        group=CheckGroup.LIVE,
+        options={"age_max_s": watchdog_s},
+        interval_s=interval_s,
+        timeout_s=interval_s,
+        fall=1,
+        rise=1,
+    )
+
+
+def _binding(spec: CheckSpec) -> CheckBinding:
+    is_disk = spec.kind is CheckKind.DISK
+    return CheckBinding(
+        check=spec.id,
+        service=spec.service,
+        group=spec.group,
+        fault=FaultKind.DISK_NEARLY_FULL if is_disk else FaultKind.CHECK_DOWN,
+    )
