@@ -129,7 +129,11 @@ def command_helps() -> dict[str, str]:
     """Map every command, as it is typed, to its help."""
     from resile.cli.app import app
 
-    return dict(_helps(app, click.Context(app, info_name="resile", terminal_width=88)))
+    return dict(
+        _helps(
+            app, click.Context(app, info_name="resile", **app.context_settings, terminal_width=88)
+        )
+    )
 
 
 def _helps(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:

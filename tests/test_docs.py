@@ -175,16 +175,20 @@ def test_every_public_name_is_in_the_reference() -> None:
 
 def test_every_part_of_the_state_folder_is_in_the_reference() -> None:
     text = (DOCS / "reference" / "files-and-folders.md").read_text()
-    places = ast.parse((ROOT / "src" / "resile" / "cli" / "places.py").read_text())
-    names = {
-        node.right.value
-        for node in ast.walk(places)
-        if isinstance(node, ast.BinOp)
-        and isinstance(node.op, ast.Div)
-        and isinstance(node.right, ast.Constant)
-    }
 
-    assert {name for name in names if str(name) not in text} == set()
+    assert {name for name in state_file_names() if name not in text} == set()
+
+
+def state_file_names() -> Iterator[str]:
+    """Give the NAME of every `state / "NAME"`, `run / "NAME"` and the like in the source."""
+    source = ROOT / "src" / "resile"
+    paths = [source / "cli" / "places.py", source / "contain" / "cgroups" / "sweep.py"]
+    for path in (*paths, *sorted((source / "daemon").rglob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+                name = node.right.value if isinstance(node.right, ast.Constant) else ""
+                if isinstance(name, str) and re.search("state|run|folder", ast.unparse(node.left)):
+                    yield name
 
 
 # True ---------------------------------------------------------------------------------------------
