@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from resile.core.events import Event
 from resile.core.journal import Head, Query, Record
 from resile.core.journal.chain import START, chain, prepare
+from resile.core.journal.read import check_query
 from resile.errors import JournalError
 
 
@@ -63,6 +64,7 @@ class MemoryJournal:
 
     def read(self, query: Query) -> tuple[Record, ...]:
         """Read records in order of their sequence number."""
+        check_query(query)
         with self._changed:
             records = [record for record in self._records if _is_wanted(record, query)]
         if query.is_newest_first:

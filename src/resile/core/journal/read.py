@@ -3,7 +3,6 @@
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,8 +40,7 @@ class Reader:
             JournalBrokenError: If a record's hash does not fit its content.
             JournalError: If a segment cannot be read.
         """
-        if not 1 <= query.limit <= LIMIT_MAX:
-            raise AssertionError(f"limit is {query.limit}; it is 1..{LIMIT_MAX}")
+        check_query(query)
         return self._retried(lambda segments: self._read(segments, query))
 
     def head(self) -> Head:
@@ -136,6 +134,19 @@ def check_end(folder: Path) -> Head:
     return actual
 
 
+def check_query(query: Query) -> None:
+    """Refuse a query that cannot be meant.
+
+    Raises:
+        AssertionError: If the limit is out of range or a time has no zone.
+    """
+    if not 1 <= query.limit <= LIMIT_MAX:
+        raise AssertionError(f"limit is {query.limit}; it is 1..{LIMIT_MAX}")
+    for at in (query.since, query.until):
+        if at is not None and at.tzinfo is None:
+            raise AssertionError(f"{at} has no zone")
+
+
 def to_record(row: tuple[Any, ...]) -> Record:
     """Turn a stored row into a record.
 
@@ -176,7 +187,7 @@ def _conditions(query: Query) -> tuple[str, tuple[Any, ...]]:
             add(f"{column} = ?", value)
     for comparison, at in ((">=", query.since), ("<", query.until)):
         if at is not None:
-            add(f"at {comparison} ?", _checked_us(at))
+            add(f"at {comparison} ?", microseconds(at))
     if query.kinds:
         kinds = [_kind_condition(kind) for kind in query.kinds]
         add(
@@ -191,9 +202,3 @@ def _kind_condition(kind: str) -> tuple[str, tuple[str, ...]]:
         # The character behind "." is "/": every kind of the part sorts between the two.
         return "(kind >= ? and kind < ?)", (kind[:-1], kind[:-2] + "/")
     return "kind = ?", (kind,)
-
-
-def _checked_us(at: datetime) -> int:
-    if at.tzinfo is None:
-        raise AssertionError(f"{at} has no zone")
-    return microseconds(at)

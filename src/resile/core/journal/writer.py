@@ -40,6 +40,9 @@ SWITCHES_MAX = 5
 SEAL_RETRY_S = 60.0
 """When sealing was not possible (a reader, a verification), the live segment grows for so long."""
 
+SEGMENT_RECORDS_MIN = 2
+"""Behind its first: a segment that holds the journal's own records only is never sealed."""
+
 PRUNED_KIND = JournalPruned.kind
 
 
@@ -90,8 +93,7 @@ class ChainWriter:
         if self._connection is None:
             self.open()
         try:
-            self._begin()
-            return self._finish(entries)
+            return self._finish(self._begin(), entries)
         except (sqlite3.Error, OSError) as exc:
             self._abandon()
             raise storage_error(exc, self._folder) from exc
@@ -105,38 +107,40 @@ class ChainWriter:
 
     # Transactions -------------------------------------------------------------------------------
 
-    def _begin(self) -> None:
+    def _begin(self) -> Head:
+        """Start a transaction on the live segment; give the head inside it."""
         for _ in range(SWITCHES_MAX):
-            if self._try_begin():
-                return
+            head = self._try_begin()
+            if head is not None:
+                return head
         raise JournalError(
             f"journal {self._folder} changes its segment faster than one can append",
             hint="Raise the journal's segment size.",
             is_transient=True,
         )
 
-    def _try_begin(self) -> bool:
-        """Start a transaction on the live segment; False if it was not the live one any more."""
+    def _try_begin(self) -> Head | None:
+        """Start a transaction on the live segment; None if another may be the live one now."""
         connection, segment = self._live()
         connection.execute("begin immediate")
         if is_sealed(connection):
             connection.execute("rollback")
             with lock_segments(self._folder, clock=self._clock):
                 self._move_on()
-            return False
-        if not self._is_due(connection, segment):
-            return True
+            return None
+        head = _head_of(connection, segment)
+        if not self._is_due(connection, segment, head):
+            return head
         connection.execute("rollback")
         self._seal_again_at_s = self._clock.monotonic() + SEAL_RETRY_S
         lock = try_lock(self._folder / LOCK_NAME)
         if lock is not None:
             with lock:
                 self._move_on()
-        return False
+        return None
 
-    def _finish(self, entries: list[Entry]) -> list[Record]:
-        connection, segment = self._live()
-        head = _head_of(connection, segment)
+    def _finish(self, head: Head, entries: list[Entry]) -> list[Record]:
+        connection, _ = self._live()
         if head.seq < self._last_seq:
             raise broken(head.seq + 1, f"records up to {self._last_seq} have been there")
         records = insert(connection, head, entries)
@@ -155,12 +159,12 @@ class ChainWriter:
 
     # Segments (the caller holds their lock) -----------------------------------------------------
 
-    def _is_due(self, connection: sqlite3.Connection, segment: Segment) -> bool:
-        if self._clock.monotonic() < self._seal_again_at_s:
+    def _is_due(self, connection: sqlite3.Connection, segment: Segment, head: Head) -> bool:
+        is_young = head.seq - segment.first_seq < SEGMENT_RECORDS_MIN
+        if is_young or self._clock.monotonic() < self._seal_again_at_s:
             return False
         if self._born_at is None:
             self._born_at = _birth(connection, segment)
-            return False
         (page_count,) = connection.execute("pragma page_count").fetchone()
         age_s = (self._clock.now() - self._born_at).total_seconds()
         is_large = page_count * PAGE_BYTES >= self._limits.bytes_max
@@ -186,8 +190,10 @@ class ChainWriter:
         with contextlib.closing(Reader(self._folder)) as reader:
             (first_kept,) = reader.read(Query(after_seq=through_seq, limit=1))
         payload = JournalPruned(through_seq=through_seq, head_hash=first_kept.previous_hash.hex())
-        self._live()[0].execute("begin immediate")
-        self._finish([prepare(announce(payload, at=self._clock.now(), actor=ACTOR))])
+        connection, segment = self._live()
+        connection.execute("begin immediate")
+        note = prepare(announce(payload, at=self._clock.now(), actor=ACTOR))
+        self._finish(_head_of(connection, segment), [note])
         remove_segments(self._folder, segments[:excess], files=self._files)
 
     def _tidy(self) -> None:
@@ -234,7 +240,7 @@ class ChainWriter:
             self._connection = None
         self._segment = list_segments(self._folder)[-1]
         self._connection = connect_writer(self._segment.path)
-        self._born_at = _birth(self._connection, self._segment)
+        self._born_at = None
 
     def _live(self) -> tuple[sqlite3.Connection, Segment]:
         if self._connection is None or self._segment is None:
@@ -250,10 +256,12 @@ class ChainWriter:
             self._head_file = None
 
 
-def _birth(connection: sqlite3.Connection, segment: Segment) -> datetime | None:
-    """Tell when a segment's first record was seen; None if it holds none yet."""
+def _birth(connection: sqlite3.Connection, segment: Segment) -> datetime:
+    """Tell when a segment's first record was seen."""
     row = connection.execute("select at from event where seq = ?", (segment.first_seq,)).fetchone()
-    return None if row is None else from_microseconds(row[0])
+    if row is None:
+        raise broken(segment.first_seq, f"{segment.path.name} has lost its first record")
+    return from_microseconds(row[0])
 
 
 def _head_of(connection: sqlite3.Connection, segment: Segment) -> Head:
