@@ -81,6 +81,7 @@ class JournalHead(Shape):
 
     seq: int = 0
     hash: str = ""
+    trouble: str = Field(default="", description="Why nothing can be appended; empty if it can.")
 
 
 class Verdict(Shape):

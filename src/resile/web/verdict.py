@@ -18,11 +18,14 @@ def verdict(status: Facts) -> dict[str, Any]:
     """
     services = [s for s in status.get("services", ()) if s["phase"] != Phase.STOPPED]
     checks = [c for c in status.get("checks", ()) if not c.get("service")]
-    for find in (_down, _degraded, _unknown, _maintenance):
-        found = find(services, checks)
-        if found is not None:
-            return found
-    return _calm(status.get("services", ()), services, checks)
+    found = (
+        _down(services, checks)
+        or _unwritten(status.get("journal", {}))
+        or _degraded(services, checks)
+        or _unknown(services, checks)
+        or _maintenance(services, checks)
+    )
+    return found or _calm(status.get("services", ()), services, checks)
 
 
 def _down(services: Sequence[Facts], checks: Sequence[Facts]) -> dict[str, Any] | None:
@@ -40,6 +43,12 @@ def _down(services: Sequence[Facts], checks: Sequence[Facts]) -> dict[str, Any] 
     else:
         text, hint = f"{name} is down", ""
     return _sentence(CheckState.DOWN, text, item=item, hint=hint)
+
+
+def _unwritten(journal: Facts) -> dict[str, Any] | None:
+    trouble = journal.get("trouble")
+    text = f"The journal cannot be written: {trouble}"
+    return _sentence(CheckState.DEGRADED, text, hint="resile doctor") if trouble else None
 
 
 def _degraded(services: Sequence[Facts], checks: Sequence[Facts]) -> dict[str, Any] | None:
@@ -69,7 +78,8 @@ def _calm(
     if not declared and not checks:
         return _sentence(CheckState.UNKNOWN, "Nothing is supervised yet", hint="resile init")
     if declared and not running:
-        return _sentence(CheckState.UNKNOWN, "Every service is stopped", hint="resile start --all")
+        hint = " ".join(["resile start", *(_name(service) for service in declared)])
+        return _sentence(CheckState.UNKNOWN, "Every service is stopped", hint=hint)
     stopped = len(declared) - len(running)
     rest = f", {stopped} stopped on purpose" if stopped else ""
     return _sentence(CheckState.UP, f"All systems operational{rest}")

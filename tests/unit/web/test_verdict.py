@@ -96,6 +96,15 @@ def test_down_goes_before_degraded_before_unknown(view: FakeSystemView) -> None:
     assert said(view)[0] == DOWN
 
 
+def test_a_journal_that_cannot_be_written_is_told(view: FakeSystemView) -> None:
+    status = {**view.status(), "journal": {"seq": 7, "trouble": "disk full"}}
+
+    answer = verdict(status)
+
+    assert answer["state"] == CheckState.DEGRADED
+    assert answer["text"] == "The journal cannot be written: disk full"
+
+
 def test_a_first_start_is_told_as_such(view: FakeSystemView) -> None:
     view.put_service("api", CheckState.UNKNOWN, phase=Phase.STARTING)
     view.put_service("scanner", CheckState.UNKNOWN, phase=Phase.WAITING)
@@ -109,6 +118,7 @@ def test_what_was_stopped_on_purpose_is_no_trouble(view: FakeSystemView) -> None
 
     view.put_service("api", CheckState.UNKNOWN, phase=Phase.STOPPED)
     assert said(view) == (CheckState.UNKNOWN, "Every service is stopped")
+    assert verdict(view.status())["hint"] == "resile start api scanner"
 
 
 def test_nothing_declared_is_not_called_good() -> None:
