@@ -99,7 +99,9 @@ class UptimeBook:
     def _known(
         self, service: str, now: datetime
     ) -> list[tuple[datetime, datetime, CheckState | None]]:
-        spans = self._spans.get(service, [])
+        spans = self._spans.get(service)
+        if spans is None:
+            return []
         untils = [span.since for span in spans[1:]] + [now]
         return [(s.since, max(s.since, u), s.state) for s, u in zip(spans, untils, strict=True)]
 
