@@ -16,6 +16,9 @@ from resile.core.files import try_lock
 from resile.core.process import Identity, send_signal
 from resile.errors import OperationError, ResileError
 
+PATIENCE_S = 1.0
+"""A brain that does not answer for so long is left aside; the guard can end it all."""
+_TIMEOUT_S = 5.0
 _LOOK_S = 0.5
 """So often it is told which services have ended."""
 
@@ -41,7 +44,7 @@ def command(config: Path | None, *, timeout_s: float, as_json: bool) -> None:
     if guard is None:
         _tell("no daemon runs here", False, _sweep(places), as_json=as_json)
         return
-    api = Api(places, timeout_s=5.0, patience_s=1.0)
+    api = Api(places, timeout_s=_TIMEOUT_S, patience_s=PATIENCE_S)
     _ask(api, guard)
     if not _wait(api, guard, timeout_s=timeout_s):
         raise OperationError(

@@ -64,7 +64,7 @@ def command(
     except DaemonUnreachableError:
         source = _File(places)
         events, last_seq = source.newest(**wanted)
-        say("no daemon runs; this is read from the journal")
+        say("no daemon answers; this is read from the journal")
     if as_json and not follow:
         print_json({"events": events})
         return

@@ -2,8 +2,10 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import click
 
@@ -42,17 +44,17 @@ def command(service: str, config: Path | None, *, follow: bool, lines: int, as_j
     path = places.logs / f"{service}.log"
     if "/" in service or not path.is_file():
         raise ConfigError(f"there is no output of {service!r}", hint=_known(places))
-    follower = Follower(path)
-    last = last_lines(path, lines, end=follower.position)
-    if as_json and not follow:
+    if follow:
+        with Follower(path) as follower:
+            _show(last_lines(path, lines, end=follower.position), as_json=as_json)
+            while True:
+                _show(follower.read(), as_json=as_json)
+                SYSTEM_CLOCK.sleep(_POLL_S)
+    last = last_lines(path, lines)
+    if as_json:
         print_json({"service": service, "lines": last})
-        return
-    for line in last:
-        _print(line, as_json=as_json)
-    while follow:
-        for line in follower.read():
-            _print(line, as_json=as_json)
-        SYSTEM_CLOCK.sleep(_POLL_S)
+    else:
+        _show(last, as_json=False)
 
 
 def last_lines(path: Path, count: int, *, end: int | None = None) -> list[str]:
@@ -88,8 +90,15 @@ class Follower:
             self._file = self._path.open("rb")
             yield from self._lines()
 
-    def close(self) -> None:
-        """Close the file."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._file.close()
 
     def _lines(self) -> Iterator[str]:
@@ -129,8 +138,9 @@ def _known(places: Places) -> str:
     return f"there is output of {', '.join(names)}" if names else "nothing was started here yet"
 
 
-def _print(line: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json_line(line)
-    else:
-        print(line, flush=True)
+def _show(lines: Iterable[str], *, as_json: bool) -> None:
+    for line in lines:
+        if as_json:
+            print_json_line(line)
+        else:
+            print(line, flush=True)

@@ -93,6 +93,7 @@ def start_guard(places: Places, *, clock: Clock = SYSTEM_CLOCK) -> int:
                 hint=f"its last lines are above; all of them are in {places.guard_log}",
             )
         if clock.monotonic() >= deadline:
+            _show_tail(places.guard_log, begin)
             raise OperationError(
                 f"the daemon (guard {launch.pid}) does not answer after {START_TIMEOUT_S:g} s",
                 hint=f"see {places.guard_log}, or end it with `resile down`",

@@ -1,0 +1,75 @@
+"""`doctor` tries the real machine, and leaves nothing behind."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from resile.cli import probes
+from resile.cli.probes import Finding, Verdict, examine
+
+NAMES = (
+    *("kernel", "cgroups", "cgroup limits", "cgroup.kill", "delegation", "pidfd"),
+    *("user namespaces", "overlayfs", "landlock", "pressure (PSI)", "core files", "systemd"),
+    *("inotify", "open files", "Chromium"),
+)
+
+
+@pytest.fixture(scope="module")
+def findings():
+    return list(examine())
+
+
+def test_every_capability_is_examined(findings):
+    assert {finding.name for finding in findings} <= set(NAMES)
+    assert len(findings) == len(NAMES)
+
+
+def test_what_is_not_good_says_what_follows_and_how_to_change_it(findings):
+    for finding in findings:
+        assert finding.seen
+        if finding.verdict is not Verdict.OK:
+            assert finding.follows
+            assert finding.fix
+
+
+def test_nothing_is_left_behind(findings):
+    assert not list(Path(tempfile.gettempdir()).glob("resile-doctor-*"))
+    assert "resile-doctor" not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_command_prints_verdicts_and_advice(resile, monkeypatch):
+    def look():
+        yield Finding(name="a", verdict=Verdict.OK, seen="fine")
+        yield Finding(name="b", verdict=Verdict.MISSING, seen="none", follows="so", fix="do")
+
+    monkeypatch.setattr(probes, "PROBES", (look,))
+
+    out = resile("doctor").out
+
+    assert out.endswith("\nb: so\n  to change it: do\n")
+    assert "a      ok       fine" in out
+    assert resile("doctor", "--json").data["findings"][1] == {
+        "name": "b",
+        "verdict": "missing",
+        "seen": "none",
+        "follows": "so",
+        "fix": "do",
+    }
+
+
+def test_probe_that_fails_is_a_finding(monkeypatch):
+    def _odd_machine():
+        raise FileNotFoundError(2, "No such file", "/proc/odd")
+        yield
+
+    monkeypatch.setattr(probes, "PROBES", (_odd_machine,))
+
+    (finding,) = examine()
+
+    assert (finding.name, finding.verdict) == ("odd machine", Verdict.WARN)
+    assert "/proc/odd" in finding.seen
+
+
+def test_reason_of_what_cannot_be_tried_is_told(tmp_path):
+    assert probes._tried("overlay", str(tmp_path / "none" / "deeper")) != ""
