@@ -205,6 +205,8 @@ def from_line(line: bytes) -> Message:
         ValueError: If the line is no message of ours.
     """
     data = json.loads(line)
+    if not isinstance(data, dict):
+        raise ValueError(f"no message {line[:80]!r}")
     kind = Message.registry.get(data.pop("tag", ""))
     if kind is None:
         raise ValueError(f"unknown message {line[:80]!r}")

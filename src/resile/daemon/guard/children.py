@@ -1,5 +1,6 @@
 """Every instance that the guard knows, by service and generation; what the brain may ask of them."""
 
+import contextlib
 import logging
 import os
 import re
@@ -77,6 +78,9 @@ class Children:
             child = self._launch(request)
         except ResileError as exc:
             self._tell(Reply(request_id=request.request_id, error=exc.message, hint=exc.hint))
+            return
+        except OSError as exc:  # The guard itself is short of descriptors, mostly.
+            self._tell(Reply(request_id=request.request_id, error=f"cannot start: {exc}"))
             return
         self._children[request.service, request.generation] = child
         self._by_pid[child.pid] = child
@@ -172,35 +176,31 @@ class Children:
         """Make what an instance needs, and fork.
 
         Raises:
-            ResileError: If something cannot be made; nothing is left of it then.
+            ResileError, OSError: If something cannot be made; nothing is left of it then.
         """
         name = f"{request.service}-{request.generation}"
-        group = self._tree.create(name, request.limits)
-        notify: NotifySocket | None = None
-        read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
-        try:
-            if request.is_notify:
-                notify = self._notify_socket(name, group, request)
-            spec = SpawnSpec(
-                argv=request.argv,
-                env=_environment(request, group, notify),
-                cwd=request.cwd,
-                stdout_fd=write_fd,
-                stderr_fd=write_fd,
-                join_files=group.join_files,
-                dies_with_parent=True,
-                has_core_dumps=True,
-            )
-            launch = self._spawner.launch(spec)
-        except ResileError:
-            os.close(read_fd)
-            if notify is not None:
-                notify.close()
-            group.remove()
-            raise
-        finally:
-            os.close(write_fd)
-        os.set_blocking(read_fd, False)
+        with contextlib.ExitStack() as undo:
+            group = self._tree.create(name, request.limits)
+            undo.callback(group.remove)
+            read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+            undo.callback(os.close, read_fd)
+            with os.fdopen(write_fd, "wb", buffering=0):  # Closed here; the child has its own.
+                os.set_blocking(read_fd, False)
+                notify = self._notify_socket(name, group, request) if request.is_notify else None
+                if notify is not None:
+                    undo.callback(notify.close)
+                spec = SpawnSpec(
+                    argv=request.argv,
+                    env=_environment(request, group, notify),
+                    cwd=request.cwd,
+                    stdout_fd=write_fd,
+                    stderr_fd=write_fd,
+                    join_files=group.join_files,
+                    dies_with_parent=True,
+                    has_core_dumps=True,
+                )
+                launch = self._spawner.launch(spec)
+            undo.pop_all()
         return Child(
             request,
             launch,
