@@ -2,6 +2,7 @@
 
 from resile.recover.decide import decide
 from resile.recover.facts import CheckStatus, InFlight, OpenFault, OpenPlan, ServiceStatus
+from resile.recover.findings import Finding, Stage, come_to_rest, made_id
 from resile.recover.graph import Graph
 from resile.recover.model import (
     BudgetSpec,
@@ -24,6 +25,7 @@ __all__ = [
     "CheckBinding",
     "CheckStatus",
     "Decision",
+    "Finding",
     "Graph",
     "GroupSpec",
     "InFlight",
@@ -33,11 +35,14 @@ __all__ = [
     "RestartSpec",
     "ServiceSpec",
     "ServiceStatus",
+    "Stage",
     "Strategy",
     "SystemSpec",
     "World",
     "check_target",
+    "come_to_rest",
     "decide",
+    "made_id",
     "service_of",
     "service_target",
 ]

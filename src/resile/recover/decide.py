@@ -16,20 +16,14 @@ What the shell (`daemon/brain.py`) owes to the decisions:
   from there; the fold does the same on `ProcessStarted`.
 """
 
-from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from resile.core.events import Payload
 from resile.recover import faults, lifecycle, plans, state, verify
-from resile.recover.findings import Finding, sorted_out
-from resile.recover.fold import fold
+from resile.recover.findings import Stage, come_to_rest
 from resile.recover.model import Decision
 from resile.recover.world import World
 
-ROUNDS_MAX = 1000
-"""A batch of decisions that never comes to rest is a programmer's error; this ends it."""
-
-_STAGES: tuple[Callable[[World, datetime], Iterator[Finding]], ...] = (
+_STAGES: tuple[Stage[World], ...] = (
     lifecycle.readiness,
     verify.settle,
     faults.detect,
@@ -51,25 +45,4 @@ def decide(world: World, now: datetime) -> Decision:
         world: The folded state.
         now: Aware, UTC. It may be earlier than the last event's time: clocks jump.
     """
-    decided: list[Payload] = []
-    scratch = world
-    for _ in range(ROUNDS_MAX):
-        payloads, wake_at = _next_stage(scratch, now)
-        if not payloads:
-            return Decision(payloads=tuple(decided), wake_at=wake_at)
-        if scratch is world:
-            scratch = world.copy()
-        for payload in payloads:
-            fold(scratch, payload, now)
-        decided += payloads
-    raise AssertionError(f"no rest after {ROUNDS_MAX} rounds: {decided[-5:]!r}")
-
-
-def _next_stage(world: World, now: datetime) -> tuple[list[Payload], datetime | None]:
-    wakes: list[datetime] = []
-    for stage in _STAGES:
-        payloads, times = sorted_out(stage(world, now))
-        if payloads:
-            return payloads, None
-        wakes += [time for time in times if time > now]
-    return [], min(wakes, default=None)
+    return come_to_rest(world, now, _STAGES)

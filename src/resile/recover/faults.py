@@ -87,12 +87,12 @@ def is_looping(world: World, name: str) -> bool:
     fault = world.failing_fault(name)
     status = world.service(name)
     restart = world.service_spec(name).restart
-    if fault is None or status.is_alive or status.down_since is None:
+    if fault is None or status.is_alive:
         return False
-    oldest = status.down_since - timedelta(seconds=restart.period_s)
-    recent_count = sum(time > oldest for time in status.restart_times)
-    is_slow_loop = fault.attempts >= SLOW_LOOP_FACTOR * restart.intensity
-    return recent_count >= restart.intensity or is_slow_loop
+    if fault.attempts >= SLOW_LOOP_FACTOR * restart.intensity:
+        return True
+    oldest = (status.down_since or fault.began_at) - timedelta(seconds=restart.period_s)
+    return sum(time > oldest for time in status.restart_times) >= restart.intensity
 
 
 def _failing(world: World, name: str, now: datetime) -> Iterator[Finding]:

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from resile.core.events import ActionStarted, ServiceReady
 from resile.core.vocabulary import ActionKind, CheckGroup, Desired
-from resile.recover import plans
+from resile.recover import steps
+from resile.recover.facts import OpenPlan
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import service_target
 from resile.recover.world import World
@@ -75,26 +76,24 @@ def started(
 
 def _wanted(world: World, now: datetime) -> Iterator[Finding]:
     for plan in world.plans.values():
-        yield from _plan_step(world, plan.plan_id, now)
+        yield from _plan_step(world, plan, now)
     for name in reversed(world.graph.start_order):
         if _is_to_stop(world, name):
             yield from _stop(world, name, now)
-    planned = set[str]().union(*(plans.remaining_targets(world, p) for p in world.plans.values()))
+    planned = set[str]().union(*(steps.remaining_targets(world, p) for p in world.plans.values()))
     for name in world.graph.start_order:
         if service_target(name) not in planned and _is_to_start(world, name):
             yield started(world, now, ActionKind.START, service_target(name))
 
 
-def _plan_step(world: World, plan_id: str, now: datetime) -> Iterator[Finding]:
-    plan = world.plans[plan_id]
+def _plan_step(world: World, plan: OpenPlan, now: datetime) -> Iterator[Finding]:
     due = world.next_step(plan)
     if due is None or plan.error or plan.is_overridden:
         return
     index, step = due
-    is_acting = any(action.plan_id == plan_id for action in world.in_flight.values())
-    if is_acting or world.action_on(step.target) is not None:
+    if steps.is_acting(world, plan) or world.action_on(step.target) is not None:
         return
-    if step.action is ActionKind.START and not _may_start(world, plan_id, step.target):
+    if step.action is ActionKind.START and not steps.may_start(world, plan, step.target):
         return
     if step.not_before is not None and now < step.not_before:
         yield step.not_before
@@ -104,20 +103,10 @@ def _plan_step(world: World, plan_id: str, now: datetime) -> Iterator[Finding]:
         now,
         step.action,
         step.target,
-        plan_id=plan_id,
+        plan_id=plan.plan_id,
         fault_id=plan.fault_id,
         step=index,
     )
-
-
-def _may_start(world: World, plan_id: str, target: str) -> bool:
-    """Tell whether a plan's start may go ahead: dependencies work, earlier starts are ready."""
-    name = world.known_service(target)
-    plan = world.plans[plan_id]
-    earlier = [s.target for s in plan.steps[: plan.done] if s.action is ActionKind.START]
-    names = [n for n in map(world.known_service, earlier) if n is not None]
-    is_in_order = all(world.service(n).is_ready or world.is_finished(n) for n in names)
-    return name is not None and is_in_order and world.is_startable(name)
 
 
 def _is_to_start(world: World, name: str) -> bool:

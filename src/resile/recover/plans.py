@@ -6,8 +6,8 @@ from datetime import datetime
 from resile.core.events import FaultEscalated, FaultOpened, PlanDecided, Step
 from resile.core.units import format_duration
 from resile.core.vocabulary import FaultKind
-from resile.recover import budget, conditions, faults
-from resile.recover.facts import OpenFault, OpenPlan
+from resile.recover import budget, conditions, faults, steps
+from resile.recover.facts import OpenFault
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import service_target
 from resile.recover.objectives import priority_of, rto_ends_at
@@ -23,9 +23,8 @@ def quarantine(world: World, _now: datetime) -> Iterator[Finding]:
         if world.action_on(service_target(name)) or not conditions.may_restart(world, name):
             continue
         fault = world.failing_fault(name)
-        if fault is None or status.down_since is None:
-            raise AssertionError(f"{name} loops without a fault")
-        yield from _quarantined(world, name, status.down_since, fault)
+        if fault is not None:
+            yield from _quarantined(world, name, fault)
 
 
 def escalate(world: World, now: datetime) -> Iterator[Finding]:
@@ -58,15 +57,15 @@ def plan(world: World, now: datetime) -> Iterator[Finding]:
             yield finding
 
 
-def remaining_targets(world: World, plan: OpenPlan) -> set[str]:
-    """Give the targets of the steps that a plan has still to do."""
-    due = world.next_step(plan)
-    return set() if due is None else {step.target for step in plan.steps[due[0] :]}
-
-
 def _worked_on(world: World) -> set[str]:
+    """Give the targets that must be left to what goes on already.
+
+    A plan that waits for services which others must bring up takes nothing: whoever brings
+    them up may have to work on its targets too, and its own steps are passed over then.
+    """
     taken = {action.target for action in world.in_flight.values()}
-    return taken.union(*(remaining_targets(world, plan) for plan in world.plans.values()))
+    active = [plan for plan in world.plans.values() if not steps.is_blocked(world, plan)]
+    return taken.union(*(steps.remaining_targets(world, plan) for plan in active))
 
 
 def _is_operators(world: World, fault: OpenFault) -> bool:
@@ -107,7 +106,7 @@ def _unanswered(world: World, fault: OpenFault) -> Iterator[Finding]:
 
 
 def _quarantined(
-    world: World, name: str, at: datetime, fault: OpenFault
+    world: World, name: str, fault: OpenFault
 ) -> Iterator[FaultOpened | FaultEscalated]:
     target = service_target(name)
     restart = world.service_spec(name).restart
@@ -118,7 +117,9 @@ def _quarantined(
     if loop is None:
         priority = priority_of(world.spec, FaultKind.CRASH_LOOP, target)
         loop = OpenFault(
-            fault_id=made_id("flt", at, FaultKind.CRASH_LOOP, target, world.faults_count),
+            fault_id=made_id(
+                "flt", fault.began_at, FaultKind.CRASH_LOOP, target, world.faults_count
+            ),
             kind=FaultKind.CRASH_LOOP,
             target=target,
             priority=priority,
@@ -159,11 +160,11 @@ def _decided(world: World, fault: OpenFault, remedy: Remedy, now: datetime) -> P
     )
 
 
-def _unhurried(steps: tuple[Step, ...], now: datetime) -> tuple[Step, ...]:
+def _unhurried(planned: tuple[Step, ...], now: datetime) -> tuple[Step, ...]:
     """Leave out delays that are over already."""
     return tuple(
         step
         if step.not_before is None or step.not_before > now
         else Step(action=step.action, target=step.target)
-        for step in steps
+        for step in planned
     )

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from resile.core.events import FaultClosed, PlanFinished
-from resile.core.vocabulary import ActionKind, Desired, Outcome
-from resile.recover import conditions, faults
+from resile.core.vocabulary import Desired, Outcome
+from resile.recover import conditions, faults, steps
 from resile.recover.facts import OpenFault, OpenPlan
 from resile.recover.findings import Finding
 from resile.recover.model import service_of
@@ -43,7 +43,7 @@ def _settle_one(world: World, fault: OpenFault, now: datetime) -> Iterator[Findi
             yield from _closed(world, fault, since, outcome)
             return
         yield stable_at
-    if plan is not None and not _is_acting(world, plan):
+    if plan is not None and not steps.is_acting(world, plan):
         yield from _judge(world, plan, fault, now)
 
 
@@ -64,7 +64,7 @@ def _failure(world: World, plan: OpenPlan, fault: OpenFault, now: datetime) -> s
     if plan.is_overridden:
         return "an operator took over"
     if world.next_step(plan) is not None:
-        lost = [n for n in _started_by(world, plan) if conditions.is_failing(world, n, now)]
+        lost = [n for n in steps.started_by(world, plan) if conditions.is_failing(world, n, now)]
         return f"{', '.join(lost)} did not come up" if lost else ""
     is_back = faults.is_present(world, fault, now)
     if is_back and traits_of(plan.playbook).is_symptom_reset:
@@ -74,27 +74,18 @@ def _failure(world: World, plan: OpenPlan, fault: OpenFault, now: datetime) -> s
     return ""
 
 
-def _started_by(world: World, plan: OpenPlan) -> list[str]:
-    starts = [s.target for s in plan.steps[: plan.done] if s.action is ActionKind.START]
-    return [name for target in starts if (name := world.known_service(target)) is not None]
-
-
 def _ready_deadlines(world: World, plan: OpenPlan) -> Iterator[datetime]:
-    for name in _started_by(world, plan):
+    for name in steps.started_by(world, plan):
         due_at = conditions.ready_due_at(world, name)
         if due_at is not None:
             yield due_at
-
-
-def _is_acting(world: World, plan: OpenPlan) -> bool:
-    return any(action.plan_id == plan.plan_id for action in world.in_flight.values())
 
 
 def _is_half_done(world: World, plan: OpenPlan | None) -> bool:
     """Tell whether a plan is in the middle of its steps, where it must not be left."""
     if plan is None:
         return False
-    if _is_acting(world, plan):
+    if steps.is_acting(world, plan):
         return True
     return plan.done > 0 and not plan.error and world.next_step(plan) is not None
 

@@ -5,10 +5,11 @@ checkpoint and folds what came after it stands exactly where the dead one stood.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from resile.core.codec import decode, encode
-from resile.core.events import Event, Step
+from resile.core.events import Event, Payload, Step
 from resile.core.vocabulary import ActionKind, CheckState, Desired, FaultKind, Phase
 from resile.recover.facts import (
     CheckStatus,
@@ -48,7 +49,11 @@ class World(Store):
         """
         payload = event.payload()
         if payload is not None:
-            fold(self, payload, event.at)
+            self.fold(payload, event.at)
+
+    def fold(self, payload: Payload, at: datetime) -> None:
+        """Change the state by what happened at `at`."""
+        fold(self, payload, at)
 
     def copy(self) -> "World":
         """Give a world that can be folded further without changing this one."""

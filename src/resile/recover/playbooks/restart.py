@@ -68,7 +68,18 @@ def affected(world: World, name: str) -> tuple[str, ...]:
     group = next((g for g in world.spec.groups if name in g.services), None)
     if group is None:
         return (name,)
-    return tuple(n for n in _members(group, name) if n == name or _is_wanted(world, n))
+    wanted = [n for n in _members(group, name) if n == name or _is_wanted(world, n)]
+    return _in_start_order(world, wanted)
+
+
+def _in_start_order(world: World, names: list[str]) -> tuple[str, ...]:
+    """Keep the group's order, but never put a service before one that it depends on."""
+    ordered: dict[str, None] = {}
+    for name in names:
+        needed = set(world.graph.upstream(name)).intersection(names)
+        first = [other for other in world.graph.start_order if other in needed]
+        ordered.update(dict.fromkeys((*first, name)))
+    return tuple(ordered)
 
 
 def _members(group: GroupSpec, name: str) -> tuple[str, ...]:
