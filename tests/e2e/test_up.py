@@ -1,5 +1,6 @@
 """The main job on real processes: supervise, notice, recover, record, and end without leftovers."""
 
+import json
 import os
 import signal
 import socket
@@ -9,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.e2e.running import RESILE, System, system
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -58,11 +58,13 @@ def test_dependents_start_after_what_they_need_and_stop_before_it(sut: System) -
     assert sut.resile("down").returncode == 0
 
     done = sut.resile("events", "--json", "--limit", "1000", "--kind", "process.*")
-    order = [line for line in done.stdout.splitlines() if "process." in line]
-    assert '"process.started"' in order[0]
-    assert '"service/database"' in order[0]
-    assert '"process.exited"' in order[-1]
-    assert '"service/database"' in order[-1]
+    order = [(e["kind"], e["subject"]) for e in json.loads(done.stdout)["events"]]
+    assert order == [
+        ("process.started", "service/database"),
+        ("process.started", "service/api"),
+        ("process.exited", "service/api"),
+        ("process.exited", "service/database"),
+    ]
 
 
 def test_crash_loop_is_quarantined_and_stays_an_open_incident(sut: System) -> None:
@@ -120,7 +122,7 @@ def test_services_survive_the_brain_and_later_exit_codes_are_right(sut: System) 
 
 def brain_of(sut: System) -> int | None:
     done = sut.resile("status", "--json")
-    return None if done.returncode else int(__import__("json").loads(done.stdout)["brain"]["pid"])
+    return None if done.returncode else int(json.loads(done.stdout)["brain"]["pid"])
 
 
 def test_death_of_the_guard_leaves_nothing_running_unowned(sut: System) -> None:
@@ -200,6 +202,12 @@ def test_operator_stops_starts_and_restarts_a_service(sut: System) -> None:
     assert sut.resile("stop", "nonsense").returncode != 0
 
 
+def fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 65536)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
 def test_full_disk_under_the_journal_is_reported_and_survived(sut: System) -> None:
     sut.web_service("api")
@@ -212,10 +220,8 @@ def test_full_disk_under_the_journal_is_reported_and_survived(sut: System) -> No
         sut.up()
         sut.wait_up("api")
         filler = state / "filler"
-        with filler.open("wb") as file, pytest.raises(OSError, match="No space"):
-            while True:
-                file.write(b"x" * 65536)
-                file.flush()
+        with pytest.raises(OSError, match="No space"):
+            fill(filler)
         before = sut.service("api")["pid"]
 
         os.kill(before, signal.SIGKILL)

@@ -115,22 +115,21 @@ class _File:
         self, *, kinds: tuple[str, ...], subject: str, since: datetime | None, limit: int
     ) -> tuple[list[Event], int]:
         """Give the newest ones that match, oldest first, and the last sequence number of all."""
-        from resile.core.journal import Query
-        from resile.web import event_json
+        from resile.core.journal import Query, record_json
 
         last_seq = self._journal.head().seq
         query = Query(kinds=kinds, subject=subject, since=since, limit=limit, is_newest_first=True)
-        events = [event_json(record) for record in reversed(self._journal.read(query))]
+        events = [record_json(record) for record in reversed(self._journal.read(query))]
         return events, max([last_seq, *(event["seq"] for event in events)])
 
     def follow(self, after_seq: int) -> Iterator[Event]:
         """Give what another process appends, for ever."""
-        from resile.web import event_json
+        from resile.core.journal import record_json
 
         while True:
             for record in self._journal.follow(after_seq=after_seq, timeout_s=_IDLE_S):
                 after_seq = record.seq
-                yield event_json(record)
+                yield record_json(record)
 
 
 def _matches(event: Event, kinds: tuple[str, ...], subject: str) -> bool:

@@ -167,29 +167,10 @@ class Brain:
             on_trouble=self._on_trouble,
         )
         self._sampler = ProcessSampler(clock=clock)
-        events = asyncio.get_running_loop()
-        self._scheduler = Scheduler(
-            self._checks,
-            clock=clock,
-            on_change=lambda change: _from_thread(events, self._on_change, change),
-        )
+        self._scheduler = self._make_scheduler()
         self._console = Console(clock=clock)
         self._measures = Measures()
-        self._view = BrainView(
-            name=config.resile.name,
-            world=self._world,
-            book=self._book,
-            uptime=self._uptime,
-            stories=self._stories,
-            journal=journal,
-            scheduler=self._scheduler,
-            checks=self._checks,
-            broadcast=self._broadcast,
-            loop=self._loop,
-            clock=clock,
-            measures=self._measures,
-            pids=(os.getpid(), os.getppid()),
-        )
+        self._view = self._make_view()
         self._servers = Servers(config=config.resile.http, state=state, clock=clock)
 
     async def run(self) -> int:
@@ -216,6 +197,31 @@ class Brain:
                 worker.cancel()
         await self._end(code)
         return code
+
+    def _make_scheduler(self) -> Scheduler:
+        events = asyncio.get_running_loop()
+        return Scheduler(
+            self._checks,
+            clock=self._clock,
+            on_change=lambda change: _from_thread(events, self._on_change, change),
+        )
+
+    def _make_view(self) -> BrainView:
+        return BrainView(
+            name=self._config.resile.name,
+            world=self._world,
+            book=self._book,
+            uptime=self._uptime,
+            stories=self._stories,
+            journal=self._journal,
+            scheduler=self._scheduler,
+            checks=self._checks,
+            broadcast=self._broadcast,
+            loop=self._loop,
+            clock=self._clock,
+            measures=self._measures,
+            pids=(os.getpid(), os.getppid()),
+        )
 
     # Beginning and end --------------------------------------------------------------------------
 

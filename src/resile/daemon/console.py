@@ -5,7 +5,7 @@ from typing import TextIO
 
 from resile.core.clock import Clock
 from resile.core.journal import Record
-from resile.web.describe import describe
+from resile.core.sentences import sentence
 
 QUIET_PARTS = frozenset({"brain", "check", "action", "plan", "notice"})
 """Parts whose events are details; `resile events --follow` shows them all."""
@@ -34,9 +34,8 @@ class Console:
         part = event.kind.partition(".")[0]
         if part in QUIET_PARTS:
             return
-        name = event.subject.partition("/")[2] or event.subject
-        text = describe(event.kind, event.body)
-        self._write(f"{event.at:%H:%M:%S}  {name:<16} {event.kind:<20} {text}")
+        if text := sentence(event):
+            self._write(f"{event.at:%H:%M:%S}  {text}")
 
     def say(self, text: str) -> None:
         """Write a line of the daemon's own."""

@@ -175,6 +175,7 @@ class BrainView:
             "state": status.state,
             "since": status.since.isoformat() if status.since else None,
             "reason": result.reason if result else status.reason,
+            "checked_at": result.at.isoformat() if result else None,
             "latency_s": round(result.latency_s if result else status.latency_s, 6),
         }
 

@@ -49,9 +49,25 @@ def check_specs(config: Config) -> tuple[CheckSpec, ...]:
     checks = []
     for name, service in config.service.items():
         if service.ready is not None:
-            checks.append(_check(f"{name}.ready", service.ready, CheckGroup.READY, service=name))
+            checks.append(
+                _check(
+                    f"{name}.ready",
+                    service.ready,
+                    CheckGroup.READY,
+                    service=name,
+                    cwd=str(service.cwd),
+                )
+            )
         if service.live is not None:
-            checks.append(_check(f"{name}.live", service.live, CheckGroup.LIVE, service=name))
+            checks.append(
+                _check(
+                    f"{name}.live",
+                    service.live,
+                    CheckGroup.LIVE,
+                    service=name,
+                    cwd=str(service.cwd),
+                )
+            )
         if service.watchdog:
             checks.append(_watchdog(name, service.watchdog))
     checks += [_check(name, check, CheckGroup.SYSTEM) for name, check in config.check.items()]
@@ -110,7 +126,7 @@ def _launch(section: ServiceSection, *, config: Config, inherited: Mapping[str, 
 
 
 def _check(
-    check_id: str, section: CheckSection, group: CheckGroup, *, service: str = ""
+    check_id: str, section: CheckSection, group: CheckGroup, *, service: str = "", cwd: str = ""
 ) -> CheckSpec:
     return CheckSpec(
         id=check_id,
@@ -119,6 +135,7 @@ def _check(
         service=service,
         group=group,
         command=section.command or (),
+        cwd=cwd,
         options=_options(section),
         interval_s=section.interval,
         timeout_s=section.timeout,

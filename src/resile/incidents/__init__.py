@@ -3,7 +3,7 @@
 from resile.incidents.book import IncidentBook
 from resile.incidents.decide import decide
 from resile.incidents.model import Incident, IncidentState, KnownFault
-from resile.incidents.timeline import TIMELINE_KINDS, Line, sentence, timeline
+from resile.incidents.timeline import TIMELINE_KINDS, Line, timeline
 from resile.incidents.uptime import UPTIME_KINDS, Bar, UptimeBook
 from resile.incidents.view import incident_view
 
@@ -19,6 +19,5 @@ __all__ = [
     "UptimeBook",
     "decide",
     "incident_view",
-    "sentence",
     "timeline",
 ]

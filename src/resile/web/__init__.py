@@ -1,7 +1,6 @@
 """The HTTP API, the live events and the dashboard, over a port that the daemon gives."""
 
 from resile.web.app import create_app, create_control_app
-from resile.web.describe import describe, event_json
 from resile.web.port import SystemView
 from resile.web.serve import WebServer, build_server
 from resile.web.verdict import verdict
@@ -12,7 +11,5 @@ __all__ = [
     "build_server",
     "create_app",
     "create_control_app",
-    "describe",
-    "event_json",
     "verdict",
 ]

@@ -16,9 +16,8 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from resile.core.journal.port import Query, Record
+from resile.core.journal import Query, Record, record_json
 from resile.web.answers import ApiError, dump
-from resile.web.describe import event_json
 from resile.web.port import SystemView
 
 CLIENTS_MAX = 200
@@ -204,7 +203,7 @@ class EventStream(Response):
 
 def to_frame(record: Record) -> bytes:
     """Write a record as one server-sent event."""
-    return b"id: %d\ndata: %s\n\n" % (record.seq, dump(event_json(record)))
+    return b"id: %d\ndata: %s\n\n" % (record.seq, dump(record_json(record)))
 
 
 def head_seq(view: SystemView) -> int:

@@ -158,7 +158,7 @@ def test_an_event_is_told_whole(view: FakeSystemView, app: FastAPI) -> None:
 
     assert event["kind"] == "process.exited"
     assert event["subject"] == "service/scanner"
-    assert event["text"] == "pid 7 killed by SIGKILL"
+    assert event["text"] == "scanner (pid 7) ended: killed by SIGKILL"
     assert event["body"]["signal"] == "SIGKILL"
     assert event["hash"] == view.records[1].hash.hex()
 

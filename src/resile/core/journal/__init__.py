@@ -1,6 +1,7 @@
 """The journal: append-only, hash-chained, the only truth; kept in SQLite files."""
 
 from resile.core.journal.chain import format_head, parse_head
+from resile.core.journal.plain import record_json
 from resile.core.journal.port import Head, Journal, JournalSink, Query, Record
 from resile.core.journal.segments import SegmentLimits
 from resile.core.journal.sqlite import SqliteJournal, open_journal
@@ -18,5 +19,6 @@ __all__ = [
     "format_head",
     "open_journal",
     "parse_head",
+    "record_json",
     "verify_journal",
 ]

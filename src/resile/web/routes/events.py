@@ -6,10 +6,9 @@ from fastapi import APIRouter, Header, Query
 from pydantic import AwareDatetime
 from starlette.responses import Response
 
-from resile.core.journal import port
+from resile.core.journal import port, record_json
 from resile.web import models
 from resile.web.answers import json_answer
-from resile.web.describe import event_json
 from resile.web.routes._asked import AskedHub, AskedView
 from resile.web.stream import EventStream
 
@@ -55,7 +54,7 @@ async def read_events(
         limit=limit,
         is_newest_first=newest_first,
     )
-    return json_answer({"events": [event_json(record) for record in await view.events(query)]})
+    return json_answer({"events": [record_json(record) for record in await view.events(query)]})
 
 
 @router.get(

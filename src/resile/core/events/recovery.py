@@ -1,0 +1,141 @@
+"""Faults, plans, actions and how they ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+from resile.core.events.envelope import Payload
+from resile.core.vocabulary import (
+    ActionKind,
+    FaultKind,
+    Outcome,
+    Priority,
+)
+
+
+class _FaultPayload(Payload):
+    """What belongs to the story of one fault."""
+
+    fault_id: str
+    target: str
+
+    @property
+    def subject(self) -> str:
+        """The fault's target."""
+        return self.target
+
+    @property
+    def correlation_id(self) -> str:
+        """The fault."""
+        return self.fault_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultOpened(_FaultPayload):
+    """Something is wrong with a target. `target` is `service/NAME` or `check/ID`."""
+
+    kind: ClassVar[str] = "fault.opened"
+    fault_id: str
+    fault: FaultKind
+    target: str
+    priority: Priority
+    began_at: datetime
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One action of a plan. Steps run one after the other; `not_before` delays one."""
+
+    action: ActionKind
+    target: str
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanDecided(_FaultPayload):
+    """What will be done about a fault, decided from the fault, the policy and the budget.
+
+    Verified when the symptom has been gone for `stable_s`; given up `verify_s` after the last step.
+    """
+
+    kind: ClassVar[str] = "plan.decided"
+    plan_id: str
+    fault_id: str
+    playbook: str
+    attempt: int
+    steps: tuple[Step, ...]
+    verify_s: float
+    stable_s: float
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionStarted(_FaultPayload):
+    """The intent to act; journalled before the effect, so that a cut between the two is seen."""
+
+    kind: ClassVar[str] = "action.started"
+    action_id: str
+    action: ActionKind
+    target: str
+    generation: int = 0
+    plan_id: str = ""
+    fault_id: str = ""
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionFinished(_FaultPayload):
+    """What came of an action."""
+
+    kind: ClassVar[str] = "action.finished"
+    action_id: str
+    target: str
+    is_ok: bool
+    detail: str = ""
+    took_s: float = 0.0
+    fault_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFinished(_FaultPayload):
+    """A plan came to its end: its verification held, or it did not help."""
+
+    kind: ClassVar[str] = "plan.finished"
+    plan_id: str
+    fault_id: str
+    target: str
+    is_effective: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultEscalated(_FaultPayload):
+    """resile can do no more by itself: a person must look. The fault stays open."""
+
+    kind: ClassVar[str] = "fault.escalated"
+    fault_id: str
+    target: str
+    priority: Priority
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultClosed(_FaultPayload):
+    """The record of a fault: gone, how, and how long it took against its objective.
+
+    `restored_at` is the start of the stable time, not its end; `recovery_s` is `restored_at`
+    minus the fault's `began_at`.
+    """
+
+    kind: ClassVar[str] = "fault.closed"
+    fault_id: str
+    fault: FaultKind
+    target: str
+    outcome: Outcome
+    restored_at: datetime
+    recovery_s: float
+    rto_s: float
+    is_within_rto: bool

@@ -1,0 +1,225 @@
+"""What happens to the daemon and to its services."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from resile.core.events.envelope import Payload
+from resile.core.vocabulary import (
+    CheckGroup,
+    CheckState,
+    Phase,
+    Verb,
+)
+
+
+class _BrainPayload(Payload):
+    """What the brain says of itself."""
+
+    @property
+    def subject(self) -> str:
+        """The brain."""
+        return "brain"
+
+
+class _ServicePayload(Payload):
+    """What is said of one service."""
+
+    service: str
+
+    @property
+    def subject(self) -> str:
+        """The service."""
+        return f"service/{self.service}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrainStarted(_BrainPayload):
+    """A brain took over: it read the journal and adopted what runs."""
+
+    kind: ClassVar[str] = "brain.started"
+    pid: int
+    guard_pid: int
+    release: str
+    config_digest: str
+    adopted: tuple[str, ...] = ()
+    guard_identity: str = ""
+    """Boot id, pid and start time of the guard: another one means that everything starts anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrainStopped(_BrainPayload):
+    """The brain ended on purpose; everything that it supervised is stopped."""
+
+    kind: ClassVar[str] = "brain.stopped"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardLost(Payload):
+    """The guard died; the brain kills every service and ends, so that nothing runs unowned."""
+
+    kind: ClassVar[str] = "guard.lost"
+    pid: int
+    killed: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """The guard."""
+        return "guard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpointed(_BrainPayload):
+    """The state of the projections, so that a new brain need not read the whole journal."""
+
+    kind: ClassVar[str] = "brain.checkpointed"
+    world: Mapping[str, Any]
+    incidents: Mapping[str, Any]
+    checks: Mapping[str, Any]
+
+
+# The journal ------------------------------------------------------------------------------------
+
+
+class _JournalPayload(Payload):
+    """What the journal says of itself."""
+
+    @property
+    def subject(self) -> str:
+        """The journal."""
+        return "journal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalSealed(_JournalPayload):
+    """A segment of the journal was closed; this is the first record of the next one.
+
+    `file_sha256` is of the whole closed file, so that a change anywhere in it is seen.
+    """
+
+    kind: ClassVar[str] = "journal.sealed"
+    first_seq: int
+    last_seq: int
+    head_hash: str
+    file_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalPruned(_JournalPayload):
+    """The records up to `through_seq` are removed, as the limits say: the chain starts behind it."""
+
+    kind: ClassVar[str] = "journal.pruned"
+    through_seq: int
+    head_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorRequested(Payload):
+    """An operator asked for something. No services means all of them."""
+
+    kind: ClassVar[str] = "operator.requested"
+    verb: Verb
+    services: tuple[str, ...] = ()
+    who: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The service, or the system where it is not exactly one."""
+        return f"service/{self.services[0]}" if len(self.services) == 1 else "system"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessStarted(_ServicePayload):
+    """A service's process was executed."""
+
+    kind: ClassVar[str] = "process.started"
+    service: str
+    generation: int
+    pid: int
+    start_ticks: int
+    cgroup: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessExited(_ServicePayload):
+    """A service's main process ended, and its cgroup is empty.
+
+    Exactly one of `exit_code` and `signal` is set, unless `is_lost`: then the guard that knew
+    the exit code is gone too.
+    """
+
+    kind: ClassVar[str] = "process.exited"
+    service: str
+    generation: int
+    pid: int
+    exit_code: int | None = None
+    signal: str = ""
+    is_lost: bool = False
+    core_dumped: bool = False
+    oom_kills: int = 0
+    uptime_s: float = 0.0
+    cpu_user_s: float = 0.0
+    cpu_system_s: float = 0.0
+    memory_max_bytes: int = 0
+    survivors_killed: int = 0
+    bundle: str = ""
+    """Path of the crash bundle; empty where none was written (an ordinary stop)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceNotified(_ServicePayload):
+    """A service spoke through `sd_notify`: ready, stopping, or a status line."""
+
+    kind: ClassVar[str] = "service.notified"
+    service: str
+    generation: int
+    is_ready: bool = False
+    is_stopping: bool = False
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceReady(_ServicePayload):
+    """A service became ready for the first time since its process started."""
+
+    kind: ClassVar[str] = "service.ready"
+    service: str
+    generation: int
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceChanged(_ServicePayload):
+    """A service's state, as its phase and its checks together tell it, is another one now."""
+
+    kind: ClassVar[str] = "service.changed"
+    service: str
+    before: CheckState
+    after: CheckState
+    phase: Phase
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckChanged(Payload):
+    """A check changed its state, after its `fall` or `rise` results in a row.
+
+    `began_at` is the first result of the streak: when the trouble (or the health) really began.
+    """
+
+    kind: ClassVar[str] = "check.changed"
+    check: str
+    service: str
+    group: CheckGroup
+    before: CheckState
+    after: CheckState
+    reason: str
+    began_at: datetime
+    latency_s: float = 0.0
+
+    @property
+    def subject(self) -> str:
+        """The check."""
+        return f"check/{self.check}"

@@ -1,0 +1,144 @@
+"""Say in one sentence what an event tells: for the page, the command and the terminal. Pure."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from resile.core import events
+from resile.core.units import format_duration
+from resile.core.vocabulary import ActionKind
+
+TEXT_LENGTH_MAX = 300
+"""A line, not a page; the body has it all."""
+
+
+def sentence(event: events.Event) -> str:
+    """Tell an event in one line for people.
+
+    Empty for a kind, or a body of another version, that this version does not know.
+    """
+    try:
+        payload = event.payload()
+    except ValueError:
+        return ""
+    tell = _SENTENCES.get(type(payload))
+    return "" if tell is None else tell(payload)[:TEXT_LENGTH_MAX]
+
+
+def _exited(payload: events.ProcessExited) -> str:
+    how = "nobody saw how"
+    if payload.signal:
+        how = f"killed by {payload.signal}"
+    elif payload.exit_code is not None:
+        how = f"exit code {payload.exit_code}"
+    extras = [f"after {format_duration(payload.uptime_s)}"] if payload.uptime_s else []
+    if payload.oom_kills:
+        extras.append("for want of memory")
+    return " ".join([f"{payload.service} (pid {payload.pid}) ended: {how}", *extras])
+
+
+def _decided(payload: events.PlanDecided) -> str:
+    steps = ", then ".join(f"{s.action} {_name(s.target)}" for s in payload.steps)
+    return f"plan {payload.playbook} (attempt {payload.attempt}): {steps}"
+
+
+def _acted(payload: events.ActionStarted) -> str:
+    verbs = {
+        ActionKind.START: "starts",
+        ActionKind.STOP: "stops",
+        ActionKind.KILL: "kills",
+        ActionKind.PRUNE: "makes room for",
+    }
+    return f"resile {verbs[payload.action]} {_name(payload.target)}"
+
+
+def _done(payload: events.ActionFinished) -> str:
+    result = "done" if payload.is_ok else "failed"
+    detail = f": {payload.detail}" if payload.detail else ""
+    took = f" in {format_duration(payload.took_s)}" if payload.took_s else ""
+    return f"{_name(payload.target)}: {result}{took}{detail}"
+
+
+def _closed(payload: events.FaultClosed) -> str:
+    against = "within" if payload.is_within_rto else "outside"
+    return (
+        f"{_name(payload.target)}: {payload.fault} {payload.outcome} after "
+        f"{format_duration(payload.recovery_s)}, {against} the objective of "
+        f"{format_duration(payload.rto_s)}"
+    )
+
+
+def _judged(payload: events.PlanFinished) -> str:
+    result = "helped" if payload.is_effective else "did not help"
+    return f"the plan for {_name(payload.target)} {result}: {payload.detail}"
+
+
+def _ended(payload: events.IncidentResolved) -> str:
+    against = "within" if payload.is_within_rto else "outside"
+    return (
+        f"resolved; it lasted {format_duration(payload.duration_s)}, {against} the objective of "
+        f"{format_duration(payload.rto_s)}"
+    )
+
+
+def _asked(payload: events.OperatorRequested) -> str:
+    what = ", ".join(payload.services) or "everything"
+    return f"{payload.who or 'an operator'} asked for {payload.verb} of {what}"
+
+
+def _flapped(payload: events.IncidentFlapping) -> str:
+    if payload.is_flapping:
+        return "goes up and down; held open until it is stable"
+    return "does not go up and down any more"
+
+
+def _name(target: str) -> str:
+    return target.partition("/")[2]
+
+
+def _changed(payload: events.ServiceChanged | events.CheckChanged) -> str:
+    name = payload.service if isinstance(payload, events.ServiceChanged) else payload.check
+    reason = f": {payload.reason}" if payload.reason else ""
+    return f"{name} is {payload.after}, was {payload.before}{reason}"
+
+
+def _notified(payload: events.ServiceNotified) -> str:
+    said = "ready" if payload.is_ready else "stopping" if payload.is_stopping else "something"
+    status = f": {payload.status}" if payload.status else ""
+    return f"{payload.service} says that it is {said}{status}"
+
+
+def _count(names: tuple[str, ...]) -> str:
+    return "1 service" if len(names) == 1 else f"{len(names)} services"
+
+
+_SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
+    events.BrainStarted: lambda p: f"brain {p.pid} is at work, adopted {_count(p.adopted)}",
+    events.BrainStopped: lambda p: f"the brain ended: {p.reason}",
+    events.Checkpointed: lambda _p: "state saved",
+    events.CheckChanged: _changed,
+    events.GuardLost: lambda p: f"guard {p.pid} is gone; {_count(p.killed)} killed",
+    events.JournalPruned: lambda p: f"the journal let go of its records up to {p.through_seq}",
+    events.JournalSealed: lambda p: f"the journal sealed records {p.first_seq} to {p.last_seq}",
+    events.ServiceChanged: _changed,
+    events.ServiceNotified: _notified,
+    events.ProcessExited: _exited,
+    events.ProcessStarted: lambda p: f"{p.service} runs as pid {p.pid}",
+    events.ServiceReady: lambda p: f"{p.service} is ready after {format_duration(p.after_s)}",
+    events.OperatorRequested: _asked,
+    events.FaultOpened: lambda p: f"{_name(p.target)}: {p.fault} ({p.priority}), {p.reason}",
+    events.FaultEscalated: lambda p: f"a person must look at {_name(p.target)}: {p.reason}",
+    events.FaultClosed: _closed,
+    events.PlanDecided: _decided,
+    events.PlanFinished: _judged,
+    events.ActionStarted: _acted,
+    events.ActionFinished: _done,
+    events.IncidentOpened: lambda p: f"incident opened ({p.severity}): {p.title}",
+    events.IncidentJoined: lambda p: f"{_name(p.target)} belongs to it: {p.why}",
+    events.IncidentAbsorbed: lambda p: f"took over {p.absorbed_id}: {p.why}",
+    events.IncidentRaised: lambda p: f"raised to {p.severity}: {p.why}",
+    events.IncidentAcknowledged: lambda p: f"{p.who} took it on",
+    events.IncidentFlapping: _flapped,
+    events.IncidentResolved: _ended,
+    events.IncidentReopened: lambda _p: "it came back",
+    events.NoticeSent: lambda p: f"notice {p.transition}: {p.text}",
+}
