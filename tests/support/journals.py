@@ -12,7 +12,7 @@ from typing import Any
 from resile.core.events import Event
 from resile.core.journal import Record
 from resile.core.journal.chain import prepare
-from resile.core.journal.schema import migrate
+from resile.core.journal.schema import FAULTS, migrate
 from resile.core.journal.segments import list_segments
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
@@ -79,13 +79,13 @@ def first_difference(folder: Path, originals: Sequence[Record]) -> int | None:
     for original in originals:
         try:
             row = next(found, None)
-        except (sqlite3.Error, ValueError):
+        except FAULTS:
             return original.seq
         if row != _row_of(original):
             return original.seq
     try:
         return None if next(found, None) is None else originals[-1].seq + 1
-    except (sqlite3.Error, ValueError):
+    except FAULTS:
         return originals[-1].seq + 1
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from resile.core.journal.chain import START, microseconds, row_event, row_hash
 from resile.core.journal.head import read_head
 from resile.core.journal.port import Head, Query, Record
-from resile.core.journal.schema import connect_reader, storage_error
+from resile.core.journal.schema import FAULTS, connect_reader, storage_error
 from resile.core.journal.segments import Segment, last_record, list_segments
 from resile.errors import JournalBrokenError, JournalError
 
@@ -62,7 +62,7 @@ class Reader:
             segments = list_segments(self._folder)
             try:
                 return read(segments)
-            except (sqlite3.Error, OSError) as exc:
+            except FAULTS as exc:
                 self.close()
                 is_stale = list_segments(self._folder) != segments
                 if not is_stale or attempt == _LISTINGS_MAX - 1:

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from resile.core.files import PRIVATE_FILE_MODE
-from resile.errors import JournalError
+from resile.errors import JournalError, OperationError
 
 BUSY_WAIT_S = 10.0
 """How long one process waits for the other's transaction, which takes milliseconds."""
@@ -37,6 +37,12 @@ _TRANSIENT = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
 }
+FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
+"""What a damaged or unreachable file raises; the last one where damaged text is quoted in SQLite's
+own message, which Python then cannot decode."""
+
+Fault = sqlite3.Error | OSError | UnicodeDecodeError
+
 _PRIMARY_CODE = 0xFF
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -126,8 +132,10 @@ def migrations() -> tuple[str, ...]:
     return tuple(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sql")))
 
 
-def storage_error(exc: sqlite3.Error | OSError, path: Path) -> JournalError:
+def storage_error(exc: Fault | OperationError, path: Path) -> JournalError:
     """Say in our words what SQLite or the system could not do."""
+    if isinstance(exc, OperationError):
+        return JournalError(exc.message, hint=exc.hint, is_transient=exc.is_transient)
     code = primary_code(exc)
     return JournalError(
         f"journal {path}: {exc}",
@@ -136,7 +144,7 @@ def storage_error(exc: sqlite3.Error | OSError, path: Path) -> JournalError:
     )
 
 
-def primary_code(exc: sqlite3.Error | OSError) -> int:
+def primary_code(exc: Fault) -> int:
     """Give SQLite's primary result code; 0 where there is none (text that does not decode)."""
     if isinstance(exc, OSError):
         return sqlite3.SQLITE_FULL if exc.errno in _DISK_FULL else sqlite3.SQLITE_CANTOPEN

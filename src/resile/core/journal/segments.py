@@ -169,7 +169,7 @@ def seal(connection: sqlite3.Connection, segment: Segment, *, clock: Clock, file
 
 def create_segment(folder: Path, head: Head, entries: list[Entry], *, files: Files) -> None:
     """Make the segment behind a head, with its first records; it appears whole or not at all."""
-    _remove_unfinished(folder, files)
+    remove_unfinished(folder, files=files)
     _write_next(folder, head, entries)
     files.replace(folder / _NEXT_NAME, segment_path(folder, head.seq + 1))
     files.sync_folder(folder)
@@ -179,6 +179,12 @@ def file_digest(path: Path) -> str:
     """Hash a whole file, as `journal.sealed` keeps it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove_unfinished(folder: Path, *, files: Files) -> None:
+    """Remove a next segment that a crash left half made."""
+    for suffix in ("-wal", "-shm", ""):
+        files.remove(folder / f"{_NEXT_NAME}{suffix}")
 
 
 def remove_segments(folder: Path, segments: tuple[Segment, ...], *, files: Files) -> None:
@@ -197,11 +203,6 @@ def _sealed_entry(segment: Segment, head: Head, *, clock: Clock) -> Entry:
         file_sha256=file_digest(segment.path),
     )
     return prepare(announce(payload, at=clock.now(), actor=ACTOR))
-
-
-def _remove_unfinished(folder: Path, files: Files) -> None:
-    for suffix in ("-wal", "-shm", ""):
-        files.remove(folder / f"{_NEXT_NAME}{suffix}")
 
 
 def _mark(connection: sqlite3.Connection, *, is_sealed: bool) -> None:

@@ -24,7 +24,14 @@ from resile.core.journal.head import NAME as HEAD_NAME
 from resile.core.journal.head import read_head
 from resile.core.journal.port import Head, Query
 from resile.core.journal.read import COLUMNS, Reader, broken
-from resile.core.journal.schema import connect_reader, migrate, primary_code, storage_error
+from resile.core.journal.schema import (
+    FAULTS,
+    Fault,
+    connect_reader,
+    migrate,
+    primary_code,
+    storage_error,
+)
 from resile.core.journal.segments import Segment, file_digest, list_segments, lock_segments
 from resile.errors import JournalError
 
@@ -82,10 +89,8 @@ def verify_journal(
         try:
             for segment in walk.segments:
                 walk.check(segment)
-        except sqlite3.Error as exc:
+        except FAULTS as exc:
             raise walk.damage(exc) from exc
-        except OSError as exc:
-            raise storage_error(exc, folder) from exc
         return walk.finish()
 
 
@@ -148,8 +153,8 @@ class _Walk:
             head=self._head if self._head.seq else START,
         )
 
-    def damage(self, exc: sqlite3.Error) -> JournalError:
-        """Say what an error of SQLite means: damage at the next record, or no access."""
+    def damage(self, exc: Fault) -> JournalError:
+        """Say what an error means: damage at the next record, or no access."""
         if primary_code(exc) in _NOT_DAMAGE:
             return storage_error(exc, self._folder)
         return broken(self._next, str(exc))
@@ -247,7 +252,7 @@ def _check_storage(connection: sqlite3.Connection, segment: Segment, last_seq: i
     """Check what the records' hashes do not cover: the trees, and the indexes over them."""
     try:
         (verdict,) = connection.execute("pragma integrity_check(1)").fetchone()
-    except sqlite3.DatabaseError as exc:
+    except FAULTS as exc:
         if primary_code(exc) in _NOT_DAMAGE:
             raise
         verdict = str(exc)
@@ -278,7 +283,7 @@ def _is_found(connection: sqlite3.Connection, seq: int) -> bool:
             for column in _INDEXED
             if columns[column] != ""
         )
-    except sqlite3.Error:
+    except FAULTS:
         return False
 
 

@@ -6,6 +6,7 @@ processes make one chain. A transaction that finds its segment sealed goes on in
 
 import contextlib
 import sqlite3
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from resile.core.journal.head import NAME as HEAD_NAME
 from resile.core.journal.head import HeadFile, create_head, read_head
 from resile.core.journal.port import Head, Query, Record
 from resile.core.journal.read import Reader, broken, check_end
-from resile.core.journal.schema import PAGE_BYTES, connect_writer, storage_error
+from resile.core.journal.schema import FAULTS, PAGE_BYTES, connect_writer, storage_error
 from resile.core.journal.segments import (
     ACTOR,
     LOCK_NAME,
@@ -30,9 +31,10 @@ from resile.core.journal.segments import (
     list_segments,
     lock_segments,
     remove_segments,
+    remove_unfinished,
     seal,
 )
-from resile.errors import JournalError
+from resile.errors import JournalError, OperationError
 
 SWITCHES_MAX = 5
 """An append finds its segment sealed so often in a row only if segments are absurdly small."""
@@ -75,14 +77,8 @@ class ChainWriter:
             JournalBrokenError: If the journal is shorter than its head file says.
             JournalError: If it cannot be opened.
         """
-        try:
+        with self._undoing(self._let_go):
             self._open()
-        except (sqlite3.Error, OSError) as exc:
-            self._let_go()
-            raise storage_error(exc, self._folder) from exc
-        except BaseException:
-            self._let_go()
-            raise
 
     def commit(self, entries: list[Entry]) -> list[Record]:
         """Append entries in one transaction; durable when it returns.
@@ -92,14 +88,8 @@ class ChainWriter:
         """
         if self._connection is None:
             self.open()
-        try:
+        with self._undoing(self._abandon):
             return self._finish(self._begin(), entries)
-        except (sqlite3.Error, OSError) as exc:
-            self._abandon()
-            raise storage_error(exc, self._folder) from exc
-        except BaseException:
-            self._abandon()
-            raise
 
     def close(self) -> None:
         """Let go of the files; the head file is durable then."""
@@ -150,6 +140,17 @@ class ChainWriter:
             self._head_file.write(Head(seq=records[-1].seq, hash=records[-1].hash))
         return records
 
+    @contextlib.contextmanager
+    def _undoing(self, undo: Callable[[], None]) -> Iterator[None]:
+        """Undo what fails, whatever the reason, and say it in our words."""
+        try:
+            yield
+        except BaseException as exc:
+            undo()
+            if isinstance(exc, (*FAULTS, OperationError)) and not isinstance(exc, JournalError):
+                raise storage_error(exc, self._folder) from exc
+            raise
+
     def _abandon(self) -> None:
         if self._connection is not None and self._connection.in_transaction:
             try:
@@ -198,6 +199,7 @@ class ChainWriter:
 
     def _tidy(self) -> None:
         """Finish what a crash during sealing or pruning left undone."""
+        remove_unfinished(self._folder, files=self._files)
         segments = list_segments(self._folder)
         for segment in segments[:-1]:
             self._files.protect(segment.path)

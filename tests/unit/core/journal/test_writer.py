@@ -1,0 +1,391 @@
+"""The writer alone, without its thread: crashes at each step of sealing and pruning, and races."""
+
+import itertools
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from tests.support.journals import an_event, raw_segment
+
+from resile.core.files import SYSTEM_FILES, Files
+from resile.core.journal import Head, Query, SegmentLimits, open_journal, verify_journal
+from resile.core.journal.chain import prepare
+from resile.core.journal.head import HeadFile, read_head
+from resile.core.journal.read import Reader
+from resile.core.journal.segments import list_segments, lock_segments, segment_path
+from resile.core.journal.writer import ChainWriter
+from resile.errors import JournalBrokenError, JournalError
+from resile.testing import Crash, FakeClock, FaultyFiles
+
+TINY = SegmentLimits(bytes_max=1, count_max=1000)
+"""A segment is sealed as soon as it holds two events."""
+TWO_KEPT = SegmentLimits(bytes_max=1, count_max=2)
+DAY_S = 86400.0
+
+
+@contextmanager
+def writing(
+    folder: Path,
+    *,
+    limits: SegmentLimits = TINY,
+    files: Files = SYSTEM_FILES,
+    clock: FakeClock | None = None,
+) -> Iterator[ChainWriter]:
+    with closing(
+        ChainWriter(folder, clock=clock or FakeClock(), limits=limits, files=files)
+    ) as writer:
+        yield writer
+
+
+def append(writer: ChainWriter, number: int) -> int:
+    return writer.commit([prepare(an_event(number))])[-1].seq
+
+
+def numbers(folder: Path) -> list[int]:
+    with closing(Reader(folder)) as reader:
+        records = reader.read(Query())
+    return [r.event.body["number"] for r in records if r.event.subject != "journal"]
+
+
+def starts(folder: Path) -> list[int]:
+    return [segment.first_seq for segment in list_segments(folder)]
+
+
+@pytest.mark.parametrize("limits", [TINY, TWO_KEPT], ids=["sealing", "pruning"])
+def test_a_crash_at_any_step_loses_nothing_and_is_finished_later(
+    tmp_path: Path, limits: SegmentLimits
+) -> None:
+    """Ten appends with some segments; the process dies at file step 1, 2, 3 ... of them."""
+    for step in itertools.count(1):
+        folder = tmp_path / str(step)
+        acknowledged: list[int] = []
+        files = FaultyFiles(crash_at=step)
+        try:
+            with writing(folder, limits=limits, files=files) as writer:
+                for number in range(10):
+                    append(writer, number)
+                    acknowledged.append(number)
+        except Crash:
+            check_recovery(folder, limits, acknowledged)
+        else:
+            break
+
+    assert step > 20
+    assert verify_journal(folder).segments == (2 if limits is TWO_KEPT else 5)
+
+
+def check_recovery(folder: Path, limits: SegmentLimits, acknowledged: list[int]) -> None:
+    if (folder / "head").exists():
+        verify_journal(folder)  # what a crash leaves is no damage
+    with writing(folder, limits=limits) as writer:
+        append(writer, 100)
+        kept = numbers(folder)
+    result = verify_journal(folder)
+    assert kept == [*acknowledged, 100][-len(kept) :]
+    assert limits is TWO_KEPT or len(kept) == len(acknowledged) + 1
+    # A crash between sealing and pruning leaves one too many until the next sealing.
+    assert limits is TINY or result.segments <= 3
+    assert not (folder / "next.tmp").exists()
+
+
+def test_a_crash_between_the_seal_and_the_next_segment_is_finished(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        append(writer, 1)
+    with sqlite3.connect(segment_path(tmp_path, 1)) as connection:
+        connection.execute("update segment set is_sealed = 1")
+    connection.close()
+    (tmp_path / "next.tmp").write_bytes(b"half a segment")
+
+    verify_journal(tmp_path)
+    with writing(tmp_path) as writer:
+        assert append(writer, 2) == 3  # the record of the sealing is 2
+
+    assert starts(tmp_path) == [1, 2]
+    assert verify_journal(tmp_path).records == 3
+
+
+def test_a_sealed_segment_is_read_only_and_takes_no_record(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        for number in range(4):
+            append(writer, number)
+
+    path = segment_path(tmp_path, 1)
+    assert path.stat().st_mode & 0o222 == 0
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in (
+            "insert into event values (100, '', 1, '', '', '', '', 1, '', '', '')",
+            "update event set kind = 'x'",
+            "delete from event",
+        ):
+            with pytest.raises(sqlite3.DatabaseError, match=r"sealed|append-only|readonly"):
+                connection.execute(statement)
+
+
+def test_a_segment_is_sealed_when_it_is_old(tmp_path: Path) -> None:
+    clock = FakeClock(start=an_event(1).at)
+    limits = SegmentLimits(age_max_s=DAY_S)
+    with writing(tmp_path, limits=limits, clock=clock) as writer:
+        for number in range(1, 5):
+            append(writer, number)
+        assert starts(tmp_path) == [1]
+
+        clock.advance(DAY_S + 1)
+        append(writer, 5)
+
+    assert starts(tmp_path) == [1, 5]
+    assert verify_journal(tmp_path).records == 6
+
+
+def test_two_writers_go_on_in_the_segment_that_either_started(tmp_path: Path) -> None:
+    with writing(tmp_path) as one, writing(tmp_path) as other:
+        for number in range(0, 20, 2):
+            append(one, number)
+            append(other, number + 1)
+
+    assert numbers(tmp_path) == list(range(20))
+    assert verify_journal(tmp_path).segments > 5
+
+
+def test_a_reader_in_the_middle_puts_sealing_off(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with writing(tmp_path, clock=clock) as writer:
+        append(writer, 1)
+        append(writer, 2)
+        with _reading(tmp_path):
+            append(writer, 3)
+            append(writer, 4)  # sealing is due, but the reader is in the way
+            assert starts(tmp_path) == [1]
+        append(writer, 5)
+        assert starts(tmp_path) == [1]  # it is not tried at every append
+        clock.advance(61)
+        append(writer, 6)
+
+    assert len(starts(tmp_path)) == 2
+    assert numbers(tmp_path) == [1, 2, 3, 4, 5, 6]
+    verify_journal(tmp_path)
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(segment_path(folder, 1), isolation_level=None)) as connection:
+        connection.execute("begin")
+        connection.execute("select count(*) from event").fetchone()
+        yield
+        connection.execute("rollback")
+
+
+def test_a_verification_puts_sealing_off_and_not_the_append(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with writing(tmp_path, clock=clock) as writer:
+        append(writer, 0)
+        with lock_segments(tmp_path, clock=clock):
+            for number in range(1, 5):
+                append(writer, number)
+            assert starts(tmp_path) == [1]
+        clock.advance(61)
+        append(writer, 5)
+
+    assert len(starts(tmp_path)) == 2
+
+
+def test_an_append_waits_within_a_bound_for_who_seals(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with writing(tmp_path, clock=clock) as writer:
+        append(writer, 1)
+        with raw_segment(tmp_path) as connection:
+            connection.execute("update segment set is_sealed = 1")
+        with (
+            lock_segments(tmp_path, clock=clock),
+            pytest.raises(JournalError, match="locked for more than 10 s") as caught,
+        ):
+            append(writer, 2)
+        assert caught.value.is_transient
+
+        assert append(writer, 2) == 3
+
+
+def test_opening_beside_a_verification_does_not_wait(tmp_path: Path) -> None:
+    open_journal(tmp_path).close()
+    clock = FakeClock()
+
+    with lock_segments(tmp_path, clock=clock), writing(tmp_path, clock=clock) as writer:
+        writer.open()
+
+    assert clock.monotonic() == 0
+
+
+def test_a_journal_that_is_locked_too_long_is_told(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        append(writer, 1)
+    with closing(sqlite3.connect(segment_path(tmp_path, 1), isolation_level=None)) as connection:
+        connection.execute("begin immediate")
+        with writing(tmp_path) as writer:
+            writer.open()
+            writer._live()[0].execute("pragma busy_timeout = 1")
+            with pytest.raises(JournalError, match="locked") as caught:
+                append(writer, 2)
+        connection.execute("rollback")
+
+    assert caught.value.is_transient
+    assert "Another process" in caught.value.hint
+
+
+def test_a_tail_that_is_cut_under_a_running_writer_is_found(tmp_path: Path) -> None:
+    with writing(tmp_path, limits=SegmentLimits()) as writer:
+        for number in range(5):
+            append(writer, number)
+        with raw_segment(tmp_path) as connection:
+            connection.execute("delete from event where seq > 3")
+
+        with pytest.raises(JournalBrokenError, match="record 4"):
+            append(writer, 9)
+
+
+def test_a_journal_is_not_opened_when_its_tail_is_missing(tmp_path: Path) -> None:
+    with writing(tmp_path, limits=SegmentLimits()) as writer:
+        for number in range(5):
+            append(writer, number)
+    with raw_segment(tmp_path) as connection:
+        connection.execute("delete from event where seq > 3")
+
+    for is_made in (True, False):
+        with pytest.raises(JournalBrokenError, match="record 4") as caught:
+            open_journal(tmp_path, create=is_made)
+        assert caught.value.seq == 4
+        assert "move the folder aside" in caught.value.hint
+
+
+def test_a_journal_is_not_opened_when_its_end_is_another(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        append(writer, 1)
+    with closing(HeadFile(tmp_path, clock=FakeClock())) as head_file:
+        head_file.write(Head(seq=1, hash=b"x" * 32))
+    (tmp_path / "head").unlink()
+    _write_head(tmp_path, Head(seq=1, hash=b"x" * 32))
+
+    with pytest.raises(JournalBrokenError, match="record 1"):
+        open_journal(tmp_path)
+
+
+def _write_head(folder: Path, head: Head) -> None:
+    with writing(folder.parent / "other") as writer:
+        writer.open()
+    (folder.parent / "other" / "head").rename(folder / "head")
+    with closing(HeadFile(folder, clock=FakeClock())) as head_file:
+        head_file.write(head)
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_journal_is_not_opened_without_its_head_file(tmp_path: Path, *, create: bool) -> None:
+    open_journal(tmp_path).close()
+    (tmp_path / "head").unlink()
+
+    with pytest.raises(JournalBrokenError, match="head file is missing"):
+        open_journal(tmp_path, create=create)
+
+
+def test_a_journal_without_segments_is_not_started_anew(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        append(writer, 1)
+    for path in tmp_path.glob("*.db*"):
+        path.unlink()
+
+    with pytest.raises(JournalBrokenError, match="segments are gone"):
+        open_journal(tmp_path)
+
+
+def test_an_empty_newest_segment_is_no_place_to_append(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        for number in range(4):
+            append(writer, number)
+        newest = starts(tmp_path)[-1]
+        with raw_segment(tmp_path, newest) as connection:
+            connection.execute("delete from event")
+        with pytest.raises(JournalBrokenError, match=f"record {newest}"):
+            append(writer, 9)
+    with pytest.raises(JournalBrokenError, match=f"record {newest}"):
+        open_journal(tmp_path)
+
+
+def test_a_segment_without_its_first_record_is_told(tmp_path: Path) -> None:
+    with writing(tmp_path, limits=SegmentLimits()) as writer:
+        for number in range(5):
+            append(writer, number)
+    with raw_segment(tmp_path) as connection:
+        connection.execute("delete from event where seq = 1")
+
+    with writing(tmp_path) as writer, pytest.raises(JournalBrokenError, match="record 1"):
+        append(writer, 9)
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    open_journal(tmp_path).close()
+    segment_path(tmp_path, 1).write_bytes(b"not a database at all" * 500)
+
+    for create in (True, False):
+        with pytest.raises(JournalError, match="not a database") as caught:
+            open_journal(tmp_path, create=create)
+        assert "resile journal verify" in caught.value.hint
+
+
+def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    open_journal(tmp_path).close()
+    with closing(sqlite3.connect(segment_path(tmp_path, 1))) as connection:
+        connection.execute("pragma user_version = 7")
+
+    for create in (True, False):
+        with pytest.raises(JournalError, match="format version 7") as caught:
+            open_journal(tmp_path, create=create)
+        assert "newer" in caught.value.hint
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    with pytest.raises(JournalError) as caught:
+        open_journal(tmp_path / "file" / "journal")
+
+    assert caught.value.hint
+
+
+def test_the_head_file_follows_each_commit(tmp_path: Path) -> None:
+    with writing(tmp_path, limits=SegmentLimits()) as writer:
+        for number in range(5):
+            (record,) = writer.commit([prepare(an_event(number))])
+            assert read_head(tmp_path) == Head(seq=record.seq, hash=record.hash)
+
+
+def test_a_torn_head_file_falls_back_to_the_commit_before(tmp_path: Path) -> None:
+    with writing(tmp_path, limits=SegmentLimits()) as writer:
+        append(writer, 1)
+        append(writer, 2)
+    data = bytearray((tmp_path / "head").read_bytes())
+    newest = max(range(2), key=lambda slot: data[512 * slot + 15])
+    data[512 * newest + 20] ^= 1
+    (tmp_path / "head").write_bytes(data)
+
+    head = read_head(tmp_path)
+    assert head is not None
+    assert head.seq == 1
+    with writing(tmp_path) as writer:
+        append(writer, 3)
+    assert verify_journal(tmp_path).records == 3
+
+
+def test_an_older_head_does_not_replace_a_newer_one(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        append(writer, 1)
+        append(writer, 2)
+    newest = read_head(tmp_path)
+
+    with closing(HeadFile(tmp_path, clock=FakeClock())) as head_file:
+        head_file.write(Head(seq=1, hash=b"x" * 32))
+
+    assert read_head(tmp_path) == newest
+
+
+def test_two_segments_must_be_kept_at_least() -> None:
+    with pytest.raises(AssertionError, match="2 or more"):
+        SegmentLimits(count_max=1)
