@@ -52,7 +52,11 @@ from resile.daemon.guard import Guard
 from resile.errors import ResileError
 logging.basicConfig(level=logging.DEBUG)
 try:
-    sys.exit(Guard(Path(sys.argv[1]), brain_argv=sys.argv[2:], cwd=Path("/")).run())
+    state, stop_timeout_s, *brain_argv = sys.argv[1:]
+    guard = Guard(
+        Path(state), brain_argv=brain_argv, cwd=Path("/"), stop_timeout_s=float(stop_timeout_s)
+    )
+    sys.exit(guard.run())
 except ResileError as exc:
     print(exc.message, exc.hint, file=sys.stderr)
     sys.exit(exc.exit_code)
@@ -185,7 +189,7 @@ class Brain:
 class GuardProcess:
     """A guard on a folder, and the brains that it starts."""
 
-    def __init__(self, state: Path, socket_name: str) -> None:
+    def __init__(self, state: Path, socket_name: str, stop_timeout_s: float) -> None:
         self.state = state
         self._brains: list[Brain] = []
         path = state.parent / socket_name
@@ -194,7 +198,7 @@ class GuardProcess:
         self._listener.bind(str(path))
         self._listener.listen()
         self.log = path.with_suffix(".log")
-        argv = (sys.executable, "-c", GUARD, str(state))
+        argv = (sys.executable, "-c", GUARD, str(state), str(stop_timeout_s))
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 (*argv, sys.executable, "-S", "-c", PUPPET, str(path)), stdout=log, stderr=log
@@ -223,9 +227,11 @@ class GuardProcess:
 
 
 @contextlib.contextmanager
-def guarding(folder: Path, *, socket_name: str = "puppet.sock") -> Iterator[GuardProcess]:
+def guarding(
+    folder: Path, *, socket_name: str = "puppet.sock", stop_timeout_s: float = 60.0
+) -> Iterator[GuardProcess]:
     """Run a guard on `folder`/state; nothing is left of it afterwards."""
-    guard = GuardProcess(folder / "state", socket_name)
+    guard = GuardProcess(folder / "state", socket_name, stop_timeout_s)
     try:
         yield guard
     finally:

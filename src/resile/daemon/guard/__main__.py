@@ -9,7 +9,7 @@ import logging
 import sys
 from pathlib import Path
 
-from resile.daemon.guard.guard import Guard, report
+from resile.daemon.guard.guard import STOP_TIMEOUT_S, Guard, report
 from resile.errors import ResileError
 
 
@@ -18,6 +18,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m resile.daemon.guard", description=__doc__)
     parser.add_argument("--state", type=Path, required=True, help="the state folder")
     parser.add_argument("--config", type=Path, required=True, help="the brain's resile.toml")
+    parser.add_argument(
+        "--stop-timeout",
+        type=float,
+        default=STOP_TIMEOUT_S,
+        metavar="SECONDS",
+        help="how long the brain may take to stop everything in order (default: %(default)s)",
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     config, state = options.config.resolve(), options.state.resolve()
@@ -26,7 +33,12 @@ def main(arguments: list[str] | None = None) -> int:
         *("--config", str(config), "--state", str(state)),
     )
     try:
-        return Guard(state, brain_argv=brain_argv, cwd=config.parent).run()
+        return Guard(
+            state,
+            brain_argv=brain_argv,
+            cwd=config.parent,
+            stop_timeout_s=options.stop_timeout,
+        ).run()
     except ResileError as exc:
         sys.stderr.write(report(exc) + "\n")
         return exc.exit_code

@@ -151,7 +151,8 @@ class Child:
         self._ended = ended
         self._ended_at = self._clock.now()
         self._ended_s = self._clock.monotonic()
-        if self._emptying is None:  # Else we kill all of them anyway, and nobody survived an end.
+        # In a group that we are killing, nobody is left behind by an end of its own.
+        if self._emptying is None and self._group.is_populated():
             left = (pid for pid in self._group.pids() if pid != self.pid)
             self._survivor_count = sum(identity_of(pid) is not None for pid in left)
         self._begin_emptying()
@@ -197,7 +198,7 @@ class Child:
         if self._ended is None or self._ended_at is None:
             return
         usage = self._group.usage()
-        self._release()
+        self._drain_output()
         self.phase = ChildPhase.EXITED
         self.exited = Exited(
             service=self.service,
@@ -217,6 +218,7 @@ class Child:
         )
         self._tell(self.exited)
         self._answer_kills("")
+        self._release()
 
     def _discard(self, error: SpawnError) -> None:
         self._release()
@@ -226,9 +228,6 @@ class Child:
 
     def _release(self) -> None:
         """Let everything go that was made for it."""
-        for _ in range(_LAST_BYTES_MAX // _READ_BYTES):
-            if not self._read_output():
-                break
         self._close_output()
         self._log.close()
         if self._notify is not None:
@@ -245,6 +244,12 @@ class Child:
         for request_id in self._kill_ids:
             self._tell(Reply(request_id=request_id, error=text, hint=hint if error else ""))
         self._kill_ids.clear()
+
+    def _drain_output(self) -> None:
+        """Take the last that a dead service wrote; somebody outside the group may write on."""
+        for _ in range(_LAST_BYTES_MAX // _READ_BYTES):
+            if not self._read_output():
+                return
 
     def _read_output(self) -> bool:
         """Take some output; tell whether there may be more."""

@@ -43,7 +43,7 @@ from resile.errors import AlreadyRunningError, ResileError
 logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 60.0
-"""So long the brain may take to stop everything in order."""
+"""More than the longest drain of a usual configuration; the caller knows better."""
 ALONE_TIMEOUT_S = 5.0
 """So long services have after SIGTERM if no brain is there to stop them in order."""
 END_TIMEOUT_S = 12.0
@@ -59,15 +59,24 @@ class Guard:
         state: The daemon's state folder.
         brain_argv: The brain's command.
         cwd: Where the brain runs.
+        stop_timeout_s: So long the brain may take to stop everything in order, once a signal
+            asked for it; a second signal ends it at once. Default 60.
         clock: Stamps and measures.
     """
 
     def __init__(
-        self, state: Path, *, brain_argv: Sequence[str], cwd: Path, clock: Clock = SYSTEM_CLOCK
+        self,
+        state: Path,
+        *,
+        brain_argv: Sequence[str],
+        cwd: Path,
+        stop_timeout_s: float = STOP_TIMEOUT_S,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._state = state.resolve()
         self._brain_argv = tuple(brain_argv)
         self._cwd = cwd
+        self._stop_timeout_s = stop_timeout_s
         self._clock = clock
         self._exit_code = 0
         self._is_stop_wanted = ""
@@ -180,12 +189,18 @@ class Guard:
     def _signalled(self, number: int) -> None:
         if number == signal.SIGCHLD:
             self._reap()
-        elif self._is_stop_wanted or not self._keeper.is_running:
+        elif self._is_stop_wanted:
             self._end(1)
         else:
             self._is_stop_wanted = signal_name(number)
+            self._begin_stop()
+
+    def _begin_stop(self) -> None:
+        if self._keeper.is_running:
             self._tell(StopWanted(signal=self._is_stop_wanted))
-            self._reactor.call_later(STOP_TIMEOUT_S, self._stop_alone)
+            self._reactor.call_later(self._stop_timeout_s, self._stop_alone)
+        else:
+            self._stop_alone()
 
     def _reap(self) -> None:
         """Reap whoever has died: main processes, the brain, and orphans, which nobody asks after."""

@@ -106,6 +106,7 @@ class BrainKeeper:
         self._count = 0
         self._delay_s = 0.0
         self._life_s = 0.0
+        self._is_over = False
 
     @property
     def is_running(self) -> bool:
@@ -155,7 +156,8 @@ class BrainKeeper:
         for timer in (brain.silence, brain.hang_up):
             if timer is not None:
                 timer.cancel()
-        logger.warning(
+        logger.log(
+            logging.INFO if self._is_over else logging.WARNING,
             "guard.brain_ended pid=%d exit_code=%s signal=%s",
             ended.pid,
             ended.exit_code,
@@ -168,6 +170,7 @@ class BrainKeeper:
 
     def end(self) -> None:
         """Start no more brain, and let the running one end: it sees the line closed."""
+        self._is_over = True
         if self._next_start is not None:
             self._next_start.cancel()
         if self._brain is not None:
