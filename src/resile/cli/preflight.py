@@ -76,7 +76,10 @@ def _socket_problems(places: Places) -> Iterator[str]:
     except FileNotFoundError:
         return
     except ConnectionRefusedError:
-        places.socket.unlink(missing_ok=True)
+        if places.socket.is_socket():
+            places.socket.unlink(missing_ok=True)
+        else:
+            yield f"{places.socket} is in the way: it is no socket; remove it"
     except OSError as exc:
         yield f"{places.socket} is in the way: {exc.strerror}"
     else:

@@ -322,3 +322,22 @@ def test_end_of_a_process_is_waited_for(sleeper):
     assert wait_gone(identity, timeout_s=30.0)
     sleeper.wait()
     assert wait_gone(identity, timeout_s=0.0)
+
+
+def test_folder_of_sockets_that_is_a_link_is_refused(resile, places, declare, become, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    places.state.mkdir()
+    places.run.symlink_to(tmp_path / "elsewhere")
+
+    done = resile("up")
+
+    assert done.code == 2
+    assert "resile.state_dir: " in done.err
+
+
+def test_socket_that_is_no_socket_is_left_alone(resile, places, declare, become):
+    places.run.mkdir(parents=True)
+    places.socket.mkdir()
+
+    assert resile("up").code == 2
+    assert places.socket.is_dir()

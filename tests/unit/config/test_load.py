@@ -112,6 +112,7 @@ ONE_FAULT = [
     ("[resile]\nstable = []", "2: resile.stable: [] is not a duration"),
     ("[resile]\nlog_bytes_max = '1'", '2: resile.log_bytes_max: "1" is not a size'),
     ("[resile]\nlog_files_max = 2.5", "2: resile.log_files_max: must be a whole number, not 2.5"),
+    ("[resile]\nlog_files_max = { a = 1 }", "must be a whole number, not a table"),
     ("[resile]\nlog_files_max = 0", "2: resile.log_files_max: must be at least 1"),
     ("[resile]\nname = 7", "2: resile.name: must be text in quotes, not 7"),
     ('[resile]\nname = "a\\u0007"', "2: resile.name: must be at most 100 printable"),
@@ -377,3 +378,46 @@ def test_settings_written_back_are_read_as_themselves(load):
 
     assert after == before
     assert [before.check[name].free_min for name in "def"] == [0.125, 1 << 30, 0.25]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1", "localhost"])
+def test_host_of_this_machine_needs_no_permission(load, host):
+    assert load(f'[resile.http]\nhost = "{host}"\n').resile.http.host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "box.lan"])
+def test_host_that_others_reach_needs_permission(load, problems, host):
+    (found,) = problems(f'[resile.http]\nhost = "{host}"\n')
+
+    assert f'resile.http.host: "{host}" can be reached from other machines' in found
+    load(f'[resile.http]\nhost = "{host}"\nallow_remote = true\n')
+
+
+def test_size_out_of_range_is_told_with_its_unit(problems):
+    (found,) = problems("[resile]\nlog_bytes_max = 100\n")
+
+    assert found.endswith("resile.log_bytes_max: must be 4KiB to 10GiB, not 100B")
+
+
+def test_what_stands_in_a_secret_place_is_told_by_its_sort(problems):
+    found = problems(
+        '[service.a]\ncommand = ["x"]\nenv = { A = ["x"], B = true, C = 2020-01-01 }\n'
+    )
+
+    assert [line.rpartition(", not ")[2] for line in found] == [
+        "a list",
+        "true or false",
+        "a value of another sort",
+    ]
+
+
+def test_long_value_is_cut_in_the_message(problems):
+    (found,) = problems(f'[resile]\nlog_files_max = "{"x" * 500}"\n')
+
+    assert len(found) < 200
+
+
+def test_unknown_key_of_a_check_lists_the_known_ones(problems):
+    (found,) = problems('[check.c]\ntcp = "h:1"\nzzz = 1\n')
+
+    assert "known here: age_max, command, " in found

@@ -109,6 +109,13 @@ def test_crlf_lines_are_counted_once():
     assert locate("a = 1\r\n\r\nb = 2\r\n")[("b",)] == 3
 
 
+@pytest.mark.parametrize(
+    "text", ["= 1", "[", "a", "a = {", "a = [", 'a = "', "]", "a = }", '"', "."]
+)
+def test_document_that_is_broken_comes_to_an_end(text):
+    assert isinstance(locate(text), dict)
+
+
 KEYS = st.one_of(
     st.sampled_from(["a", "b-c", "d_e", "0"]),
     st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=4).map(

@@ -8,6 +8,10 @@ from typing import Any
 
 from resile.core.config.faults import Fault, Path, did_you_mean
 
+Need = tuple[Path, str]
+"""The place of a dependency, and the name that stands there."""
+_NO_NEED: Need = ((), "")
+
 
 def cross_check(data: Mapping[str, Any]) -> tuple[Fault, ...]:
     """Find every fault that lies between tables. Data of the wrong type is passed over."""
@@ -37,33 +41,31 @@ def _twice_named(data: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _unknown_needs(data: Mapping[str, Any]) -> Iterator[Fault]:
     known = {*_tables(data, "service"), *_tables(data, "check")}
-    for name in _tables(data, "service"):
-        for path, need in _needs(data, name):
+    for name, needs in _all_needs(data).items():
+        for path, need in needs:
             if need not in known:
                 hint = did_you_mean(need, known - {name})
                 yield Fault(path=path, message=f'no service or check is called "{need}"', hint=hint)
 
 
 def _circles(data: Mapping[str, Any]) -> Iterator[Fault]:
-    """Report each circle of dependencies once, at the first key that closes it."""
+    """Report each circle of dependencies once, at the key that closes it."""
+    graph = _all_needs(data)
     done: set[str] = set()
-    for start in _tables(data, "service"):
-        yield from _walk(data, start, [], done)
+    for start in graph:
+        if start not in done:
+            yield from _walk(graph, start, done)
 
 
-def _walk(data: Mapping[str, Any], name: str, trail: list[str], done: set[str]) -> Iterator[Fault]:
+def _walk(graph: Mapping[str, list[Need]], start: str, done: set[str]) -> Iterator[Fault]:
     """Go depth first without recursion, so that a long chain cannot overflow the stack."""
-    stack = [(name, iter(_needs(data, name)))]
-    if name in done:
-        return
-    trail = [name]
+    trail = [start]
+    stack = [iter(graph[start])]
     while stack:
-        current, needs = stack[-1]
-        path, need = next(needs, ((), ""))
+        path, need = next(stack[-1], _NO_NEED)
         if not path:
             stack.pop()
-            trail.pop()
-            done.add(current)
+            done.add(trail.pop())
         elif need in trail:
             circle = " -> ".join([*trail[trail.index(need) :], need])
             yield Fault(
@@ -71,9 +73,9 @@ def _walk(data: Mapping[str, Any], name: str, trail: list[str], done: set[str]) 
                 message=f"the services wait for each other: {circle}",
                 hint="take one of these dependencies away",
             )
-        elif need not in done and need in _tables(data, "service"):
+        elif need in graph and need not in done:
             trail.append(need)
-            stack.append((need, iter(_needs(data, need))))
+            stack.append(iter(graph[need]))
 
 
 def _group_members(data: Mapping[str, Any]) -> Iterator[Fault]:
@@ -131,9 +133,14 @@ def _tables(data: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     return {name: table for name, table in tables.items() if isinstance(table, dict)}
 
 
-def _needs(data: Mapping[str, Any], service: str) -> list[tuple[Path, str]]:
-    texts = _texts(_tables(data, "service").get(service, {}).get("depends_on"))
-    return [(("service", service, "depends_on", index), need) for index, need in texts]
+def _all_needs(data: Mapping[str, Any]) -> dict[str, list[Need]]:
+    return {
+        name: [
+            (("service", name, "depends_on", index), need)
+            for index, need in _texts(table.get("depends_on"))
+        ]
+        for name, table in _tables(data, "service").items()
+    }
 
 
 def _texts(value: object) -> list[tuple[int, str]]:

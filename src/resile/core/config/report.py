@@ -113,11 +113,14 @@ def _unknown_word(path: Path, value: object, expected: str) -> Fault:
     return Fault(path=path, message=message, hint=did_you_mean(value, words))
 
 
+_SORTS: dict[type, str] = {str: "text", list: "a list", dict: "a table", bool: "true or false"}
+
+
 def _shown(path: Path, value: object) -> str:
     """Show what was written, unless it may be a secret."""
     if _SECRET_KEYS & set(path):
-        return f"a {type(value).__name__}"
+        return _SORTS.get(type(value), "a value of another sort")
     if isinstance(value, dict):
-        return "a table"
+        return _SORTS[dict]
     text = quoted(value)
     return text if len(text) <= _SHOWN_LENGTH_MAX else text[:_SHOWN_LENGTH_MAX] + "..."

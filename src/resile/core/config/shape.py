@@ -14,8 +14,6 @@ def kind_at(path: Path) -> Any:
     kind: Any = Config
     for key in path:
         kind = child_of(kind, str(key))
-        if kind is None:
-            return None
     return kind
 
 
@@ -24,9 +22,7 @@ def child_of(kind: Any, key: str) -> Any:
     if is_table(kind):
         field = kind.model_fields.get(key)
         return None if field is None else _plain(field.annotation)
-    if is_mapping(kind):
-        return _plain(get_args(kind)[1])
-    return None
+    return _plain(get_args(kind)[1]) if is_mapping(kind) else None
 
 
 def keys_of(kind: Any) -> tuple[str, ...]:

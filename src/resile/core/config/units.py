@@ -4,6 +4,7 @@ Used in annotations: `interval: Annotated[float, DurationIn("100ms", "1d")]`. Pa
 `core/units.py`; what is out of range is refused with the range as people write it.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,7 +23,7 @@ from resile.core.units import (
 
 
 @dataclass(frozen=True, slots=True)
-class _UnitIn:
+class _UnitIn(ABC):
     """A setting with a unit, from `low` to `high`, both included and written with their unit.
 
     The value, written back as a bare number, is read as itself again.
@@ -34,13 +35,13 @@ class _UnitIn:
     what: ClassVar[str]
     example: ClassVar[str]
 
+    @abstractmethod
     def read(self, text: Any) -> Any:
         """Turn what was written into a number; ValueError if it is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def show(self, number: Any) -> str:
         """Write a number as people do."""
-        raise NotImplementedError
 
     def parse(self, value: Any) -> Any:
         """Turn what was written into the value of the setting.
