@@ -53,6 +53,7 @@ def starts(folder: Path) -> list[int]:
     return [segment.first_seq for segment in list_segments(folder)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [TINY, TWO_KEPT], ids=["sealing", "pruning"])
 def test_a_crash_at_any_step_loses_nothing_and_is_finished_later(
     tmp_path: Path, limits: SegmentLimits
