@@ -38,10 +38,13 @@ def readiness(world: World, now: datetime) -> Iterator[Finding]:
 
 def act(world: World, now: datetime) -> Iterator[Finding]:
     """Yield the actions that are due: of plans, and of the operator's orders; one a target."""
+    findings = list(_wanted(world, now))
+    actions = [finding for finding in findings if isinstance(finding, ActionStarted)]
+    ending = {action.target for action in actions if action.action is not ActionKind.START}
     taken: set[str] = set()
-    for finding in _wanted(world, now):
+    for finding in findings:
         if isinstance(finding, ActionStarted):
-            if finding.target in taken:
+            if finding.target in taken or _needs_any(world, finding, ending):
                 continue
             taken.add(finding.target)
         yield finding
@@ -72,6 +75,14 @@ def started(
         fault_id=fault_id,
         step=step,
     )
+
+
+def _needs_any(world: World, action: ActionStarted, ending: set[str]) -> bool:
+    """Tell whether an action starts what needs a service that is about to be ended."""
+    name = world.known_service(action.target)
+    if name is None or action.action is not ActionKind.START:
+        return False
+    return any(service_target(need) in ending for need in world.graph.needs(name))
 
 
 def _wanted(world: World, now: datetime) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ def quarantine(world: World, _now: datetime) -> Iterator[Finding]:
         if world.action_on(service_target(name)) or not conditions.may_restart(world, name):
             continue
         fault = world.failing_fault(name)
-        if fault is not None:
+        if fault is not None and world.plan_for(fault.fault_id) is None:
             yield from _quarantined(world, name, fault)
 
 
