@@ -85,6 +85,7 @@ class Servers:
     def close(self) -> None:
         """Ask `serve` to end the streams and answers, then itself."""
         self._is_closing.set()
+        self._path.unlink(missing_ok=True)
         for server in self._servers:
             server.should_exit = True
 

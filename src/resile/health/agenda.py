@@ -4,7 +4,8 @@
 
 Two rhythms: every check has its regular slot (`schedule.py`). While a check of a service that was
 just started is UNKNOWN, extra looks lie in between, so that readiness is seen soon after it is
-there. A bad extra look counts for nothing: only regular ones can make a service DOWN.
+there. A check of no service has one extra look at the very beginning. A bad extra look counts for
+nothing: only regular ones can make a service DOWN.
 
 Source of the token: a late result of an old process must not speak for the new one.
 """
@@ -92,6 +93,10 @@ class Agenda:
             self._entries[spec.id] = _Entry(spec=spec, is_idle=bool(spec.service))
         for entry in self._entries.values():
             self._begin_rhythm(entry, now)
+            if not entry.is_idle:
+                # A page that says UNKNOWN for a whole interval helps nobody.
+                entry.extra_s = now.monotonic_s
+                self._push(entry)
 
     # What is known ------------------------------------------------------------------------------
 
