@@ -7,6 +7,7 @@ import pytest
 from resile.core.files import (
     FileLock,
     SystemFiles,
+    _holder,
     lock_file,
     make_private_dir,
     try_lock,
@@ -228,3 +229,7 @@ def test_a_link_is_no_lock(tmp_path: Path) -> None:
         try_lock(tmp_path / "lock")
 
     assert not (tmp_path / "victim").exists()
+
+
+def test_a_lock_file_that_is_gone_names_nobody(tmp_path: Path) -> None:
+    assert _holder(tmp_path / "lock") == "?"

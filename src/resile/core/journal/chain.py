@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from resile.core.events import BODY_BYTES_MAX, Event
 from resile.core.journal.port import Head, Record
-from resile.errors import JournalError
+from resile.errors import JournalBrokenError, JournalError
 
 ZERO_HASH = bytes(32)
 """What stands before the first record."""
@@ -24,6 +24,9 @@ START = Head(seq=0, hash=ZERO_HASH)
 
 TEXT_BYTES_MAX = 4096
 """The longest id, kind, subject, actor or correlation id; all of ours are below 200."""
+
+OWN_KINDS = "journal."
+"""How the kinds begin that the journal says of itself."""
 
 _FORMAT = 1
 _HEADER = struct.Struct(">BqqIIIIII")
@@ -42,14 +45,20 @@ class Entry(NamedTuple):
     canonical: bytes
 
 
-def prepare(event: Event) -> Entry:
+def prepare(event: Event, *, is_own: bool = False) -> Entry:
     """Check an event and encode it; what remains is to number and to hash it.
+
+    Args:
+        event: What to append.
+        is_own: The journal itself says it. Nobody else may: segments are removed on its word.
 
     Raises:
         JournalError: If the body is no JSON, or a field is too long or not encodable.
     """
     if event.at.tzinfo is None:
         raise AssertionError(f"event {event.id} has a time without a zone")
+    if event.kind.startswith(OWN_KINDS) and not is_own:
+        raise AssertionError(f"event {event.id}: only the journal itself says {event.kind}")
     try:
         body = _encode_body(event.body).encode()
         columns = (
@@ -116,10 +125,7 @@ def row_hash(row: tuple[Any, ...]) -> bytes | None:
     """Compute the hash that a stored row should have; None if it cannot be a row of ours."""
     if tuple(map(type, row)) != _COLUMN_TYPES or row[0] < 1:
         return None
-    try:
-        return chain_hash(row[9], row[0], canonical_bytes(*row[1:9]))
-    except UnicodeEncodeError:
-        return None
+    return chain_hash(row[9], row[0], canonical_bytes(*row[1:9]))
 
 
 def row_event(row: tuple[Any, ...]) -> Event:
@@ -133,6 +139,16 @@ def row_event(row: tuple[Any, ...]) -> Event:
         correlation_id=row[6],
         version=row[7],
         body=json.loads(row[8]),
+    )
+
+
+def broken(seq: int, reason: str) -> JournalBrokenError:
+    """Say where the chain breaks."""
+    return JournalBrokenError(
+        f"the journal breaks at record {seq}: {reason}",
+        seq=seq,
+        hint="Keep a copy of the folder and look for who or what changed it; to work on, move "
+        "the folder aside: a new journal is started.",
     )
 
 

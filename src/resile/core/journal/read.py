@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from resile.core.journal.chain import START, microseconds, row_event, row_hash
+from resile.core.journal.chain import START, broken, microseconds, row_event, row_hash
 from resile.core.journal.head import read_head
 from resile.core.journal.port import Head, Query, Record
 from resile.core.journal.schema import FAULTS, connect_reader, storage_error
 from resile.core.journal.segments import Segment, last_record, list_segments
-from resile.errors import JournalBrokenError, JournalError
+from resile.errors import JournalError
 
 COLUMNS = "seq, id, at, kind, subject, actor, correlation_id, version, body, previous_hash, hash"
 
 T = TypeVar("T")
 
 LIMIT_MAX = 100_000
-_LISTINGS_MAX = 3
+LISTINGS_MAX = 3
 """A segment may be removed between being listed and being opened; then it is listed again."""
 
 
@@ -57,20 +57,18 @@ class Reader:
             self._connection.close()
         self._connection = self._path = None
 
-    def _retried(self, read: Callable[[tuple[Segment, ...]], T]) -> T:
-        for attempt in range(_LISTINGS_MAX):
-            segments = list_segments(self._folder)
-            try:
-                return read(segments)
-            except FAULTS as exc:
-                self.close()
-                is_stale = list_segments(self._folder) != segments
-                if not is_stale or attempt == _LISTINGS_MAX - 1:
-                    raise storage_error(exc, self._folder) from exc
-            except JournalError:
-                self.close()
-                raise
-        raise AssertionError("unreachable: the last attempt returns or raises")
+    def _retried(self, read: Callable[[tuple[Segment, ...]], T], attempts: int = LISTINGS_MAX) -> T:
+        segments = list_segments(self._folder)
+        try:
+            return read(segments)
+        except JournalError:
+            self.close()
+            raise
+        except FAULTS as exc:
+            self.close()
+            if attempts > 1 and list_segments(self._folder) != segments:
+                return self._retried(read, attempts - 1)
+            raise storage_error(exc, self._folder) from exc
 
     def _read(self, segments: tuple[Segment, ...], query: Query) -> tuple[Record, ...]:
         where, parameters = _conditions(query)
@@ -156,16 +154,6 @@ def to_record(row: tuple[Any, ...]) -> Record:
     if row_hash(row) != row[10]:
         raise broken(row[0], "its content does not fit its hash")
     return Record(seq=row[0], event=row_event(row), previous_hash=row[9], hash=row[10])
-
-
-def broken(seq: int, reason: str) -> JournalBrokenError:
-    """Say where the chain breaks."""
-    return JournalBrokenError(
-        f"the journal breaks at record {seq}: {reason}",
-        seq=seq,
-        hint="Keep a copy of the folder and look for who or what changed it; to work on, move "
-        "the folder aside: a new journal is started.",
-    )
 
 
 def _conditions(query: Query) -> tuple[str, tuple[Any, ...]]:

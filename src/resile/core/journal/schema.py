@@ -103,7 +103,7 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
     Raises:
         JournalError: If its version is above the newest migration.
     """
-    (version,) = connection.execute("pragma user_version").fetchone()
+    version = _version(connection)
     if version > len(migrations()):
         raise JournalError(
             f"{path} has format version {version}; this resile knows up to {len(migrations())}",
@@ -112,17 +112,16 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def migrate(connection: sqlite3.Connection, *, to_version: int | None = None) -> None:
-    """Bring a segment up to a format version (default: the newest), one transaction each."""
-    for number, script in enumerate(migrations()[:to_version], start=1):
-        (version,) = connection.execute("pragma user_version").fetchone()
-        if version < number:
-            connection.execute("begin immediate")
-            (version,) = connection.execute("pragma user_version").fetchone()
-            if version < number:  # nobody else did it while we waited for the lock
-                for statement in _statements(script):
-                    connection.execute(statement)
-                connection.execute(f"pragma user_version = {number}")
-            connection.execute("commit")
+    """Bring a segment up to a format version (default: the newest), in one transaction."""
+    scripts = migrations()[:to_version]
+    if _version(connection) >= len(scripts):
+        return
+    connection.execute("begin immediate")
+    for script in scripts[_version(connection) :]:  # another process may just have done it
+        for statement in _statements(script):
+            connection.execute(statement)
+    connection.execute(f"pragma user_version = {len(scripts)}")
+    connection.execute("commit")
 
 
 @cache
@@ -149,6 +148,11 @@ def primary_code(exc: Fault) -> int:
     if isinstance(exc, OSError):
         return sqlite3.SQLITE_FULL if exc.errno in _DISK_FULL else sqlite3.SQLITE_CANTOPEN
     return int(getattr(exc, "sqlite_errorcode", 0)) & _PRIMARY_CODE
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("pragma user_version").fetchone()
+    return int(version)
 
 
 def _statements(script: str) -> list[str]:

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resile.core.clock import Clock
-from resile.core.events import JournalSealed, announce
+from resile.core.events import JournalSealed, Payload, announce
 from resile.core.files import FileLock, Files, try_lock
-from resile.core.journal.chain import Entry, chain, prepare
+from resile.core.journal.chain import Entry, broken, chain, prepare
 from resile.core.journal.port import Head, Record
 from resile.core.journal.schema import connect_writer
 from resile.errors import JournalError
@@ -30,7 +30,7 @@ LOCK_NAME = "lock"
 LOCK_WAIT_S = 10.0
 """Sealing takes below a second; `verify` of 2 GiB takes longer, and then an append may wait."""
 
-ACTOR = "journal"
+_ACTOR = "journal"
 
 _NEXT_NAME = "next.tmp"
 _NAME = re.compile(r"(\d{16})\.db")
@@ -160,7 +160,7 @@ def seal(connection: sqlite3.Connection, segment: Segment, *, clock: Clock, file
         return False
     last = last_record(connection)
     if last is None:
-        raise AssertionError(f"{segment.path} is sealed without a record")
+        raise broken(segment.first_seq, f"{segment.path.name} is sealed without a record")
     head = Head(seq=last[0], hash=last[1])
     create_segment(folder, head, [_sealed_entry(segment, head, clock=clock)], files=files)
     files.protect(segment.path)
@@ -179,6 +179,11 @@ def file_digest(path: Path) -> str:
     """Hash a whole file, as `journal.sealed` keeps it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def own_entry(payload: Payload, *, clock: Clock) -> Entry:
+    """Make an entry of what the journal says of itself."""
+    return prepare(announce(payload, at=clock.now(), actor=_ACTOR), is_own=True)
 
 
 def remove_unfinished(folder: Path, *, files: Files) -> None:
@@ -202,7 +207,7 @@ def _sealed_entry(segment: Segment, head: Head, *, clock: Clock) -> Entry:
         head_hash=head.hash.hex(),
         file_sha256=file_digest(segment.path),
     )
-    return prepare(announce(payload, at=clock.now(), actor=ACTOR))
+    return own_entry(payload, clock=clock)
 
 
 def _mark(connection: sqlite3.Connection, *, is_sealed: bool) -> None:

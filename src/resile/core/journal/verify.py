@@ -19,11 +19,11 @@ from typing import Any
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.events import JournalPruned, JournalSealed
-from resile.core.journal.chain import START, ZERO_HASH, row_event, row_hash
+from resile.core.journal.chain import START, ZERO_HASH, broken, row_event, row_hash
 from resile.core.journal.head import NAME as HEAD_NAME
 from resile.core.journal.head import read_head
 from resile.core.journal.port import Head, Query
-from resile.core.journal.read import COLUMNS, Reader, broken
+from resile.core.journal.read import COLUMNS, Reader
 from resile.core.journal.schema import (
     FAULTS,
     Fault,
@@ -225,10 +225,11 @@ class _Walk:
         if self._first_seq == 1:
             return
         pruned = self._pruned
-        if pruned is None or pruned.through_seq < self._first_seq - 1:
-            raise broken(1, f"the records up to {self._first_seq - 1} are missing")
-        is_exact = pruned.through_seq == self._first_seq - 1
-        if is_exact and pruned.head_hash != self._start_hash.hex():
+        is_explained = pruned is not None and (
+            pruned.through_seq >= self._first_seq  # the removal is not finished
+            or pruned.head_hash == self._start_hash.hex()
+        )
+        if not is_explained:
             raise broken(self._first_seq, "it is not chained to the last record that was pruned")
 
 

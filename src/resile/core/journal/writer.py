@@ -11,16 +11,15 @@ from datetime import datetime
 from pathlib import Path
 
 from resile.core.clock import Clock
-from resile.core.events import JournalPruned, announce
+from resile.core.events import JournalPruned
 from resile.core.files import Files, make_private_dir, try_lock
-from resile.core.journal.chain import START, Entry, from_microseconds, prepare
+from resile.core.journal.chain import START, Entry, broken, from_microseconds
 from resile.core.journal.head import NAME as HEAD_NAME
 from resile.core.journal.head import HeadFile, create_head, read_head
 from resile.core.journal.port import Head, Query, Record
-from resile.core.journal.read import Reader, broken, check_end
+from resile.core.journal.read import Reader, check_end
 from resile.core.journal.schema import FAULTS, PAGE_BYTES, connect_writer, storage_error
 from resile.core.journal.segments import (
-    ACTOR,
     LOCK_NAME,
     Segment,
     SegmentLimits,
@@ -30,6 +29,7 @@ from resile.core.journal.segments import (
     last_record,
     list_segments,
     lock_segments,
+    own_entry,
     remove_segments,
     remove_unfinished,
     seal,
@@ -111,7 +111,7 @@ class ChainWriter:
 
     def _try_begin(self) -> Head | None:
         """Start a transaction on the live segment; None if another may be the live one now."""
-        connection, segment = self._live()
+        connection, segment, _ = self._live()
         connection.execute("begin immediate")
         if is_sealed(connection):
             connection.execute("rollback")
@@ -130,14 +130,13 @@ class ChainWriter:
         return None
 
     def _finish(self, head: Head, entries: list[Entry]) -> list[Record]:
-        connection, _ = self._live()
+        connection, _, head_file = self._live()
         if head.seq < self._last_seq:
             raise broken(head.seq + 1, f"records up to {self._last_seq} have been there")
         records = insert(connection, head, entries)
         connection.execute("commit")
         self._last_seq = records[-1].seq
-        if self._head_file is not None:
-            self._head_file.write(Head(seq=records[-1].seq, hash=records[-1].hash))
+        head_file.write(Head(seq=records[-1].seq, hash=records[-1].hash))
         return records
 
     @contextlib.contextmanager
@@ -152,11 +151,12 @@ class ChainWriter:
             raise
 
     def _abandon(self) -> None:
-        if self._connection is not None and self._connection.in_transaction:
-            try:
-                self._connection.execute("rollback")
-            except sqlite3.Error:  # the connection is of no use; the next append opens another
-                self._let_go()
+        if self._connection is None:
+            return
+        try:
+            self._connection.rollback()
+        except sqlite3.Error:  # the connection is of no use; the next append opens another
+            self._let_go()
 
     # Segments (the caller holds their lock) -----------------------------------------------------
 
@@ -173,7 +173,7 @@ class ChainWriter:
 
     def _move_on(self) -> None:
         """Go to the newest segment; make it first if the one that we know is still the newest."""
-        connection, segment = self._live()
+        connection, segment, _ = self._live()
         if list_segments(self._folder)[-1].path == segment.path:
             if not seal(connection, segment, clock=self._clock, files=self._files):
                 return
@@ -191,10 +191,9 @@ class ChainWriter:
         with contextlib.closing(Reader(self._folder)) as reader:
             (first_kept,) = reader.read(Query(after_seq=through_seq, limit=1))
         payload = JournalPruned(through_seq=through_seq, head_hash=first_kept.previous_hash.hex())
-        connection, segment = self._live()
+        connection, segment, _ = self._live()
         connection.execute("begin immediate")
-        note = prepare(announce(payload, at=self._clock.now(), actor=ACTOR))
-        self._finish(_head_of(connection, segment), [note])
+        self._finish(_head_of(connection, segment), [own_entry(payload, clock=self._clock)])
         remove_segments(self._folder, segments[:excess], files=self._files)
 
     def _tidy(self) -> None:
@@ -244,10 +243,10 @@ class ChainWriter:
         self._connection = connect_writer(self._segment.path)
         self._born_at = None
 
-    def _live(self) -> tuple[sqlite3.Connection, Segment]:
-        if self._connection is None or self._segment is None:
+    def _live(self) -> tuple[sqlite3.Connection, Segment, HeadFile]:
+        if self._connection is None or self._segment is None or self._head_file is None:
             raise AssertionError(f"journal {self._folder} is not open for appending")
-        return self._connection, self._segment
+        return self._connection, self._segment, self._head_file
 
     def _let_go(self) -> None:
         if self._connection is not None:

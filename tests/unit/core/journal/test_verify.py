@@ -19,7 +19,8 @@ from tests.support.journals import (
     some_events,
 )
 
-from resile.core.events import Event
+from resile.core.events import Event, JournalPruned
+from resile.core.files import SYSTEM_FILES
 from resile.core.journal import (
     Head,
     Query,
@@ -30,7 +31,10 @@ from resile.core.journal import (
 )
 from resile.core.journal.chain import row_hash
 from resile.core.journal.read import Reader
-from resile.core.journal.segments import list_segments, lock_segments, segment_path
+from resile.core.journal.schema import connect_reader
+from resile.core.journal.segments import list_segments, lock_segments, own_entry, segment_path
+from resile.core.journal.verify import _check_storage, _first_damaged, _is_found
+from resile.core.journal.writer import ChainWriter
 from resile.errors import JournalBrokenError, JournalError
 from resile.testing import FakeClock
 
@@ -395,6 +399,71 @@ def test_the_last_pruned_record_can_be_compared(pruned_journal: Path) -> None:
     assert bad_seq(pruned_journal, head=Head(seq=first_seq - 1, hash=b"x" * 32)) == first_seq - 1
 
 
+def test_a_start_that_does_not_fit_what_was_pruned_is_found(pruned_journal: Path) -> None:
+    first_seq = starts(pruned_journal)[0]
+    with closing(
+        ChainWriter(pruned_journal, clock=FakeClock(), limits=SegmentLimits(), files=SYSTEM_FILES)
+    ) as writer:
+        forged = JournalPruned(through_seq=first_seq - 1, head_hash="00" * 32)
+        writer.commit([own_entry(forged, clock=FakeClock())])
+
+    assert bad_seq(pruned_journal) == first_seq
+
+
+def test_a_record_that_is_chained_to_another_is_found(journal: Path) -> None:
+    with raw_segment(journal) as segment:
+        row = segment.execute("select * from event where seq = 7").fetchone()
+        forged = _rehashed((*row[:9], bytes(32)))
+        segment.execute(
+            "update event set previous_hash = ?, hash = ? where seq = 7", (forged[9], forged[10])
+        )
+
+    assert bad_seq(journal) == 7
+
+
+def test_a_segment_that_cannot_be_opened_is_not_called_broken(tmp_path: Path) -> None:
+    open_journal(tmp_path).close()
+    segment_path(tmp_path, 1).unlink()
+    segment_path(tmp_path, 1).symlink_to(tmp_path / "nowhere")
+
+    with pytest.raises(JournalError, match="unable to open") as caught:
+        verify_journal(tmp_path)
+
+    assert not isinstance(caught.value, JournalBrokenError)
+
+
+def test_a_record_that_a_reader_would_miss_is_told_apart(journal: Path) -> None:
+    with closing(connect_reader(segment_path(journal, 1), is_sealed=True)) as connection:
+        assert _first_damaged(connection, 1, 5) == 1
+        assert _is_found(connection, 5)
+        assert not _is_found(connection, 10**6)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        assert not _is_found(connection, 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(sqlite3.SQLITE_CORRUPT, JournalBrokenError), (sqlite3.SQLITE_BUSY, sqlite3.DatabaseError)],
+)
+def test_an_integrity_check_that_fails_itself_is_damage_unless_the_file_is_in_use(
+    journal: Path, code: int, kind: type[Exception]
+) -> None:
+    class Failing(sqlite3.Connection):
+        def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+            if "integrity_check" in sql:
+                error = sqlite3.DatabaseError("it failed")
+                error.sqlite_errorcode = code
+                raise error
+            return super().execute(sql, *args)
+
+    segment = list_segments(journal)[-1]
+    with (
+        closing(sqlite3.connect(segment.path, factory=Failing)) as connection,
+        pytest.raises(kind, match="it failed"),
+    ):
+        _check_storage(connection, segment, segment.first_seq + 1)
+
+
 @pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
@@ -464,4 +533,4 @@ def _answers(records: list[Record]) -> Iterator[tuple[Query, tuple[Record, ...]]
 
 
 def _rehashed(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (*row[:10], row_hash(row))
+    return (*row[:10], row_hash((*row[:10], b"")))

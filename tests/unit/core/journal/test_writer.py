@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from tests.support.journals import an_event, raw_segment
 
-from resile.core.files import SYSTEM_FILES, Files
+from resile.core.files import SYSTEM_FILES, Files, SystemFiles
 from resile.core.journal import Head, Query, SegmentLimits, open_journal, verify_journal
 from resile.core.journal.chain import prepare
 from resile.core.journal.head import HeadFile, read_head
 from resile.core.journal.read import Reader
-from resile.core.journal.segments import list_segments, lock_segments, segment_path
+from resile.core.journal.schema import connect_writer, migrate
+from resile.core.journal.segments import Segment, list_segments, lock_segments, segment_path
 from resile.core.journal.writer import ChainWriter
 from resile.errors import JournalBrokenError, JournalError
 from resile.testing import Crash, FakeClock, FaultyFiles
@@ -390,3 +391,192 @@ def test_an_older_head_does_not_replace_a_newer_one(tmp_path: Path) -> None:
 def test_two_segments_must_be_kept_at_least() -> None:
     with pytest.raises(AssertionError, match="2 or more"):
         SegmentLimits(count_max=1)
+
+
+class _NothingRemoved(SystemFiles):
+    """Files of somebody who holds on to what should be removed."""
+
+    def remove(self, path: Path) -> None:
+        """Keep it."""
+
+
+def test_a_next_segment_that_somebody_else_uses_is_not_published(tmp_path: Path) -> None:
+    with writing(tmp_path, limits=SegmentLimits()) as writer:
+        for number in range(3):
+            append(writer, number)
+    with closing(connect_writer(tmp_path / "next.tmp")) as other:
+        other.execute("begin")
+        other.execute("select count(*) from event").fetchone()
+        with (
+            writing(tmp_path, files=_NothingRemoved()) as writer,
+            pytest.raises(AssertionError, match="used by somebody else"),
+        ):
+            append(writer, 4)
+        other.execute("rollback")
+
+    assert starts(tmp_path) == [1]
+    with writing(tmp_path) as writer:
+        append(writer, 5)
+    assert numbers(tmp_path) == [0, 1, 2, 5]
+
+
+def test_a_disk_that_is_full_when_a_segment_is_published_is_told_and_survived(
+    tmp_path: Path,
+) -> None:
+    with writing(tmp_path) as writer:
+        append(writer, 1)
+        append(writer, 2)
+        append(writer, 3)
+    for step in range(1, 8):
+        files = FaultyFiles(fail_at=step)
+        with writing(tmp_path, files=files) as writer:
+            with pytest.raises(JournalError, match="No space left") as caught:
+                _append_many(writer)
+            assert "disk is full" in caught.value.hint
+            assert append(writer, step) > 3
+
+    assert verify_journal(tmp_path).segments > 1
+
+
+def _append_many(writer: ChainWriter) -> None:
+    for number in range(10, 20):
+        append(writer, number)
+
+
+def test_a_newer_version_that_went_on_meanwhile_is_told(tmp_path: Path) -> None:
+    with writing(tmp_path, limits=SegmentLimits()) as writer:
+        append(writer, 1)
+        with writing(tmp_path) as newer:
+            for number in range(2, 6):
+                append(newer, number)
+        with raw_segment(tmp_path, starts(tmp_path)[-1]) as connection:
+            connection.execute("pragma user_version = 7")
+
+        for _ in range(2):
+            with pytest.raises(JournalError, match="format version 7"):
+                append(writer, 6)
+
+
+def test_a_sealed_segment_without_a_record_is_told(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        writer.open()
+        with raw_segment(tmp_path) as connection:
+            connection.execute("update segment set is_sealed = 1")
+
+        with pytest.raises(JournalBrokenError, match="sealed without a record"):
+            append(writer, 1)
+
+
+def test_a_connection_that_broke_is_replaced(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        append(writer, 1)
+        writer._live()[0].close()
+
+        with pytest.raises(JournalError, match="closed database"):
+            append(writer, 2)
+
+        assert append(writer, 3) == 2
+
+
+def test_a_segment_that_changes_all_the_time_is_given_up_on(tmp_path: Path) -> None:
+    class Restless(ChainWriter):
+        def _try_begin(self) -> Head | None:
+            return None
+
+    with (
+        closing(Restless(tmp_path, clock=FakeClock(), limits=TINY, files=SYSTEM_FILES)) as writer,
+        pytest.raises(JournalError, match="faster than one can append"),
+    ):
+        append(writer, 1)
+
+
+def test_a_writer_that_is_not_open_cannot_transact(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer, pytest.raises(AssertionError, match="is not open"):
+        writer._live()
+
+
+def test_a_journal_that_another_process_just_made_is_not_made_again(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        append(writer, 1)
+        writer._found()
+
+    assert numbers(tmp_path) == [1]
+
+
+def test_an_interrupted_pruning_is_finished_by_the_next_writer(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        for number in range(12):
+            append(writer, number)
+        kept = list_segments(tmp_path)[3]
+        writer._limits = SegmentLimits(bytes_max=1, count_max=len(starts(tmp_path)) - 2)
+        writer._files = FaultyFiles(crash_at=1)
+        with pytest.raises(Crash):
+            writer._prune()
+    assert starts(tmp_path)[0] == 1
+    verify_journal(tmp_path)
+
+    with writing(tmp_path) as writer:
+        writer.open()
+
+    assert starts(tmp_path)[0] > 1
+    assert starts(tmp_path)[0] <= kept.first_seq
+    verify_journal(tmp_path)
+
+
+def test_a_segment_that_is_removed_while_it_is_read_is_looked_for_again(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        for number in range(8):
+            append(writer, number)
+    seen = []
+
+    def read(segments: tuple[Segment, ...]) -> int:
+        seen.append(len(segments))
+        if len(seen) == 1:
+            segments[0].path.unlink()
+            raise sqlite3.OperationalError("unable to open database file")
+        return len(segments)
+
+    with closing(Reader(tmp_path)) as reader:
+        assert reader._retried(read) == seen[0] - 1
+
+    assert len(seen) == 2
+
+
+def test_segments_that_always_change_are_given_up_on(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        for number in range(16):
+            append(writer, number)
+
+    def read(segments: tuple[Segment, ...]) -> int:
+        segments[0].path.unlink()
+        raise sqlite3.OperationalError("unable to open database file")
+
+    with closing(Reader(tmp_path)) as reader, pytest.raises(JournalError, match="unable to open"):
+        reader._retried(read)
+
+
+def test_a_folder_without_a_journal_reads_as_empty(tmp_path: Path) -> None:
+    with closing(Reader(tmp_path / "missing")) as reader:
+        assert reader.head().seq == 0
+        assert reader.read(Query()) == ()
+
+
+def test_two_processes_that_bring_a_segment_up_to_date_do_it_once(tmp_path: Path) -> None:
+    path = tmp_path / "segment.db"
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as one,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        migrate(one)
+        migrate(other)
+        assert other.execute("select count(*) from segment").fetchone() == (1,)
+
+
+def test_a_text_that_is_no_utf8_is_told(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        append(writer, 1)
+    with raw_segment(tmp_path) as connection:
+        connection.execute("update event set actor = cast(x'ff' as text)")
+
+    with closing(Reader(tmp_path)) as reader, pytest.raises(JournalError, match="UTF-8"):
+        reader.read(Query())
