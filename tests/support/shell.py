@@ -164,7 +164,7 @@ class Shell:
             self.now = max(self.now, min(times))
             if next_at is not None and next_at <= self.now:
                 heapq.heappop(self._heap).run()
-            if self.is_brain_alive:
+            if self.is_brain_alive and wake_at is not None and wake_at <= self.now:
                 self.settle()
         self.now = end
         if self.is_brain_alive:

@@ -23,6 +23,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from resile.core.events import FaultOpened
+from resile.core.units import format_duration
 from resile.core.vocabulary import CheckGroup, CheckState, Desired, FaultKind
 from resile.recover import conditions
 from resile.recover.facts import CheckStatus, Exit, OpenFault
@@ -82,17 +83,22 @@ def gone_since(world: World, fault: OpenFault) -> datetime | None:
     return world.service(name).ready_at
 
 
-def is_looping(world: World, name: str) -> bool:
-    """Tell whether one more restart of a service that does not run would be one too many."""
+def loop_reason(world: World, name: str) -> str:
+    """Tell why one more restart of a service that does not run would be one too many.
+
+    Empty if it would not.
+    """
     fault = world.failing_fault(name)
     status = world.service(name)
     restart = world.service_spec(name).restart
     if fault is None or status.is_alive:
-        return False
+        return ""
     if fault.attempts >= SLOW_LOOP_FACTOR * restart.intensity:
-        return True
+        return f"{fault.attempts} restarts did not help"
     oldest = (status.down_since or fault.began_at) - timedelta(seconds=restart.period_s)
-    return sum(time > oldest for time in status.restart_times) >= restart.intensity
+    if sum(time > oldest for time in status.restart_times) < restart.intensity:
+        return ""
+    return f"restarted {restart.intensity} times within {format_duration(restart.period_s)}"
 
 
 def _failing(world: World, name: str, now: datetime) -> Iterator[Finding]:

@@ -18,13 +18,14 @@ from resile.recover.world import World
 def quarantine(world: World, _now: datetime) -> Iterator[Finding]:
     """Yield what takes a crash-looping service out of the loop."""
     for name, status in world.services.items():
-        if status.is_quarantined or not faults.is_looping(world, name):
+        reason = faults.loop_reason(world, name)
+        if status.is_quarantined or not reason:
             continue
         if world.action_on(service_target(name)) or not conditions.may_restart(world, name):
             continue
         fault = world.failing_fault(name)
         if fault is not None and world.plan_for(fault.fault_id) is None:
-            yield from _quarantined(world, name, fault)
+            yield from _quarantined(world, name, fault, reason)
 
 
 def escalate(world: World, now: datetime) -> Iterator[Finding]:
@@ -106,14 +107,10 @@ def _unanswered(world: World, fault: OpenFault) -> Iterator[Finding]:
 
 
 def _quarantined(
-    world: World, name: str, fault: OpenFault
+    world: World, name: str, fault: OpenFault, reason: str
 ) -> Iterator[FaultOpened | FaultEscalated]:
     target = service_target(name)
-    restart = world.service_spec(name).restart
     loop = world.fault_on(target, FaultKind.CRASH_LOOP)
-    reason = f"restarted {restart.intensity} times within {format_duration(restart.period_s)}"
-    if len(world.service(name).restart_times) < restart.intensity:
-        reason = f"{fault.attempts} restarts did not help"
     if loop is None:
         priority = priority_of(world.spec, FaultKind.CRASH_LOOP, target)
         loop = OpenFault(
