@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from resile.contain import CgroupKind, CgroupLayout, CgroupLimits, CgroupUsage, open_tree
+from resile.contain.cgroups.probe import delegate
 from resile.errors import CgroupError
 
 ALL = ("cpu", "memory", "pids")
@@ -77,6 +78,51 @@ def test_a_limit_that_cannot_be_written_is_an_error(root: Path) -> None:
 
     with pytest.raises(CgroupError, match="app-1"):
         open_tree(layout(root, ALL)).create("app-1", CgroupLimits(processes=9))
+
+
+def own_group(folder: Path, pids: str, *, is_root: bool = False) -> Path:
+    """Stand in for our own group, and the two below it."""
+    for path in (folder, folder / "resile", folder / "resile" / "unit"):
+        path.mkdir(exist_ok=True)
+        (path / "cgroup.controllers").write_text("cpuset cpu io memory pids\n")
+        (path / "cgroup.subtree_control").touch()
+    (folder / "cgroup.procs").write_text(pids)
+    if not is_root:
+        (folder / "cgroup.events").touch()
+    return folder
+
+
+def switched_on(own: Path) -> list[str]:
+    folders = (own, own / "resile", own / "resile" / "unit")
+    return [(folder / "cgroup.subtree_control").read_text() for folder in folders]
+
+
+def delegated(own: Path) -> CgroupLayout:
+    return delegate(layout(own / "resile" / "unit", ()), str(own), is_mover=False)
+
+
+def test_controllers_are_switched_on_from_an_empty_group_down(tmp_path: Path) -> None:
+    own = own_group(tmp_path / "scope", "")
+
+    delegated(own)
+
+    assert switched_on(own) == ["+cpu +memory +pids"] * 3
+
+
+def test_the_root_may_hold_processes(tmp_path: Path) -> None:
+    own = own_group(tmp_path / "scope", "1\n2\n", is_root=True)
+
+    delegated(own)
+
+    assert switched_on(own) == ["+cpu +memory +pids"] * 3
+
+
+def test_nothing_is_switched_on_in_a_group_with_processes(tmp_path: Path) -> None:
+    """It would become threaded, and nobody could join what is below it."""
+    own = own_group(tmp_path / "scope", "1234\n")
+
+    assert delegated(own).enforced == ()
+    assert switched_on(own) == ["", "", ""]
 
 
 def test_counters_are_read(root: Path) -> None:

@@ -1,5 +1,6 @@
 """Find the best way to keep control groups on this machine, and say why not a better one."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,7 +62,7 @@ def probe(
             refused.append(f"{kind.value}: {problem}")
             continue
         if kind is CgroupKind.V2:
-            layout = _delegate(layout, own[_UNIFIED], is_mover=is_mover)
+            layout = delegate(layout, own[_UNIFIED], is_mover=is_mover)
         return CgroupProbe(tree=open_tree(layout), refused=tuple(refused), warning=_warning(layout))
     raise AssertionError(f"no kind of {kinds} works, and the last one always does")
 
@@ -169,23 +170,32 @@ def _make(layout: CgroupLayout) -> str:
     return ""
 
 
-def _delegate(layout: CgroupLayout, own: str, *, is_mover: bool) -> CgroupLayout:
-    """Switch the controllers on from our own group down to the tree; note which ones work."""
+def delegate(layout: CgroupLayout, own: str, *, is_mover: bool) -> CgroupLayout:
+    """Switch the controllers on from our own group down to the tree; note which ones work.
+
+    Nothing is switched on in a group that holds processes: the kernel would refuse memory, and
+    take cpu and pids, but then no process could join any group below it.
+
+    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html (no internal process constraint,
+    threaded domains).
+    """
+    if is_mover and _holds_processes(own):
+        _move_to_leaf(own)
+    if _holds_processes(own):
+        return layout
     for folder in (own, f"{own}/{_PARENT}", layout.unified):
-        for controller in LIMITING:
-            if not _switch_on(folder, controller) and is_mover and folder == own:
-                _move_to_leaf(own)
-                _switch_on(folder, controller)
+        offered = LIMITING.intersection(_folders.read(f"{folder}/cgroup.controllers").split())
+        with contextlib.suppress(OSError):  # What is on in the end counts.
+            text = " ".join(f"+{controller}" for controller in sorted(offered))
+            _folders.write(f"{folder}/cgroup.subtree_control", text)
     on = _folders.read(f"{layout.unified}/cgroup.subtree_control").split()
     return replace(layout, enforced=tuple(sorted(LIMITING.intersection(on))))
 
 
-def _switch_on(folder: str, controller: str) -> bool:
-    try:
-        _folders.write(f"{folder}/cgroup.subtree_control", f"+{controller}")
-    except OSError:
-        return False
-    return True
+def _holds_processes(folder: str) -> bool:
+    """Tell whether processes are in a group that is not the root, for which no such rule is."""
+    is_root = not Path(folder, "cgroup.events").exists()
+    return not is_root and bool(_folders.read(f"{folder}/cgroup.procs").strip())
 
 
 def _move_to_leaf(own: str) -> None:
@@ -205,4 +215,7 @@ def _warning(layout: CgroupLayout) -> str:
             "leaves its parents survives a stop"
         )
     missing = sorted(LIMITING.difference(layout.enforced))
-    return f"limits of {', '.join(missing)} are not enforced here" if missing else ""
+    if not missing:
+        return ""
+    hint = "start in a group of its own: systemd-run --user --scope -p Delegate=yes resile up"
+    return f"limits of {', '.join(missing)} are not enforced here; {hint}"
