@@ -202,6 +202,24 @@ def test_operator_stops_starts_and_restarts_a_service(sut: System) -> None:
     assert sut.resile("stop", "nonsense").returncode != 0
 
 
+def test_check_that_waits_for_heartbeats_is_up_while_somebody_beats(sut: System) -> None:
+    sut.sections.append(
+        '[check.nightly]\nheartbeat = "1s"\ninterval = "200ms"\nfall = 1\nrise = 1\n'
+    )
+    sut.up()
+
+    def state() -> str:
+        (check,) = sut.status()["checks"]
+        return str(check["state"])
+
+    sut.wait("silence noticed", lambda: state() == "DOWN")
+    assert sut.resile("beat", "nightly").returncode == 0
+    sut.wait("heartbeat noticed", lambda: state() == "UP")
+    wrong = sut.resile("beat", "nonsense")
+    assert wrong.returncode == 3
+    assert "nightly" in wrong.stderr
+
+
 def fill(path: Path) -> None:
     with path.open("wb", buffering=0) as file:
         while True:

@@ -11,6 +11,7 @@ from resile import __version__
 from resile.errors import ConfigError
 
 COMMANDS = {
+    "beat": "Send a heartbeat to a check that waits for it.",
     "config": "Check, show and describe resile.toml.",
     "doctor": "Tell what this machine allows, and how to allow more.",
     "down": "Stop everything in order, the daemon last.",

@@ -206,7 +206,7 @@ def from_line(line: bytes) -> Message:
     """
     data = json.loads(line)
     if not isinstance(data, dict):
-        raise ValueError(f"no message {line[:80]!r}")
+        raise ValueError(f"no message {line[:80]!r}")  # noqa: TRY004 - what was read is wrong
     kind = Message.registry.get(data.pop("tag", ""))
     if kind is None:
         raise ValueError(f"unknown message {line[:80]!r}")

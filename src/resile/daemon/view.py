@@ -14,7 +14,7 @@ from resile.daemon.loop import Loop
 from resile.daemon.measures import Measures
 from resile.daemon.stories import Stories
 from resile.errors import RejectedError
-from resile.health import CheckResult, CheckSpec, ProcessSample, Scheduler
+from resile.health import CheckKind, CheckResult, CheckSpec, ProcessSample, Scheduler
 from resile.incidents import IncidentBook, UptimeBook
 from resile.recover import World
 
@@ -132,6 +132,17 @@ class BrainView:
         await self._loop.record(
             OperatorRequested(verb=verb, services=services, who=who), actor=actor
         )
+
+    def beat(self, check: str) -> None:
+        """Note a heartbeat; it is looked at in the check's rhythm."""
+        waiting = [s.id for s in self._checks if s.kind is CheckKind.HEARTBEAT and not s.service]
+        if check not in waiting:
+            raise RejectedError(
+                f"no check {check!r} waits for heartbeats",
+                hint=f"those that do: {', '.join(waiting) or 'none'}; "
+                f'add [check.{check}] heartbeat = "1d"',
+            )
+        self._scheduler.beat(check, self._clock.now())
 
     async def acknowledge(self, incident_id: str, who: str) -> None:
         """Journal that a person takes an incident on."""

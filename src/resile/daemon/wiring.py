@@ -131,7 +131,7 @@ def _check(
     return CheckSpec(
         id=check_id,
         kind=CheckKind(section.kind),
-        target=section.target,
+        target=check_id if section.kind == CheckKind.HEARTBEAT else section.target,
         service=service,
         group=group,
         command=section.command or (),

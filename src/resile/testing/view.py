@@ -43,6 +43,7 @@ class FakeSystemView:
         self.records: list[Record] = []
         self.requests: list[tuple[Verb, tuple[str, ...], str]] = []
         self.acknowledged: list[tuple[str, str]] = []
+        self.beats: list[str] = []
         self.metrics_text = "# TYPE resile_up gauge\nresile_up 1\n"
         self.failure: Exception | None = None
         """What the next question raises; for tests of error paths."""
@@ -172,6 +173,16 @@ class FakeSystemView:
         """Remember the request."""
         self._fail_if_told()
         self.requests.append((verb, services, who))
+
+    def beat(self, check: str) -> None:
+        """Remember a heartbeat.
+
+        Raises:
+            RejectedError: If there is no such check.
+        """
+        if check not in self.checks:
+            raise RejectedError(f"There is no check {check!r}.")
+        self.beats.append(check)
 
     async def acknowledge(self, incident_id: str, who: str) -> None:
         """Remember who took an incident on.

@@ -42,6 +42,14 @@ class SystemView(Protocol):
         """
         ...
 
+    def beat(self, check: str) -> None:
+        """Note a heartbeat of a system check.
+
+        Raises:
+            RejectedError: If there is no such check, or it waits for no heartbeats.
+        """
+        ...
+
     async def acknowledge(self, incident_id: str, who: str) -> None:
         """Journal that a person takes an incident on.
 

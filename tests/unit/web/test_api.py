@@ -291,6 +291,16 @@ def test_a_rejected_request_is_told_with_its_hint(view: FakeSystemView) -> None:
     assert answer.json() == {"error": "it is going down already", "hint": "wait"}
 
 
+def test_a_heartbeat_is_taken_for_a_check_that_is_known(view: FakeSystemView) -> None:
+    view.put_check("nightly")
+    app = create_control_app(view)
+
+    assert ask(app, "/api/checks/nightly/beat", "POST").status_code == 202
+    assert view.beats == ["nightly"]
+    assert ask(app, "/api/checks/nonsense/beat", "POST").status_code == 409
+    assert ask(create_app(view), "/api/checks/nightly/beat", "POST").status_code in {404, 405}
+
+
 def test_an_incident_is_acknowledged_by_name(view: FakeSystemView) -> None:
     app = create_control_app(view)
 

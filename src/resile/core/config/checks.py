@@ -197,6 +197,11 @@ class SystemCheck(CheckSection):
     postgres: Dsn | None = setting(
         None, description='`SELECT 1` succeeds. Example: "postgresql://app@127.0.0.1/app".'
     )
+    heartbeat: Annotated[float, DurationIn("1s", "366d")] | None = setting(
+        None,
+        description="Somebody runs `resile beat NAME` at least so often, 1s to 366d: a nightly "
+        "job, a script in cron.",
+    )
     process: Name | None = setting(
         None,
         description="The main process of the service of this name runs and, with `rss_max`, has "

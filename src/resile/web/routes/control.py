@@ -49,6 +49,13 @@ async def shut_down(view: AskedView, person: Asker = None) -> Response:
     return await _request(view, Verb.SHUTDOWN, "", person)
 
 
+@router.post("/checks/{check}/beat", status_code=202, response_model=models.Accepted)
+async def note_heartbeat(check: str, view: AskedView) -> Response:
+    """Note a heartbeat of a system check."""
+    view.beat(check)
+    return json_answer({"accepted": "beat", "services": []}, status=202)
+
+
 @router.post(
     "/incidents/{incident_id}/acknowledge", status_code=202, response_model=models.Accepted
 )
