@@ -9,7 +9,7 @@ from resile.core.config import Config, load_config
 from resile.core.events import Event, OperatorRequested, announce
 from resile.core.journal import Query, Record, open_journal
 from resile.core.vocabulary import Verb
-from resile.testing import FakeClock, MemoryJournal
+from resile.testing import MemoryJournal
 
 assert_type(resile.__version__, str)
 assert_type(resile.ConfigError("x").hint, str)
@@ -21,4 +21,4 @@ assert_type(event, Event)
 journal = open_journal(Path("journal"))
 assert_type(journal.append(event), tuple[Record, ...])
 assert_type(journal.read(Query(kinds=("operator.*",))), tuple[Record, ...])
-assert_type(MemoryJournal(clock=FakeClock()).append(event), tuple[Record, ...])
+assert_type(MemoryJournal().append(event), tuple[Record, ...])

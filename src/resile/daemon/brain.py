@@ -467,6 +467,7 @@ async def _live(config_path: Path, state: Path) -> int:
     limits = SegmentLimits(
         bytes_max=config.resile.journal.segment_size,
         age_max_s=config.resile.journal.segment_age,
+        count_max=config.resile.journal.segments_max,
     )
     with contextlib.closing(open_journal(state / "journal", limits=limits)) as journal:
         brain = Brain(
