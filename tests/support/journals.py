@@ -96,5 +96,5 @@ def _raw_rows(path: Path, *, is_sealed: bool) -> Iterator[tuple[Any, ...]]:
 
 
 def _row_of(record: Record) -> tuple[Any, ...]:
-    entry = prepare(record.event)
+    entry = prepare(record.event, is_own=True)
     return (record.seq, *entry.columns, record.previous_hash, record.hash)

@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -238,3 +240,10 @@ def test_reading_does_not_wait_for_a_writer(tmp_path: Path, journal: SqliteJourn
     with busy(tmp_path, journal):
         assert subjects(journal) == ["before"]
         assert journal.head().seq == 1
+
+
+def test_the_journal_is_imported_without_an_event_loop() -> None:
+    code = "import resile.core.journal, sys; print('asyncio' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+    assert done.stdout.strip() == b"False"
