@@ -17,6 +17,8 @@ from resile.errors import OperationError
 
 START_TIMEOUT_S = 30.0
 """A daemon answers within a second; reading a long journal on a slow disk may take longer."""
+STOP_MARGIN_S = 60.0
+"""What stopping everything may take beyond the drains of the services."""
 _POLL_S = 0.05
 _TAIL_BYTES = 4096
 _TAIL_LINES = 10
@@ -38,6 +40,9 @@ def command(config: Path | None, *, detach: bool, as_json: bool) -> None:
     places = find_places(config)
     loaded = load_config(places.config, environ=os.environ)
     check_ready_to_start(loaded, places, environ=os.environ)
+    # Dependents go before what they need, so in the worst case every drain is waited for in turn.
+    drains_s = sum(service.stop.drain for service in loaded.service.values())
+    stop_timeout_s = drains_s + STOP_MARGIN_S
     http = loaded.resile.http
     dashboard = dashboard_url(http.host, http.port)
     if not detach:
@@ -45,8 +50,8 @@ def command(config: Path | None, *, detach: bool, as_json: bool) -> None:
             print_json_line({"guard": {"pid": os.getpid()}, "dashboard": dashboard})
         else:
             print(f"dashboard: {dashboard}\nCtrl-C stops everything in order", flush=True)
-        _become_guard(places)
-    pid = start_guard(places)
+        _become_guard(places, stop_timeout_s=stop_timeout_s)
+    pid = start_guard(places, stop_timeout_s=stop_timeout_s)
     if as_json:
         print_json_line({"guard": {"pid": pid}, "dashboard": dashboard})
     else:
@@ -59,7 +64,7 @@ def dashboard_url(host: str, port: int) -> str:
     return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
 
 
-def start_guard(places: Places, *, clock: Clock = SYSTEM_CLOCK) -> int:
+def start_guard(places: Places, *, stop_timeout_s: float, clock: Clock = SYSTEM_CLOCK) -> int:
     """Start the guard in a session of its own, and wait until the daemon answers; give its pid.
 
     Raises:
@@ -70,7 +75,7 @@ def start_guard(places: Places, *, clock: Clock = SYSTEM_CLOCK) -> int:
     begin = os.fstat(log).st_size
     try:
         spec = SpawnSpec(
-            argv=_guard_argv(places),
+            argv=_guard_argv(places, stop_timeout_s),
             env=dict(os.environ),
             cwd=str(places.config.parent),
             stdout_fd=log,
@@ -102,16 +107,17 @@ def start_guard(places: Places, *, clock: Clock = SYSTEM_CLOCK) -> int:
     return launch.pid
 
 
-def _become_guard(places: Places) -> NoReturn:
+def _become_guard(places: Places, *, stop_timeout_s: float) -> NoReturn:
     sys.stdout.flush()
-    argv = _guard_argv(places)
+    argv = _guard_argv(places, stop_timeout_s)
     os.execv(argv[0], argv)  # noqa: S606 - no shell is meant
 
 
-def _guard_argv(places: Places) -> tuple[str, ...]:
+def _guard_argv(places: Places, stop_timeout_s: float) -> tuple[str, ...]:
     return (
         *(sys.executable, "-m", "resile.daemon.guard"),
         *("--state", str(places.state), "--config", str(places.config)),
+        *("--stop-timeout", f"{stop_timeout_s:g}"),
     )
 
 

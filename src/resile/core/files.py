@@ -10,7 +10,6 @@ Source: https://www.usenix.org/conference/osdi14/technical-sessions/presentation
 import contextlib
 import fcntl
 import os
-import secrets
 import stat
 from pathlib import Path
 from types import TracebackType
@@ -107,7 +106,7 @@ def write_durable(
         OperationError: If it could not be written; the target is as it was, unless the last
             step failed: then it holds the new content, which may be lost in a power cut.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     try:
         try:
             files.create(temporary, data, mode=mode)

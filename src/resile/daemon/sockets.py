@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +45,7 @@ def listen_unix(path: Path) -> socket.socket:
         OperationError: If it cannot be made.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    temporary = f".{path.name}.{secrets.token_hex(4)}"
+    temporary = f".{path.name}.{os.urandom(4).hex()}"
     try:
         with _short(path.parent) as folder:
             sock.bind(f"{folder}/{temporary}")

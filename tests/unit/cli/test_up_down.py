@@ -155,7 +155,7 @@ def test_dashboard_is_told_as_a_browser_takes_it(host, url):
 
 def test_daemon_that_ends_at_once_shows_its_last_words(resile, places, declare, monkeypatch):
     words = (sys.executable, "-c", "print('cannot do it'); raise SystemExit(4)")
-    monkeypatch.setattr(cmd_up, "_guard_argv", lambda _places: words)
+    monkeypatch.setattr(cmd_up, "_guard_argv", lambda _places, _timeout_s: words)
 
     done = resile("up", "--detach")
 
@@ -166,7 +166,7 @@ def test_daemon_that_ends_at_once_shows_its_last_words(resile, places, declare, 
 
 def test_detached_daemon_is_waited_for(resile, places, declare, monkeypatch, port):
     words = (sys.executable, "-c", "import time; time.sleep(60)")
-    monkeypatch.setattr(cmd_up, "_guard_argv", lambda _places: words)
+    monkeypatch.setattr(cmd_up, "_guard_argv", lambda _places, _timeout_s: words)
     fakes = []
 
     def answering(api):
@@ -188,7 +188,7 @@ def test_detached_daemon_is_waited_for(resile, places, declare, monkeypatch, por
 
 def test_daemon_that_does_not_answer_is_left_running_and_told(resile, places, declare, monkeypatch):
     words = (sys.executable, "-c", "print('thinking', flush=True); import time; time.sleep(60)")
-    monkeypatch.setattr(cmd_up, "_guard_argv", lambda _places: words)
+    monkeypatch.setattr(cmd_up, "_guard_argv", lambda _places, _timeout_s: words)
     monkeypatch.setattr(cmd_up, "START_TIMEOUT_S", 0.0)
 
     done = resile("up", "--detach")

@@ -16,6 +16,7 @@ from resile.daemon.guard.logs import LogFile, ServiceLog
 from resile.daemon.guard.notify import NotifySocket, Said, notify_folder
 from resile.daemon.guard.reactor import Reactor
 from resile.daemon.protocol import (
+    GUARD_FD_VARIABLE,
     Exited,
     Forget,
     Instance,
@@ -33,7 +34,6 @@ INSTANCES_MAX = 1024
 """Running and not forgotten ones together; a brain that forgets nothing must not eat the guard."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
 """It becomes part of file names."""
-_FD_VARIABLE = "RESILE_GUARD_FD"
 
 
 class Children:
@@ -238,7 +238,7 @@ class Children:
 def _environment(request: Spawn, group: Cgroup, notify: NotifySocket | None) -> dict[str, str]:
     """Give the service's environment: what was asked, and what ties it to us."""
     env = {"PYTHONFAULTHANDLER": "1", **request.env, **group.environment}
-    env.pop(_FD_VARIABLE, None)
+    env.pop(GUARD_FD_VARIABLE, None)
     if notify is not None:
         env["NOTIFY_SOCKET"] = str(notify.path)
     if request.watchdog_s > 0:

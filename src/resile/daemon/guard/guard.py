@@ -26,6 +26,7 @@ from resile.core.process import Ended, Spawner, identity_of, set_subreaper, sign
 from resile.daemon.guard.children import Children
 from resile.daemon.guard.keeper import BrainKeeper, is_hopeless
 from resile.daemon.guard.reactor import Reactor
+from resile.daemon.guard.systemd import ServiceManager
 from resile.daemon.protocol import (
     Forget,
     Kill,
@@ -112,6 +113,7 @@ class Guard:
     def _guard(self, groups: CgroupProbe) -> None:
         """Start the first brain, and react until the end."""
         self._reactor = reactor = Reactor(self._clock)
+        self._manager = ServiceManager(os.environ, reactor)
         self._spawner = Spawner()
         self._children = Children(
             self._state,
@@ -148,6 +150,7 @@ class Guard:
         match message:
             case Ping():
                 self._keeper.pinged()
+                self._manager.ready()
                 self._tell(Reply(request_id=message.request_id))
             case List():
                 instances = self._children.instances()
@@ -196,6 +199,7 @@ class Guard:
             self._begin_stop()
 
     def _begin_stop(self) -> None:
+        self._manager.stopping()
         if self._keeper.is_running:
             self._tell(StopWanted(signal=self._is_stop_wanted))
             self._reactor.call_later(self._stop_timeout_s, self._stop_alone)
@@ -233,6 +237,7 @@ class Guard:
             return
         self._is_ending = True
         self._exit_code = exit_code
+        self._manager.stopping()
         self._children.kill_all()
         deadline_s = self._clock.monotonic() + END_TIMEOUT_S
 

@@ -18,12 +18,11 @@ from resile.core.process import Ended, Spawner, SpawnSpec
 from resile.daemon.guard.emptying import Emptying
 from resile.daemon.guard.link import BrainLink
 from resile.daemon.guard.reactor import Reactor, Timer
-from resile.daemon.protocol import Message
+from resile.daemon.protocol import GUARD_FD_VARIABLE, Message
 from resile.errors import CgroupError, ResileError, SpawnError
 
 logger = logging.getLogger(__name__)
 
-FD_VARIABLE = "RESILE_GUARD_FD"
 DELAY_FIRST_S = 0.05
 DELAY_LAST_S = 5.0
 STEADY_LIFE_S = 30.0
@@ -185,7 +184,7 @@ class BrainKeeper:
             raise SpawnError(f"no line to the brain: {exc.strerror}", is_transient=True) from exc
         spec = SpawnSpec(
             argv=self._argv,
-            env={**os.environ, **group.environment, FD_VARIABLE: str(theirs.fileno())},
+            env={**os.environ, **group.environment, GUARD_FD_VARIABLE: str(theirs.fileno())},
             cwd=str(self._cwd),
             stdout_fd=1,
             stderr_fd=2,
