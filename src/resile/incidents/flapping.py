@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 SLOTS_COUNT = 20
 SLOT_S = 30.0
 SHARE_ON, SHARE_OFF = 0.5, 0.25
-CHANGES_MAX = 100
-"""More than five changes in each slot tell nothing more."""
+THIN_S = SLOT_S / 2
+"""Of changes so close together the ones between are forgotten: a slot needs one. This bounds what
+is remembered of a target that changes many times a second to about two in every `THIN_S`."""
 
 _OLDEST_WEIGHT, _NEWEST_WEIGHT = 0.8, 1.2
 
@@ -34,6 +35,9 @@ def is_flapping(changes: Sequence[datetime], now: datetime, *, was_flapping: boo
 
 
 def remembered(changes: Sequence[datetime], at: datetime) -> tuple[datetime, ...]:
-    """Add a change, and forget those that no longer matter."""
+    """Add a change, and forget those that no longer matter; the last one is always exact."""
     oldest = at - timedelta(seconds=SLOTS_COUNT * SLOT_S)
-    return (*[change for change in changes if change > oldest][-CHANGES_MAX + 1 :], at)
+    kept = [change for change in changes if change > oldest]
+    if len(kept) > 1 and (at - kept[-2]).total_seconds() < THIN_S:
+        del kept[-1]
+    return (*kept, at)

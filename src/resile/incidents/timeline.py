@@ -12,6 +12,7 @@ from resile.incidents.model import Incident
 TIMELINE_KINDS = (
     "action.finished",
     "action.started",
+    "check.changed",
     "fault.*",
     "incident.*",
     "notice.sent",
@@ -19,6 +20,7 @@ TIMELINE_KINDS = (
     "plan.*",
     "process.exited",
     "process.started",
+    "service.changed",
     "service.ready",
 )
 """What a timeline is told from: the kinds to read from the journal."""
@@ -64,6 +66,8 @@ def _lines(incident: Incident, records: Iterable[Record]) -> Iterator[Line]:
         event = record.event
         if event.correlation_id not in stories and not _is_nearby(incident, event):
             continue
+        if not _is_told(event.kind):
+            continue
         if text := sentence(event):
             yield Line(
                 at=event.at, kind=event.kind, subject=event.subject, text=text, seq=record.seq
@@ -77,3 +81,7 @@ def _is_nearby(incident: Incident, event: Event) -> bool:
     begin = min(incident.began_at, incident.opened_at) - timedelta(seconds=LEAD_S)
     is_before_end = incident.resolved_at is None or event.at <= incident.resolved_at
     return begin <= event.at and is_before_end
+
+
+def _is_told(kind: str) -> bool:
+    return kind in TIMELINE_KINDS or f"{kind.partition('.')[0]}.*" in TIMELINE_KINDS

@@ -80,7 +80,7 @@ class UptimeBook:
         last = datetime.fromtimestamp(index * self._slot_s, tz=now.tzinfo)
         spans = self._known(service, now)
         begins = [last - slot * back for back in range(self._slots_count - 1, -1, -1)]
-        return tuple(Bar(began_at=b, state=_worst(spans, b, min(b + slot, now))) for b in begins)
+        return tuple(Bar(began_at=b, state=_worst(spans, b, b + slot)) for b in begins)
 
     def availability(self, service: str, now: datetime) -> float | None:
         """Give the share of the time of the bars in which the service worked, 0..1.
