@@ -54,7 +54,7 @@ def test_up_becomes_the_guard(resile, places, declare, become, port):
         (
             *(sys.executable, "-m", "resile.daemon.guard"),
             *("--state", str(places.state), "--config", str(places.config)),
-            *("--stop-timeout", "65"),
+            *("--stop-timeout", "60"),
         )
     ]
     assert oct(places.run.stat().st_mode & 0o777) == "0o700"
