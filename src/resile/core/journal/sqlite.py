@@ -64,7 +64,7 @@ class SqliteJournal:
     def __init__(self, folder: Path, *, clock: Clock, limits: SegmentLimits) -> None:
         self._folder = folder
         self._writer = ChainWriter(folder, clock=clock, limits=limits, files=SYSTEM_FILES)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._queued = threading.Condition(self._lock)
         self._has_room = threading.Condition(self._lock)
         self._committed = threading.Condition(self._lock)
@@ -193,12 +193,14 @@ class SqliteJournal:
             unit.done.set_result(())
             return
         with self._lock:
-            self._wait_for_room(count)
+            if self._is_closed or self._queue_events + count > QUEUE_EVENTS_MAX:
+                self._wait_for_room(count)
             self._queue.append(unit)
             self._queue_events += count
             if self._thread is None:
                 self._start()
-            self._queued.notify()
+            if len(self._queue) == 1:  # else the writer has been told and not been here yet
+                self._queued.notify()
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
