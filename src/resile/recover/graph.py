@@ -21,10 +21,14 @@ class Graph:
         self._needs: dict[str, tuple[str, ...]] = {}
         self._order: list[str] = []
         self._visit_all()
+        self._dependents: dict[str, list[str]] = {name: [] for name in spec.services}
+        for name in self._order:
+            for need in filter(self.is_service, self._needs[name]):
+                self._dependents[need].append(name)
         self._upstream = {name: self._reach(name) for name in spec.services}
-        self._dependents = {
-            name: tuple(other for other in self._order if name in self._needs[other])
-            for name in spec.services
+        self._ancestors = {
+            name: frozenset(map(self._target_of, names)) - {service_target(name)}
+            for name, names in self._upstream.items()
         }
 
     @property
@@ -42,7 +46,7 @@ class Graph:
 
     def dependents(self, service: str) -> tuple[str, ...]:
         """Give the services that name this one."""
-        return self._dependents.get(service, ())
+        return tuple(self._dependents.get(service, ()))
 
     def is_service(self, name: str) -> bool:
         """Tell whether a name of `depends_on` is a service's, not a check's."""
@@ -50,18 +54,14 @@ class Graph:
 
     def ancestors(self, target: str) -> frozenset[str]:
         """Give the targets whose faults may explain a fault of this target."""
-        service = self._service_behind(target)
-        if service is None:
-            return frozenset()
-        own = {service_target(service), target}
-        return frozenset(self._target_of(name) for name in self.upstream(service)) - own
+        return self._ancestors.get(self._service_behind(target), frozenset())
 
-    def _service_behind(self, target: str) -> str | None:
+    def _service_behind(self, target: str) -> str:
         kind, _, name = target.partition("/")
         if kind == "service":
             return name
         binding = self._spec.checks.get(name)
-        return (binding.service or None) if binding else None
+        return "" if binding is None else binding.service
 
     def _target_of(self, name: str) -> str:
         if self.is_service(name):

@@ -33,7 +33,7 @@ def test_the_start_order_holds_every_service_once_and_dependencies_first(spec: S
 
 
 def test_a_chain_longer_than_the_stack_is_no_trouble() -> None:
-    names = [f"n{index}" for index in range(3000)]
+    names = [f"n{index}" for index in range(1500)]
     services = [
         service(n, *needs) for n, needs in zip(names, [(), *[(n,) for n in names]], strict=False)
     ]
@@ -41,7 +41,7 @@ def test_a_chain_longer_than_the_stack_is_no_trouble() -> None:
     graph = Graph(system(*reversed(services)))
 
     assert graph.start_order == tuple(names)
-    assert len(graph.upstream("n2999")) == 2999
+    assert len(graph.upstream("n1499")) == 1499
 
 
 def test_a_dependency_that_closes_a_cycle_is_left_out() -> None:
