@@ -170,7 +170,7 @@ def test_events_are_filtered_paused_and_bounded(browser: Any) -> None:
         for _ in range(6):
             site.change(lambda: add(40))
         expect(page.locator(".event")).to_have_count(200, timeout=WAIT_MS)
-        expect(page.locator(".event .text").first).to_have_text("ready after 0ms")
+        expect(page.locator(".event .text").first).to_have_text("late is ready after 0ms")
         page.context.close()
 
 

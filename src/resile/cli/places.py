@@ -78,12 +78,22 @@ def find_places(
     Raises:
         ConfigError: If there is no such file, or it is no TOML.
     """
-    file = (config or _nearest(start or Path.cwd())).absolute()
+    file = (config or _nearest(start or _here())).absolute()
     state_dir = (os.environ if environ is None else environ).get(_STATE_DIR_VARIABLE)
     return Places(
         config=file,
         state=file.resolve().parent / Path(state_dir or _state_dir(file)).expanduser(),
     )
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as exc:
+        raise ConfigError(
+            "the current folder does not exist any more",
+            hint="go to another one with `cd`, or name the file with -c FILE",
+        ) from exc
 
 
 def _nearest(start: Path) -> Path:

@@ -22,10 +22,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import SpawnError
+
+if TYPE_CHECKING:
+    import subprocess
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -287,23 +290,7 @@ def run_bounded(
     Raises:
         SpawnError: If the command could not be started.
     """
-    import subprocess  # Here, as the guard needs this module but not its half megabyte.
-
-    spec = SpawnSpec(argv=tuple(argv), env=env or os.environ, cwd=cwd or ".")
-    try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=env,
-            cwd=cwd,
-            start_new_session=True,
-            bufsize=0,
-        )
-    except OSError as exc:
-        is_cwd = cwd is not None and not Path(cwd).is_dir()
-        raise _explained(spec, "cwd" if is_cwd else "exec", exc.errno or 0, "") from exc
+    process = _start_quietly(argv, env=env, cwd=cwd)
     if process.stdout is None:
         raise AssertionError("a process started with a pipe has one")
     with process.stdout as output:
@@ -324,6 +311,29 @@ def run_bounded(
         is_timed_out=is_timed_out,
         is_truncated=is_truncated,
     )
+
+
+def _start_quietly(
+    argv: Sequence[str], *, env: Mapping[str, str] | None, cwd: str | None
+) -> "subprocess.Popen[bytes]":
+    """Start a command in a session of its own, with no input and one pipe for all its output."""
+    import subprocess  # Here, as the guard needs this module but not its half megabyte.
+
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=env,
+            cwd=cwd,
+            start_new_session=True,
+            bufsize=0,
+        )
+    except OSError as exc:
+        is_cwd = cwd is not None and not Path(cwd).is_dir()
+        spec = SpawnSpec(argv=tuple(argv), env=env or os.environ, cwd=cwd or ".")
+        raise _explained(spec, "cwd" if is_cwd else "exec", exc.errno or 0, "") from exc
 
 
 def _collect(

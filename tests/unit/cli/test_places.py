@@ -55,3 +55,13 @@ def test_missing_and_broken_files_are_told_with_a_hint(tmp_path):
         with pytest.raises(ConfigError, match=words) as caught:
             find_places(config, environ={}, start=tmp_path)
         assert caught.value.exit_code == 2
+
+
+def test_current_folder_that_is_gone_is_said_plainly(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    with pytest.raises(ConfigError, match="does not exist any more"):
+        find_places(None)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from tests.support.shell import Shell
 from tests.support.systems import service, system
 
-from resile.core.events import IncidentAcknowledged
+from resile.core.events import Event, IncidentAcknowledged
 from resile.core.vocabulary import Verb
 from resile.incidents import TIMELINE_KINDS, Incident, incident_view, timeline
 from resile.incidents.timeline import LINES_MAX
@@ -111,3 +111,24 @@ def test_a_view_of_a_trouble_that_goes_on_counts_it_up_to_now() -> None:
     assert view["duration_s"] == 10.0
     assert view["is_within_rto"] is None
     assert view["acknowledged_by"] is None
+
+
+def test_what_has_no_sentence_or_belongs_to_no_story_is_left_out() -> None:
+    shell, incident = a_story()
+    journal = told(shell)
+    before = timeline(incident, journal._records)
+    stranger = Event(
+        id="evt_x",
+        at=shell.now,
+        kind="weather.changed",
+        subject="sky",
+        actor="x",
+        body={},
+        correlation_id=incident.incident_id,
+    )
+
+    journal.append(stranger)
+
+    assert timeline(incident, journal._records) == before
+    shell.book.apply(stranger)
+    assert shell.book.incidents[incident.incident_id] == incident

@@ -6,7 +6,14 @@ from tests.support.systems import service, system
 
 from resile.core.events import FaultOpened, PlanDecided
 from resile.core.vocabulary import CheckState, Verb
-from resile.recover import GroupSpec, ServiceSpec, Strategy, SystemSpec
+from resile.recover import (
+    GroupSpec,
+    RestartPolicy,
+    RestartSpec,
+    ServiceSpec,
+    Strategy,
+    SystemSpec,
+)
 
 
 def grouped(
@@ -168,4 +175,34 @@ def test_a_plan_that_waits_for_others_does_not_keep_them_from_their_work() -> No
     shell.run(60)
 
     assert set(shell.states().values()) == {CheckState.UP}
+    assert shell.world.faults == {}
+
+
+def test_a_member_that_has_finished_well_is_left_alone() -> None:
+    once = RestartSpec(policy=RestartPolicy.TRANSIENT)
+    spec = grouped(Strategy.ONE_FOR_ALL, service("a"), service("b", restart=once), members="a b")
+    shell = Shell(spec).begin()
+    shell.run(3)
+    shell.crash("b", exit_code=0)
+    before = len(shell.performed)
+
+    shell.crash("a")
+    shell.run(10)
+
+    assert acts(shell)[before:] == ["start a"]
+
+
+def test_a_sibling_that_an_operator_stops_meanwhile_does_not_end_the_plan() -> None:
+    spec = grouped(Strategy.ONE_FOR_ALL, *map(service, "abc"), checks="b.ready")
+    shell = Shell(spec).begin()
+    shell.run(3)
+    shell.programs["b"].boot_s = 20.0
+    shell.crash("a")
+    shell.run(2)
+    assert acts(shell)[3:] == ["stop c", "stop b", "start a", "start b"]
+
+    shell.order(Verb.STOP, "b")
+    shell.run(10)
+
+    assert set(shell.running) == {"a", "c"}
     assert shell.world.faults == {}

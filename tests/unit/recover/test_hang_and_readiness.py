@@ -335,3 +335,33 @@ def test_a_fault_that_misses_its_objective_calls_a_person_once() -> None:
     (closed,) = shell.payloads(FaultClosed)
     assert not closed.is_within_rto
     assert closed.rto_s == 120.0
+
+
+def test_an_unready_service_is_left_alone_once_something_upstream_is_broken() -> None:
+    shell = up(Shell(PAIR))
+    shell.programs["b"].is_unready = True
+    shell.run(10)
+    assert faults(shell) == [(FaultKind.NOT_READY, "b")]
+
+    shell.programs["a"].start_error = "no such file"
+    shell.crash("a")
+    shell.run(200)
+
+    assert not [act for act in acts(shell)[2:] if act.endswith(" b")]
+
+
+def test_a_service_whose_start_is_late_is_left_alone_once_something_upstream_is_broken() -> None:
+    spec = system(service("a"), service("b", "a", ready_timeout_s=10.0), checks="b.ready")
+    shell = Shell(spec)
+    shell.programs["b"].boot_s = 1000.0
+    shell.begin()
+    shell.run(10.5)
+    before = len(shell.performed)
+    assert faults(shell) == [(FaultKind.START_FAILED, "b")]
+
+    shell.programs["a"].start_error = "no such file"
+    shell.crash("a")
+    shell.run(60)
+
+    assert [act for act in acts(shell)[before:] if act.endswith(" b")] == ["start b"]
+    assert shell.payloads(PlanDecided)[0].playbook == "replace_unready"

@@ -2,6 +2,8 @@
 
 import json
 import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -11,11 +13,15 @@ from tests.support.systems import service, system
 
 from resile.core.events import (
     ActionFinished,
+    BrainStopped,
     Event,
     FaultClosed,
     FaultEscalated,
     PlanDecided,
     PlanFinished,
+    ProcessExited,
+    ProcessStarted,
+    ServiceChanged,
     Step,
 )
 from resile.core.vocabulary import (
@@ -23,10 +29,11 @@ from resile.core.vocabulary import (
     CheckState,
     FaultKind,
     Outcome,
+    Phase,
     Priority,
     Verb,
 )
-from resile.recover import World, decide
+from resile.recover import Finding, World, come_to_rest, decide
 
 SPEC = system(service("a"), service("b", "a"), checks="a.live b.ready disk")
 COMMANDS = st.lists(
@@ -192,3 +199,56 @@ def test_a_clock_that_jumps_back_stops_nothing_for_good() -> None:
 
     assert set(shell.states().values()) == {CheckState.UP}
     assert shell.world.faults == {}
+
+
+def test_an_exit_is_known_even_if_its_start_was_not_told() -> None:
+    world = World(SPEC)
+    exited = ProcessExited(service="a", generation=3, pid=5, exit_code=1, uptime_s=60.0)
+
+    world.fold(exited, EPOCH)
+
+    ended = world.service("a").ended
+    assert ended is not None
+    assert (ended.generation, ended.is_expected) == (3, False)
+
+
+def test_an_exit_of_an_older_generation_is_ignored() -> None:
+    world = World(SPEC)
+    world.fold(ProcessStarted(service="a", generation=4, pid=9, start_ticks=1), EPOCH)
+
+    world.fold(ProcessExited(service="a", generation=3, pid=5, exit_code=1), EPOCH)
+
+    assert world.service("a").pid == 9
+
+
+def test_a_change_of_what_is_not_declared_is_ignored() -> None:
+    world = World(SPEC)
+
+    world.fold(
+        ServiceChanged(
+            service="ghost", before=CheckState.UP, after=CheckState.DOWN, phase=Phase.RUNNING
+        ),
+        EPOCH,
+    )
+
+    assert world == World(SPEC)
+
+
+def test_decisions_that_never_come_to_rest_are_a_programmers_error() -> None:
+    def restless(_world: World, _now: datetime) -> Iterator[Finding]:
+        yield BrainStopped(reason="again")
+
+    with pytest.raises(AssertionError, match="no rest after"):
+        come_to_rest(World(SPEC), EPOCH, [restless])
+
+
+def test_a_time_to_ask_again_is_never_in_the_past() -> None:
+    def late(_world: World, now: datetime) -> Iterator[Finding]:
+        yield now - timedelta(seconds=1)
+        yield now
+        yield now + timedelta(seconds=2)
+        yield now + timedelta(seconds=1)
+
+    decision = come_to_rest(World(SPEC), EPOCH, [late])
+
+    assert decision.wake_at == EPOCH + timedelta(seconds=1)

@@ -58,7 +58,7 @@ function updateIncident(node, incident) {
 }
 
 function showCourse(node, incident) {
-  const isOver = typeof incident.duration_s === 'number' && incident.state === 'resolved';
+  const isOver = typeof incident.duration_s === 'number' && Boolean(incident.restored_at);
   const seconds = isOver ? incident.duration_s : (Date.now() - Date.parse(incident.began_at)) / 1000;
   const isLate = incident.is_within_rto === false || seconds > incident.rto_s;
   const took = node.querySelector('.took');
