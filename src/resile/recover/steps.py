@@ -1,6 +1,6 @@
 """How far a plan has come: what is left of it, what it waits for, what it has started. Pure."""
 
-from resile.core.vocabulary import ActionKind
+from resile.core.vocabulary import ActionKind, Desired
 from resile.recover.facts import OpenPlan
 from resile.recover.world import World
 
@@ -36,9 +36,13 @@ def started_by(world: World, plan: OpenPlan) -> list[str]:
 
 
 def _is_in_order(world: World, plan: OpenPlan) -> bool:
-    """Tell whether whatever a plan has started is ready."""
-    names = started_by(world, plan)
-    return all(world.service(name).is_ready or world.is_finished(name) for name in names)
+    """Tell whether whatever a plan has started is ready, or is not wanted any more."""
+    return all(
+        world.service(name).is_ready
+        or world.is_finished(name)
+        or world.service(name).desired is Desired.STOPPED
+        for name in started_by(world, plan)
+    )
 
 
 def _is_startable(world: World, target: str) -> bool:

@@ -217,8 +217,13 @@ def test_an_exit_of_an_older_generation_is_ignored() -> None:
     world.fold(ProcessStarted(service="a", generation=4, pid=9, start_ticks=1), EPOCH)
 
     world.fold(ProcessExited(service="a", generation=3, pid=5, exit_code=1), EPOCH)
-
     assert world.service("a").pid == 9
+
+    exited = ProcessExited(service="a", generation=4, pid=9, exit_code=1)
+    world.fold(exited, EPOCH)
+    before = world.snapshot()
+    world.fold(exited, EPOCH + timedelta(seconds=5))
+    assert world.snapshot() == before
 
 
 def test_a_change_of_what_is_not_declared_is_ignored() -> None:
