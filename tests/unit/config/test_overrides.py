@@ -2,6 +2,9 @@
 
 import pytest
 
+from resile.contain.cgroups import MARK
+from resile.daemon.protocol import GUARD_FD_VARIABLE
+
 SERVICES = '[service.api]\ncommand = ["x"]\n[service.my-db]\ncommand = ["y"]\n'
 
 
@@ -84,3 +87,8 @@ def test_override_mends_a_key_of_the_wrong_type_in_the_file(load):
     config = load("[resile]\nhttp = 3\n", {"RESILE_RESILE__HTTP__PORT": "1"})
 
     assert config.resile.http.port == 1
+
+
+@pytest.mark.parametrize("variable", [MARK, GUARD_FD_VARIABLE])
+def test_what_the_guard_gives_to_the_brain_is_no_setting(load, variable):
+    assert set(load(SERVICES, {variable: "7"}).service) == {"api", "my-db"}

@@ -20,9 +20,10 @@ from resile.core.config.shape import child_of, is_mapping, is_table, keys_of
 PREFIX = "RESILE_"
 SEPARATOR = "__"
 
-INTERNAL = frozenset({"RESILE_DEBUG", "RESILE_GUARD_FD"})
-"""Variables that are no settings: RESILE_DEBUG=1 makes the command print tracebacks, and through
-RESILE_GUARD_FD the guard hands its socket to the brain."""
+INTERNAL = frozenset({"RESILE_DEBUG", "RESILE_GUARD_FD", "RESILE_UNIT"})
+"""Variables that are no settings: RESILE_DEBUG=1 makes the command print tracebacks, through
+RESILE_GUARD_FD the guard hands its socket to the brain, and where there are no cgroups it marks
+with RESILE_UNIT whatever it starts, the brain among it."""
 
 
 def apply_overrides(
