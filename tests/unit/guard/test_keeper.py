@@ -10,17 +10,17 @@ from resile.core.process import Ended
 from resile.daemon.guard.keeper import (
     DELAY_FIRST_S,
     DELAY_LAST_S,
-    FD_VARIABLE,
     FIRST_PING_TIMEOUT_S,
     HANG_UP_TIMEOUT_S,
     PING_TIMEOUT_S,
-    STEADY_LIFE_S,
+    PROVEN_LIFE_S,
+    VAIN_LIVES_MAX,
     BrainKeeper,
     delay_after,
     is_hopeless,
 )
 from resile.daemon.guard.reactor import Reactor
-from resile.daemon.protocol import Message, Ping, StopWanted, from_line, to_line
+from resile.daemon.protocol import GUARD_FD_VARIABLE, Message, Ping, StopWanted, from_line, to_line
 from resile.errors import CgroupError, SpawnError
 from resile.testing import FakeClock
 
@@ -28,26 +28,31 @@ from resile.testing import FakeClock
 def test_delays_double_up_to_the_longest() -> None:
     delays = [0.0]
     for _ in range(9):
-        delays.append(delay_after(delays[-1], life_s=0.1))
+        delays.append(delay_after(delays[-1], life_s=0.1, has_pinged=True))
 
     assert delays[1:] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
 
 
-def test_a_steady_life_starts_the_delays_anew() -> None:
-    assert delay_after(DELAY_LAST_S, life_s=STEADY_LIFE_S) == DELAY_FIRST_S
-    assert delay_after(DELAY_LAST_S, life_s=STEADY_LIFE_S - 1) == DELAY_LAST_S
+def test_a_proven_life_starts_the_delays_anew() -> None:
+    assert delay_after(DELAY_LAST_S, PROVEN_LIFE_S, has_pinged=True) == DELAY_FIRST_S
+    assert delay_after(DELAY_LAST_S, PROVEN_LIFE_S - 1, has_pinged=True) == DELAY_LAST_S
+    assert delay_after(DELAY_LAST_S, 60, has_pinged=False) == DELAY_LAST_S
 
 
 @pytest.mark.parametrize("code", [2, 3, 4, 5])
 def test_a_wrong_configuration_is_hopeless_while_nothing_runs(code: int) -> None:
-    assert is_hopeless(code, has_pinged=False, active_count=0)
-    assert not is_hopeless(code, has_pinged=True, active_count=0)
-    assert not is_hopeless(code, has_pinged=False, active_count=1)
+    assert is_hopeless(code, has_pinged=False, vain_lives=1, active_count=0)
+    assert not is_hopeless(code, has_pinged=True, vain_lives=0, active_count=0)
+    assert not is_hopeless(code, has_pinged=False, vain_lives=1, active_count=1)
 
 
 @pytest.mark.parametrize("code", [None, 0, 1, 6, 139])
-def test_a_crash_is_never_hopeless(code: int | None) -> None:
-    assert not is_hopeless(code, has_pinged=False, active_count=0)
+def test_a_crash_is_hopeless_only_after_many_lives_in_vain(code: int | None) -> None:
+    few, many = VAIN_LIVES_MAX - 1, VAIN_LIVES_MAX
+
+    assert not is_hopeless(code, has_pinged=False, vain_lives=few, active_count=0)
+    assert is_hopeless(code, has_pinged=False, vain_lives=many, active_count=0)
+    assert not is_hopeless(code, has_pinged=False, vain_lives=many, active_count=1)
 
 
 class Desk:
@@ -108,7 +113,7 @@ def test_a_brain_is_started_with_its_line(desk: Desk) -> None:
 
     (spec,) = desk.spawner.specs
     assert spec.argv == ("brain", "--config", "x")
-    assert spec.env[FD_VARIABLE] == str(spec.kept_fds[0])
+    assert spec.env[GUARD_FD_VARIABLE] == str(spec.kept_fds[0])
     assert spec.env["MARK"] == "yes"
     assert not spec.dies_with_parent
     assert desk.connected_count == 1
@@ -153,6 +158,31 @@ def test_the_next_brain_starts_after_the_delay(desk: Desk) -> None:
     assert desk.keeper.is_running
     assert desk.gone == [(1, False)]
     assert desk.tree.groups["brain.1"].is_removed
+
+
+def test_brains_that_work_are_replaced_at_once_however_often_they_are_killed(desk: Desk) -> None:
+    desk.keeper.start()
+    for _ in range(20):
+        desk.keeper.pinged()
+        desk.pass_time(PROVEN_LIFE_S)
+        desk.die()
+        desk.keeper.start_later()
+        desk.pass_time(2 * DELAY_FIRST_S)
+
+        assert desk.keeper.is_running
+
+
+def test_lives_in_vain_are_counted_until_one_pings(desk: Desk) -> None:
+    for count in range(3):
+        assert desk.keeper.vain_lives == count
+        desk.keeper.start()
+        desk.die(exit_code=1)
+
+    desk.keeper.start()
+    desk.keeper.pinged()
+    desk.die(exit_code=1)
+
+    assert desk.keeper.vain_lives == 0
 
 
 def test_what_a_brain_leaves_is_killed(desk: Desk) -> None:

@@ -183,9 +183,13 @@ class Guard:
         if self._is_stop_wanted:
             self._stop_alone()
         elif is_hopeless(
-            exit_code, has_pinged=has_pinged, active_count=self._children.active_count()
+            exit_code,
+            has_pinged=has_pinged,
+            vain_lives=self._keeper.vain_lives,
+            active_count=self._children.active_count(),
         ):
-            self._end(exit_code or 0)
+            logger.error("guard.brain_given_up exit_code=%s", exit_code)
+            self._end(exit_code or 1)
         else:
             self._keeper.start_later()
 

@@ -1,8 +1,9 @@
 """Keep one brain running: start it, listen for its pings, start the next one when it is gone.
 
 A brain that ends with the exit code of a wrong configuration or a broken journal before it ever
-pinged, while no service runs, would do so for ever: it is given up. While services run, the
-next brain is tried for ever, and the services are left alone.
+pinged, while no service runs, would do so for ever: it is given up. So is one that always dies
+before its first ping, whatever its code, while no service runs: an import error, mostly. While
+services run, the next brain is tried for ever, and the services are left alone.
 """
 
 import logging
@@ -25,8 +26,10 @@ logger = logging.getLogger(__name__)
 
 DELAY_FIRST_S = 0.05
 DELAY_LAST_S = 5.0
-STEADY_LIFE_S = 30.0
-"""A brain that lived so long starts the delays anew."""
+PROVEN_LIFE_S = 2.0
+"""A brain that pinged and lived so long works: what ended it is no reason to wait for the next."""
+VAIN_LIVES_MAX = 10
+"""So many brains in a row, none of which ever pinged, are enough to know that none will."""
 FIRST_PING_TIMEOUT_S = 60.0
 """It folds the journal first, on a machine that may be overloaded."""
 PING_TIMEOUT_S = 30.0
@@ -36,16 +39,20 @@ _GIVEN_UP_CODES = frozenset({2, 3, 4, 5})
 """errors.py: wrong input, refused, journal unreadable, journal broken."""
 
 
-def delay_after(previous_s: float, life_s: float) -> float:
-    """Give the delay before the next start: doubled each time, anew after a steady life."""
-    if previous_s <= 0 or life_s >= STEADY_LIFE_S:
+def delay_after(previous_s: float, life_s: float, *, has_pinged: bool) -> float:
+    """Give the delay before the next start: doubled each time, anew after a proven life."""
+    if previous_s <= 0 or (has_pinged and life_s >= PROVEN_LIFE_S):
         return DELAY_FIRST_S
     return min(DELAY_LAST_S, 2 * previous_s)
 
 
-def is_hopeless(exit_code: int | None, *, has_pinged: bool, active_count: int) -> bool:
+def is_hopeless(
+    exit_code: int | None, *, has_pinged: bool, vain_lives: int, active_count: int
+) -> bool:
     """Tell whether another start would end in the same way, with nobody to stay for."""
-    return exit_code in _GIVEN_UP_CODES and not has_pinged and active_count == 0
+    if has_pinged or active_count:
+        return False
+    return exit_code in _GIVEN_UP_CODES or vain_lives >= VAIN_LIVES_MAX
 
 
 @dataclass(slots=True)
@@ -105,12 +112,20 @@ class BrainKeeper:
         self._count = 0
         self._delay_s = 0.0
         self._life_s = 0.0
+        self._has_pinged = False
+        self._has_ever_pinged = False
+        self._vain_lives = 0
         self._is_over = False
 
     @property
     def is_running(self) -> bool:
         """Tell whether a brain has been started and not reaped."""
         return self._brain is not None
+
+    @property
+    def vain_lives(self) -> int:
+        """Count the brains that ended without a ping; 0 for ever once any brain has pinged."""
+        return 0 if self._has_ever_pinged else self._vain_lives
 
     def start(self) -> None:
         """Start a brain now; if that fails, try again later.
@@ -126,12 +141,12 @@ class BrainKeeper:
             if self._count == 1:
                 raise
             logger.error("guard.brain_not_started reason=%s", exc)  # noqa: TRY400 - it says enough
-            self._life_s = 0.0
+            self._has_pinged = False
             self.start_later()
 
     def start_later(self) -> None:
         """Start the next brain after the delay that the last one's life has earned."""
-        self._delay_s = delay_after(self._delay_s, self._life_s)
+        self._delay_s = delay_after(self._delay_s, self._life_s, has_pinged=self._has_pinged)
         self._next_start = self._reactor.call_later(self._delay_s, self.start)
 
     def send(self, message: Message) -> None:
@@ -142,7 +157,7 @@ class BrainKeeper:
     def pinged(self) -> None:
         """Note that the brain is alive."""
         if self._brain is not None:
-            self._brain.has_pinged = True
+            self._brain.has_pinged = self._has_ever_pinged = True
             self._brain.heard_s = self._clock.monotonic()
 
     def reaped(self, ended: Ended) -> bool:
@@ -164,6 +179,8 @@ class BrainKeeper:
         )
         self._sweep(brain.group)
         self._life_s = self._clock.monotonic() - brain.began_s
+        self._has_pinged = brain.has_pinged
+        self._vain_lives += 1
         self._on_gone(ended.exit_code, brain.has_pinged)
         return True
 
