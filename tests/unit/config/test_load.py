@@ -421,3 +421,15 @@ def test_unknown_key_of_a_check_lists_the_known_ones(problems):
     (found,) = problems('[check.c]\ntcp = "h:1"\nzzz = 1\n')
 
     assert "known here: age_max, command, " in found
+
+
+@pytest.mark.parametrize("name", ["a", "_a", "0", "a-b_c", "n" * 63])
+def test_name_that_the_guard_takes_is_a_name(load, name):
+    assert set(load(f'[service.{name}]\ncommand = ["x"]\n').service) == {name}
+
+
+@pytest.mark.parametrize("name", ["-dash", "n" * 64])
+def test_name_that_the_guard_would_refuse_is_none(problems, name):
+    (found,) = problems(f'[service.{name}]\ncommand = ["x"]\n')
+
+    assert "is not a name" in found

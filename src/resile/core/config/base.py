@@ -22,9 +22,10 @@ from pydantic import (
 
 from resile.core.config.faults import fault, quoted
 
-_NAME = re.compile(r"[a-z0-9_-]+")
-NAME_LENGTH_MAX = 64
-"""Names become file names, cgroup names and metric labels; 64 is well inside all their limits."""
+NAME_LENGTH_MAX = 63
+"""Names become file names, cgroup names and metric labels; 63 is what the guard takes, and well
+inside all their limits."""
+_NAME = re.compile(rf"[a-z0-9_][a-z0-9_-]{{0,{NAME_LENGTH_MAX - 1}}}")
 
 
 class Section(BaseModel):
@@ -50,11 +51,11 @@ def setting(default: Any, *, description: str, **limits: Any) -> Any:
 
 
 def _name(value: str) -> str:
-    if _NAME.fullmatch(value) and len(value) <= NAME_LENGTH_MAX:
+    if _NAME.fullmatch(value):
         return value
     raise fault(
         f"{quoted(value)} is not a name",
-        hint=f"use a to z, 0 to 9, - and _, at most {NAME_LENGTH_MAX} characters",
+        hint=f"use a to z, 0 to 9, - and _, at most {NAME_LENGTH_MAX} characters, - not first",
     )
 
 
