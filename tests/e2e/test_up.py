@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.e2e.running import RESILE, System, system
@@ -142,6 +143,29 @@ def test_death_of_the_guard_leaves_nothing_running_unowned(sut: System) -> None:
     sut.wait_up("api", "forker")
 
 
+def test_half_done_edit_of_the_configuration_costs_no_running_service(sut: System) -> None:
+    sut.web_service("api")
+    sut.up()
+    sut.wait_up("api")
+    before = sut.service("api")["pid"]
+    brain_pid = sut.status()["brain"]["pid"]
+    (sut.folder / "resile.toml").write_text("[service.api\n")
+
+    os.kill(brain_pid, signal.SIGKILL)
+    time.sleep(2)
+
+    sut.write()
+    sut.wait("a new brain", lambda: brain_of(sut) not in {None, brain_pid})
+    assert sut.service("api")["pid"] == before
+    assert len(events_of(sut, "brain.started")) == 2
+
+
+def events_of(sut: System, kinds: str) -> list[dict[str, Any]]:
+    done = sut.resile("events", "--json", "--limit", "1000", "--kind", kinds)
+    found: list[dict[str, Any]] = json.loads(done.stdout)["events"]
+    return found
+
+
 def test_second_up_in_the_same_folder_is_refused(sut: System) -> None:
     sut.web_service("api")
     sut.up()
@@ -245,6 +269,9 @@ def test_full_disk_under_the_journal_is_reported_and_survived(sut: System) -> No
         os.kill(before, signal.SIGKILL)
 
         sut.wait("a new process", lambda: sut.service("api")["pid"] not in {None, before})
+        brain_pid = sut.status()["brain"]["pid"]
+        os.kill(brain_pid, signal.SIGKILL)
+        sut.wait("a new brain", lambda: brain_of(sut) not in {None, brain_pid})
         filler.unlink()
         sut.wait("resolved", lambda: {i["state"] for i in sut.incidents()} == {"resolved"})
         assert sut.resile("down").returncode == 0

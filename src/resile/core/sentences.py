@@ -117,6 +117,7 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.Checkpointed: lambda _p: "state saved",
     events.CheckChanged: _changed,
     events.GuardLost: lambda p: f"guard {p.pid} is gone; {_count(p.killed)} killed",
+    events.HeartbeatReceived: lambda p: f"{p.check} had a heartbeat",
     events.JournalPruned: lambda p: f"the journal let go of its records up to {p.through_seq}",
     events.JournalSealed: lambda p: f"the journal sealed records {p.first_seq} to {p.last_seq}",
     events.ServiceChanged: _changed,

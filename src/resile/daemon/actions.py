@@ -6,6 +6,7 @@ says that the cgroup is empty; one of a generation that has ended is done at onc
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -15,6 +16,8 @@ from resile.core.vocabulary import ActionKind
 from resile.daemon.launch import LaunchSpec
 from resile.daemon.protocol import Instance, Spawn
 from resile.errors import OperationError, ResileError
+
+logger = logging.getLogger(__name__)
 
 EXIT_TOLD_TIMEOUT_S = 10.0
 """After a kill was confirmed, the exit is told within milliseconds."""
@@ -92,6 +95,14 @@ class Actions:
         self._exits = exits
         self._clock = clock
         self._prune = prune
+        self._begun_before_s: dict[str, float] = {}
+
+    def note_begun(self, target: str, seconds_ago: float) -> None:
+        """Note that an action to be performed again was begun by a dead brain so long ago.
+
+        A drain is not begun anew, or brains that die faster than it would never come to the kill.
+        """
+        self._begun_before_s[target.removeprefix("service/")] = max(0.0, seconds_ago)
 
     async def perform(self, action: ActionStarted) -> Sequence[Payload]:
         """Do it, and give what is to be journalled of it."""
@@ -102,6 +113,10 @@ class Actions:
             is_ok = True
         except ResileError as exc:
             is_ok, detail = False, f"{exc.message} {exc.hint}".strip()
+        except Exception as exc:
+            # An action without an end would stay in flight for ever, and hold the shutdown up.
+            logger.exception("action.failed", extra={"action": action.action})
+            is_ok, detail = False, repr(exc)
         finished = ActionFinished(
             action_id=action.action_id,
             target=action.target,
@@ -131,6 +146,8 @@ class Actions:
         except ResileError:
             self._exits.ended(service, generation)
             raise
+        if instance.exited is not None:
+            self._exits.ended(service, generation)
         started = ProcessStarted(
             service=service,
             generation=generation,
@@ -146,7 +163,8 @@ class Actions:
             return (), "was not running"
         if launch is not None:
             await self._owner.signal(service, generation, launch.stop_signal)
-            if await self._exits.wait_ended(service, generation, timeout_s=launch.drain_s):
+            left_s = max(0.0, launch.drain_s - self._begun_before_s.pop(service, 0.0))
+            if await self._exits.wait_ended(service, generation, timeout_s=left_s):
                 return (), "ended when asked"
         return await self._kill(service, generation)
 

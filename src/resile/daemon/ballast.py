@@ -6,6 +6,7 @@ from pathlib import Path
 from resile.core.files import write_durable
 from resile.errors import OperationError
 
+BALLAST_NAME = "ballast"
 BALLAST_BYTES = 2 << 20
 """Room for some five thousand events: enough to record the fault, act on it and record that."""
 

@@ -21,6 +21,8 @@ from resile.errors import OperationError
 from resile.health import read_pressure
 
 FORMAT = 1
+KEPT_WHEN_PRUNED = 10
+"""Bundles that even a full disk does not cost: they are the evidence of what happens now."""
 PRESSURE = Path("/proc/pressure")
 CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
 _CORE_AGE_S_MAX = 60.0
@@ -71,10 +73,9 @@ class Crashes:
         self._drop_oldest(self._keep)
 
     def prune(self) -> str:
-        """Remove what is declared prunable, to make room: rotated logs and old bundles."""
-        freed_bytes = self._drop_oldest(0)
-        for path in self._logs.glob("*.log.*"):
-            freed_bytes += _remove(path)
+        """Remove what is prunable, to make room: rotated logs, and bundles but the newest few."""
+        freed_bytes = sum(_remove(path) for path in self._logs.glob("*.log.*"))
+        freed_bytes += self._drop_oldest(min(self._keep, KEPT_WHEN_PRUNED))
         return f"freed {format_size(freed_bytes)}"
 
     def _drop_oldest(self, keep: int) -> int:
@@ -114,6 +115,6 @@ def _remove(path: Path) -> int:
     try:
         size = path.lstat().st_size
         path.unlink()
-    except FileNotFoundError:
+    except OSError:
         return 0
     return size

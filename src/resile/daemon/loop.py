@@ -19,14 +19,26 @@ from datetime import datetime
 from typing import Protocol
 
 from resile.core.clock import Clock
-from resile.core.events import ActionStarted, Event, Payload, announce
+from resile.core.events import (
+    ActionStarted,
+    CheckChanged,
+    Event,
+    HeartbeatReceived,
+    IncidentAcknowledged,
+    OperatorRequested,
+    Payload,
+    announce,
+)
 from resile.core.journal import Record
 from resile.errors import JournalError
 
 logger = logging.getLogger(__name__)
 
 INBOX_MAX = 10_000
-"""What waits while the journal cannot be written; above it the newest is dropped and counted."""
+"""What waits while the journal cannot be written; above it what is refusable is dropped, and counted."""
+REFUSABLE = (CheckChanged, OperatorRequested, IncidentAcknowledged, HeartbeatReceived)
+"""What somebody can say again. Exits and outcomes cannot be: they are never dropped, and there are
+few of them, because nothing new is begun while the journal cannot be written."""
 BATCH_MAX = 256
 """So many told payloads go into one transaction."""
 ROUNDS_MAX = 200
@@ -161,7 +173,7 @@ class Loop:
             self._start(action)
 
     def _put(self, told: _Told) -> None:
-        if len(self._inbox) >= INBOX_MAX:
+        if len(self._inbox) >= INBOX_MAX and isinstance(told.payload, REFUSABLE):
             self.dropped += 1
             if told.durable is not None:
                 told.durable.set_exception(JournalError("the journal is behind: inbox is full"))

@@ -1,5 +1,6 @@
 """Where a new brain begins: the last checkpoint, and every record after it."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from resile.core.journal import Journal, Query
 from resile.health import Streak
 from resile.incidents import IncidentBook
 from resile.recover import SystemSpec, World
+
+logger = logging.getLogger(__name__)
 
 PAGE = 1000
 CHECKPOINT_EVERY = 500
@@ -43,8 +46,11 @@ def replay(journal: Journal, spec: SystemSpec) -> Replayed:
     state = Replayed(World(spec), IncidentBook(spec), {})
     after_seq = 0
     if found and isinstance(checkpoint := found[0].event.payload(), Checkpointed):
-        state = _restore(spec, checkpoint)
-        after_seq = found[0].seq
+        try:
+            state, after_seq = _restore(spec, checkpoint), found[0].seq
+        except ValueError:
+            # Another version wrote it, or this one has a mistake: the records tell it all.
+            logger.exception("replay.checkpoint_unfit", extra={"seq": found[0].seq})
     while records := journal.read(Query(after_seq=after_seq, limit=PAGE)):
         for record in records:
             state.apply(record.event)

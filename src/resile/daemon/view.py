@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from resile.core.clock import Clock
-from resile.core.events import IncidentAcknowledged, OperatorRequested
+from resile.core.events import HeartbeatReceived, IncidentAcknowledged, OperatorRequested
 from resile.core.journal import Query, Record, SqliteJournal
 from resile.core.vocabulary import CheckState, Phase, Verb
 from resile.daemon.broadcast import Broadcast
@@ -133,8 +133,8 @@ class BrainView:
             OperatorRequested(verb=verb, services=services, who=who), actor=actor
         )
 
-    def beat(self, check: str) -> None:
-        """Note a heartbeat; it is looked at in the check's rhythm."""
+    async def beat(self, check: str) -> None:
+        """Journal a heartbeat; it is looked at in the check's rhythm."""
         waiting = [s.id for s in self._checks if s.kind is CheckKind.HEARTBEAT and not s.service]
         if check not in waiting:
             raise RejectedError(
@@ -142,7 +142,7 @@ class BrainView:
                 hint=f"those that do: {', '.join(waiting) or 'none'}; "
                 f'add [check.{check}] heartbeat = "1d"',
             )
-        self._scheduler.beat(check, self._clock.now())
+        await self._loop.record(HeartbeatReceived(check=check), actor="operator")
 
     async def acknowledge(self, incident_id: str, who: str) -> None:
         """Journal that a person takes an incident on."""

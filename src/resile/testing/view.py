@@ -174,7 +174,7 @@ class FakeSystemView:
         self._fail_if_told()
         self.requests.append((verb, services, who))
 
-    def beat(self, check: str) -> None:
+    async def beat(self, check: str) -> None:
         """Remember a heartbeat.
 
         Raises:

@@ -42,8 +42,8 @@ class SystemView(Protocol):
         """
         ...
 
-    def beat(self, check: str) -> None:
-        """Note a heartbeat of a system check.
+    async def beat(self, check: str) -> None:
+        """Journal a heartbeat of a system check.
 
         Raises:
             RejectedError: If there is no such check, or it waits for no heartbeats.

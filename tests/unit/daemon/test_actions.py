@@ -1,7 +1,7 @@
 """The effects against a guard that behaves as told: idempotent, bounded, and honest about failure."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from resile.core.events import ActionFinished, ActionStarted, Payload, ProcessStarted
@@ -56,6 +56,8 @@ def perform(
     fails: str = "",
     is_running: bool = False,
     service: str = "a",
+    begun_s: float = 0.0,
+    prune: Callable[[], str] = lambda: "freed 1MiB",
 ) -> tuple[Sequence[Payload], list[str]]:
     async def scenario() -> tuple[Sequence[Payload], list[str]]:
         exits = Exits()
@@ -67,8 +69,10 @@ def perform(
             launches={"a": LAUNCH},
             exits=exits,
             clock=FakeClock(),
-            prune=lambda: "freed 1MiB",
+            prune=prune,
         )
+        if begun_s:
+            actions.note_begun(f"service/{service}", begun_s)
         action = ActionStarted(
             action_id="act", action=kind, target=f"service/{service}", generation=3
         )
@@ -134,6 +138,25 @@ def test_kill_that_leaves_processes_is_a_failure() -> None:
 
     assert not finished(payloads).is_ok
     assert "3 processes" in finished(payloads).detail
+
+
+def test_drain_that_a_dead_brain_had_begun_is_not_begun_anew() -> None:
+    payloads, calls = perform(
+        ActionKind.STOP, is_running=True, is_stubborn=True, begun_s=LAUNCH.drain_s + 1
+    )
+
+    assert finished(payloads).detail == "killed"
+    assert calls == ["signal 15", "kill"]
+
+
+def test_action_that_fails_unexpectedly_still_has_an_end() -> None:
+    def explode() -> str:
+        raise IsADirectoryError("x.log.d")
+
+    payloads, _ = perform(ActionKind.PRUNE, prune=explode)
+
+    assert not finished(payloads).is_ok
+    assert "x.log.d" in finished(payloads).detail
 
 
 def test_prune_says_what_it_freed() -> None:

@@ -8,7 +8,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from resile.core.events import ActionFinished, ActionStarted, BrainStopped, Event, Payload
+from resile.core.events import (
+    ActionFinished,
+    ActionStarted,
+    BrainStopped,
+    Event,
+    HeartbeatReceived,
+    Payload,
+)
 from resile.core.journal import Record
 from resile.core.vocabulary import ActionKind
 from resile.daemon.loop import Loop
@@ -138,20 +145,27 @@ def test_record_returns_when_the_payload_is_folded() -> None:
     assert asyncio.run(scenario()) == 1
 
 
-def test_full_inbox_drops_the_newest_and_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_inbox_drops_what_can_be_said_again_and_counts_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("resile.daemon.loop.INBOX_MAX", 2)
 
     async def scenario() -> Rig:
         rig = Rig()
         for name in ("a", "b", "c"):
-            rig.loop.tell(BrainStopped(reason=name))
+            rig.loop.tell(HeartbeatReceived(check=name))
         with pytest.raises(JournalError, match="behind"):
-            await rig.loop.record(BrainStopped(reason="d"))
+            await rig.loop.record(HeartbeatReceived(check="d"))
+        rig.loop.tell(BrainStopped(reason="never dropped"))
         await rig.loop.settle()
         return rig
 
     rig = asyncio.run(scenario())
-    assert [event.body["reason"] for event in rig.journal.events] == ["a", "b"]
+    assert [event.kind for event in rig.journal.events] == [
+        "heartbeat.received",
+        "heartbeat.received",
+        "brain.stopped",
+    ]
     assert rig.loop.dropped == 2
 
 

@@ -203,6 +203,19 @@ class ServiceChanged(_ServicePayload):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatReceived(Payload):
+    """Somebody ran `resile beat` for a system check; it counts after a restart, too."""
+
+    kind: ClassVar[str] = "heartbeat.received"
+    check: str
+
+    @property
+    def subject(self) -> str:
+        """The check."""
+        return f"check/{self.check}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckChanged(Payload):
     """A check changed its state, after its `fall` or `rise` results in a row.
 

@@ -229,11 +229,14 @@ class BrainKeeper:
     def _watch_silence(self, brain: _Brain) -> None:
         patience_s = PING_TIMEOUT_S if brain.has_pinged else FIRST_PING_TIMEOUT_S
         rest_s = brain.heard_s + patience_s - self._clock.monotonic()
-        if rest_s <= 0:
+        is_silent = rest_s <= 0
+        # Armed before the kill: one that fails is tried again.
+        brain.silence = self._reactor.call_later(
+            patience_s if is_silent else rest_s, lambda: self._watch_silence(brain)
+        )
+        if is_silent:
             logger.error("guard.brain_silent pid=%d patience_s=%s", brain.pid, patience_s)
             brain.group.kill()
-            rest_s = patience_s
-        brain.silence = self._reactor.call_later(rest_s, lambda: self._watch_silence(brain))
 
     def _lost(self) -> None:
         if self._brain is not None:

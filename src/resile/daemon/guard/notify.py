@@ -21,7 +21,10 @@ from resile.core.files import make_private_dir
 from resile.errors import OperationError
 
 MESSAGES_PER_S_MAX = 100
-"""What is above is read and dropped, so that the sender does not wait."""
+"""What is above is read and dropped, so that the sender does not wait; see FLAG_PAUSE_S."""
+FLAG_PAUSE_S = 0.1
+"""Above the rate, READY, STOPPING and WATCHDOG are still told, each so often at most: what is
+dropped of them says only what was said a moment ago."""
 STATUS_CHARS_MAX = 200
 _MESSAGE_BYTES_MAX = 4096
 _FDS_MAX = 16
@@ -38,6 +41,11 @@ class Said:
     is_stopping: bool = False
     is_watchdog: bool = False
     status: str = ""
+
+    def flags(self) -> tuple[str, ...]:
+        """Name what it says besides its status."""
+        said = {"READY": self.is_ready, "STOPPING": self.is_stopping, "WATCHDOG": self.is_watchdog}
+        return tuple(flag for flag, is_said in said.items() if is_said)
 
 
 def parse_said(message: bytes) -> Said | None:
@@ -91,6 +99,7 @@ class NotifySocket:
         self._clock = clock
         self._window_began_s = clock.monotonic()
         self._window_count = 0
+        self._flags_told_s: dict[str, float] = {}
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             self._sock.setblocking(False)
@@ -117,11 +126,7 @@ class NotifySocket:
         fds = _received_fds(ancillary)
         try:
             said = parse_said(message)
-            if (
-                said is not None
-                and self._is_within_rate()
-                and _sender(ancillary) in self._members()
-            ):
+            if said is not None and _sender(ancillary) in self._members() and self._is_told(said):
                 self._on_said(said)
         finally:
             for fd in fds:
@@ -133,13 +138,22 @@ class NotifySocket:
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
 
-    def _is_within_rate(self) -> bool:
+    def _is_told(self, said: Said) -> bool:
+        """Tell whether a member's message is within the rate, or too important to be dropped."""
         now_s = self._clock.monotonic()
         if now_s - self._window_began_s >= 1:
             self._window_began_s = now_s
             self._window_count = 0
         self._window_count += 1
-        return self._window_count <= MESSAGES_PER_S_MAX
+        due = [
+            flag
+            for flag in said.flags()
+            if now_s - self._flags_told_s.get(flag, -FLAG_PAUSE_S) >= FLAG_PAUSE_S
+        ]
+        is_told = self._window_count <= MESSAGES_PER_S_MAX or bool(due)
+        if is_told:
+            self._flags_told_s.update(dict.fromkeys(said.flags(), now_s))
+        return is_told
 
 
 def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:

@@ -52,7 +52,7 @@ async def shut_down(view: AskedView, person: Asker = None) -> Response:
 @router.post("/checks/{check}/beat", status_code=202, response_model=models.Accepted)
 async def note_heartbeat(check: str, view: AskedView) -> Response:
     """Note a heartbeat of a system check."""
-    view.beat(check)
+    await view.beat(check)
     return json_answer({"accepted": "beat", "services": []}, status=202)
 
 

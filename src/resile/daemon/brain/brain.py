@@ -4,22 +4,20 @@ It may be killed at any instant. Services go on, because the guard owns them; th
 stands where this one stood, because everything that it knew is in the journal.
 """
 
-import argparse
 import asyncio
 import contextlib
 import logging
 import os
 import socket
-import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from resile import __version__
 from resile.contain.cgroups import kill_everything
-from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.core.clock import Clock
 from resile.core.config import Config
 from resile.core.events import (
     ActionStarted,
@@ -27,6 +25,7 @@ from resile.core.events import (
     BrainStopped,
     CheckChanged,
     GuardLost,
+    HeartbeatReceived,
     OperatorRequested,
     Payload,
     ProcessExited,
@@ -34,20 +33,20 @@ from resile.core.events import (
     ServiceNotified,
     announce,
 )
-from resile.core.journal import Query, Record, SegmentLimits, SqliteJournal, open_journal
+from resile.core.journal import Record, SqliteJournal
 from resile.core.process import identity_of
 from resile.core.vocabulary import Desired, Verb
 from resile.daemon.actions import Actions, Exits
 from resile.daemon.adopt import exit_payload, plan_adoption
-from resile.daemon.ballast import Ballast
+from resile.daemon.ballast import BALLAST_NAME, Ballast
+from resile.daemon.brain.history import last_beats, read_uptime
 from resile.daemon.broadcast import Broadcast
 from resile.daemon.console import Console
 from resile.daemon.crashes import Crashes
 from resile.daemon.guard_client import GuardClient, Told
-from resile.daemon.last_good import load_or_keep
 from resile.daemon.loop import Due, Loop
 from resile.daemon.measures import Measures
-from resile.daemon.protocol import GUARD_FD_VARIABLE, Exited, Instance, Notified, StopWanted
+from resile.daemon.protocol import Exited, Instance, Notified, StopWanted
 from resile.daemon.replay import CHECKPOINT_EVERY, checkpoint_of, replay
 from resile.daemon.servers import Servers
 from resile.daemon.stories import Stories
@@ -55,7 +54,7 @@ from resile.daemon.view import BrainView
 from resile.daemon.wiring import check_specs, launch_specs, system_spec
 from resile.errors import JournalError, ResileError
 from resile.health import ProcessSampler, Scheduler
-from resile.incidents import UPTIME_KINDS, IncidentBook, UptimeBook
+from resile.incidents import IncidentBook
 from resile.incidents import decide as decide_incidents
 from resile.recover import World
 from resile.recover import decide as decide_recovery
@@ -67,13 +66,11 @@ PING_S = 1.0
 SAMPLE_S = 1.0
 BALLAST_EVERY = 60
 """Samples between two tries to set the ballast aside again."""
+UNDECLARED_RETRY_S = 5.0
 SERVERS_GRACE_S = 4.0
 """The servers' own grace, and a little."""
 GUARD_LOST_CODE = 1
 UNASKED = "guard"
-UPTIME_SPAN_S = 2 * 3600.0
-"""The bars show an hour; the state at its beginning may be older."""
-UPTIME_RECORDS_MAX = 10_000
 
 
 @dataclass(slots=True)
@@ -133,13 +130,13 @@ class Brain:
         self._world, self._book = replayed.world, replayed.book
         self._streaks = replayed.streaks
         self._since_checkpoint = replayed.since_checkpoint
-        self._uptime = _read_uptime(journal, now=clock.now())
+        self._uptime = read_uptime(journal, now=clock.now())
         self._stories = Stories.read(journal)
         self._checks = check_specs(config)
         self._done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._early: list[Told] | None = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ballast = Ballast(state / "journal" / "ballast")
+        self._ballast = Ballast(state / "journal" / BALLAST_NAME)
         self._guard = GuardClient(guard_socket, on_told=self._on_told, on_lost=self._on_lost)
         self._exits = Exits()
         launches = launch_specs(config, environ=environ)
@@ -244,9 +241,15 @@ class Brain:
             self._watch(instance)
         for instance in adoption.undeclared:
             self._spawn(self._end_undeclared(instance))
+        for record in last_beats(self._journal, self._checks):
+            self._scheduler.beat(record.event.subject.removeprefix("check/"), record.event.at)
         self._scheduler.start()
         is_same_guard = self._world.guard_pid == os.getppid()
         if is_same_guard:
+            now = self._clock.now()
+            for action in self._world.in_flight.values():
+                begun_s = (now - action.started_at).total_seconds()
+                self._actions.note_begun(action.target, begun_s)
             self._loop.resume(
                 ActionStarted(
                     action_id=action.action_id,
@@ -279,8 +282,15 @@ class Brain:
     async def _end_undeclared(self, instance: Instance) -> None:
         """End what runs although nobody declares it any more: nothing runs unsupervised."""
         self._console.say(f"{instance.service} is not declared any more: it is ended")
-        await self._guard.kill(instance.service, instance.generation)
-        await self._guard.forget(instance.service, instance.generation)
+        while True:
+            try:
+                await self._guard.kill(instance.service, instance.generation)
+                await self._guard.forget(instance.service, instance.generation)
+            except ResileError as exc:
+                logger.error("brain.not_ended", extra={"reason": exc.message})  # noqa: TRY400
+                await asyncio.sleep(UNDECLARED_RETRY_S)
+            else:
+                return
 
     async def _end(self, code: int) -> None:
         self._broadcast.close()
@@ -370,6 +380,7 @@ class Brain:
     def _on_trouble(self, error: JournalError | None) -> None:
         if error is None:
             self._view.journal_trouble = ""
+            self._tell_checks_again()
             self._console.say("the journal can be written again")
             return
         has_room = self._ballast.release()
@@ -377,6 +388,24 @@ class Brain:
             self._console.say(f"the journal cannot be written: {error.message} {error.hint}")
             logger.error("journal.failed", extra={"error": error.message, "ballast": has_room})
         self._view.journal_trouble = error.message
+
+    def _tell_checks_again(self) -> None:
+        """Tell what was dropped meanwhile: every check whose state is not what the world holds."""
+        for check, streak in self._scheduler.streaks().items():
+            known = self._world.check(check)
+            if streak.state is not known.state:
+                binding = self._world.spec.checks[check]
+                self._loop.tell(
+                    CheckChanged(
+                        check=check,
+                        service=binding.service,
+                        group=binding.group,
+                        before=known.state,
+                        after=streak.state,
+                        reason=streak.last.reason if streak.last else "",
+                        began_at=streak.since or self._clock.now(),
+                    )
+                )
 
     def _on_records(self, records: Sequence[Record]) -> None:
         self._since_checkpoint += len(records)
@@ -386,6 +415,8 @@ class Brain:
             self._measures.apply(record.event)
             if isinstance(payload, ProcessStarted):
                 self._begin_watching(payload, record.event.at)
+            elif isinstance(payload, HeartbeatReceived):
+                self._scheduler.beat(payload.check, record.event.at)
             elif isinstance(payload, ProcessExited):
                 self._scheduler.service_stopped(payload.service)
                 self._sampler.forget(payload.service)
@@ -397,6 +428,8 @@ class Brain:
             self._done.set_result(0)
 
     def _begin_watching(self, started: ProcessStarted, at: datetime) -> None:
+        if self._world.service(started.service).pid != started.pid:
+            return  # it ended before this record could be taken
         self._scheduler.service_started(
             started.service, pid=started.pid, start_ticks=started.start_ticks, at=at
         )
@@ -431,55 +464,7 @@ class Brain:
         task.add_done_callback(self._tasks.discard)
 
 
-def _read_uptime(journal: SqliteJournal, *, now: datetime) -> UptimeBook:
-    uptime = UptimeBook()
-    since = now - timedelta(seconds=UPTIME_SPAN_S)
-    for record in journal.read(Query(kinds=UPTIME_KINDS, since=since, limit=UPTIME_RECORDS_MAX)):
-        uptime.apply(record.event)
-    return uptime
-
-
 def _from_thread(events: asyncio.AbstractEventLoop, call: Any, *args: Any) -> None:
     """Call on the event loop from another thread; nothing happens if the loop has ended."""
     with contextlib.suppress(RuntimeError):
         events.call_soon_threadsafe(call, *args)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one life of the brain; give its exit code (errors.py)."""
-    parser = argparse.ArgumentParser(prog="python -m resile.daemon.brain")
-    parser.add_argument("--config", type=Path, required=True, help="the resile.toml")
-    parser.add_argument("--state", type=Path, required=True, help="the state folder")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
-    try:
-        return asyncio.run(_live(options.config, options.state))
-    except ResileError as exc:
-        sys.stderr.write(exc.report() + "\n")
-        return exc.exit_code
-
-
-async def _live(config_path: Path, state: Path) -> int:
-    config, why_kept = load_or_keep(config_path, state=state, environ=os.environ)
-    if why_kept:
-        sys.stderr.write(f"{why_kept}\nthe configuration of before stays in force\n")
-    guard_socket = socket.socket(fileno=int(os.environ[GUARD_FD_VARIABLE]))
-    limits = SegmentLimits(
-        bytes_max=config.resile.journal.segment_size,
-        age_max_s=config.resile.journal.segment_age,
-        count_max=config.resile.journal.segments_max,
-    )
-    with contextlib.closing(open_journal(state / "journal", limits=limits)) as journal:
-        brain = Brain(
-            config,
-            state=state,
-            journal=journal,
-            guard_socket=guard_socket,
-            environ=os.environ,
-            clock=SYSTEM_CLOCK,
-        )
-        return await brain.run()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
