@@ -225,6 +225,16 @@ def test_a_brain_that_goes_silent_is_killed_sooner(desk: Desk) -> None:
     assert desk.gone == [(None, True)]
 
 
+def test_a_silent_brain_that_the_kernel_does_not_kill_is_killed_again(desk: Desk) -> None:
+    desk.keeper.start()
+    desk.tree.groups["brain.1"].fails_to_kill = True
+
+    desk.pass_time(FIRST_PING_TIMEOUT_S + 1)
+    desk.pass_time(FIRST_PING_TIMEOUT_S + 1)
+
+    assert desk.kill_count() == 2
+
+
 def test_no_patience_with_a_dead_brain_kills_its_heir(desk: Desk) -> None:
     desk.keeper.start()
     desk.pass_time(FIRST_PING_TIMEOUT_S - 10)
