@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from resile.daemon.guard.notify import (
+    FLAG_PAUSE_S,
     MESSAGES_PER_S_MAX,
     STATUS_CHARS_MAX,
     NotifySocket,
@@ -44,7 +45,7 @@ class Ear:
 
     def __init__(self, folder: Path) -> None:
         self.heard: list[Said] = []
-        self.members = (os.getpid(),)
+        self.members: tuple[int, ...] = (os.getpid(),)
         self.clock = FakeClock()
         self.socket = NotifySocket(
             folder / "app-1",
@@ -57,6 +58,10 @@ class Ear:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaker:
             speaker.connect(str(self.socket.path))
             socket.send_fds(speaker, [message], fds)
+
+    def hear(self, message: bytes) -> None:
+        self.say(message)
+        self.socket.read()
 
 
 @pytest.fixture
@@ -91,15 +96,38 @@ def test_nothing_to_read_is_no_harm(ear: Ear) -> None:
 
 def test_what_is_above_the_rate_is_read_and_dropped(ear: Ear) -> None:
     for _ in range(MESSAGES_PER_S_MAX + 20):
-        ear.say(b"WATCHDOG=1")
-        ear.socket.read()
+        ear.hear(b"STATUS=busy")
     assert len(ear.heard) == MESSAGES_PER_S_MAX
 
     ear.clock.advance(1)
-    ear.say(b"READY=1")
-    ear.socket.read()
+    ear.hear(b"STATUS=calm")
 
-    assert ear.heard[-1] == Said(is_ready=True)
+    assert ear.heard[-1] == Said(status="calm")
+
+
+def test_a_stranger_does_not_use_up_the_rate(ear: Ear) -> None:
+    members, ear.members = ear.members, ()
+    for _ in range(MESSAGES_PER_S_MAX + 20):
+        ear.hear(b"STATUS=noise")
+    ear.members = members
+
+    ear.hear(b"STATUS=mine")
+
+    assert ear.heard == [Said(status="mine")]
+
+
+@pytest.mark.parametrize("message", [b"READY=1", b"STOPPING=1", b"WATCHDOG=1"])
+def test_flags_are_told_above_the_rate_though_not_each_time(ear: Ear, message: bytes) -> None:
+    for _ in range(MESSAGES_PER_S_MAX + 20):
+        ear.hear(b"STATUS=busy")
+    ear.heard.clear()
+
+    for _ in range(20):
+        ear.hear(message)
+    ear.clock.advance(FLAG_PAUSE_S)
+    ear.hear(message)
+
+    assert ear.heard == [parse_said(message)] * 2
 
 
 def test_descriptors_that_come_along_are_closed_after_the_message_was_heard(ear: Ear) -> None:
