@@ -136,6 +136,7 @@ class Chaos:
         self.shell.run(self.rng.choice((0.0, 0.005, 0.3, 3.0)))
         if self.rng.random() < 0.5 and self.shell.running:
             self.crash()
+        self.shell.hears_exits_first = self.rng.random() < 0.5
         self.shell.revive_brain()
         check_fold(self.shell)
 

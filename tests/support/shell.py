@@ -88,6 +88,8 @@ class Shell:
         self.seen = dict.fromkeys(spec.checks, CheckState.UNKNOWN)
         self.system_checks_down: set[str] = set()
         self.is_brain_alive = True
+        self.hears_exits_first = True
+        """A new brain tells the exits that it missed before it says that it is there."""
         self.has_checks = has_checks
         self.performed: list[ActionStarted] = []
         self.fails: set[ActionKind] = set()
@@ -211,7 +213,8 @@ class Shell:
         started = BrainStarted(
             pid=2, guard_pid=GUARD_PID, release="0", config_digest="", adopted=adopted
         )
-        self._commit((*unheard, started), "brain")
+        told = (*unheard, started) if self.hears_exits_first else (started, *unheard)
+        self._commit(told, "brain")
         for action in list(self.world.in_flight.values()):
             self._perform(action)
         if self.has_checks:

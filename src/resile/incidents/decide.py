@@ -128,7 +128,7 @@ def _resolve(book: IncidentBook, now: datetime) -> Iterator[Finding]:
         if now < due_at:
             yield due_at
             continue
-        rto_s = incident.severity.rto_s
+        rto_s = incident.objective.rto_s
         yield IncidentResolved(
             incident_id=incident.incident_id,
             restored_at=incident.restored_at,

@@ -29,6 +29,7 @@ from resile.incidents.model import (
     KnownFault,
     Told,
     failure_class,
+    most_urgent,
 )
 from resile.incidents.pages import Pages
 
@@ -39,6 +40,7 @@ def _fault_opened(book: Pages, payload: FaultOpened, at: datetime) -> None:
         kind=payload.fault,
         target=payload.target,
         priority=payload.priority,
+        objective=payload.priority,
         began_at=payload.began_at,
         opened_at=at,
         reason=payload.reason,
@@ -71,6 +73,7 @@ def _opened(book: Pages, payload: IncidentOpened, at: datetime) -> None:
         target=payload.target,
         failure_class="" if fault is None else failure_class(fault.kind),
         severity=payload.severity,
+        objective=payload.severity,
         title=payload.title,
         began_at=payload.began_at,
         opened_at=at,
@@ -108,6 +111,7 @@ def _absorbed(book: Pages, payload: IncidentAbsorbed, at: datetime) -> None:
     is_taken_on = bool(taken.acknowledged_by) and not taker.acknowledged_by
     book.incidents[taker.incident_id] = replace(
         taker,
+        objective=most_urgent(taker.objective, taken.objective),
         began_at=min(taker.began_at, taken.began_at),
         spell_began_at=min(taker.spell_began_at, taken.spell_began_at),
         faults=(*taken.faults, *taker.faults)[-FAULTS_MAX:],
@@ -179,6 +183,7 @@ def _take_in(book: Pages, incident_id: str, fault_id: str, target: str, at: date
         faults=(*incident.faults, fault_id)[-FAULTS_MAX:],
         members=_merged(incident.members, (target,)),
         began_at=min(incident.began_at, fault.began_at) if fault else incident.began_at,
+        objective=most_urgent(incident.objective, (fault or incident).objective),
     )
     _refresh(book, incident_id, at)
 

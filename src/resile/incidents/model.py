@@ -62,6 +62,7 @@ class KnownFault:
         kind: What is wrong.
         target: With what.
         priority: How urgent it is by now.
+        objective: How urgent it was when it was opened.
         began_at: When the trouble really began.
         opened_at: When it was seen.
         reason: In one line.
@@ -74,6 +75,7 @@ class KnownFault:
     kind: FaultKind
     target: str
     priority: Priority
+    objective: Priority
     began_at: datetime
     opened_at: datetime
     reason: str = ""
@@ -96,6 +98,8 @@ class Incident:
         target: The root, as far as it is known.
         failure_class: What sort of trouble; with the target it makes the fingerprint.
         severity: Only rises.
+        objective: The most urgent priority that one of its faults was opened with: what the
+            recovery is measured against, whatever it was raised to since.
         title: One line.
         began_at: When the first of its faults began.
         opened_at: When it was opened.
@@ -123,6 +127,7 @@ class Incident:
     target: str
     failure_class: str
     severity: Priority
+    objective: Priority
     title: str
     began_at: datetime
     opened_at: datetime
@@ -180,3 +185,8 @@ def failure_class(kind: FaultKind) -> str:
 def is_more_urgent(priority: Priority, than: Priority) -> bool:
     """Compare two priorities: P0 is the most urgent."""
     return priority.value < than.value
+
+
+def most_urgent(one: Priority, other: Priority) -> Priority:
+    """Give the more urgent of two priorities."""
+    return min(one, other, key=lambda priority: priority.value)

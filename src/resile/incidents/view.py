@@ -24,7 +24,7 @@ def incident_view(incident: Incident, records: Iterable[Record], now: datetime) 
     spell_s = 0.0
     if incident.restored_at is None:
         spell_s = max(0.0, (now - incident.spell_began_at).total_seconds())
-    rto_s = incident.severity.rto_s
+    rto_s = incident.objective.rto_s
     longest_s = max(incident.longest_s, spell_s)
     is_missed = longest_s > rto_s
     is_over = incident.restored_at is not None

@@ -134,6 +134,8 @@ class OpenFault:
     """A fault that is not closed.
 
     Args:
+        objective: The priority that it was opened with: its objective does not get stricter
+            because a person was called.
         attempts: How many plans were made for it.
         is_escalated: A person was called.
     """
@@ -142,6 +144,7 @@ class OpenFault:
     kind: FaultKind
     target: str
     priority: Priority
+    objective: Priority
     began_at: datetime
     reason: str
     attempts: int = 0
@@ -219,6 +222,7 @@ class WorldRecord:
         restarts: The rolling restart, first to be restarted first.
         is_shutdown_wanted: Everything is to be stopped.
         guard_pid: Of the guard of this run; 0 before the first.
+        guard_identity: Tells it from every other guard, those of earlier boots included.
         faults_count: Faults ever opened; it makes ids differ.
         actions_count: Actions ever started; it makes ids differ.
     """
@@ -232,5 +236,6 @@ class WorldRecord:
     restarts: tuple[RestartRequest, ...] = ()
     is_shutdown_wanted: bool = False
     guard_pid: int = 0
+    guard_identity: str = ""
     faults_count: int = 0
     actions_count: int = 0

@@ -24,7 +24,7 @@ class Recovery:
     Args:
         restored_at: Never before the fault began, whatever the clocks say.
         recovery_s: From the fault's beginning.
-        rto_s: The objective of the fault's priority.
+        rto_s: The objective of the priority that the fault was opened with.
         is_within_rto: It took no longer.
     """
 
@@ -51,14 +51,14 @@ def priority_of(spec: SystemSpec, kind: FaultKind, target: str) -> Priority:
 
 def rto_ends_at(fault: OpenFault) -> datetime:
     """Tell when the objective of a fault is missed."""
-    return fault.began_at + timedelta(seconds=fault.priority.rto_s)
+    return fault.began_at + timedelta(seconds=fault.objective.rto_s)
 
 
 def measured(fault: OpenFault, restored_at: datetime) -> Recovery:
     """Measure a recovery."""
     restored_at = max(restored_at, fault.began_at)
     recovery_s = (restored_at - fault.began_at).total_seconds()
-    rto_s = fault.priority.rto_s
+    rto_s = fault.objective.rto_s
     return Recovery(
         restored_at=restored_at,
         recovery_s=recovery_s,

@@ -37,7 +37,7 @@ def escalate(world: World, now: datetime) -> Iterator[Finding]:
         if now < ends_at:
             yield ends_at
         else:
-            within = format_duration(fault.priority.rto_s)
+            within = format_duration(fault.objective.rto_s)
             yield _escalated(fault, f"not recovered within {within}")
 
 
@@ -120,6 +120,7 @@ def _quarantined(
             kind=FaultKind.CRASH_LOOP,
             target=target,
             priority=priority,
+            objective=priority,
             began_at=fault.began_at,
             reason=f"{reason}; {fault.reason}",
         )

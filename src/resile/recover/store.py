@@ -45,6 +45,7 @@ class Store:
         self.restarts = tuple(r for r in record.restarts if r.service in self.services)
         self.is_shutdown_wanted = record.is_shutdown_wanted
         self.guard_pid = record.guard_pid
+        self.guard_identity = record.guard_identity
         self.faults_count = record.faults_count
         self.actions_count = record.actions_count
 
@@ -60,6 +61,7 @@ class Store:
             restarts=self.restarts,
             is_shutdown_wanted=self.is_shutdown_wanted,
             guard_pid=self.guard_pid,
+            guard_identity=self.guard_identity,
             faults_count=self.faults_count,
             actions_count=self.actions_count,
         )

@@ -241,6 +241,34 @@ def test_a_trouble_longer_than_the_objective_is_said_so() -> None:
     assert not resolved.is_within_rto
 
 
+def test_an_objective_does_not_get_stricter_because_a_person_was_called() -> None:
+    desk = Desk()
+    fault_id = desk.fault("a", priority=Priority.P1)
+    desk.tell(
+        FaultEscalated(
+            fault_id=fault_id, target="service/a", priority=Priority.P0, reason="tried 3 times"
+        )
+    )
+    desk.run(100)
+    desk.close(fault_id)
+    desk.run(MONITORING_S)
+
+    (resolved,) = desk.of(IncidentResolved)
+    assert desk.only().severity is Priority.P0
+    assert resolved.rto_s == 120.0
+    assert resolved.is_within_rto
+
+
+def test_the_objective_is_that_of_the_most_urgent_fault() -> None:
+    desk = Desk()
+    desk.fault("c", priority=Priority.P2)
+    desk.fault("b", priority=Priority.P1)
+    assert desk.only().objective is Priority.P1
+
+    desk.fault("a", priority=Priority.P0)
+    assert desk.only().objective is Priority.P0
+
+
 def test_the_same_trouble_soon_after_reopens_its_incident() -> None:
     desk = Desk()
     desk.blip("a", seconds=5)

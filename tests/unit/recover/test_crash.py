@@ -196,6 +196,17 @@ def test_a_delay_is_within_its_bounds_and_always_the_same(attempt: int, seed: st
     assert delay_s == backoff_s(spec, attempt, seed)
 
 
+@pytest.mark.parametrize(("attempt", "longest_s"), [(1, 0.2), (2, 0.4), (6, 6.4), (7, 10.0)])
+def test_delays_are_spread_over_the_whole_range(attempt: int, longest_s: float) -> None:
+    spec = RestartSpec(backoff_min_s=0.2, backoff_max_s=10.0)
+
+    delays_s = [backoff_s(spec, attempt, f"flt_{index}") for index in range(400)]
+
+    assert min(delays_s) < 0.1 * longest_s
+    assert 0.9 * longest_s < max(delays_s) <= longest_s
+    assert sum(delays_s) / len(delays_s) == pytest.approx(longest_s / 2, rel=0.15)
+
+
 def test_more_restarts_than_the_intensity_allows_end_in_quarantine() -> None:
     shell = looping()
     shell.run(60)
@@ -382,8 +393,10 @@ def test_a_service_that_is_not_ready_because_of_its_dependency_is_left_alone() -
     assert {f.target for f in shell.payloads(FaultOpened)} == {"service/a"}
 
 
-def test_a_crash_while_the_brain_is_away_is_answered_by_the_next_one() -> None:
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_crash_while_the_brain_is_away_is_answered_by_the_next_one(*, is_first: bool) -> None:
     shell = Shell(ONE).begin()
+    shell.hears_exits_first = is_first
     shell.run(5)
 
     shell.kill_brain()

@@ -334,7 +334,7 @@ def test_a_fault_that_misses_its_objective_calls_a_person_once() -> None:
     shell.run(5)
     (closed,) = shell.payloads(FaultClosed)
     assert not closed.is_within_rto
-    assert closed.rto_s == 120.0
+    assert closed.rto_s == 300.0
 
 
 def test_an_unready_service_is_left_alone_once_something_upstream_is_broken() -> None:

@@ -312,14 +312,19 @@ def test_a_new_brain_performs_again_what_was_in_flight() -> None:
     assert len(shell.payloads(ActionStarted)) == 1
 
 
-def test_a_new_run_starts_everything_and_forgets_the_orders_of_the_old_one() -> None:
+@pytest.mark.parametrize(("pid", "identity"), [(999, ""), (77, "boot-2/77/5")])
+def test_a_new_run_starts_everything_and_forgets_the_orders_of_the_old_one(
+    pid: int, identity: str
+) -> None:
     shell = Shell(CHAIN).begin()
     shell.run(1)
     shell.order(Verb.STOP, "c")
     shell.run(1)
     shell.running.clear()
 
-    shell.tell(BrainStarted(pid=1, guard_pid=999, release="0", config_digest=""))
+    shell.tell(
+        BrainStarted(pid=1, guard_pid=pid, guard_identity=identity, release="0", config_digest="")
+    )
     shell.run(5)
 
     assert set(shell.running) == {"a", "b", "c"}

@@ -33,6 +33,7 @@ def _fault_opened(store: Store, payload: FaultOpened, _at: datetime) -> None:
         kind=payload.fault,
         target=payload.target,
         priority=payload.priority,
+        objective=payload.priority,
         began_at=payload.began_at,
         reason=payload.reason,
     )

@@ -22,9 +22,10 @@ from resile.recover.store import Store
 
 def _brain_started(store: Store, payload: BrainStarted, _at: datetime) -> None:
     """Begin a new run if the guard is another one; forget processes that nobody owns."""
-    if payload.guard_pid != store.guard_pid:
+    before = (store.guard_pid, store.guard_identity)
+    if before != (payload.guard_pid, payload.guard_identity):
         _begin_run(store)
-    store.guard_pid = payload.guard_pid
+    store.guard_pid, store.guard_identity = payload.guard_pid, payload.guard_identity
     for name, status in store.services.items():
         if status.is_alive and name not in payload.adopted:
             _forget_process(store, name)
