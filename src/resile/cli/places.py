@@ -5,6 +5,7 @@ must be quick, and must work while somebody is editing the rest of the file.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from resile.errors import ConfigError
 FILE_NAME = "resile.toml"
 _STATE_DIR = ".resile"
 _STATE_DIR_VARIABLE = "RESILE_RESILE__STATE_DIR"
+_STATE_DIR_LINE = re.compile(rb"""^\s*state_dir\s*=\s*(["'])(.+?)\1""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,19 +73,25 @@ def find_places(
     """Find the configuration file, and the state folder that it names.
 
     Args:
-        config: The file; None looks for the nearest one.
+        config: The file; None looks for the nearest one. If it is no TOML while a guard has left
+            its facts, the line of the state folder is enough: whoever broke the file must still be
+            able to look at what runs, and to end it.
         environ: May override the state folder. Default: the process's own.
         start: Where the search begins. Default: the current folder.
 
     Raises:
-        ConfigError: If there is no such file, or it is no TOML.
+        ConfigError: If there is no such file, or it is no TOML and nothing was started there.
     """
     file = (config or _nearest(start or _here())).absolute()
     state_dir = (os.environ if environ is None else environ).get(_STATE_DIR_VARIABLE)
     return Places(
         config=file,
-        state=file.resolve().parent / Path(state_dir or _state_dir(file)).expanduser(),
+        state=_beside(file, state_dir or _state_dir(file)),
     )
+
+
+def _beside(file: Path, state_dir: str) -> Path:
+    return file.resolve().parent / Path(state_dir).expanduser()
 
 
 def _here() -> Path:
@@ -108,8 +116,8 @@ def _nearest(start: Path) -> Path:
 
 def _state_dir(file: Path) -> str:
     try:
-        with file.open("rb") as opened:
-            data = tomllib.load(opened)
+        content = file.read_bytes()
+        data = tomllib.loads(content.decode())
     except FileNotFoundError:
         raise ConfigError(
             f"{file} does not exist", hint="write one with `resile init`, or name it with -c FILE"
@@ -117,9 +125,17 @@ def _state_dir(file: Path) -> str:
     except OSError as exc:
         raise ConfigError(f"{file} cannot be read: {exc.strerror}") from exc
     except ValueError as exc:
+        state_dir = _state_dir_of_broken(content)
+        if Places(config=file, state=_beside(file, state_dir)).guard_facts.exists():
+            return state_dir
         raise ConfigError(
             f"{file.name} is not TOML: {exc}", hint="`resile config check` tells more"
         ) from exc
     section = data.get("resile", {})
     value = section.get("state_dir", _STATE_DIR) if isinstance(section, dict) else _STATE_DIR
     return value if isinstance(value, str) and value else _STATE_DIR
+
+
+def _state_dir_of_broken(content: bytes) -> str:
+    line = _STATE_DIR_LINE.search(content)
+    return os.fsdecode(line[2]) if line else _STATE_DIR

@@ -65,3 +65,21 @@ def test_current_folder_that_is_gone_is_said_plainly(tmp_path, monkeypatch):
 
     with pytest.raises(ConfigError, match="does not exist any more"):
         find_places(None)
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        ("[resile]\nstate_dir = 'here'\n[[", "here"),
+        ('[resile]\n  state_dir="here"  # why\nname = \xff', "here"),
+        ('[resile]\n# state_dir = "not-here"\nname = ', ".resile"),
+        ("[resile]\nstate_dir = [\n", ".resile"),
+    ],
+)
+def test_running_system_is_found_though_its_file_is_broken(tmp_path, text, folder):
+    (tmp_path / "resile.toml").write_text(text, encoding="latin-1")
+    facts = tmp_path / folder / "run" / "guard.json"
+    facts.parent.mkdir(parents=True)
+    facts.touch()
+
+    assert find_places(None, environ={}, start=tmp_path).guard_facts == facts

@@ -141,6 +141,20 @@ def test_wrong_configuration_is_told_and_nothing_is_made(resile, places, declare
     assert not places.state.exists()
 
 
+@pytest.mark.parametrize("words", [("up",), ("config", "check")])
+def test_broken_file_is_refused_though_a_guard_left_its_name(
+    resile, places, declare, become, words
+):
+    places.run.mkdir(parents=True)
+    places.guard_facts.touch()
+    declare("[[")
+
+    done = resile(*words)
+
+    assert done.code == 2
+    assert become == []
+
+
 @pytest.mark.parametrize(
     ("host", "url"),
     [
