@@ -18,6 +18,7 @@ from resile.recover.model import (
     service_of,
     service_target,
 )
+from resile.recover.state import state_of
 from resile.recover.world import World
 
 __all__ = [
@@ -45,4 +46,5 @@ __all__ = [
     "made_id",
     "service_of",
     "service_target",
+    "state_of",
 ]

@@ -178,9 +178,13 @@ class World(Store):
 
     @property
     def is_all_stopped(self) -> bool:
-        """Tell whether nothing runs and nothing is being done to a service."""
+        """Tell whether nothing runs and nothing is being done to a service.
+
+        What makes room meanwhile is not waited for: it can be cut anywhere.
+        """
         is_alive = any(status.is_alive for status in self.services.values())
-        return not is_alive and not self.in_flight
+        is_acting = any(self.known_service(a.target) for a in self.in_flight.values())
+        return not is_alive and not is_acting
 
     def _is_well(self, name: str) -> bool:
         return not any(
