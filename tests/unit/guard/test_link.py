@@ -18,6 +18,9 @@ from resile.daemon.protocol import (
 )
 from resile.testing import FakeClock
 
+BAD = Ping(request_id=666)
+"""Its handling fails."""
+
 
 class Line:
     """A link, the brain's end of it, and what happened."""
@@ -28,9 +31,12 @@ class Line:
         self.brain.settimeout(10)
         self.received: list[Message] = []
         self.lost_count = 0
-        self.link = BrainLink(
-            ours, self.reactor, on_message=self.received.append, on_lost=self._lost
-        )
+        self.link = BrainLink(ours, self.reactor, on_message=self._received, on_lost=self._lost)
+
+    def _received(self, message: Message) -> None:
+        self.received.append(message)
+        if message == BAD:
+            raise ValueError("a fault of ours")
 
     def _lost(self) -> None:
         self.lost_count += 1
@@ -136,4 +142,14 @@ def test_closing_it_ourselves_is_no_loss(line: Line) -> None:
     line.link.close()
 
     assert line.brain.recv(10) == b""
+    assert line.lost_count == 0
+
+
+def test_a_message_whose_handling_fails_costs_none_that_came_with_it(line: Line) -> None:
+    good = Ping(request_id=1)
+    line.brain.send(to_line(BAD) + to_line(good))
+
+    line.turn()
+
+    assert line.received == [BAD, good]
     assert line.lost_count == 0

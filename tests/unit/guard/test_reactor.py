@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from resile.daemon.guard.reactor import Reactor
+from resile.daemon.guard.reactor import FAULT_PAUSE_S, Reactor
 from resile.testing import FakeClock
 
 
@@ -109,8 +109,8 @@ def test_a_callback_may_unwatch_another_of_the_same_turn(reactor: Reactor, pair:
     assert len(calls) == 1
 
 
-def test_a_callback_that_fails_is_recorded_and_not_called_again(
-    reactor: Reactor, pair: Pair, caplog: pytest.LogCaptureFixture
+def test_a_callback_that_fails_is_recorded_and_called_again_a_little_later(
+    reactor: Reactor, clock: FakeClock, pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls: list[str] = []
 
@@ -119,15 +119,75 @@ def test_a_callback_that_fails_is_recorded_and_not_called_again(
         raise ValueError("a fault of ours")
 
     reactor.watch(pair[0].fileno(), fail)
-    reactor.call_later(0, fail)
     reactor.call_later(0, lambda: calls.append("good"))
     pair[1].send(b"x")
 
+    for _ in range(3):
+        reactor.turn(0)
+    assert calls == ["failed", "good"]
+    clock.advance(FAULT_PAUSE_S)
+    for _ in range(3):
+        reactor.turn(0)
+
+    assert calls == ["failed", "good", "failed"]
+    assert caplog.text.count("ValueError: a fault of ours") == 2
+
+
+def test_a_timer_that_fails_costs_no_other_timer(reactor: Reactor) -> None:
+    calls: list[str] = []
+    reactor.call_later(0, lambda: 1 // 0)
+    reactor.call_later(0, lambda: calls.append("good"))
+
+    reactor.turn(0)
+
+    assert calls == ["good"]
+
+
+def test_a_failed_descriptor_that_is_given_up_meanwhile_is_not_watched_again(
+    reactor: Reactor, clock: FakeClock, pair: Pair
+) -> None:
+    """Its number may be somebody else's by then."""
+    calls: list[str] = []
+
+    def fail() -> None:
+        calls.append("failed")
+        raise ValueError("a fault of ours")
+
+    def give_up_and_fail() -> None:
+        reactor.unwatch(pair[1].fileno())
+        fail()
+
+    reactor.watch(pair[0].fileno(), fail)
+    reactor.watch(pair[1].fileno(), give_up_and_fail)
+    for end in pair:
+        end.send(b"x")
+
+    reactor.turn(0)
+    reactor.unwatch(pair[0].fileno())
+    clock.advance(FAULT_PAUSE_S)
     reactor.turn(0)
     reactor.turn(0)
 
-    assert calls == ["failed", "failed", "good"]
-    assert caplog.text.count("ValueError: a fault of ours") == 2
+    assert calls == ["failed", "failed"]
+
+
+def test_a_signal_whose_handling_fails_costs_no_other_signal(reactor: Reactor) -> None:
+    calls: list[int] = []
+
+    def note(number: int) -> None:
+        calls.append(number)
+        raise ValueError("a fault of ours")
+
+    reactor.catch((signal.SIGUSR1, signal.SIGUSR2), note)
+
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        os.kill(os.getpid(), number)
+        reactor.turn(0)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        os.kill(os.getpid(), number)
+    reactor.turn(0)
+
+    assert calls == [signal.SIGUSR1, signal.SIGUSR2] * 2
 
 
 def test_signals_are_told_once_a_turn(reactor: Reactor) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from resile.contain import Cgroup, CgroupTree
@@ -14,7 +15,7 @@ from resile.core.process import Ended, Spawner, SpawnSpec
 from resile.daemon.guard.child import Belongings, Child, ChildPhase
 from resile.daemon.guard.logs import LogFile, ServiceLog
 from resile.daemon.guard.notify import NotifySocket, Said, notify_folder
-from resile.daemon.guard.reactor import Reactor
+from resile.daemon.guard.reactor import Reactor, attempt
 from resile.daemon.protocol import (
     GUARD_FD_VARIABLE,
     Exited,
@@ -141,14 +142,14 @@ class Children:
 
     def terminate_all(self) -> None:
         """Ask every main process to end."""
-        for child in self._children.values():
-            child.signal(signal.SIGTERM)
+        for child in tuple(self._children.values()):
+            attempt(partial(child.signal, signal.SIGTERM))
 
     def kill_all(self) -> None:
         """Kill every group."""
         for child in tuple(self._children.values()):
             if child.phase is not ChildPhase.EXITED:
-                child.kill()
+                attempt(child.kill)
 
     def _check(self, request: Spawn) -> None:
         """Refuse what cannot be done.

@@ -17,6 +17,7 @@ import logging
 import os
 import signal
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from resile.contain import CgroupProbe, kill_everything, probe, remember
@@ -25,7 +26,7 @@ from resile.core.files import FileLock, lock_file, make_private_dir, write_durab
 from resile.core.process import Ended, Spawner, identity_of, set_subreaper, signal_name
 from resile.daemon.guard.children import Children
 from resile.daemon.guard.keeper import BrainKeeper, is_hopeless
-from resile.daemon.guard.reactor import Reactor
+from resile.daemon.guard.reactor import Reactor, attempt
 from resile.daemon.guard.systemd import ServiceManager
 from resile.daemon.protocol import (
     Forget,
@@ -213,11 +214,11 @@ class Guard:
     def _reap(self) -> None:
         """Reap whoever has died: main processes, the brain, and orphans, which nobody asks after."""
         while (ended := self._spawner.reap()) is not None:
-            if not self._take(ended):
-                logger.debug("guard.orphan_reaped pid=%d", ended.pid)
+            attempt(partial(self._take, ended))
 
-    def _take(self, ended: Ended) -> bool:
-        return self._children.reaped(ended) or self._keeper.reaped(ended)
+    def _take(self, ended: Ended) -> None:
+        if not (self._children.reaped(ended) or self._keeper.reaped(ended)):
+            logger.debug("guard.orphan_reaped pid=%d", ended.pid)
 
     def _stop_alone(self) -> None:
         """Stop everything without a brain: ask all at once, then kill."""

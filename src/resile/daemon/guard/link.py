@@ -4,7 +4,7 @@ import logging
 import socket
 from collections.abc import Callable
 
-from resile.daemon.guard.reactor import READ, WRITE, Reactor
+from resile.daemon.guard.reactor import READ, WRITE, Reactor, attempt
 from resile.daemon.protocol import MESSAGE_BYTES_MAX, Message, from_line, to_line
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class BrainLink:
         except ValueError as exc:
             self._lose(f"its message cannot be read: {exc}")
             return
-        self._on_message(message)
+        attempt(lambda: self._on_message(message))  # The messages behind it came in one piece.
 
     def _lose(self, reason: str) -> None:
         if self._is_open:

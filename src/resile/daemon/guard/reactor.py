@@ -1,7 +1,7 @@
 """The guard's one thread of control: descriptors, timers and signals, by callbacks.
 
-A callback must not block. One that raises is recorded and, if it belongs to a descriptor, called
-no more: a fault of one service's handling must not end the watch over the others.
+A callback must not block. One that raises is recorded and, if it belongs to a descriptor, not
+called for a moment: a fault in the handling of one must neither end its watch nor starve the rest.
 """
 
 import contextlib
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
+FAULT_PAUSE_S = 0.1
+"""So long a descriptor whose callback raised is left alone, as it may be ready all the time."""
 _SIGNAL_BYTES = 4096
 
 
@@ -47,12 +49,14 @@ class Reactor:
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
+        self._paused: dict[int, Timer] = {}
         self._is_stopped = False
         self._signal_sockets: tuple[socket.socket, ...] = ()
         self._caught: list[int] = []
 
     def watch(self, fd: int, callback: Callable[[], object], *, events: int = READ) -> None:
         """Call back whenever a descriptor is ready; replaces an earlier watch on it."""
+        self._resume(fd)
         if fd in self._selector.get_map():
             self._selector.modify(fd, events, callback)
         else:
@@ -60,6 +64,7 @@ class Reactor:
 
     def unwatch(self, fd: int) -> None:
         """Stop watching; nothing happens if nobody did. Comes before the descriptor is closed."""
+        self._resume(fd)
         with contextlib.suppress(KeyError):
             self._selector.unregister(fd)
 
@@ -83,7 +88,7 @@ class Reactor:
 
         def read() -> None:
             for number in sorted(set(reader.recv(_SIGNAL_BYTES))):
-                callback(number)
+                attempt(lambda number=number: callback(number))  # type: ignore[misc]
 
         self.watch(reader.fileno(), read)
 
@@ -96,13 +101,13 @@ class Reactor:
         """Wait once, for at most `wait_s` (None: for ever), and make the calls that are due."""
         for key, _ in self._selector.select(wait_s):
             # An earlier callback of this turn may have unwatched it, or given its number anew.
-            if self._selector.get_map().get(key.fd) == key and not _call(key.data):
-                self.unwatch(key.fd)
+            if self._selector.get_map().get(key.fd) == key and not attempt(key.data):
+                self._pause(key.fd)
         now_s = self._clock.monotonic()
         while self._timers and self._timers[0][0] <= now_s:
             timer = heapq.heappop(self._timers)[2]
             if not timer.is_cancelled:
-                _call(timer.callback)
+                attempt(timer.callback)
 
     def stop(self) -> None:
         """Let `run` return after this turn."""
@@ -118,6 +123,20 @@ class Reactor:
         for end in self._signal_sockets:
             end.close()
 
+    def _pause(self, fd: int) -> None:
+        """Watch again a little later, unless the callback gave it up before it raised."""
+        key = self._selector.get_map().get(fd)
+        if key is not None:
+            self.unwatch(fd)
+            self._paused[fd] = self.call_later(
+                FAULT_PAUSE_S, lambda: self.watch(fd, key.data, events=key.events)
+            )
+
+    def _resume(self, fd: int) -> None:
+        paused = self._paused.pop(fd, None)
+        if paused is not None:
+            paused.cancel()
+
     def _wait_s(self) -> float | None:
         while self._timers and self._timers[0][2].is_cancelled:
             heapq.heappop(self._timers)
@@ -130,7 +149,8 @@ def _note(_number: int, _frame: object) -> None:
     """Handle nothing: that there is a handler makes the kernel write to the wake-up socket."""
 
 
-def _call(callback: Callable[[], object]) -> bool:
+def attempt(callback: Callable[[], object]) -> bool:
+    """Call; record what it raises, and tell whether it did not raise."""
     try:
         callback()
     except Exception:
