@@ -60,7 +60,9 @@ def _waiting_state(world: World, name: str) -> tuple[CheckState, str]:
     status = world.service(name)
     fault = world.fault_on(service_target(name), *_OWN_KINDS)
     if fault is not None:
-        return CheckState.DOWN, fault.reason
+        policy = world.service_spec(name).restart.policy
+        why = f"; its policy is {policy}" if world.is_left_down(name) else ""
+        return CheckState.DOWN, f"{fault.reason}{why}"
     if world.is_restarting(name):
         return CheckState.MAINTENANCE, "is being restarted by an operator"
     broken = conditions.broken_upstream(world, name)

@@ -139,6 +139,14 @@ class World(Store):
         policy = self.spec.services[name].restart.policy
         return ended.is_clean and policy is not RestartPolicy.PERMANENT
 
+    def is_left_down(self, name: str) -> bool:
+        """Tell whether a service failed, and its policy wants no end answered with a restart."""
+        status = self.services[name]
+        ended = status.ended
+        if status.is_alive or ended is None or ended.is_expected or ended.is_clean:
+            return False
+        return self.spec.services[name].restart.policy is RestartPolicy.TEMPORARY
+
     def phase(self, name: str) -> Phase:
         """Tell where a service stands in its life."""
         status = self.services[name]
@@ -149,7 +157,8 @@ class World(Store):
             return Phase.RUNNING if status.is_ready else Phase.STARTING
         if action is not None:
             return Phase.STARTING
-        if status.desired is Desired.STOPPED or self.is_finished(name):
+        is_over = self.is_finished(name) or self.is_left_down(name)
+        if status.desired is Desired.STOPPED or is_over:
             return Phase.STOPPED
         if status.is_quarantined:
             return Phase.QUARANTINED

@@ -3,8 +3,51 @@
 from tests.support.shell import Shell
 from tests.support.systems import service, system
 
-from resile.core.vocabulary import ActionKind, CheckState, Verb
-from resile.recover import state_of
+from resile.core.events import FaultClosed, ServiceChanged
+from resile.core.vocabulary import ActionKind, CheckState, Outcome, Phase, Verb
+from resile.recover import RestartPolicy, RestartSpec, state_of
+
+
+def failed() -> Shell:
+    """Give a shell whose temporary service has failed."""
+    policy = RestartSpec(policy=RestartPolicy.TEMPORARY)
+    shell = Shell(system(service("a", restart=policy))).begin()
+    shell.run(5)
+    shell.crash("a", exit_code=3)
+    shell.run(5)
+    return shell
+
+
+def test_a_temporary_service_that_failed_is_stopped_and_down() -> None:
+    shell = failed()
+
+    assert shell.world.phase("a") is Phase.STOPPED
+    reason = "ended with exit code 3; its policy is temporary"
+    assert state_of(shell.world, "a") == (CheckState.DOWN, reason)
+    changed = shell.payloads(ServiceChanged)[-1]
+    assert (changed.phase, changed.reason) == (Phase.STOPPED, reason)
+
+
+def test_the_fault_of_a_temporary_service_stays_open_until_a_person_acts() -> None:
+    shell = failed()
+    shell.run(3600)
+    assert len(shell.world.faults) == 1
+
+    shell.order(Verb.STOP, "a")
+
+    (closed,) = shell.payloads(FaultClosed)
+    assert closed.outcome is Outcome.WITHDRAWN
+
+
+def test_a_restart_brings_a_failed_temporary_service_back() -> None:
+    shell = failed()
+
+    shell.order(Verb.RESTART, "a")
+    shell.run(5)
+
+    assert shell.state("a") is CheckState.UP
+    assert shell.world.faults == {}
+    assert shell.world.restarts == ()
 
 
 def test_the_reason_of_now_is_told_where_the_state_did_not_change() -> None:
