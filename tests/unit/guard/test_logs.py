@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from resile.daemon.guard.logs import (
     LogFile,
     ServiceLog,
 )
+from resile.daemon.guard.reactor import Reactor
 from resile.testing import FakeClock
 
 STAMP = len("2026-01-01T00:00:00.000Z ")
@@ -27,15 +29,26 @@ class Desk:
         self.path = folder / "app.log"
         self.clock = FakeClock()
         self.file = LogFile(self.path, bytes_max=bytes_max, files_max=files_max)
-        self.log = ServiceLog(self.file, lines_per_s_max=10, clock=self.clock)
+        self.reactor = Reactor(self.clock)
+        self.log = ServiceLog(self.file, lines_per_s_max=10, clock=self.clock, reactor=self.reactor)
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.reactor.turn(0)
+
+    def close(self) -> None:
+        self.log.close()
+        self.reactor.close()
 
     def lines(self) -> list[str]:
         return [line[STAMP:] for line in self.path.read_text().splitlines()]
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
+    yield desk
+    desk.close()
 
 
 def test_each_line_gets_its_time_in_utc(desk: Desk) -> None:
@@ -61,7 +74,7 @@ def test_pieces_of_any_size_make_the_same_lines(
 
     for start in range(0, len(output), size):
         desk.log.feed(output[start : start + size])
-    desk.log.close()
+    desk.close()
 
     content = desk.path.read_bytes() if lines else b""
     assert [line[STAMP:] for line in content.split(b"\n")[:-1]] == lines
@@ -92,15 +105,51 @@ def test_what_is_above_the_rate_is_dropped_counted_and_remembered(desk: Desk) ->
     desk.log.close()
 
     kept = [f"line {i}" for i in range(10)]
-    assert desk.lines() == [*kept, "resile: 16 lines of output were dropped", "later"]
+    assert desk.lines() == [*kept, "resile: 15 lines of output were dropped", "more", "later"]
     assert desk.log.tail()[-3:] == ("line 24", "more", "later")
 
 
 def test_drops_are_told_at_the_end_at_the_latest(desk: Desk) -> None:
-    desk.log.feed(b"x\n" * 12)
+    desk.log.feed(b"x\n" * 11 + b"why\n")
     desk.log.close()
 
-    assert desk.lines()[-1] == "resile: 2 lines of output were dropped"
+    assert desk.lines()[-2:] == ["resile: 1 lines of output were dropped", "why"]
+
+
+def test_drops_of_a_service_that_falls_silent_are_told_a_second_later(desk: Desk) -> None:
+    desk.log.feed(b"x\n" * 12 + b"why\n")
+    desk.pass_time(0.5)
+    assert desk.lines() == ["x"] * 10
+
+    desk.pass_time(0.5)
+    assert desk.lines()[10:] == ["resile: 2 lines of output were dropped", "why"]
+    desk.pass_time(5)
+
+    assert len(desk.lines()) == 12
+
+
+def test_a_single_line_above_the_rate_comes_late_and_is_not_lost(desk: Desk) -> None:
+    desk.log.feed(b"x\n" * 10 + b"why\n")
+
+    desk.pass_time(1)
+
+    assert desk.lines() == ["x"] * 10 + ["why"]
+
+
+def test_what_a_full_disk_refused_is_told_when_there_is_room(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(fd: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("resile.daemon.guard.logs.os.write", write)
+        desk.log.feed(b"one\ntwo\nthree\n")
+        desk.pass_time(1)
+
+    desk.pass_time(1)
+
+    assert desk.lines() == ["resile: 2 lines of output were dropped", "three"]
 
 
 def test_full_files_are_rotated_and_the_oldest_removed(tmp_path: Path) -> None:
@@ -109,7 +158,7 @@ def test_full_files_are_rotated_and_the_oldest_removed(tmp_path: Path) -> None:
     for i in range(5):
         desk.log.feed(b"line %d\n" % i)
         desk.clock.advance(1)
-    desk.log.close()
+    desk.close()
 
     names = ("app.log", "app.log.1", "app.log.2")
     assert sorted(path.name for path in tmp_path.iterdir()) == list(names)
@@ -125,7 +174,7 @@ def test_without_older_files_the_full_one_is_begun_anew(tmp_path: Path) -> None:
 
     desk.log.feed(b"line 1\n")
     desk.log.feed(b"line 2\n")
-    desk.log.close()
+    desk.close()
 
     assert [path.name for path in tmp_path.iterdir()] == ["app.log"]
     assert desk.lines() == ["line 2"]
@@ -135,7 +184,7 @@ def test_a_log_goes_on_where_the_last_generation_ended(tmp_path: Path) -> None:
     for word in (b"first\n", b"second\n"):
         desk = Desk(tmp_path)
         desk.log.feed(word)
-        desk.log.close()
+        desk.close()
 
     assert desk.lines() == ["first", "second"]
 
@@ -164,8 +213,8 @@ def test_a_full_disk_costs_lines_and_nothing_else(
     lines = desk.path.read_text().splitlines()
     assert lines[0][STAMP:] == "line 0"
     assert len(lines[1]) == 10
-    assert lines[2][STAMP:] == "resile: 2 lines of output were dropped"
-    assert lines[3][STAMP:] == "line 3"
+    assert lines[2][STAMP:] == "resile: 1 lines of output were dropped"
+    assert [line[STAMP:] for line in lines[3:]] == ["line 2", "line 3"]
     assert desk.log.tail() == ("line 0", "line 1", "line 2", "line 3")
 
 

@@ -218,7 +218,12 @@ class Children:
             bytes_max=request.log_bytes_max,
             files_max=request.log_files_max,
         )
-        return ServiceLog(file, lines_per_s_max=request.log_lines_per_s_max, clock=self._clock)
+        return ServiceLog(
+            file,
+            lines_per_s_max=request.log_lines_per_s_max,
+            clock=self._clock,
+            reactor=self._reactor,
+        )
 
     def _notify_socket(self, name: str, group: Cgroup, request: Spawn) -> NotifySocket:
         key = (request.service, request.generation)

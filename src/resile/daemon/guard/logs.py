@@ -1,7 +1,8 @@
 """A service's output: lines with their time, in files that are rotated, and the last ones in memory.
 
 The service never waits for us: what the disk does not take, or what is above the rate, is
-dropped and counted, and the count is written as a line of its own.
+dropped and counted. Within about a second, also of a service that has fallen silent, the count is
+written as a line of its own, and behind it the last line dropped: it often says what went wrong.
 """
 
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from resile.core.clock import Clock
 from resile.core.files import SYSTEM_FILES, Files
+from resile.daemon.guard.reactor import Reactor, Timer
 
 LINE_BYTES_MAX = 8192
 """A longer line is broken into several."""
@@ -17,6 +19,8 @@ TAIL_LINES_MAX = 200
 TAIL_BYTES_MAX = 128 << 10
 """JSON may write six bytes for one of these, and the message still fits the protocol's bound."""
 _RATE_WINDOW_S = 1.0
+_TELL_AFTER_S = 1.0
+"""So long after a drop it is told, unless the service's next line comes before."""
 _FILE_MODE = 0o600
 
 
@@ -87,17 +91,23 @@ class ServiceLog:
         file: Where the lines go.
         lines_per_s_max: What is above is dropped and counted.
         clock: Stamps the lines.
+        reactor: Calls when a drop is to be told.
     """
 
-    def __init__(self, file: LogFile, *, lines_per_s_max: int, clock: Clock) -> None:
+    def __init__(
+        self, file: LogFile, *, lines_per_s_max: int, clock: Clock, reactor: Reactor
+    ) -> None:
         self._file = file
         self._lines_per_s_max = lines_per_s_max
         self._clock = clock
+        self._reactor = reactor
         self._partial = b""
         self._tail: deque[bytes] = deque(maxlen=TAIL_LINES_MAX)
         self._window_began_s = clock.monotonic()
         self._window_count = 0
         self._dropped_count = 0
+        self._last_dropped = b""
+        self._telling: Timer | None = None
 
     def feed(self, chunk: bytes) -> None:
         """Take output as it came, in pieces of any size."""
@@ -122,6 +132,8 @@ class ServiceLog:
             self._take([self._partial])
             self._partial = b""
         self._tell_dropped()
+        if self._telling is not None:
+            self._telling.cancel()
         self._file.close()
 
     def _take(self, lines: list[bytes]) -> None:
@@ -133,15 +145,31 @@ class ServiceLog:
             self._window_count = 0
         allowed = lines[: max(0, self._lines_per_s_max - self._window_count)]
         self._window_count += len(lines)
-        if not allowed or not self._write(allowed):
-            self._dropped_count += len(lines)
-        else:
-            self._dropped_count += len(lines) - len(allowed)
+        if allowed and self._write(allowed):
+            lines = lines[len(allowed) :]
+        if lines:
+            self._drop(lines)
+
+    def _drop(self, lines: list[bytes]) -> None:
+        self._dropped_count += len(lines)
+        self._last_dropped = lines[-1]
+        if self._telling is None:
+            self._telling = self._reactor.call_later(_TELL_AFTER_S, self._tell_later)
+
+    def _tell_later(self) -> None:
+        self._telling = None
+        self._tell_dropped()
+        if self._dropped_count:  # The disk is full: once more a second later.
+            self._telling = self._reactor.call_later(_TELL_AFTER_S, self._tell_later)
 
     def _tell_dropped(self) -> None:
-        if self._dropped_count and self._write(
-            [b"resile: %d lines of output were dropped" % self._dropped_count]
-        ):
+        if not self._dropped_count:
+            return
+        lines = [self._last_dropped]
+        if self._dropped_count > 1:
+            count = self._dropped_count - 1
+            lines.insert(0, b"resile: %d lines of output were dropped" % count)
+        if self._write(lines):
             self._dropped_count = 0
 
     def _write(self, lines: list[bytes]) -> bool:
