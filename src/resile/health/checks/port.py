@@ -58,7 +58,7 @@ class Look(Protocol):
     """A way of looking. Blocks, and keeps to the spec's time-out.
 
     It may raise OSError (TimeoutError for "no answer in time") and ResileError: they are DOWN,
-    with their text as the reason.
+    with their text as the reason, unless it was we who had no descriptors or no memory.
     """
 
     def __call__(self, spec: CheckSpec, context: LookContext, /) -> Finding:
@@ -99,6 +99,11 @@ def degraded(reason: str) -> Finding:
 def down(reason: str) -> Finding:
     """Say that it does not work."""
     return Finding(CheckState.DOWN, reason)
+
+
+def unknown(reason: str) -> Finding:
+    """Say that nothing could be seen: it changes no state."""
+    return Finding(CheckState.UNKNOWN, reason)
 
 
 def no_answer(timeout_s: float, why: str = "") -> Finding:
