@@ -30,6 +30,7 @@ from resile.recover import InFlight, SystemSpec, World, decide
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 GUARD_PID = 77
+GUARD_IDENTITY = "boot-1/77/5"
 LOOK_EVERY_S = 1.0
 ROUNDS_MAX = 50
 
@@ -109,7 +110,7 @@ class Shell:
 
     def begin(self) -> "Shell":
         """Start the brain and settle."""
-        self.tell(BrainStarted(pid=1, guard_pid=GUARD_PID, release="0", config_digest=""))
+        self.tell(self._started(pid=1))
         if self.has_checks:
             self._later(LOOK_EVERY_S, self._look_around, brains=True)
         return self
@@ -209,10 +210,7 @@ class Shell:
         self.is_brain_alive = True
         self.seen = {check: status.state for check, status in self.world.checks.items()}
         unheard, self._unheard = self._unheard, []
-        adopted = tuple(self.running)
-        started = BrainStarted(
-            pid=2, guard_pid=GUARD_PID, release="0", config_digest="", adopted=adopted
-        )
+        started = self._started(pid=2, adopted=tuple(self.running))
         told = (*unheard, started) if self.hears_exits_first else (started, *unheard)
         self._commit(told, "brain")
         for action in list(self.world.in_flight.values()):
@@ -233,6 +231,15 @@ class Shell:
 
     def states(self) -> dict[str, CheckState]:
         return {name: self.state(name) for name in self.spec.services}
+
+    def _started(self, **fields: Any) -> BrainStarted:
+        return BrainStarted(
+            guard_pid=GUARD_PID,
+            guard_identity=GUARD_IDENTITY,
+            release="0",
+            config_digest="",
+            **fields,
+        )
 
     # The guard and the checks -------------------------------------------------------------------
 

@@ -79,6 +79,15 @@ class Store:
         """Give the action that works on a target now; None if none does."""
         return next((a for a in self.in_flight.values() if a.target == target), None)
 
+    def is_guarded_by(self, pid: int, identity: str) -> bool:
+        """Tell whether a guard is the one of this run.
+
+        Its identity tells; its pid does where one of the two has none, as in old records.
+        """
+        if identity and self.guard_identity:
+            return identity == self.guard_identity
+        return pid == self.guard_pid
+
     def is_declared(self, target: str) -> bool:
         """Tell whether a target is a declared service or check."""
         kind, _, name = target.partition("/")

@@ -22,8 +22,7 @@ from resile.recover.store import Store
 
 def _brain_started(store: Store, payload: BrainStarted, _at: datetime) -> None:
     """Begin a new run if the guard is another one; forget processes that nobody owns."""
-    before = (store.guard_pid, store.guard_identity)
-    if before != (payload.guard_pid, payload.guard_identity):
+    if not store.is_guarded_by(payload.guard_pid, payload.guard_identity):
         _begin_run(store)
     store.guard_pid, store.guard_identity = payload.guard_pid, payload.guard_identity
     for name, status in store.services.items():
@@ -65,8 +64,15 @@ def _forget_process(store: Store, name: str) -> None:
 
 
 def _process_started(store: Store, payload: ProcessStarted, at: datetime) -> None:
+    """Note a new process. One that is told again says nothing: it may be ready by now.
+
+    A start is told twice if the brain dies after the spawn and before its record: by the
+    adoption, and by the action that is performed again.
+    """
     status = store.services.get(payload.service)
     if status is None or payload.generation <= status.exited_generation:
+        return
+    if (status.generation, status.pid) == (payload.generation, payload.pid):
         return
     start = store.action_on(service_target(payload.service))
     is_restart = start is not None and bool(start.fault_id)
