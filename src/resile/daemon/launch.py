@@ -50,6 +50,8 @@ class LaunchSpec:
             limits=self.limits,
             is_notify=self.is_notify,
             watchdog_s=self.watchdog_s,
+            stop_signal=self.stop_signal,
+            drain_s=self.drain_s,
             log_bytes_max=self.log_bytes_max,
             log_files_max=self.log_files_max,
             log_lines_per_s_max=self.log_lines_per_s_max,

@@ -8,6 +8,7 @@ An exit is told again to every new brain until it is forgotten, so no exit code 
 """
 
 import json
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,6 +46,8 @@ class Spawn(Message):
         limits: Of its cgroup.
         is_notify: Give it a NOTIFY_SOCKET.
         watchdog_s: Give it WATCHDOG_USEC; 0 means none.
+        stop_signal: Asks it to end, where the guard has to stop it without a brain.
+        drain_s: So long it may take then.
         log_bytes_max: Rotate its log at this size.
         log_files_max: Keep so many rotated ones.
         log_lines_per_s_max: Drop and count what is above.
@@ -60,6 +63,8 @@ class Spawn(Message):
     limits: CgroupLimits = field(default_factory=CgroupLimits)
     is_notify: bool = False
     watchdog_s: float = 0.0
+    stop_signal: int = signal.SIGTERM
+    drain_s: float = 5.0
     log_bytes_max: int = 10 << 20
     log_files_max: int = 5
     log_lines_per_s_max: int = 10_000

@@ -124,6 +124,26 @@ def test_a_brain_that_dies_while_stopping_leaves_the_stop_to_the_guard(
     assert (tmp_path / "asked").exists()
 
 
+def test_without_a_brain_each_service_is_asked_with_its_own_signal_and_may_drain(
+    guard: GuardProcess, brain: Brain, tmp_path: Path
+) -> None:
+    script = (
+        f"trap 'sleep 0.2; echo drained > {tmp_path}/drained; exit 0' INT; trap '' TERM;"
+        f" echo $$ > {tmp_path}/pid; while :; do sleep 0.05; done"
+    )
+    brain.started("sh", "-c", script, stop_signal=signal.SIGINT, drain_s=30.0)
+    stubborn = brain.started("sh", "-c", "trap '' TERM; sleep 600", service="b", drain_s=0.1).pid
+    noted(tmp_path / "pid", 1)
+    guard.process.send_signal(signal.SIGTERM)
+    brain.expect(StopWanted)
+
+    os.kill(brain.pid, signal.SIGKILL)
+
+    assert guard.wait() == 1
+    assert (tmp_path / "drained").exists()
+    assert has_ended(stubborn)
+
+
 @pytest.mark.needs_cgroups
 def test_a_killed_guard_takes_the_main_processes_with_it(
     guard: GuardProcess, brain: Brain, tmp_path: Path

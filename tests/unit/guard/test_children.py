@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.guard.fakes import FakeSpawner, FakeTree
@@ -40,8 +41,10 @@ class Desk:
         if len(self.signals) == 1:
             raise PermissionError("not yours")
 
-    def spawn(self, service: str) -> int:
-        request = Spawn(request_id=1, service=service, generation=1, argv=("x",), env={}, cwd="/")
+    def spawn(self, service: str, **fields: Any) -> int:
+        request = Spawn(
+            request_id=1, service=service, generation=1, argv=("x",), env={}, cwd="/", **fields
+        )
         self.children.spawn(request)
         self.reactor.turn(0)
         reply = self.told.pop()
@@ -65,6 +68,32 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 def test_a_service_that_may_not_be_signalled_costs_no_other_its_signal(desk: Desk) -> None:
     pids = [desk.spawn(name) for name in ("one", "two", "three")]
 
-    desk.children.terminate_all()
+    desk.children.stop_all()
 
     assert desk.signals == [(pid, signal.SIGTERM) for pid in pids]
+
+
+def test_each_is_asked_in_its_own_way_and_killed_after_its_own_drain(desk: Desk) -> None:
+    pids = [
+        desk.spawn("quick", stop_signal=signal.SIGINT, drain_s=1.0),
+        desk.spawn("slow", stop_signal=signal.SIGQUIT, drain_s=8.0),
+    ]
+    groups = [desk.tree.groups[name] for name in ("quick-1", "slow-1")]
+    for group in groups:
+        group.kills_needed = 1
+
+    assert desk.children.stop_all() == 8.0
+    assert desk.signals == [(pids[0], signal.SIGINT), (pids[1], signal.SIGQUIT)]
+
+    for passed_s, kills in ((0.9, [0, 0]), (0.2, [1, 0]), (6.8, [1, 0]), (0.2, [1, 1])):
+        desk.clock.advance(passed_s)
+        desk.reactor.turn(0)
+        assert [group.kill_count for group in groups] == kills
+
+
+def test_what_has_ended_is_not_asked(desk: Desk) -> None:
+    pid = desk.spawn("one")
+    desk.children.reaped(Ended(pid=pid, exit_code=0))
+
+    assert desk.children.stop_all() == 0.0
+    assert desk.signals == []

@@ -85,6 +85,8 @@ class Child:
         self._clock = clock
         self._tell = tell
         self._on_discarded = on_discarded
+        self._stop_signal = request.stop_signal
+        self._drain_s = request.drain_s
         self._began_s = clock.monotonic()
         self._ended: Ended | None = None
         self._ended_at: datetime | None = None
@@ -166,6 +168,15 @@ class Child:
             return False
         os.kill(self.pid, number)
         return True
+
+    def stop(self) -> float:
+        """Ask it to end, and kill it if it has not after its drain; give that drain in seconds."""
+        if self.phase is ChildPhase.EXITED:
+            return 0.0
+        self._reactor.call_later(self._drain_s, self.kill)
+        with contextlib.suppress(OSError):  # One that cannot be asked is killed all the same.
+            self.signal(self._stop_signal)
+        return self._drain_s
 
     def kill(self, request_id: int | None = None) -> None:
         """Kill the whole group; the request is answered when nothing of it is left."""

@@ -4,9 +4,7 @@ import contextlib
 import logging
 import os
 import re
-import signal
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from resile.contain import Cgroup, CgroupTree
@@ -140,10 +138,9 @@ class Children:
         child.reaped(ended)
         return True
 
-    def terminate_all(self) -> None:
-        """Ask every main process to end."""
-        for child in tuple(self._children.values()):
-            attempt(partial(child.signal, signal.SIGTERM))
+    def stop_all(self) -> float:
+        """Ask all at once to end, each with its own signal and drain; give the longest drain."""
+        return max((child.stop() for child in tuple(self._children.values())), default=0.0)
 
     def kill_all(self) -> None:
         """Kill every group."""

@@ -46,8 +46,6 @@ logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 60.0
 """More than the longest drain of a usual configuration; the caller knows better."""
-ALONE_TIMEOUT_S = 5.0
-"""So long services have after SIGTERM if no brain is there to stop them in order."""
 END_TIMEOUT_S = 12.0
 """So long the last killing may take; a little more than one group may."""
 _POLL_S = 0.02
@@ -221,12 +219,11 @@ class Guard:
             logger.debug("guard.orphan_reaped pid=%d", ended.pid)
 
     def _stop_alone(self) -> None:
-        """Stop everything without a brain: ask all at once, then kill."""
+        """Stop everything without a brain: all at once, as only the brain knows the order."""
         if self._is_ending:
             return
         logger.error("guard.stops_alone active=%d", self._children.active_count())
-        self._children.terminate_all()
-        deadline_s = self._clock.monotonic() + ALONE_TIMEOUT_S
+        deadline_s = self._clock.monotonic() + self._children.stop_all()
 
         def look() -> None:
             if self._children.active_count() == 0 or self._clock.monotonic() >= deadline_s:
