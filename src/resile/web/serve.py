@@ -1,11 +1,14 @@
 """uvicorn with settings that fit inside the brain."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Generator
 
+import h11
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from resile.web.stream import EventHub
 
@@ -13,6 +16,10 @@ GRACE_S = 3
 """How long a shutdown waits for answers that are on their way."""
 CONNECTIONS_MAX = 512
 """Above it uvicorn answers 503: 200 streams, and room for questions."""
+OPEN_MAX = 576
+"""Above it a new connection is closed at once: those that are told 503 have a descriptor too."""
+HEAD_TIMEOUT_S = 10.0
+"""A request's line and headers are one packet. Who sends half of it holds a connection in vain."""
 UNACKNOWLEDGED_MS_MAX = 30_000
 """A TCP client that takes nothing for so long is cut off by the kernel."""
 
@@ -46,6 +53,45 @@ class WebServer(uvicorn.Server):
         yield
 
 
+class BoundedProtocol(H11Protocol):
+    """A connection that is closed if it is one too many, or if no whole request comes.
+
+    uvicorn itself limits neither: its `limit_concurrency` answers 503 and keeps the connection,
+    and its time-out begins after an answer and ends with the next byte.
+    """
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, or close it if too many are open."""
+        super().connection_made(transport)
+        if len(self.connections) > OPEN_MAX:
+            transport.abort()
+            return
+        self._watch_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a request that is not whole yet has its time to become so."""
+        super().data_received(data)
+        self._watch_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        super().connection_lost(exc)
+        self._stop_watching()
+
+    def _watch_head(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_watching()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.abort)
+
+    def _stop_watching(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
 def build_server(app: FastAPI, sock: socket.socket) -> WebServer:
     """Make a server for a socket that listens already (TCP or unix).
 
@@ -66,7 +112,7 @@ def build_server(app: FastAPI, sock: socket.socket) -> WebServer:
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         access_log=False,
