@@ -97,3 +97,24 @@ def test_what_has_ended_is_not_asked(desk: Desk) -> None:
 
     assert desk.children.stop_all() == 0.0
     assert desk.signals == []
+
+
+def test_the_folder_of_the_sockets_goes_at_the_end(desk: Desk, tmp_path: Path) -> None:
+    """With what a killed guard left in it."""
+    pid = desk.spawn("one", is_notify=True)
+    folder = Path(desk.spawner.specs[0].env["NOTIFY_SOCKET"]).parent
+    (folder / "left-over").touch()
+    desk.children.reaped(Ended(pid=pid, exit_code=0))
+
+    desk.children.close()
+
+    assert not folder.exists()
+    assert tmp_path.exists()
+
+
+def test_no_socket_means_no_folder_to_remove(desk: Desk, tmp_path: Path) -> None:
+    desk.spawn("one")
+
+    desk.children.close()
+
+    assert not (tmp_path / "run" / "notify").exists()

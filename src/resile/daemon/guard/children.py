@@ -12,7 +12,7 @@ from resile.core.clock import Clock
 from resile.core.process import Ended, Spawner, SpawnSpec
 from resile.daemon.guard.child import Belongings, Child, ChildPhase
 from resile.daemon.guard.logs import LogFile, ServiceLog
-from resile.daemon.guard.notify import NotifySocket, Said, notify_folder
+from resile.daemon.guard.notify import NotifySocket, Said, notify_folder, remove_notify_folder
 from resile.daemon.guard.reactor import Reactor, attempt
 from resile.daemon.protocol import (
     GUARD_FD_VARIABLE,
@@ -65,6 +65,7 @@ class Children:
         self._tell = tell
         self._children: dict[tuple[str, int], Child] = {}
         self._by_pid: dict[int, Child] = {}
+        self._notify_folder: Path | None = None
 
     def spawn(self, request: Spawn) -> None:
         """Start an instance, unless it is known; answered when it is started, or cannot be."""
@@ -147,6 +148,11 @@ class Children:
         for child in tuple(self._children.values()):
             if child.phase is not ChildPhase.EXITED:
                 attempt(child.kill)
+
+    def close(self) -> None:
+        """Remove what all of them shared; none of them runs any more."""
+        if self._notify_folder is not None:
+            remove_notify_folder(self._notify_folder)
 
     def _check(self, request: Spawn) -> None:
         """Refuse what cannot be done.
@@ -231,6 +237,7 @@ class Children:
                 child.said(said)
 
         folder = notify_folder(self._state / "run", self._tree.layout.unit)
+        self._notify_folder = folder
         return NotifySocket(folder / name, members=group.pids, on_said=said, clock=self._clock)
 
     def _discarded(self, child: Child) -> None:

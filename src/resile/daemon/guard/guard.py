@@ -139,6 +139,7 @@ class Guard:
             reactor.run()
         finally:
             self._keeper.end()
+            self._children.close()
             reactor.close()
 
     def _tell(self, message: Message) -> None:

@@ -75,6 +75,14 @@ def notify_folder(run: Path, unit: str) -> Path:
     return folder
 
 
+def remove_notify_folder(folder: Path) -> None:
+    """Remove a folder that `notify_folder` made, with what a killed guard left in it."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+
+
 class NotifySocket:
     """The socket of one instance. Not thread-safe.
 
