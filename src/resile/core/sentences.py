@@ -73,6 +73,9 @@ def _judged(payload: events.PlanFinished) -> str:
 
 
 def _ended(payload: events.IncidentResolved) -> str:
+    if payload.is_withdrawn:
+        lasted = format_duration(payload.duration_s)
+        return f"withdrawn: an operator took its target out; it had lasted {lasted}"
     against = "within" if payload.is_within_rto else "outside"
     return (
         f"resolved; it lasted {format_duration(payload.duration_s)}, {against} the objective of "

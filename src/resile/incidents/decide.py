@@ -134,7 +134,8 @@ def _resolve(book: IncidentBook, now: datetime) -> Iterator[Finding]:
             restored_at=incident.restored_at,
             duration_s=incident.down_s,
             rto_s=rto_s,
-            is_within_rto=incident.longest_s <= rto_s,
+            is_within_rto=incident.longest_s <= rto_s and not incident.is_withdrawn,
+            is_withdrawn=incident.is_withdrawn,
         )
 
 

@@ -20,6 +20,7 @@ from resile.core.events import (
     NoticeSent,
     Payload,
 )
+from resile.core.vocabulary import Outcome
 from resile.incidents import flapping
 from resile.incidents.model import (
     FAULTS_MAX,
@@ -57,7 +58,12 @@ def _fault_closed(book: Pages, payload: FaultClosed, at: datetime) -> None:
     fault = book.faults.get(payload.fault_id)
     if fault is None:
         return
-    closed = replace(fault, closed_at=at, restored_at=payload.restored_at)
+    closed = replace(
+        fault,
+        closed_at=at,
+        restored_at=payload.restored_at,
+        is_withdrawn=payload.outcome is Outcome.WITHDRAWN,
+    )
     book.faults[fault.fault_id] = closed
     for other in book.faults_of(fault.incident_id):
         is_older = other.fault_id != fault.fault_id and not other.is_open
@@ -201,6 +207,7 @@ def _refresh(book: Pages, incident_id: str, at: datetime) -> None:
         book.change(
             incident_id,
             restored_at=None,
+            is_withdrawn=False,
             spell_began_at=max(began_at, incident.restored_at or began_at),
             changes=flapping.remembered(incident.changes, at),
         )
@@ -210,6 +217,7 @@ def _refresh(book: Pages, incident_id: str, at: datetime) -> None:
         book.change(
             incident_id,
             restored_at=restored_at,
+            is_withdrawn=any(f.is_withdrawn for f in faults if f.target == incident.target),
             down_s=incident.down_s + spell_s,
             longest_s=max(incident.longest_s, spell_s),
             changes=flapping.remembered(incident.changes, at),

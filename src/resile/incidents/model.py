@@ -69,6 +69,7 @@ class KnownFault:
         incident_id: The incident that it belongs to; empty until that is decided.
         closed_at: When its end was seen; None while it is open.
         restored_at: When the trouble really ended.
+        is_withdrawn: It was closed because an operator took its target out.
     """
 
     fault_id: str
@@ -82,6 +83,7 @@ class KnownFault:
     incident_id: str = ""
     closed_at: datetime | None = None
     restored_at: datetime | None = None
+    is_withdrawn: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -106,6 +108,7 @@ class Incident:
         faults: Ids, oldest first, the newest `FAULTS_MAX`.
         members: Targets, the root first.
         restored_at: When the last of its faults ended; None while one is open.
+        is_withdrawn: Its root's fault was withdrawn, not recovered; False while one is open.
         resolved_at: When it was resolved; None while it is not.
         acknowledged_by: Who took it on; empty if nobody did.
         acknowledged_at: When.
@@ -134,6 +137,7 @@ class Incident:
     faults: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
     restored_at: datetime | None = None
+    is_withdrawn: bool = False
     resolved_at: datetime | None = None
     acknowledged_by: str = ""
     acknowledged_at: datetime | None = None

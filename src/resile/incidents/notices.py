@@ -61,7 +61,8 @@ def _when_over(incident: Incident, resolved_at: datetime, now: datetime) -> Iter
         return
     count = incident.reopened_count
     transition = f"resolved:{count}" if count else "resolved"
-    text = f"resolved after {format_duration(incident.down_s)}: {incident.title}"
+    end = "withdrawn" if incident.is_withdrawn else "resolved"
+    text = f"{end} after {format_duration(incident.down_s)}: {incident.title}"
     yield _notice(incident, transition, text)
 
 

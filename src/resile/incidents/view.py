@@ -14,7 +14,8 @@ def incident_view(incident: Incident, records: Iterable[Record], now: datetime) 
     """Give the shape of `/api/incidents`.
 
     `duration_s` is the time of trouble so far, without the good times between. `is_within_rto`
-    is None while it cannot be told: the trouble goes on, and the objective is not yet missed.
+    is None while it cannot be told: the trouble goes on, and the objective is not yet missed;
+    or it was withdrawn before that.
 
     Args:
         incident: The incident.
@@ -27,7 +28,7 @@ def incident_view(incident: Incident, records: Iterable[Record], now: datetime) 
     rto_s = incident.objective.rto_s
     longest_s = max(incident.longest_s, spell_s)
     is_missed = longest_s > rto_s
-    is_over = incident.restored_at is not None
+    is_over = incident.restored_at is not None and not incident.is_withdrawn
     return {
         "id": incident.incident_id,
         "title": incident.title,

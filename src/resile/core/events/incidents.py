@@ -90,7 +90,11 @@ class IncidentFlapping(_IncidentPayload):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentResolved(_IncidentPayload):
-    """Every fault of an incident is closed."""
+    """Every fault of an incident is closed.
+
+    `is_withdrawn` means that an operator took its root out: it is over, and nobody can say that
+    it recovered, so `is_within_rto` is false then.
+    """
 
     kind: ClassVar[str] = "incident.resolved"
     incident_id: str
@@ -98,6 +102,7 @@ class IncidentResolved(_IncidentPayload):
     duration_s: float
     rto_s: float
     is_within_rto: bool
+    is_withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
