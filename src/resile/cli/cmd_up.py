@@ -125,6 +125,8 @@ def _show_tail(path: Path, begin: int) -> None:
     """Print the last lines that the daemon wrote since it was started."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
+        if size < begin:  # The guard found the file full and began it anew.
+            begin = 0
         file.seek(max(begin, size - _TAIL_BYTES))
         text = file.read(_TAIL_BYTES).decode(errors="replace")
     for line in text.splitlines()[-_TAIL_LINES:]:

@@ -179,6 +179,21 @@ def test_daemon_that_ends_at_once_shows_its_last_words(resile, places, declare, 
     assert "  cannot do it\n" in done.err
 
 
+def test_last_words_are_shown_though_the_daemon_began_its_full_log_anew(
+    resile, places, declare, monkeypatch
+):
+    program = "import os; os.ftruncate(1, 0); print('cannot do it'); raise SystemExit(4)"
+    words = (sys.executable, "-c", program)
+    monkeypatch.setattr(cmd_up, "_guard_argv", lambda _places, _timeout_s: words)
+    places.logs.mkdir(parents=True)
+    places.guard_log.write_text("long ago\n" * 100)
+
+    done = resile("up", "--detach")
+
+    assert "  cannot do it\n" in done.err
+    assert "long ago" not in done.err
+
+
 def test_detached_daemon_is_waited_for(resile, places, declare, monkeypatch, port):
     words = (sys.executable, "-c", "import time; time.sleep(60)")
     monkeypatch.setattr(cmd_up, "_guard_argv", lambda _places, _timeout_s: words)

@@ -26,6 +26,7 @@ from resile.core.files import FileLock, lock_file, make_private_dir, write_durab
 from resile.core.process import Ended, Spawner, identity_of, set_subreaper, signal_name
 from resile.daemon.guard.children import Children
 from resile.daemon.guard.keeper import BrainKeeper, is_hopeless
+from resile.daemon.guard.own_log import LOG_NAME, OwnLog
 from resile.daemon.guard.reactor import Reactor, attempt
 from resile.daemon.guard.systemd import ServiceManager
 from resile.daemon.protocol import (
@@ -112,6 +113,7 @@ class Guard:
     def _guard(self, groups: CgroupProbe) -> None:
         """Start the first brain, and react until the end."""
         self._reactor = reactor = Reactor(self._clock)
+        OwnLog(self._state / "logs" / LOG_NAME, reactor=reactor).watch()
         self._manager = ServiceManager(os.environ, reactor)
         self._spawner = Spawner()
         self._children = Children(
