@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from resile.contain import kill_everything
+from resile.contain import kill_everything, remembered
+from resile.daemon.guard.notify import remove_notify_folder
 from resile.daemon.protocol import (
     Exited,
     Forget,
@@ -224,6 +225,13 @@ class GuardProcess:
         self.process.wait()
         if self.process.returncode != AlreadyRunningError.exit_code:
             kill_everything(self.state)
+            self._remove_sockets()
+
+    def _remove_sockets(self) -> None:
+        """Remove the folder that a killed guard leaves in /tmp if the state's path is long."""
+        layout = remembered(self.state)
+        if layout is not None:
+            remove_notify_folder(Path(f"/tmp/resile-{os.geteuid()}-{layout.unit}"))
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from resile.contain import (
     open_tree,
     remembered,
 )
+from resile.daemon.guard.own_log import LOG_BYTES_MAX
 from resile.daemon.protocol import StopWanted
 
 PYTHON = (sys.executable, "-S", "-c")
@@ -46,6 +48,41 @@ def test_quit_ends_everything_with_the_brains_code(guard: GuardProcess, brain: B
     assert layout is not None
     assert open_tree(layout).names() == ()
     assert not (guard.state / "run" / "guard.json").exists()
+
+
+def test_the_end_leaves_no_folder_of_sockets(guard: GuardProcess, brain: Brain) -> None:
+    brain.started("sh", "-c", "echo $NOTIFY_SOCKET; exec sleep 600", is_notify=True)
+    log = guard.state / "logs" / "app.log"
+    wait_until(lambda: log.exists() and "app-1" in log.read_text(), "the socket's name")
+    folder = Path(log.read_text().split()[1]).parent
+    assert folder.is_dir()
+
+    brain.quit()
+    brain.leave()
+
+    assert guard.wait() == 0
+    assert not folder.exists()
+
+
+def test_a_guard_that_begins_with_a_full_log_of_its_own_empties_it(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    (state / "logs").mkdir(parents=True, mode=0o700)
+    path = state / "logs" / "guard.log"
+    path.write_bytes(b"x" * (LOG_BYTES_MAX + 1))
+    argv = ("--state", str(state), "--config", str(tmp_path / "resile.toml"))
+    with path.open("ab") as log:
+        subprocess.run(
+            (sys.executable, "-m", "resile.daemon.guard", *argv),
+            stdout=log,
+            stderr=log,
+            check=False,
+            timeout=50,
+        )
+    kill_everything(state)
+
+    assert path.with_name("guard.log.1").stat().st_size == LOG_BYTES_MAX
+    assert b"resile.toml" in path.read_bytes()
+    assert path.stat().st_size < LOG_BYTES_MAX
 
 
 @pytest.mark.slow
