@@ -88,6 +88,16 @@ def _asked(payload: events.OperatorRequested) -> str:
     return f"{payload.who or 'an operator'} asked for {payload.verb} of {what}"
 
 
+def _maintained(payload: events.MaintenanceChanged) -> str:
+    name = _name(payload.target)
+    why = f": {payload.why}" if payload.why else ""
+    if not payload.is_on:
+        by = f"{payload.who} ended " if payload.who else ""
+        return f"{by}maintenance of {name}{'' if by else ' is over'}{why}"
+    until = f" until {payload.until:%Y-%m-%d %H:%M:%S} UTC" if payload.until else ""
+    return f"{payload.who or 'an operator'} put {name} into maintenance{until}{why}"
+
+
 def _flapped(payload: events.IncidentFlapping) -> str:
     if payload.is_flapping:
         return "goes up and down; held open until it is stable"
@@ -123,6 +133,7 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.HeartbeatReceived: lambda p: f"{p.check} had a heartbeat",
     events.JournalPruned: lambda p: f"the journal let go of its records up to {p.through_seq}",
     events.JournalSealed: lambda p: f"the journal sealed records {p.first_seq} to {p.last_seq}",
+    events.MaintenanceChanged: _maintained,
     events.ServiceChanged: _changed,
     events.ServiceNotified: _notified,
     events.ProcessExited: _exited,

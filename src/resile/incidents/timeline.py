@@ -15,6 +15,7 @@ TIMELINE_KINDS = (
     "check.changed",
     "fault.*",
     "incident.*",
+    "maintenance.changed",
     "notice.sent",
     "operator.requested",
     "plan.*",

@@ -1,9 +1,17 @@
 """Recovery: from what is seen to what is done about it, as a pure fold and a pure decision."""
 
 from resile.recover.decide import decide
-from resile.recover.facts import CheckStatus, InFlight, OpenFault, OpenPlan, ServiceStatus
+from resile.recover.facts import (
+    CheckStatus,
+    InFlight,
+    Maintenance,
+    OpenFault,
+    OpenPlan,
+    ServiceStatus,
+)
 from resile.recover.findings import Finding, Stage, come_to_rest, made_id
 from resile.recover.graph import Graph
+from resile.recover.maintenance import check_state_of
 from resile.recover.model import (
     BudgetSpec,
     CheckBinding,
@@ -30,6 +38,7 @@ __all__ = [
     "Graph",
     "GroupSpec",
     "InFlight",
+    "Maintenance",
     "OpenFault",
     "OpenPlan",
     "RestartPolicy",
@@ -40,6 +49,7 @@ __all__ = [
     "Strategy",
     "SystemSpec",
     "World",
+    "check_state_of",
     "check_target",
     "come_to_rest",
     "decide",

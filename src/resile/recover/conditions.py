@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from resile.core.vocabulary import CheckGroup, CheckState, Desired
 from resile.recover.facts import CheckStatus
-from resile.recover.model import RestartPolicy
+from resile.recover.model import RestartPolicy, check_target
 from resile.recover.world import World
 
 
@@ -67,8 +67,9 @@ def hang_due_at(world: World, name: str) -> datetime | None:
 
 
 def down_checks(world: World, name: str, group: CheckGroup) -> dict[str, CheckStatus]:
-    """Give the checks of a service and group that are DOWN, by id."""
-    checks = {c: world.check(c) for c in world.checks_of(name, group)}
+    """Give the checks of a service and group that are DOWN and not in maintenance, by id."""
+    names = [c for c in world.checks_of(name, group) if not world.is_maintained(check_target(c))]
+    checks = {c: world.check(c) for c in names}
     return {c: s for c, s in checks.items() if s.state is CheckState.DOWN}
 
 

@@ -209,6 +209,23 @@ class RestartRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """The last maintenance of a target.
+
+    Args:
+        until: When it ends by itself; None if only an operator ends it.
+        why: For what; may be empty.
+        who: Who began it; may be empty.
+        ended_at: When it ended; None while it is on.
+    """
+
+    until: datetime | None
+    why: str
+    who: str
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorldRecord:
     """The whole state, as a checkpoint keeps it.
 
@@ -219,6 +236,7 @@ class WorldRecord:
         plans: The open ones by id.
         in_flight: By id of the action.
         remedies: Oldest first, within the budget's window.
+        maintenance: The last one of each target that had any.
         restarts: The rolling restart, first to be restarted first.
         is_shutdown_wanted: Everything is to be stopped.
         guard_pid: Of the guard of this run; 0 before the first.
@@ -233,6 +251,7 @@ class WorldRecord:
     plans: Mapping[str, OpenPlan] = field(default_factory=dict)
     in_flight: Mapping[str, InFlight] = field(default_factory=dict)
     remedies: tuple[Remedy, ...] = ()
+    maintenance: Mapping[str, Maintenance] = field(default_factory=dict)
     restarts: tuple[RestartRequest, ...] = ()
     is_shutdown_wanted: bool = False
     guard_pid: int = 0

@@ -15,7 +15,7 @@ for what is present; a fault is closed when it has been gone for the stable time
   for `UPSTREAM_GRACE_S` and the ready check is still DOWN, NOT_READY opens beside it.
 - DISK_NEARLY_FULL, DEPENDENCY_DOWN, CHECK_DOWN of a system check: it is DOWN. Gone when it is good.
 
-What an action of ours or an operator brought about is no fault.
+What an action of ours or an operator brought about is no fault, nor is what happens in maintenance.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ from typing import Any
 from resile.core.events import FaultOpened
 from resile.core.units import format_duration
 from resile.core.vocabulary import CheckGroup, CheckState, Desired, FaultKind
-from resile.recover import conditions
+from resile.recover import conditions, maintenance
 from resile.recover.facts import CheckStatus, Exit, OpenFault
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import check_target, service_of, service_target
@@ -44,12 +44,16 @@ _READINESS_KINDS = (FaultKind.NOT_READY, FaultKind.DEPENDENCY_DOWN)
 def detect(world: World, now: datetime) -> Iterator[Finding]:
     """Yield a fault for everything that is wrong and not known yet."""
     for name in world.graph.start_order:
+        if world.is_maintained(service_target(name)):
+            continue
         if world.service(name).desired is Desired.RUNNING and not world.is_stopping(name):
             yield from _failing(world, name, now)
             yield from _hanging(world, name, now)
             yield from _unready(world, name, now)
     for check, binding in world.spec.checks.items():
         status = world.check(check)
+        if world.is_maintained(check_target(check)):
+            continue
         if binding.group is CheckGroup.SYSTEM and status.state is CheckState.DOWN:
             target = check_target(check)
             if world.fault_on(target, binding.fault) is None:
@@ -133,7 +137,7 @@ def _hanging(world: World, name: str, now: datetime) -> Iterator[Finding]:
     down = conditions.hanging_checks(world, name, now)
     if down:
         reason = "; ".join(f"{check}: {status.reason}" for check, status in down.items())
-        yield _opened(world, FaultKind.HANG, target, _first(down, now), reason)
+        yield _opened(world, FaultKind.HANG, target, _first(world, down, now), reason)
         return
     due_at = conditions.hang_due_at(world, name)
     if due_at is not None:
@@ -156,7 +160,7 @@ def _unready(world: World, name: str, now: datetime) -> Iterator[Finding]:
             world,
             FaultKind.DEPENDENCY_DOWN,
             target,
-            _first(down, now),
+            _first(world, down, now),
             f"{names} does not work; {reason}",
             upstream=list(broken),
         )
@@ -166,7 +170,7 @@ def _unready(world: World, name: str, now: datetime) -> Iterator[Finding]:
         if is_explained and due_at is not None and now < due_at:
             yield due_at
         else:
-            yield _opened(world, FaultKind.NOT_READY, target, _first(down, now), reason)
+            yield _opened(world, FaultKind.NOT_READY, target, _first(world, down, now), reason)
 
 
 def _evidence(ended: Exit) -> dict[str, Any]:
@@ -178,8 +182,9 @@ def _evidence(ended: Exit) -> dict[str, Any]:
     }
 
 
-def _first(checks: Mapping[str, CheckStatus], now: datetime) -> datetime:
-    return min((s.since for s in checks.values() if s.since is not None), default=now)
+def _first(world: World, checks: Mapping[str, CheckStatus], now: datetime) -> datetime:
+    times = [(check, status.since or now) for check, status in checks.items()]
+    return min(maintenance.ended_at(world, check_target(c), default=since) for c, since in times)
 
 
 def _opened(
@@ -190,6 +195,7 @@ def _opened(
     reason: str,
     **evidence: Any,
 ) -> FaultOpened:
+    began_at = maintenance.ended_at(world, target, default=began_at)
     return FaultOpened(
         fault_id=made_id("flt", began_at, kind, target, world.faults_count),
         fault=kind,

@@ -13,7 +13,7 @@ from resile.core.vocabulary import ActionKind, CheckGroup, Desired
 from resile.recover import steps
 from resile.recover.facts import OpenPlan
 from resile.recover.findings import Finding, made_id
-from resile.recover.model import service_target
+from resile.recover.model import check_target, service_target
 from resile.recover.world import World
 
 STOP_RETRY_S_MIN, STOP_RETRY_S_MAX = 0.5, 10.0
@@ -24,12 +24,17 @@ order, and the process is still there."""
 def readiness(world: World, now: datetime) -> Iterator[Finding]:
     """Yield that a service became ready.
 
-    It is, when its process runs, said READY=1 if it is to, and its ready checks are good.
+    It is, when its process runs, said READY=1 if it is to, and its ready checks are good but
+    for those in maintenance.
     """
     for name, status in world.services.items():
         if status.started_at is None or status.is_ready or world.is_stopping(name):
             continue
-        checks = world.checks_of(name, CheckGroup.READY)
+        checks = [
+            check
+            for check in world.checks_of(name, CheckGroup.READY)
+            if not world.is_maintained(check_target(check))
+        ]
         has_said = status.is_notified or not world.service_spec(name).is_notify
         if has_said and all(world.check(check).good_since is not None for check in checks):
             after_s = max(0.0, (now - status.started_at).total_seconds())
@@ -125,6 +130,8 @@ def _is_to_start(world: World, name: str) -> bool:
     if status.is_alive or status.desired is Desired.STOPPED or status.is_quarantined:
         return False
     if world.is_finished(name) or world.failing_fault(name) is not None:
+        return False
+    if world.is_left_to_operator(name):
         return False
     return world.action_on(service_target(name)) is None and world.is_startable(name)
 

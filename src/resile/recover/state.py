@@ -4,6 +4,7 @@ The first line that fits, from the top:
 
 | state | when |
 |---|---|
+| MAINTENANCE | an operator works on it (`maintenance.py`) |
 | MAINTENANCE | an operator stopped it or restarts it, or it has finished well |
 | DOWN | it is quarantined, has an open fault of its own, or ran before and does not |
 | SUPPRESSED | it cannot start because something upstream is broken |
@@ -21,7 +22,7 @@ from datetime import datetime
 
 from resile.core.events import ServiceChanged
 from resile.core.vocabulary import CheckGroup, CheckState, Desired, FaultKind
-from resile.recover import conditions
+from resile.recover import conditions, maintenance
 from resile.recover.facts import CheckStatus
 from resile.recover.findings import Finding
 from resile.recover.model import service_target
@@ -47,6 +48,8 @@ def changes(world: World, _now: datetime) -> Iterator[Finding]:
 def state_of(world: World, name: str) -> tuple[CheckState, str]:
     """Tell the state of a service, and why in one line (empty when it is UP)."""
     status = world.service(name)
+    if world.is_maintained(service_target(name)):
+        return CheckState.MAINTENANCE, maintenance.reason_of(world, service_target(name))
     if status.desired is Desired.STOPPED:
         return CheckState.MAINTENANCE, "is being stopped" if status.is_alive else "stopped"
     if world.is_finished(name):
@@ -78,7 +81,7 @@ def _waiting_state(world: World, name: str) -> tuple[CheckState, str]:
 
 def _running_state(world: World, name: str) -> tuple[CheckState, str]:
     checks = {c: world.check(c) for c in world.checks_of(name)}
-    states = {status.state for status in checks.values()}
+    states = {maintenance.check_state_of(world, check)[0] for check in checks}
     if CheckState.MAINTENANCE in states:
         return CheckState.MAINTENANCE, "a check is in maintenance"
     live = conditions.down_checks(world, name, CheckGroup.LIVE)

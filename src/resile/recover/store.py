@@ -9,7 +9,7 @@ from typing import Any
 from resile.core.vocabulary import CheckGroup
 from resile.recover.facts import CheckStatus, InFlight, ServiceStatus, WorldRecord
 from resile.recover.graph import Graph
-from resile.recover.model import SystemSpec, service_of
+from resile.recover.model import SystemSpec, service_of, service_target
 
 
 class Store:
@@ -42,6 +42,7 @@ class Store:
         self.plans = dict(record.plans)
         self.in_flight = {i: a for i, a in record.in_flight.items() if self.is_declared(a.target)}
         self.remedies = record.remedies
+        self.maintenance = {t: m for t, m in record.maintenance.items() if self.is_declared(t)}
         self.restarts = tuple(r for r in record.restarts if r.service in self.services)
         self.is_shutdown_wanted = record.is_shutdown_wanted
         self.guard_pid = record.guard_pid
@@ -58,6 +59,7 @@ class Store:
             plans=dict(self.plans),
             in_flight=dict(self.in_flight),
             remedies=self.remedies,
+            maintenance=dict(self.maintenance),
             restarts=self.restarts,
             is_shutdown_wanted=self.is_shutdown_wanted,
             guard_pid=self.guard_pid,
@@ -78,6 +80,19 @@ class Store:
     def action_on(self, target: str) -> InFlight | None:
         """Give the action that works on a target now; None if none does."""
         return next((a for a in self.in_flight.values() if a.target == target), None)
+
+    def is_maintained(self, target: str) -> bool:
+        """Tell whether an operator works on a target, so that recovery leaves it alone."""
+        last = self.maintenance.get(target)
+        return last is not None and last.ended_at is None
+
+    def is_left_to_operator(self, name: str) -> bool:
+        """Tell whether a service ended by itself, or could not be started, in maintenance."""
+        status = self.services[name]
+        if status.is_alive or not self.is_maintained(service_target(name)):
+            return False
+        has_crashed = status.ended is not None and not status.ended.is_expected
+        return has_crashed or bool(status.start_error)
 
     def is_guarded_by(self, pid: int, identity: str) -> bool:
         """Tell whether a guard is the one of this run.

@@ -1,8 +1,8 @@
 """Decide when a plan has come to its end, and when a fault is over. Pure.
 
 A symptom that is gone must stay gone for `stable_s`; the time of recovery is the START of that
-stable time. A fault whose target the operator stopped, or that is not declared any more, is
-withdrawn.
+stable time. A fault whose target the operator stopped or put into maintenance, or that is not declared any
+more, is withdrawn.
 """
 
 from collections.abc import Iterator
@@ -91,6 +91,8 @@ def _is_half_done(world: World, plan: OpenPlan | None) -> bool:
 
 
 def _is_withdrawn(world: World, fault: OpenFault) -> bool:
+    if world.is_maintained(fault.target):
+        return True
     name = service_of(fault.target)
     if name is None:
         return fault.target.partition("/")[2] not in world.checks

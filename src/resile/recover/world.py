@@ -20,7 +20,13 @@ from resile.recover.facts import (
 )
 from resile.recover.fold import fold
 from resile.recover.graph import Graph
-from resile.recover.model import RestartPolicy, ServiceSpec, SystemSpec, service_target
+from resile.recover.model import (
+    RestartPolicy,
+    ServiceSpec,
+    SystemSpec,
+    check_target,
+    service_target,
+)
 from resile.recover.store import Store
 
 STOP_ACTIONS = frozenset({ActionKind.STOP, ActionKind.KILL})
@@ -197,7 +203,9 @@ class World(Store):
 
     def _is_well(self, name: str) -> bool:
         return not any(
-            self.checks[check].state is CheckState.DOWN for check in self.checks_of(name)
+            self.checks[check].state is CheckState.DOWN
+            and not self.is_maintained(check_target(check))
+            for check in self.checks_of(name)
         )
 
     def _is_moot(self, step: Step) -> bool:

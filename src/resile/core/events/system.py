@@ -131,6 +131,27 @@ class OperatorRequested(Payload):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceChanged(Payload):
+    """An operator begins or ends work on a target, `service/NAME` or `check/ID`; or its time ends.
+
+    While `is_on`, recovery keeps its hands off the target, and no fault of it is opened. It ends
+    at `until` by itself; None means that only an operator ends it. `who` is empty where time did.
+    """
+
+    kind: ClassVar[str] = "maintenance.changed"
+    target: str
+    is_on: bool
+    until: datetime | None = None
+    why: str = ""
+    who: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The target."""
+        return self.target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessStarted(_ServicePayload):
     """A service's process was executed."""
 

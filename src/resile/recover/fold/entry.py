@@ -4,11 +4,11 @@ from datetime import datetime
 
 from resile.core.events import Payload
 from resile.recover.facts import RestartRequest
-from resile.recover.fold import orders, recovery, services
+from resile.recover.fold import maintenance, orders, recovery, services
 from resile.recover.fold.table import Folds
 from resile.recover.store import Store
 
-_FOLDS: Folds = {**services.FOLDS, **orders.FOLDS, **recovery.FOLDS}
+_FOLDS: Folds = {**services.FOLDS, **orders.FOLDS, **recovery.FOLDS, **maintenance.FOLDS}
 
 
 def fold(store: Store, payload: Payload, at: datetime) -> None:
@@ -17,6 +17,8 @@ def fold(store: Store, payload: Payload, at: datetime) -> None:
     if change is None:
         return
     change(store, payload, at)
+    if store.restarts and store.is_left_to_operator(store.restarts[0].service):
+        store.restarts = ()
     while store.restarts and _is_restarted(store, store.restarts[0]):
         store.restarts = store.restarts[1:]
 

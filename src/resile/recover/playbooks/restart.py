@@ -63,7 +63,7 @@ def backoff_s(spec: RestartSpec, attempt: int, seed: str) -> float:
 def affected(world: World, name: str) -> tuple[str, ...]:
     """Give who is restarted with a service by its group's strategy, itself included, in order.
 
-    Members that should not run, or are quarantined, are left alone.
+    Members that should not run, are quarantined or in maintenance, are left alone.
     """
     group = next((g for g in world.spec.groups if name in g.services), None)
     if group is None:
@@ -92,7 +92,7 @@ def _members(group: GroupSpec, name: str) -> tuple[str, ...]:
 
 def _is_wanted(world: World, name: str) -> bool:
     status = world.services.get(name)
-    if status is None or world.is_finished(name):
+    if status is None or world.is_finished(name) or world.is_maintained(service_target(name)):
         return False
     return status.desired is Desired.RUNNING and not status.is_quarantined
 
