@@ -28,6 +28,7 @@ from resile.contain import (
     remembered,
 )
 from resile.core.process import identity_of
+from resile.daemon.guard.keeper import VAIN_LIVES_MAX
 from resile.daemon.protocol import Notified, Signal
 
 PYTHON = (sys.executable, "-S", "-c")
@@ -258,6 +259,14 @@ def test_a_brain_with_a_wrong_configuration_ends_the_guard(guard: GuardProcess) 
     guard.brain().leave(2)
 
     assert guard.wait() == 2
+
+
+@pytest.mark.slow
+def test_a_brain_that_never_comes_to_ping_is_given_up_with_its_code(guard: GuardProcess) -> None:
+    for _ in range(VAIN_LIVES_MAX):
+        guard.brain().leave(7)
+
+    assert guard.wait() == 7
 
 
 def test_a_wrong_configuration_does_not_end_services_that_run(guard: GuardProcess) -> None:
