@@ -169,6 +169,20 @@ def test_full_files_are_rotated_and_the_oldest_removed(tmp_path: Path) -> None:
     ]
 
 
+def test_much_output_at_once_is_spread_over_files_that_are_not_too_large(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, bytes_max=2 * (STAMP + 7), files_max=2)
+
+    desk.log.feed(b"".join(b"line %d\n" % i for i in range(5)))
+    desk.close()
+
+    contents = [(tmp_path / f"app.log{end}").read_text() for end in (".2", ".1", "")]
+    assert [[line[STAMP:] for line in text.splitlines()] for text in contents] == [
+        ["line 0", "line 1"],
+        ["line 2", "line 3"],
+        ["line 4"],
+    ]
+
+
 def test_without_older_files_the_full_one_is_begun_anew(tmp_path: Path) -> None:
     desk = Desk(tmp_path, bytes_max=STAMP + 8, files_max=0)
 

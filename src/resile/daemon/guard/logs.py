@@ -50,13 +50,27 @@ class LogFile:
     def write(self, data: bytes) -> bool:
         """Append whole lines; False if not all of them are in the file (a full disk, mostly)."""
         try:
-            self._open()
-            if self._size and self._size + len(data) > self._bytes_max:
-                self._rotate()
-            whole = b"\n" + data if self._is_cut else data
-            written = os.write(self._fd, whole)
+            while data:
+                self._open()
+                end = self._end_of_what_fits(data)
+                if end == 0 and self._size:
+                    self._rotate()
+                    end = self._end_of_what_fits(data)
+                end = end or data.find(b"\n") + 1 or len(data)  # One line may be above the bound.
+                if not self._append(data[:end]):
+                    return False
+                data = data[end:]
         except OSError:
             return False
+        return True
+
+    def _end_of_what_fits(self, data: bytes) -> int:
+        room = self._bytes_max - self._size - self._is_cut
+        return data.rfind(b"\n", 0, max(0, room)) + 1
+
+    def _append(self, data: bytes) -> bool:
+        whole = b"\n" + data if self._is_cut else data
+        written = os.write(self._fd, whole)
         self._size += written
         self._is_cut = written < len(whole) and not whole[:written].endswith(b"\n")
         return written == len(whole)
@@ -81,6 +95,7 @@ class LogFile:
         for target, source in zip(reversed(older), reversed(steps), strict=True):
             if source.exists():
                 self._files.replace(source, target)
+        self._is_cut = False
         self._open()
 
 
