@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from tests.support.shell import Shell
+from tests.support.shell import EPOCH, Shell
 from tests.support.systems import service, system
 
 from resile.core.events import (
@@ -258,3 +258,19 @@ def test_the_journal_tells_maintenance_in_words() -> None:
         "ann put a into maintenance until 2026-01-01 00:00:05 UTC: a new disk"
     )
     assert sentence(announce(off, at=shell.now, actor="x")) == "maintenance of db is over"
+
+
+@pytest.mark.parametrize(
+    ("is_on", "who", "why", "text"),
+    [
+        (True, "", "", "an operator put a into maintenance"),
+        (False, "ann", "", "ann ended maintenance of a"),
+        (False, "", "its time is over", "maintenance of a is over: its time is over"),
+    ],
+)
+def test_the_begin_and_end_of_maintenance_are_told_with_what_is_known(
+    is_on: bool, who: str, why: str, text: str
+) -> None:
+    payload = MaintenanceChanged(target="service/a", is_on=is_on, why=why, who=who)
+
+    assert sentence(announce(payload, at=EPOCH, actor="x")) == text
