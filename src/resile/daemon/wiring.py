@@ -32,7 +32,7 @@ def system_spec(config: Config) -> SystemSpec:
     """Tell recovery what is declared."""
     return SystemSpec(
         services={name: _service(name, section) for name, section in config.service.items()},
-        checks={spec.id: _binding(spec) for spec in check_specs(config)},
+        checks={spec.id: _binding(spec) for spec in check_specs(config, environ={})},
         groups=tuple(
             GroupSpec(name=name, services=group.services, strategy=Strategy(group.strategy))
             for name, group in config.group.items()
@@ -44,10 +44,17 @@ def system_spec(config: Config) -> SystemSpec:
     )
 
 
-def check_specs(config: Config) -> tuple[CheckSpec, ...]:
-    """List every check, those of the services first."""
+def check_specs(config: Config, *, environ: Mapping[str, str]) -> tuple[CheckSpec, ...]:
+    """List every check, those of the services first.
+
+    Args:
+        config: What is declared.
+        environ: What services inherit, and so do the commands that look at them.
+    """
+    inherited = _inherited(environ)
     checks = []
     for name, service in config.service.items():
+        env = {**inherited, **service.env}
         if service.ready is not None:
             checks.append(
                 _check(
@@ -56,6 +63,7 @@ def check_specs(config: Config) -> tuple[CheckSpec, ...]:
                     CheckGroup.READY,
                     service=name,
                     cwd=str(service.cwd),
+                    env=env,
                 )
             )
         if service.live is not None:
@@ -66,6 +74,7 @@ def check_specs(config: Config) -> tuple[CheckSpec, ...]:
                     CheckGroup.LIVE,
                     service=name,
                     cwd=str(service.cwd),
+                    env=env,
                 )
             )
         if service.watchdog:
@@ -76,11 +85,15 @@ def check_specs(config: Config) -> tuple[CheckSpec, ...]:
 
 def launch_specs(config: Config, *, environ: Mapping[str, str]) -> dict[str, LaunchSpec]:
     """Tell the guard how each service is started."""
-    inherited = {k: v for k, v in environ.items() if not k.startswith(INTERNAL_PREFIX)}
+    inherited = _inherited(environ)
     return {
         name: _launch(section, config=config, inherited=inherited)
         for name, section in config.service.items()
     }
+
+
+def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    return {k: v for k, v in environ.items() if not k.startswith(INTERNAL_PREFIX)}
 
 
 def _service(name: str, section: ServiceSection) -> ServiceSpec:
@@ -126,7 +139,13 @@ def _launch(section: ServiceSection, *, config: Config, inherited: Mapping[str, 
 
 
 def _check(
-    check_id: str, section: CheckSection, group: CheckGroup, *, service: str = "", cwd: str = ""
+    check_id: str,
+    section: CheckSection,
+    group: CheckGroup,
+    *,
+    service: str = "",
+    cwd: str = "",
+    env: Mapping[str, str] | None = None,
 ) -> CheckSpec:
     return CheckSpec(
         id=check_id,
@@ -136,6 +155,7 @@ def _check(
         group=group,
         command=section.command or (),
         cwd=cwd,
+        env=env or {},
         options=_options(section),
         interval_s=section.interval,
         timeout_s=section.timeout,

@@ -36,6 +36,8 @@ class CheckSpec:
         group: What its result is used for.
         command: The command to run, for kind command.
         cwd: Where the command runs; empty for the daemon's own folder.
+        env: The whole environment of the command; empty for the daemon's own without the variables
+            that steer it (RESILE_*). May hold secrets, so it is not shown.
         options: Limits of the kind. http: `status` (the one good status; 0 = 200..399).
             heartbeat, file: `age_max_s`. process: `rss_max_bytes`. disk, memory:
             `free_min_bytes`, `free_min_share` (DOWN below it), `free_warn_bytes`,
@@ -55,6 +57,7 @@ class CheckSpec:
     group: CheckGroup = CheckGroup.SYSTEM
     command: tuple[str, ...] = ()
     cwd: str = ""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
     options: Mapping[str, float] = field(default_factory=dict)
     interval_s: float = 10.0
     timeout_s: float = 1.0

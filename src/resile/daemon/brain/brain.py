@@ -132,7 +132,7 @@ class Brain:
         self._since_checkpoint = replayed.since_checkpoint
         self._uptime = read_uptime(journal, now=clock.now())
         self._stories = Stories.read(journal)
-        self._checks = check_specs(config)
+        self._checks = check_specs(config, environ=environ)
         self._done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._early: list[Told] | None = []
         self._tasks: set[asyncio.Task[None]] = set()

@@ -1,6 +1,6 @@
 """What a way of looking gets and gives, and the words for what it saw."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,9 +18,17 @@ class RunCommand(Protocol):
     """Runs a command to its end: `resile.core.process.run_bounded`, or a fake."""
 
     def __call__(
-        self, argv: Sequence[str], /, *, timeout_s: float, cwd: str | None = None
+        self,
+        argv: Sequence[str],
+        /,
+        *,
+        timeout_s: float,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
     ) -> Completed:
         """Run `argv` for at most `timeout_s`; nothing of its group is left running afterwards.
+
+        `env` is the whole environment; None means our own.
 
         Raises:
             SpawnError: If it could not be started.

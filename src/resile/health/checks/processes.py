@@ -1,5 +1,6 @@
 """Look at processes and commands: alive, silent, or what a command says."""
 
+import os
 from math import inf
 
 from resile.core.units import format_duration, format_size
@@ -16,6 +17,9 @@ from resile.health.checks.port import (
 from resile.health.model import CheckSpec
 from resile.health.procfs import read_stat
 
+_STEERING_PREFIX = "RESILE_"
+"""Such variables steer the daemon; a `resile` that a check runs must not take them for its own."""
+
 
 def look_command(spec: CheckSpec, context: LookContext) -> Finding:
     """Run the command: exit code 0 is UP, any other DOWN; the first line that it writes is why."""
@@ -23,7 +27,8 @@ def look_command(spec: CheckSpec, context: LookContext) -> Finding:
         raise ConfigError(
             "the check has no command", hint='write command = ["program", "argument"]'
         )
-    ran = context.run(spec.command, timeout_s=spec.timeout_s, cwd=spec.cwd or None)
+    env = spec.env or {k: v for k, v in os.environ.items() if not k.startswith(_STEERING_PREFIX)}
+    ran = context.run(spec.command, timeout_s=spec.timeout_s, env=env, cwd=spec.cwd or None)
     if ran.is_timed_out:
         return no_answer(spec.timeout_s)
     said = one_line(ran.output.decode(errors="replace"))
