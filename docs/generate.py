@@ -331,6 +331,7 @@ def _parameters(value: Any) -> str:
         text = str(inspect.signature(value))
     except ValueError:
         return "(...)"
+    text = re.sub(r"<function (\w+) at 0x\w+>", r"\1", text)
     return re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Za-z])|(?<=\w) object at 0x\w+", "", text)
 
 

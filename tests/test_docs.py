@@ -421,3 +421,7 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "index.html").is_file()
+
+
+def test_public_names_are_written_the_same_each_time():
+    assert not re.search(r"\b0x[0-9a-f]{6,}", generate.names())
