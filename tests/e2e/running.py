@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from resile.contain import kill_everything
+
 RESILE = Path(sys.executable).with_name("resile")
 DEADLINE_S = 20.0
 """Generous: a slow machine may not turn a test red; a healthy one needs a tenth of it."""
@@ -176,6 +178,8 @@ class System:
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        if self.state_dir().exists():
+            kill_everything(self.state_dir())
 
 
 @contextlib.contextmanager

@@ -225,6 +225,24 @@ def test_operator_stops_starts_and_restarts_a_service(sut: System) -> None:
     assert sut.resile("stop", "nonsense").returncode != 0
 
 
+def test_maintenance_keeps_recovery_away_until_it_ends(sut: System) -> None:
+    sut.web_service("api")
+    sut.up()
+    sut.wait_up("api")
+
+    assert sut.resile("maintenance", "on", "api", "--why", "new disk").returncode == 0
+    sut.wait("maintenance", lambda: sut.service("api")["state"] == "MAINTENANCE")
+    os.kill(sut.service("api")["pid"], signal.SIGKILL)
+    sut.wait("the exit", lambda: sut.service("api")["pid"] is None)
+    time.sleep(1)
+    assert sut.service("api")["pid"] is None
+    assert sut.incidents() == []
+
+    assert sut.resile("maintenance", "off", "api").returncode == 0
+    sut.wait_up("api")
+    assert sut.resile("maintenance", "on", "nonsense").returncode == 2
+
+
 def test_check_that_waits_for_heartbeats_is_up_while_somebody_beats(sut: System) -> None:
     sut.sections.append(
         '[check.nightly]\nheartbeat = "1s"\ninterval = "200ms"\nfall = 1\nrise = 1\n'

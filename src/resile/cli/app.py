@@ -19,6 +19,7 @@ COMMANDS = {
     "incidents": "Show incidents, or take one on.",
     "init": "Write a commented resile.toml for this folder.",
     "journal": "Verify the journal's chain, or export its head.",
+    "maintenance": "Say that you work on a service or a check.",
     "logs": "Show a service's output.",
     "restart": "Stop services and start them again.",
     "start": "Start services, also out of quarantine.",

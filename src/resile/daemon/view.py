@@ -2,11 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from resile.core.clock import Clock
-from resile.core.events import HeartbeatReceived, IncidentAcknowledged, OperatorRequested
+from resile.core.events import (
+    HeartbeatReceived,
+    IncidentAcknowledged,
+    MaintenanceChanged,
+    OperatorRequested,
+)
 from resile.core.journal import Query, Record, SqliteJournal
 from resile.core.vocabulary import CheckState, Phase, Verb
 from resile.daemon.broadcast import Broadcast
@@ -16,7 +21,7 @@ from resile.daemon.stories import Stories
 from resile.errors import RejectedError
 from resile.health import CheckKind, CheckResult, CheckSpec, ProcessSample, Scheduler
 from resile.incidents import IncidentBook, UptimeBook
-from resile.recover import World
+from resile.recover import World, check_state_of, state_of
 
 WORST_FIRST = (
     CheckState.DOWN,
@@ -133,6 +138,22 @@ class BrainView:
             OperatorRequested(verb=verb, services=services, who=who), actor=actor
         )
 
+    async def maintain(
+        self, target: str, *, is_on: bool, for_s: float | None, why: str, who: str
+    ) -> None:
+        """Journal the beginning or the end of work on a target."""
+        kind, _, name = target.partition("/")
+        is_service = kind == "service" and name in self._world.services
+        if not is_service and not (kind == "check" and name in self._world.checks):
+            raise RejectedError(
+                f"there is no {target!r}", hint="`resile status` lists services and checks"
+            )
+        until = self._clock.now() + timedelta(seconds=for_s) if is_on and for_s else None
+        await self._loop.record(
+            MaintenanceChanged(target=target, is_on=is_on, until=until, why=why, who=who),
+            actor=f"operator:{who}" if who else "operator",
+        )
+
     async def beat(self, check: str) -> None:
         """Journal a heartbeat; it is looked at in the check's rhythm."""
         waiting = [s.id for s in self._checks if s.kind is CheckKind.HEARTBEAT and not s.service]
@@ -157,6 +178,7 @@ class BrainView:
         status = self._world.service(name)
         sample = self.samples.get(name)
         since = status.state_since or self._started_at
+        _, reason = state_of(self._world, name)
         bars = self._uptime.bars(name, now)
         return {
             "name": name,
@@ -166,7 +188,7 @@ class BrainView:
             "restarts": status.restarts,
             "since": since.isoformat(),
             "generation": status.generation,
-            "reason": status.state_reason,
+            "reason": reason,
             "depends_on": list(self._world.service_spec(name).depends_on),
             "memory_bytes": sample.rss_bytes if sample else None,
             "cpu_share": round(sample.cpu_share, 4) if sample else None,
@@ -179,20 +201,25 @@ class BrainView:
 
     def _check(self, spec: CheckSpec, result: CheckResult | None) -> dict[str, Any]:
         status = self._world.check(spec.id)
+        state, reason = check_state_of(self._world, spec.id)
+        if result is not None and state is status.state:
+            reason = result.reason
         return {
             "id": spec.id,
             "service": spec.service,
             "group": spec.group,
-            "state": status.state,
+            "state": state,
             "since": status.since.isoformat() if status.since else None,
-            "reason": result.reason if result else status.reason,
+            "reason": reason,
             "checked_at": result.at.isoformat() if result else None,
             "latency_s": round(result.latency_s if result else status.latency_s, 6),
         }
 
     def _worst(self, services: Sequence[Mapping[str, Any]]) -> CheckState:
         states = {s["state"] for s in services if s["phase"] is not Phase.STOPPED}
-        states |= {self._world.check(spec.id).state for spec in self._checks if not spec.service}
+        states |= {
+            check_state_of(self._world, spec.id)[0] for spec in self._checks if not spec.service
+        }
         if self.journal_trouble:
             states.add(CheckState.DEGRADED)
         return next((state for state in WORST_FIRST if state in states), CheckState.UNKNOWN)

@@ -44,6 +44,7 @@ class FakeSystemView:
         self.requests: list[tuple[Verb, tuple[str, ...], str]] = []
         self.acknowledged: list[tuple[str, str]] = []
         self.beats: list[str] = []
+        self.maintained: list[tuple[str, bool, float | None, str, str]] = []
         self.metrics_text = "# TYPE resile_up gauge\nresile_up 1\n"
         self.failure: Exception | None = None
         """What the next question raises; for tests of error paths."""
@@ -173,6 +174,19 @@ class FakeSystemView:
         """Remember the request."""
         self._fail_if_told()
         self.requests.append((verb, services, who))
+
+    async def maintain(
+        self, target: str, *, is_on: bool, for_s: float | None, why: str, who: str
+    ) -> None:
+        """Remember who works on what.
+
+        Raises:
+            RejectedError: If there is no such target.
+        """
+        kind, _, name = target.partition("/")
+        if name not in {"service": self.services, "check": self.checks}.get(kind, {}):
+            raise RejectedError(f"There is no {target!r}.")
+        self.maintained.append((target, is_on, for_s, why, who))
 
     async def beat(self, check: str) -> None:
         """Remember a heartbeat.

@@ -220,6 +220,23 @@ class Accepted(Shape):
     services: list[str] = Field(default=[], description="Empty means all.")
 
 
+class Work(BaseModel):
+    """Work on a service or a check that begins or ends."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    target: str = Field(max_length=200, description="`service/NAME` or `check/ID`.")
+    is_on: bool = Field(description="It begins; false: it ends.")
+    for_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=366 * 86400,
+        description="It ends by itself after so many seconds; at most a year.",
+    )
+    why: str = Field(default="", max_length=200)
+    who: str = Field(default="operator", min_length=1, max_length=100)
+
+
 class Person(BaseModel):
     """Who asks."""
 

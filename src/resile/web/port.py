@@ -42,6 +42,23 @@ class SystemView(Protocol):
         """
         ...
 
+    async def maintain(
+        self, target: str, *, is_on: bool, for_s: float | None, why: str, who: str
+    ) -> None:
+        """Journal that work on a target, `service/NAME` or `check/ID`, begins or ends.
+
+        Args:
+            target: What is worked on.
+            is_on: It begins.
+            for_s: It ends by itself after so many seconds; None means that it does not.
+            why: For whoever reads it.
+            who: Who works on it.
+
+        Raises:
+            RejectedError: If there is no such target.
+        """
+        ...
+
     async def beat(self, check: str) -> None:
         """Journal a heartbeat of a system check.
 

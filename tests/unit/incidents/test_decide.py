@@ -390,3 +390,33 @@ def test_a_fault_that_ended_before_it_was_assigned_still_has_its_incident() -> N
     desk.close(opened.fault_id)
 
     assert desk.only().state is IncidentState.MONITORING
+
+
+def test_an_incident_that_was_absorbed_is_not_reopened() -> None:
+    desk = Desk()
+    desk.tell(desk.opened("c", FaultKind.NOT_READY))
+    symptom = desk.only().faults[0]
+    desk.run(5)
+    root = desk.fault("a")
+    desk.close(symptom)
+    desk.close(root)
+    desk.run(MONITORING_S)
+    assert desk.active() == []
+
+    desk.fault("c", FaultKind.NOT_READY)
+
+    (incident,) = desk.active()
+    assert incident.opened_at == desk.now
+    assert desk.of(IncidentReopened) == []
+
+
+def test_the_objective_is_held_against_the_longest_time_of_trouble_not_their_sum() -> None:
+    desk = Desk()
+    for _ in range(3):
+        desk.blip("a", seconds=100)
+        desk.run(MONITORING_S)
+
+    resolved = desk.of(IncidentResolved)[-1]
+    assert resolved.duration_s == 300.0
+    assert resolved.rto_s == 120.0
+    assert resolved.is_within_rto

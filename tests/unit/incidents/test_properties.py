@@ -183,3 +183,15 @@ def test_what_is_remembered_of_changes_is_bounded_and_measures_the_same(gaps: li
     assert kept[-1] == now
     assert len(kept) <= 2 * SLOTS_COUNT * SLOT_S / THIN_S + 2
     assert share_of_change(kept, now) == pytest.approx(share_of_change(every, now), abs=0.1)
+
+
+def test_flapping_begins_at_half_and_ends_below_a_quarter() -> None:
+    now = Desk().now
+
+    def changed_in(slots: int) -> list[datetime]:
+        return [now - timedelta(seconds=SLOT_S * slot + 1) for slot in range(slots)]
+
+    assert not is_flapping(changed_in(7), now, was_flapping=False)
+    assert is_flapping(changed_in(7), now, was_flapping=True)
+    assert is_flapping(changed_in(10), now, was_flapping=False)
+    assert not is_flapping(changed_in(4), now, was_flapping=True)

@@ -206,3 +206,27 @@ def test_a_sibling_that_an_operator_stops_meanwhile_does_not_end_the_plan() -> N
 
     assert set(shell.running) == {"a", "c"}
     assert shell.world.faults == {}
+
+
+def test_two_plans_of_one_group_do_not_undo_each_other() -> None:
+    """The seed of a livelock: while one plan waits for what it started, another may not begin."""
+    spec = grouped(
+        Strategy.ONE_FOR_ALL, service("a"), service("b", "a"), service("c"), checks="a.ready"
+    )
+    shell = Shell(spec)
+    shell.programs["a"].boot_s = 3.0
+    shell.begin()
+    shell.run(10)
+    shell.programs["a"].start_error = "no such file"
+    for name in "abc":
+        if name in shell.running:
+            shell.crash(name)
+    shell.run(1)
+
+    shell.programs["a"].start_error = ""
+    shell.order(Verb.START)
+    shell.run(60)
+
+    assert set(shell.states().values()) == {CheckState.UP}
+    assert shell.world.faults == {}
+    assert len(shell.performed) < 30

@@ -291,6 +291,18 @@ def test_a_rejected_request_is_told_with_its_hint(view: FakeSystemView) -> None:
     assert answer.json() == {"error": "it is going down already", "hint": "wait"}
 
 
+def test_maintenance_is_taken_for_a_target_that_is_known(view: FakeSystemView) -> None:
+    view.put_service("api")
+    app = create_control_app(view)
+    work = {"target": "service/api", "is_on": True, "for_s": 60, "why": "disk", "who": "ann"}
+
+    assert ask(app, "/api/maintenance", "POST", json=work).status_code == 202
+    assert view.maintained == [("service/api", True, 60, "disk", "ann")]
+    wrong = work | {"target": "service/nonsense"}
+    assert ask(app, "/api/maintenance", "POST", json=wrong).status_code == 409
+    assert ask(app, "/api/maintenance", "POST", json=work | {"for_s": -1}).status_code == 422
+
+
 def test_a_heartbeat_is_taken_for_a_check_that_is_known(view: FakeSystemView) -> None:
     view.put_check("nightly")
     app = create_control_app(view)

@@ -224,12 +224,13 @@ class Brain:
 
     def _adopt(self, instances: Sequence[Instance]) -> None:
         adoption = plan_adoption(self._world, instances)
-        identity = identity_of(os.getppid())
+        identity = str(identity_of(os.getppid()) or "")
+        is_same_guard = self._world.is_guarded_by(os.getppid(), identity)
         self._loop.tell(
             BrainStarted(
                 pid=os.getpid(),
                 guard_pid=os.getppid(),
-                guard_identity=str(identity) if identity else "",
+                guard_identity=identity,
                 release=__version__,
                 config_digest=self._config.digest,
                 adopted=adoption.adopted,
@@ -244,7 +245,6 @@ class Brain:
         for record in last_beats(self._journal, self._checks):
             self._scheduler.beat(record.event.subject.removeprefix("check/"), record.event.at)
         self._scheduler.start()
-        is_same_guard = self._world.guard_pid == os.getppid()
         if is_same_guard:
             now = self._clock.now()
             for action in self._world.in_flight.values():

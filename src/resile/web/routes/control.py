@@ -49,6 +49,13 @@ async def shut_down(view: AskedView, person: Asker = None) -> Response:
     return await _request(view, Verb.SHUTDOWN, "", person)
 
 
+@router.post("/maintenance", status_code=202, response_model=models.Accepted)
+async def change_maintenance(work: models.Work, view: AskedView) -> Response:
+    """Say that somebody works on a service or a check, or has ended it."""
+    await view.maintain(work.target, is_on=work.is_on, for_s=work.for_s, why=work.why, who=work.who)
+    return json_answer({"accepted": "maintenance", "services": []}, status=202)
+
+
 @router.post("/checks/{check}/beat", status_code=202, response_model=models.Accepted)
 async def note_heartbeat(check: str, view: AskedView) -> Response:
     """Note a heartbeat of a system check."""
