@@ -1,5 +1,6 @@
 """`resile down`: stop everything in order, the daemon last, and wait until it is gone."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from resile.cli.who import operator
 from resile.core.clock import SYSTEM_CLOCK
 from resile.core.files import try_lock
 from resile.core.process import Identity, send_signal
-from resile.errors import OperationError, ResileError
+from resile.errors import ConfigError, OperationError, ResileError
 
 PATIENCE_S = 1.0
 """A brain that does not answer for so long is left aside; the guard can end it all."""
+MARGIN_S = 60.0
+"""What stopping everything may take beyond the drains."""
 _TIMEOUT_S = 5.0
 _LOOK_S = 0.5
 """So often it is told which services have ended."""
@@ -29,12 +32,10 @@ _LOOK_S = 0.5
     "--timeout",
     "timeout_s",
     type=duration,
-    default="60s",
-    show_default=True,
-    help="How long to wait for the end.",
+    help="How long to wait for the end.  [default: the drains of all services, and a minute]",
 )
 @json_option
-def command(config: Path | None, *, timeout_s: float, as_json: bool) -> None:
+def command(config: Path | None, *, timeout_s: float | None, as_json: bool) -> None:
     """Stop everything in order, the daemon last, and wait until it is gone.
 
     Does nothing, successfully, if no daemon runs.
@@ -45,6 +46,8 @@ def command(config: Path | None, *, timeout_s: float, as_json: bool) -> None:
         _tell("no daemon runs here", False, _sweep(places), as_json=as_json)
         return
     api = Api(places, timeout_s=_TIMEOUT_S, patience_s=PATIENCE_S)
+    if timeout_s is None:
+        timeout_s = _drains_s(places) + MARGIN_S
     _ask(api, guard)
     if not _wait(api, guard, timeout_s=timeout_s):
         raise OperationError(
@@ -52,6 +55,17 @@ def command(config: Path | None, *, timeout_s: float, as_json: bool) -> None:
             hint="`resile status` shows what still stops; `kill -9` of the guard ends it all at once",
         )
     _tell("everything is stopped", True, _sweep(places), as_json=as_json)
+
+
+def _drains_s(places: Places) -> float:
+    """Add up how long the services may drain; 0 if the file is broken."""
+    from resile.core.config import load_config
+
+    try:
+        services = load_config(places.config, environ=os.environ).service
+    except ConfigError:
+        return 0.0
+    return sum(service.stop.drain for service in services.values())
 
 
 def _ask(api: Api, guard: Identity) -> None:

@@ -7,7 +7,7 @@ from resile.cli.api import Api, service_path
 from resile.cli.output import print_json, say
 from resile.cli.who import operator
 from resile.core.clock import SYSTEM_CLOCK, Clock
-from resile.core.vocabulary import Phase, Verb
+from resile.core.vocabulary import CheckState, Phase, Verb
 from resile.errors import OperationError
 
 _POLL_S = 0.1
@@ -71,7 +71,7 @@ def _wait(
                 say(f"{name}: {now[name]['phase']}")
         if not left:
             return
-        _refuse_quarantined(verb, left, now)
+        _refuse_failed(verb, left, now)
         if clock.monotonic() >= deadline:
             states = ", ".join(f"{name} is {now[name]['phase']}" for name in left if name in now)
             raise OperationError(
@@ -81,21 +81,31 @@ def _wait(
         clock.sleep(_POLL_S)
 
 
-def _refuse_quarantined(
-    verb: Verb, left: Mapping[str, Service], now: Mapping[str, Service]
-) -> None:
+def _refuse_failed(verb: Verb, left: Mapping[str, Service], now: Mapping[str, Service]) -> None:
     for name, before in left.items():
         service = now.get(name, {})
-        is_new = service.get("generation", 0) > before.get("generation", 0)
-        if verb is not Verb.STOP and is_new and service.get("phase") == Phase.QUARANTINED:
+        if verb is Verb.STOP or not _is_new(before, service):
+            continue
+        if service.get("phase") == Phase.STOPPED and service.get("state") == CheckState.DOWN:
+            raise OperationError(
+                f"{name} {service.get('reason', 'failed')}",
+                hint=f"see why with `resile logs {name}`",
+            )
+        if service.get("phase") == Phase.QUARANTINED:
             raise OperationError(
                 f"{name} ended too often and is quarantined: {service.get('reason', '')}",
                 hint=f"see why with `resile logs {name}`, then `resile start {name}`",
             )
 
 
-def _is_running(_before: Service, now: Service) -> bool:
-    return bool(now["phase"] == Phase.RUNNING)
+def _is_new(before: Service, now: Service) -> bool:
+    return bool(now.get("generation", 0) > before.get("generation", 0))
+
+
+def _is_running(before: Service, now: Service) -> bool:
+    """Tell whether it runs, or was a job that has ended well meanwhile."""
+    has_finished = now["phase"] == Phase.STOPPED and now.get("state") == CheckState.MAINTENANCE
+    return bool(now["phase"] == Phase.RUNNING) or (_is_new(before, now) and has_finished)
 
 
 def _is_stopped(_before: Service, now: Service) -> bool:
@@ -103,8 +113,7 @@ def _is_stopped(_before: Service, now: Service) -> bool:
 
 
 def _is_renewed(before: Service, now: Service) -> bool:
-    is_new = now.get("generation", 0) > before.get("generation", 0)
-    return is_new and _is_running(before, now)
+    return _is_new(before, now) and _is_running(before, now)
 
 
 _DONE: Mapping[Verb, Callable[[Service, Service], bool]] = {

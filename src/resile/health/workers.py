@@ -77,8 +77,13 @@ class Workers(Generic[J]):
         if len(self._threads) < self._threads_max:
             name = f"resile-check-{len(self._threads)}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # No thread to be had now: the job waits for one that works, or for the next try.
+                logger.warning("workers.thread_refused", extra={"threads": len(self._threads)})
+                return
             self._threads.append(thread)
-            thread.start()
 
     def _work(self) -> None:
         while (taken := self._take()) is not None:

@@ -33,8 +33,9 @@ class FakeApi:
         self.posted.append(path)
 
 
-def service(name, phase, generation):
-    return {"name": name, "phase": phase, "generation": generation, "reason": "exit code 1"}
+def service(name, phase, generation, state="UP"):
+    facts = {"phase": phase, "generation": generation, "state": state}
+    return {"name": name, "reason": "exit code 1", **facts}
 
 
 def run(api, verb, *names, timeout_s=60.0):
@@ -49,6 +50,22 @@ def test_start_waits_until_it_is_running(capsys):
     assert api.posted == ["/api/services/a/start"]
     assert len(api.states) == 1
     assert capsys.readouterr().out == "a: running\n"
+
+
+@pytest.mark.parametrize("verb", [Verb.START, Verb.RESTART])
+def test_job_that_has_ended_well_meanwhile_is_done(verb):
+    api = FakeApi({"a": ("stopped", 1, "MAINTENANCE")}, {"a": ("stopped", 2, "MAINTENANCE")})
+
+    run(api, verb, "a")
+
+    assert len(api.states) == 1
+
+
+def test_job_that_failed_and_is_left_so_is_said_at_once():
+    api = FakeApi({"a": ("stopped", 1, "DOWN")}, {"a": ("stopped", 2, "DOWN")})
+
+    with pytest.raises(OperationError, match="exit code 1"):
+        run(api, Verb.START, "a")
 
 
 def test_stop_waits_until_it_is_stopped(capsys):
