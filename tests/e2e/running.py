@@ -64,7 +64,8 @@ class System:
     def web_service(self, name: str, extra: str = "") -> int:
         """Declare a small HTTP service with a liveness and a readiness check."""
         port = free_port()
-        options = 'interval = "200ms", timeout = "200ms", fall = 2, rise = 1'
+        # A second is short for a person and long for a machine that runs other tests as well.
+        options = 'interval = "1s", timeout = "1s", fall = 3, rise = 1'
         self.sections.append(
             f"[service.{name}]\n"
             f'command = ["{sys.executable}", "service.py", "{port}", "{name}"]\n'

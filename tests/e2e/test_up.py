@@ -182,7 +182,6 @@ def test_signal_to_up_stops_everything_in_order(sut: System, number: signal.Sign
     with subprocess.Popen(
         [RESILE, "up"], cwd=sut.folder, stdout=subprocess.PIPE, text=True, env=sut.environ()
     ) as up:
-        sut.wait("up", lambda: sut.resile("status", "--json").returncode == 0)
         sut.wait_up("api")
         up.send_signal(number)
         output, _ = up.communicate(timeout=60)

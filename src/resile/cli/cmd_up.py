@@ -89,7 +89,7 @@ def start_guard(places: Places, *, stop_timeout_s: float, clock: Clock = SYSTEM_
     api = Api(places, timeout_s=1.0)
     deadline = clock.monotonic() + START_TIMEOUT_S
     while not api.is_answering():
-        ended = spawner.reap()
+        ended = spawner.reap(launch.pid)
         if ended is not None:
             _show_tail(places.guard_log, begin)
             code = ended.signal or f"exit code {ended.exit_code}"

@@ -226,10 +226,10 @@ class Spawner:
             os.close(write_fd)
         return Launch(pid, read_fd, spec)
 
-    def reap(self) -> Ended | None:
-        """Reap one dead child, whichever it is; None if none is dead. Does not block."""
+    def reap(self, pid: int = -1) -> Ended | None:
+        """Reap a dead child, by default whichever it is; None if none is dead. Does not block."""
         try:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
+            pid, status, usage = os.wait4(pid, os.WNOHANG)
         except ChildProcessError:
             return None
         if pid == 0:

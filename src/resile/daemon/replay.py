@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from resile.core.codec import decode, encode
-from resile.core.events import CheckChanged, Checkpointed, Event
+from resile.core.events import (
+    CheckChanged,
+    Checkpointed,
+    Event,
+    ProcessExited,
+    ProcessStarted,
+)
 from resile.core.journal import Journal, Query
 from resile.health import Streak
 from resile.incidents import IncidentBook
@@ -33,11 +39,14 @@ class Replayed:
         self.world.apply(event)
         self.book.apply(event)
         self.since_checkpoint += 1
-        if event.kind != CheckChanged.kind:
-            return
         payload = event.payload()
         if isinstance(payload, CheckChanged):
             self.streaks[payload.check] = Streak(state=payload.after, since=payload.began_at)
+        elif isinstance(payload, ProcessStarted | ProcessExited):
+            # The world knows nothing of a new process; health must not know more than the world.
+            for check, binding in self.world.spec.checks.items():
+                if binding.service == payload.service:
+                    self.streaks.pop(check, None)
 
 
 def replay(journal: Journal, spec: SystemSpec) -> Replayed:

@@ -104,7 +104,8 @@ def test_ignored_signals_are_reset(pipe: tuple[int, int]) -> None:
     finally:
         signal.signal(signal.SIGUSR1, old)
 
-    assert int(text.split()[1], 16) == 0
+    # glibc keeps 32 and 33 for itself: nobody can set them, and a parent may have ignored them.
+    assert int(text.split()[1], 16) & ~(0b11 << 31) == 0
 
 
 def test_output_can_go_to_one_pipe_in_order(pipe: tuple[int, int]) -> None:

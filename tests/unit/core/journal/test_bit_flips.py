@@ -18,7 +18,8 @@ from resile.errors import JournalBrokenError, JournalError
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
+@pytest.mark.timeout(300)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_flipped_bit_is_found_wherever_a_reader_could_notice(
     originals: tuple[Path, list[Record]], data: st.DataObject
