@@ -16,8 +16,16 @@ NAMES = (
 
 
 @pytest.fixture(scope="module")
-def findings():
-    return list(examine())
+def place(tmp_path_factory):
+    """Give a folder for temporary files of our own: other doctors may be at work in /tmp."""
+    return tmp_path_factory.mktemp("doctor")
+
+
+@pytest.fixture(scope="module")
+def findings(place):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(place))
+        return list(examine())
 
 
 def test_every_capability_is_examined(findings):
@@ -33,9 +41,9 @@ def test_what_is_not_good_says_what_follows_and_how_to_change_it(findings):
             assert finding.fix
 
 
-def test_nothing_is_left_behind(findings):
-    assert not list(Path(tempfile.gettempdir()).glob("resile-doctor-*"))
-    assert "resile-doctor" not in Path("/proc/self/mountinfo").read_text()
+def test_nothing_is_left_behind(findings, place):
+    assert not list(place.iterdir())
+    assert str(place) not in Path("/proc/self/mountinfo").read_text()
 
 
 def test_command_prints_verdicts_and_advice(resile, monkeypatch):
