@@ -9,6 +9,8 @@ ResileError
     │   └── JournalBrokenError     the hash chain does not hold                    exit 5
     ├── SpawnError             a process could not be started                      exit 1
     ├── CgroupError            a control group could not be made, read or emptied  exit 1
+    ├── TransactionError       a transaction could not be begun, read or ended     exit 1
+    │   └── ConflictError          the workspace was changed since it began        exit 7
     ├── DaemonUnreachableError no daemon answers for this folder                   exit 6
     └── MissingExtraError      an optional package is not installed                exit 1
 
@@ -111,6 +113,26 @@ class SpawnError(OperationError):
 
 class CgroupError(OperationError):
     """A control group could not be made, read or emptied."""
+
+
+class TransactionError(OperationError):
+    """A transaction over files could not be begun, read, committed or undone."""
+
+
+class ConflictError(TransactionError):
+    """Somebody else changed what a transaction changes; nothing of it was committed.
+
+    Args:
+        message: One sentence that counts the paths.
+        paths: Every path in conflict with what happened to it, in the order of the paths.
+        hint: What to do next.
+    """
+
+    exit_code = 7
+
+    def __init__(self, message: str, *, paths: tuple[tuple[str, str], ...], hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.paths = paths
 
 
 class DaemonUnreachableError(OperationError):

@@ -132,3 +132,65 @@ class Verb(StrEnum):
     RESTART = "restart"
     SHUTDOWN = "shutdown"
     """Stop everything in order, and the daemon last."""
+
+
+class RunReason(StrEnum):
+    """Why a contained run ended, told from counters and not from exit codes alone."""
+
+    OK = "ok"
+    EXIT = "exit"
+    """The command exited with another code than 0."""
+    SIGNAL = "signal"
+    """A signal ended it that is none of those below."""
+    MEMORY_VIOLATION = "memory_violation"
+    """SIGSEGV or SIGBUS: it touched memory that is not its own."""
+    TIMEOUT = "timeout"
+    OOM = "oom"
+    """The kernel killed one of its processes at the memory limit."""
+    CPU_BUDGET = "cpu_budget"
+    """It used up its processor time, or stayed at its quota for too long where that kills."""
+    PROCESSES = "processes"
+    """It was refused processes at the limit, and failed."""
+    DISK = "disk"
+    OUTPUT = "output"
+    VIOLATION = "violation"
+    """It tried what its policy answers with a kill."""
+    KILLED = "killed"
+    """An operator, Ctrl-C or the emergency shutdown ended it."""
+    SUPERVISOR_LOST = "supervisor_lost"
+    """Whoever watched it died; the kernel ended it then."""
+    LAUNCH_FAILED = "launch_failed"
+    COMMIT_CONFLICT = "commit_conflict"
+    """It ended well, and its workspace was changed by somebody else meanwhile."""
+
+
+class ViolationKind(StrEnum):
+    """What a contained command tried that its sandbox is there to prevent."""
+
+    SYSCALL = "syscall"
+    """A forbidden system call: mount, ptrace, setns, bpf and the like."""
+    CONNECT = "connect"
+    """A connection to the network where there is none."""
+    SETUID_BIT = "setuid_bit"
+    """It left a file with a setuid or setgid bit, or with file capabilities."""
+    DEVICE = "device"
+    """It left a device node or a socket."""
+    PROTECTED_PATH = "protected_path"
+    """It changed what its policy protects, such as `.git/hooks`."""
+    ESCAPING_LINK = "escaping_link"
+    """It left a symbolic link that points out of its workspace."""
+    SURVIVOR = "survivor"
+    """It left processes behind when its main process ended."""
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    READY = "ready"
+    """It has ended, and its changes wait for a commit or a discard."""
+    COMMITTING = "committing"
+    COMMITTED = "committed"
+    DISCARDED = "discarded"
+    """Its changes are undone: the workspace is as it was."""

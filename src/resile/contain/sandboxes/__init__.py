@@ -1,0 +1,1 @@
+"""Boxes around commands, and the launchers that build them: native, bubblewrap, pure Python."""
