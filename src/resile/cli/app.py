@@ -38,6 +38,7 @@ Exit codes:
   4  the journal could not be read or written
   5  the journal's chain is broken
   6  no daemon answers for this folder
+  7  somebody else changed what a run changed: nothing was committed
 
 RESILE_DEBUG=1 shows tracebacks. Every subcommand takes --json."""
 

@@ -9,7 +9,7 @@ from resile.contain.cgroups.probe import delegate
 from resile.errors import CgroupError
 
 ALL = ("cpu", "memory", "pids")
-FILES = ("memory.max", "memory.swap.max", "cpu.max", "pids.max")
+FILES = ("memory.max", "memory.oom.group", "memory.swap.max", "cpu.max", "pids.max")
 
 
 @pytest.fixture
@@ -33,12 +33,13 @@ def written(root: Path) -> dict[str, str]:
 
 
 def test_limits_are_written_as_the_kernel_wants_them(root: Path) -> None:
-    limits = CgroupLimits(memory_bytes=64 << 20, cpu_share=1.5, processes=64)
+    limits = CgroupLimits(memory_bytes=64 << 20, cpu_share=1.5, processes=64, is_one_fate=True)
 
     open_tree(layout(root, ALL)).create("app-1", limits)
 
     assert written(root) == {
         "memory.max": "67108864",
+        "memory.oom.group": "1",
         "memory.swap.max": "0",
         "cpu.max": "150000 100000",
         "pids.max": "64",
@@ -50,6 +51,7 @@ def test_no_limit_is_written_as_such(root: Path) -> None:
 
     assert written(root) == {
         "memory.max": "max",
+        "memory.oom.group": "0",
         "memory.swap.max": "",
         "cpu.max": "max 100000",
         "pids.max": "max",
@@ -67,6 +69,7 @@ def test_what_is_not_enforced_is_not_written(root: Path) -> None:
 
     assert written(root) == {
         "memory.max": "",
+        "memory.oom.group": "",
         "memory.swap.max": "",
         "cpu.max": "",
         "pids.max": "9",
@@ -132,9 +135,19 @@ def test_counters_are_read(root: Path) -> None:
     (folder / "memory.events").write_text("low 0\nhigh 0\nmax 3\noom 1\noom_kill 2\n")
     (folder / "cpu.stat").write_text("usage_usec 1500000\nuser_usec 1000000\n")
 
+    (folder / "pids.current").write_text("3\n")
+    (folder / "pids.events").write_text("max 47\n")
+
     usage = open_tree(layout(root, ALL)).adopt("app-1").usage()
 
-    assert usage == CgroupUsage(memory_bytes=4096, memory_max_bytes=8192, cpu_s=1.5, oom_kills=2)
+    assert usage == CgroupUsage(
+        memory_bytes=4096,
+        memory_max_bytes=8192,
+        cpu_s=1.5,
+        oom_kills=2,
+        processes=3,
+        refused_processes=47,
+    )
 
 
 def test_a_group_that_is_gone_has_no_counters_and_no_members(root: Path) -> None:

@@ -13,11 +13,14 @@ class CgroupLimits:
         memory_bytes: Resident and cached memory; above it the kernel kills.
         cpu_share: 1.0 is one core.
         processes: Processes and threads at once.
+        is_one_fate: If the kernel kills one member for want of memory, it kills all of them;
+            where it cannot (v1), whoever watches the group has to.
     """
 
     memory_bytes: int = 0
     cpu_share: float = 0.0
     processes: int = 0
+    is_one_fate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +32,16 @@ class CgroupUsage:
         memory_max_bytes: The most so far.
         cpu_s: Processor time of all its processes, the ended ones included.
         oom_kills: Processes that the kernel killed for want of memory.
+        processes: Processes and threads now.
+        refused_processes: Processes and threads that the kernel refused at the limit.
     """
 
     memory_bytes: int | None = None
     memory_max_bytes: int | None = None
     cpu_s: float | None = None
     oom_kills: int | None = None
+    processes: int | None = None
+    refused_processes: int | None = None
 
 
 class CgroupKind(StrEnum):

@@ -53,12 +53,15 @@ class LegacyCgroup:
     def usage(self) -> CgroupUsage:
         """Read the counters."""
         memory = self._folders.get(Controller.MEMORY, "")
+        pids = self._folders.get(Controller.PIDS, "")
         cpu_ns = _folders.read_int(f"{self._folders.get(Controller.CPUACCT, '')}/cpuacct.usage")
         return CgroupUsage(
             memory_bytes=_folders.read_int(f"{memory}/memory.usage_in_bytes"),
             memory_max_bytes=_folders.read_int(f"{memory}/memory.max_usage_in_bytes"),
             cpu_s=None if cpu_ns is None else cpu_ns / 1e9,
             oom_kills=_folders.read_field(f"{memory}/memory.oom_control", "oom_kill"),
+            processes=_folders.read_int(f"{pids}/pids.current"),
+            refused_processes=_folders.read_field(f"{pids}/pids.events", "max"),
         )
 
     def remove(self) -> None:

@@ -47,6 +47,8 @@ class UnifiedCgroup:
             memory_max_bytes=_folders.read_int(f"{self._folder}/memory.peak"),
             cpu_s=None if cpu_us is None else cpu_us / 1e6,
             oom_kills=_folders.read_field(f"{self._folder}/memory.events", "oom_kill"),
+            processes=_folders.read_int(f"{self._folder}/pids.current"),
+            refused_processes=_folders.read_field(f"{self._folder}/pids.events", "max"),
         )
 
     def remove(self) -> None:
@@ -92,6 +94,7 @@ def _limit_files(limits: CgroupLimits, enforced: tuple[str, ...]) -> list[tuple[
     files = []
     if Controller.MEMORY in enforced:
         files.append(("memory.max", str(limits.memory_bytes or "max")))
+        files.append(("memory.oom.group", str(int(limits.is_one_fate))))
         if limits.memory_bytes:
             files.append(("memory.swap.max", "0"))
     if Controller.CPU in enforced:
