@@ -1,8 +1,11 @@
 """Crash bundles: what they hold, how many stay, and what a full disk may cost."""
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 from resile.daemon.crashes import KEPT_WHEN_PRUNED, Crashes
 from resile.daemon.protocol import Exited
@@ -23,8 +26,32 @@ def crash(second: int = 0, **fields: object) -> Exited:
     )
 
 
-def crashes(tmp_path: Path, *, keep: int = 50) -> Crashes:
-    return Crashes(tmp_path, folders={"api": str(tmp_path)}, keep=keep, clock=FakeClock())
+def crashes(tmp_path: Path, *, keep: int = 50, core_pattern: str = "core") -> Crashes:
+    pattern = tmp_path / "core_pattern"
+    pattern.write_text(f"{core_pattern}\n")
+    folder = tmp_path / "service"
+    folder.mkdir(exist_ok=True)
+    return Crashes(
+        tmp_path,
+        folders={"api": str(folder)},
+        keep=keep,
+        clock=FakeClock(NOW),
+        core_pattern=pattern,
+    )
+
+
+def dumped(tmp_path: Path, second: int) -> Exited:
+    """Give a crash that left a core in the service's folder."""
+    exited = crash(second, core_dumped=True)
+    path = tmp_path / "service" / f"core.{exited.generation}"
+    path.write_bytes(b"\x7fELF\2\1\1" + bytes(9) + b"\4\0")
+    at_s = NOW.timestamp() - 10 + second
+    os.utime(path, (at_s, at_s))
+    return exited
+
+
+def cores(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "service").iterdir())
 
 
 def written(folder: Crashes, exited: Exited) -> Path:
@@ -76,3 +103,75 @@ def test_bundle_is_left_out_when_there_is_no_room_for_it(tmp_path: Path) -> None
     folder = crashes(tmp_path)
 
     folder.write(crash(), folder.path_for(crash()))
+
+
+def test_bundle_without_room_takes_its_core_along(tmp_path: Path) -> None:
+    """What no bundle names would never be pruned."""
+    (tmp_path / "crashes").write_text("a file where the folder should be")
+
+    written(crashes(tmp_path), dumped(tmp_path, 0))
+
+    assert cores(tmp_path) == []
+
+
+def test_bundle_names_the_core(tmp_path: Path) -> None:
+    folder = crashes(tmp_path)
+
+    bundle = json.loads(written(folder, dumped(tmp_path, 0)).read_text())
+
+    assert bundle["core"] == str(tmp_path / "service" / "core.1")
+    assert bundle["core_file"]["path"] == bundle["core"]
+
+
+def test_bundle_names_the_program_that_took_the_core(tmp_path: Path) -> None:
+    folder = crashes(tmp_path, core_pattern="|/usr/lib/systemd/systemd-coredump %P")
+
+    bundle = json.loads(written(folder, dumped(tmp_path, 0)).read_text())
+
+    assert bundle["core"] == "handed to /usr/lib/systemd/systemd-coredump %P"
+    assert bundle["core_file"] is None
+
+
+def test_oldest_cores_go_with_their_bundles(tmp_path: Path) -> None:
+    folder = crashes(tmp_path, keep=2)
+
+    for second in range(4):
+        written(folder, dumped(tmp_path, second))
+
+    assert cores(tmp_path) == ["core.3", "core.4"]
+
+
+def test_prune_takes_the_cores_of_the_bundles_that_it_takes(tmp_path: Path) -> None:
+    folder = crashes(tmp_path)
+    for second in range(KEPT_WHEN_PRUNED + 2):
+        written(folder, dumped(tmp_path, second))
+
+    folder.prune()
+
+    assert len(cores(tmp_path)) == KEPT_WHEN_PRUNED
+    assert {"core.1", "core.2"}.isdisjoint(cores(tmp_path))
+
+
+def test_dropping_a_bundle_leaves_a_file_that_it_does_not_name_as_it_is(tmp_path: Path) -> None:
+    folder = crashes(tmp_path, keep=1)
+    written(folder, dumped(tmp_path, 0))
+    (tmp_path / "service" / "core.1").write_text("somebody's own by now")
+
+    written(folder, crash(1))
+
+    assert cores(tmp_path) == ["core.1"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "not json", '{"core": "/etc/passwd"}', '{"core_file": null}']
+)
+def test_bundle_that_names_no_core_goes_alone(tmp_path: Path, text: str) -> None:
+    folder = crashes(tmp_path, keep=1)
+    old = written(folder, dumped(tmp_path, 0))
+    old.write_text(text)
+    os.utime(old, (0, 0))
+
+    written(folder, crash(1))
+
+    assert not old.exists()
+    assert cores(tmp_path) == ["core.1"]

@@ -116,7 +116,11 @@ class ResileSection(Section):
         "dropped and counted, so that one service cannot fill the disk.",
     )
     crashes_max: Count = setting(
-        50, ge=0, le=100_000, description="Crash bundles to keep, 0 to 100000; the oldest go first."
+        50,
+        ge=0,
+        le=100_000,
+        description="Crash bundles to keep, 0 to 100000; the oldest go first, each with the core "
+        "file that it names.",
     )
 
 

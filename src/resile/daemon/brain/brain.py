@@ -339,7 +339,9 @@ class Brain:
         """Record an exit, write its crash bundle, and only then let the guard forget it."""
         status = self._world.services.get(exited.service)
         if status is not None and exited.generation > status.exited_generation:
-            bundle = self._crashes.path_for(exited) if self._is_crash(exited) else None
+            # What names no core cannot remove it, and a core is left by a wanted SIGQUIT too.
+            has_bundle = exited.core_dumped or self._is_crash(exited)
+            bundle = self._crashes.path_for(exited) if has_bundle else None
             await self._loop.record(exit_payload(exited, bundle=str(bundle or "")))
             if bundle is not None:
                 await asyncio.to_thread(self._crashes.write, exited, bundle)
