@@ -143,6 +143,10 @@ ONE_FAULT = [
     ),
     ("[service.a]\ncommand = 'it\"s'", '(write ["PROGRAM", "ARGUMENT"])'),
     ("[service.'A b']\ncommand = ['x']", '1: service.A b: "A b" is not a name (use a to z, 0 to 9'),
+    (
+        "[service.guard]\ncommand = ['x']",
+        '1: service.guard: "guard" is the daemon\'s own name (give the service another name',
+    ),
     ("[service.a]\ncommand = ['x']\nenv = { A = true }", "3: service.a.env.A: must be text"),
     ("[service.a]\ncommand = ['x']\nenv = 'A=1'", "3: service.a.env: must be a table"),
     ("[service.a]\ncommand = ['x']\nstop = { signal = 'TRM' }", "3: service.a.stop.signal: "),
@@ -426,6 +430,17 @@ def test_unknown_key_of_a_check_lists_the_known_ones(problems):
 @pytest.mark.parametrize("name", ["a", "_a", "0", "a-b_c", "n" * 63])
 def test_name_that_the_guard_takes_is_a_name(load, name):
     assert set(load(f'[service.{name}]\ncommand = ["x"]\n').service) == {name}
+
+
+def test_check_or_group_may_be_called_guard(load):
+    """Only services have logs."""
+    loaded = load(
+        '[service.a]\ncommand = ["x"]\n'
+        '[check.guard]\nheartbeat = "1s"\n'
+        '[group.guard]\nservices = ["a"]\n'
+    )
+
+    assert "guard" in loaded.check
 
 
 @pytest.mark.parametrize("name", ["-dash", "n" * 64])

@@ -41,7 +41,7 @@ class Desk:
         if len(self.signals) == 1:
             raise PermissionError("not yours")
 
-    def spawn(self, service: str, **fields: Any) -> int:
+    def ask(self, service: str, **fields: Any) -> Reply:
         request = Spawn(
             request_id=1, service=service, generation=1, argv=("x",), env={}, cwd="/", **fields
         )
@@ -49,6 +49,10 @@ class Desk:
         self.reactor.turn(0)
         reply = self.told.pop()
         assert isinstance(reply, Reply)
+        return reply
+
+    def spawn(self, service: str, **fields: Any) -> int:
+        reply = self.ask(service, **fields)
         assert not reply.error
         return reply.instances[0].pid
 
@@ -63,6 +67,13 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     desk = Desk(tmp_path, monkeypatch)
     yield desk
     desk.close()
+
+
+def test_no_service_writes_into_the_guards_own_log(desk: Desk) -> None:
+    reply = desk.ask("guard")
+
+    assert "guard.log is the guard's own" in reply.error
+    assert desk.spawner.specs == []
 
 
 def test_a_service_that_may_not_be_signalled_costs_no_other_its_signal(desk: Desk) -> None:

@@ -25,6 +25,8 @@ from resile.core.config.faults import fault, quoted
 NAME_LENGTH_MAX = 63
 """Names become file names, cgroup names and metric labels; 63 is what the guard takes, and well
 inside all their limits."""
+DAEMON_NAME = "guard"
+"""The daemon's own output goes to the log of this name, so no service can have it."""
 _NAME = re.compile(rf"[a-z0-9_][a-z0-9_-]{{0,{NAME_LENGTH_MAX - 1}}}")
 
 
@@ -56,6 +58,15 @@ def _name(value: str) -> str:
     raise fault(
         f"{quoted(value)} is not a name",
         hint=f"use a to z, 0 to 9, - and _, at most {NAME_LENGTH_MAX} characters, - not first",
+    )
+
+
+def _service_name(value: str) -> str:
+    if value != DAEMON_NAME:
+        return value
+    raise fault(
+        f"{quoted(value)} is the daemon's own name",
+        hint=f"give the service another name; logs/{DAEMON_NAME}.log holds the daemon's output",
     )
 
 
@@ -140,6 +151,9 @@ def without_password(text: str) -> str:
 
 Name = Annotated[str, AfterValidator(_name)]
 """The name of a service, check or group."""
+
+ServiceName = Annotated[Name, AfterValidator(_service_name)]
+"""The name of a service."""
 
 Flag = StrictBool
 """true or false; a number or text is refused."""

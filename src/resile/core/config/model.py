@@ -11,7 +11,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ValidationInfo, field_validator
 
-from resile.core.config.base import Count, Flag, FolderPath, Name, Section, setting
+from resile.core.config.base import (
+    Count,
+    Flag,
+    FolderPath,
+    Name,
+    Section,
+    ServiceName,
+    setting,
+)
 from resile.core.config.checks import SystemCheck
 from resile.core.config.faults import fault, quoted
 from resile.core.config.services import GroupSection, ServiceSection
@@ -128,8 +136,8 @@ class Config(Section):
     """A whole `resile.toml`, with its paths made absolute and its defaults filled in."""
 
     resile: ResileSection = setting({}, description="Name, folders, pages and limits of the whole.")
-    service: dict[Name, ServiceSection] = setting(
-        {}, description="The programs that are kept running, by name."
+    service: dict[ServiceName, ServiceSection] = setting(
+        {}, description="The programs that are kept running, by name; all but `guard`."
     )
     check: dict[Name, SystemCheck] = setting(
         {}, description="What is watched and belongs to no service, by name."

@@ -13,6 +13,7 @@ from resile.core.process import Ended, Spawner, SpawnSpec
 from resile.daemon.guard.child import Belongings, Child, ChildPhase
 from resile.daemon.guard.logs import LogFile, ServiceLog
 from resile.daemon.guard.notify import NotifySocket, Said, notify_folder, remove_notify_folder
+from resile.daemon.guard.own_log import LOG_NAME
 from resile.daemon.guard.reactor import Reactor, attempt
 from resile.daemon.protocol import (
     GUARD_FD_VARIABLE,
@@ -164,6 +165,11 @@ class Children:
             raise RejectedError(
                 f"service name {request.service!r} cannot be used",
                 hint="use letters, digits, '-', '_' and '.', at most 63",
+            )
+        if f"{request.service}.log" == LOG_NAME:
+            raise RejectedError(
+                f"service name {request.service!r} cannot be used: {LOG_NAME} is the guard's own",
+                hint="give the service another name",
             )
         if not request.argv:
             raise RejectedError(f"service {request.service!r} has no command")
