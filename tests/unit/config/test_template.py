@@ -36,6 +36,15 @@ CASES = [
         {"pyproject.toml": '[project.scripts]\nrun = "x:m"', ".venv/bin/run": ""},
         {"run": (".venv/bin/run",)},
     ),
+    (
+        {"pyproject.toml": '[project.scripts]\nguard = "x:main"\n'},
+        {"guard-service": ("guard",)},
+    ),
+    ({"pyproject.toml": '[project.scripts]\n"..." = "x:main"\n'}, {"app": ("...",)}),
+    (
+        {"Procfile": f"Guard: x\n-y: y\n{'z' * 64}: z\n"},
+        {"guard-service": ("x",), "y": ("y",), "z" * 63: ("z",)},
+    ),
     ({"pyproject.toml": "not [ toml"}, {}),
     ({"pyproject.toml": "project = 3"}, {}),
     (

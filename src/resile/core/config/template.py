@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from resile.core.config.base import DAEMON_NAME, NAME_LENGTH_MAX
+
 _READ_BYTES_MAX = 1 << 20
 _SHELL_CHARACTERS = re.compile(r"[$|&;<>`*?(){}~]")
 _PROCFILE_LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(\S.*)")
@@ -45,7 +47,7 @@ def _from_procfile(folder: Path) -> Iterator[_Proposal]:
     seen = set()
     for line in _text(folder / "Procfile").splitlines():
         match = _PROCFILE_LINE.fullmatch(line.strip())
-        name = match.group(1).lower() if match else ""
+        name = _service_name(match.group(1)) if match else ""
         if match and name not in seen and name != "release":
             seen.add(name)
             yield _Proposal(name=name, command=_words(match.group(2)), reason="named in Procfile")
@@ -71,7 +73,7 @@ def _from_pyproject(folder: Path) -> Iterator[_Proposal]:
     if scripts:
         in_venv = folder / ".venv" / "bin" / scripts[0]
         command = f".venv/bin/{scripts[0]}" if in_venv.exists() else scripts[0]
-        name = re.sub(r"[^a-z0-9_-]+", "-", scripts[0].lower())
+        name = _service_name(scripts[0])
         yield _Proposal(name=name, command=(command,), reason="a script of pyproject.toml")
 
 
@@ -104,6 +106,12 @@ _LOOKS: tuple[Callable[[Path], Iterator[_Proposal]], ...] = (
     _from_pyproject,
     _from_program,
 )
+
+
+def _service_name(text: str) -> str:
+    """Make a name that a service can have."""
+    name = re.sub(r"[^a-z0-9_-]+", "-", text.lower()).lstrip("-")[:NAME_LENGTH_MAX]
+    return f"{DAEMON_NAME}-service" if name == DAEMON_NAME else name or "app"
 
 
 def _words(line: str) -> tuple[str, ...]:
