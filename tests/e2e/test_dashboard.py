@@ -127,6 +127,31 @@ def recover(view: Any) -> None:
     view.append(ServiceReady(service="scanner", generation=2, after_s=0.2))
 
 
+def test_a_withdrawn_incident_does_not_look_recovered(browser: Any) -> None:
+    expect = playwright.expect
+    view = scenes.all_up()
+    view.incident_list[:] = [
+        scenes.withdrawn(view.now),
+        scenes.withdrawn(view.now) | {"id": "inc_late", "is_within_rto": False},
+        scenes.resolved(view.now) | {"id": "inc_good"},
+    ]
+    with serving(view) as site:
+        page = visit(browser, site).page
+        page.locator("#resolved-box summary").first.click()
+
+        courses = [
+            page.locator(f"[data-incident={name}] .took")
+            for name in ("inc_0", "inc_late", "inc_good")
+        ]
+        expect(courses[0]).to_have_text("Withdrawn after 1.3 s")
+        expect(courses[1]).to_have_text("Withdrawn after 1.3 s objective missed 5 min")
+        expect(courses[2]).to_have_text("Recovered in 1.3 s within 5 min")
+        steps = page.locator("[data-incident=inc_0] .timeline li")
+        states = [steps.nth(i).get_attribute("data-state") for i in range(3)]
+        assert states == ["DOWN", "MAINTENANCE", "MAINTENANCE"]
+        page.context.close()
+
+
 def test_rows_stand_still_while_the_figures_change(browser: Any) -> None:
     view = scenes.all_up()
     with serving(view) as site:

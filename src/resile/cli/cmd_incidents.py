@@ -15,6 +15,7 @@ from resile.cli.places import find_places
 from resile.cli.who import operator
 from resile.core.units import format_duration
 
+_WITHDRAWN = "an operator took its target out; it did not recover"
 _HEADS = ("id", "severity", "state", "opened", "duration", "rto", "title")
 
 Incident = Mapping[str, Any]
@@ -88,7 +89,9 @@ def _row(incident: Incident) -> tuple[str, ...]:
         _time(incident["opened_at"]),
         _duration(incident.get("duration_s")),
         _objective(incident.get("is_within_rto")),
-        str(incident["title"]) + (" (flapping)" if incident.get("flapping") else ""),
+        str(incident["title"])
+        + (" (flapping)" if incident.get("flapping") else "")
+        + (" (withdrawn)" if incident.get("is_withdrawn") else ""),
     )
 
 
@@ -104,6 +107,7 @@ def _facts(incident: Incident) -> tuple[tuple[str, str], ...]:
         ("opened", _time(incident.get("opened_at"))),
         ("restored", _time(incident.get("restored_at"))),
         ("resolved", _time(incident.get("resolved_at"))),
+        ("withdrawn", _WITHDRAWN if incident.get("is_withdrawn") else ""),
         ("duration", _duration(incident.get("duration_s"))),
         ("objective", _duration(incident.get("rto_s"))),
         ("taken on by", str(incident.get("acknowledged_by") or "")),

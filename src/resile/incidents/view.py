@@ -15,7 +15,7 @@ def incident_view(incident: Incident, records: Iterable[Record], now: datetime) 
 
     `duration_s` is the time of trouble so far, without the good times between. `is_within_rto`
     is None while it cannot be told: the trouble goes on, and the objective is not yet missed;
-    or it was withdrawn before that.
+    or it was withdrawn before that. `is_withdrawn` tells the second from the first.
 
     Args:
         incident: The incident.
@@ -45,6 +45,7 @@ def incident_view(incident: Incident, records: Iterable[Record], now: datetime) 
         "duration_s": round(incident.down_s + spell_s, 3),
         "rto_s": rto_s,
         "is_within_rto": not is_missed if is_over or is_missed else None,
+        "is_withdrawn": incident.is_withdrawn,
         "faults": list(incident.faults),
         "members": list(incident.members),
         "timeline": [encode(line) for line in timeline(incident, records)],

@@ -140,7 +140,13 @@ class Incident(Shape):
     absorbed_into: str | None = None
     duration_s: float | None = None
     rto_s: float
-    is_within_rto: bool | None = None
+    is_within_rto: bool | None = Field(
+        default=None, description="null: the trouble goes on, or was withdrawn."
+    )
+    is_withdrawn: bool = Field(
+        default=False,
+        description="It ended because an operator took its root out; it did not recover.",
+    )
     faults: list[str] = []
     members: list[str] = []
     timeline: list[TimelineEntry] = []

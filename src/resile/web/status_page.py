@@ -85,7 +85,8 @@ def _incident_cells(incident: Facts) -> tuple[object, ...]:
     duration = incident.get("duration_s")
     lasted = "-" if duration is None else format_duration(duration)
     began = _time(incident.get("began_at"))
-    return (incident["severity"], incident["title"], incident["state"], began, lasted)
+    state = f"{incident['state']}{', withdrawn' if incident.get('is_withdrawn') else ''}"
+    return (incident["severity"], incident["title"], state, began, lasted)
 
 
 def _table(titles: Iterable[str], rows: Sequence[Iterable[object]]) -> str:

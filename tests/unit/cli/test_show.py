@@ -187,6 +187,16 @@ def test_incidents_are_listed(resile, daemon):
     assert "1m30s     within  api crashed (flapping)" in line
 
 
+def test_withdrawn_incident_is_not_shown_as_recovered(resile, daemon):
+    withdrawn = INCIDENT | {"flapping": False, "is_within_rto": None, "is_withdrawn": True}
+    daemon.routes["GET", "/api/incidents"] = (200, {"incidents": [withdrawn]})
+    daemon.routes["GET", "/api/incidents/inc_1"] = (200, withdrawn)
+
+    assert "1m30s     -    api crashed (withdrawn)" in resile("incidents").out
+    assert resile("incidents", "--json").data["incidents"][0]["is_withdrawn"] is True
+    assert "withdrawn     an operator took" in resile("incidents", "show", "inc_1").out
+
+
 def test_no_incident_is_said(resile, daemon):
     daemon.routes["GET", "/api/incidents"] = (200, {"incidents": []})
 
@@ -203,6 +213,7 @@ def test_incident_is_shown_with_its_timeline(resile, daemon):
     assert "members       service/api, service/web" in out
     assert "P1 crash: killed" in out
     assert "restored" not in out
+    assert "withdrawn" not in out
     assert resile("incidents", "show", "inc_1", "--json").data == INCIDENT
 
 

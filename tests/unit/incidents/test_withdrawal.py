@@ -45,6 +45,7 @@ def test_a_withdrawn_incident_is_resolved_and_not_counted_as_recovered() -> None
     desk = withdrawn()
     assert desk.only().is_withdrawn
     assert view(desk)["is_within_rto"] is None
+    assert view(desk)["is_withdrawn"] is True
 
     desk.run(MONITORING_S)
 
@@ -54,6 +55,7 @@ def test_a_withdrawn_incident_is_resolved_and_not_counted_as_recovered() -> None
     assert desk.only().state is IncidentState.RESOLVED
     assert view(desk)["state"] == "resolved"
     assert view(desk)["is_within_rto"] is None
+    assert view(desk)["is_withdrawn"] is True
     text = sentence(announce(resolved, at=desk.now, actor="brain"))
     assert text == "withdrawn: an operator took its target out; it had lasted 20s"
 
@@ -80,6 +82,7 @@ def test_trouble_that_comes_back_is_judged_by_its_last_end(outcome: Outcome) -> 
     desk = withdrawn()
     fault_id = desk.fault("a")
     assert not desk.only().is_withdrawn
+    assert view(desk)["is_withdrawn"] is False
     desk.run(5)
     end(desk, fault_id, outcome)
     desk.run(MONITORING_S)

@@ -213,6 +213,7 @@ def opened(at: datetime) -> dict[str, Any]:
         "duration_s": None,
         "rto_s": 120.0,
         "is_within_rto": None,
+        "is_withdrawn": False,
         "faults": ["flt_1"],
         "members": ["service/scanner"],
         "timeline": [
@@ -245,6 +246,20 @@ def resolved(at: datetime) -> dict[str, Any]:
                 at, 0.01, "plan.decided", "restart, attempt 1: kill reasoner, start reasoner", 13
             ),
             _step(at, 1.28, "fault.closed", "recovered in 1.3s, within its 5m", 18),
+        ],
+    }
+
+
+def withdrawn(at: datetime) -> dict[str, Any]:
+    """An incident whose target an operator stopped after 1.3 s."""
+    lasted = "withdrawn: an operator took its target out; it had lasted 1.3s"
+    return resolved(at) | {
+        "is_within_rto": None,
+        "is_withdrawn": True,
+        "timeline": [
+            _step(at, 0, "check.changed", "UP → DOWN: no answer in 1s", 12),
+            _step(at, 1.28, "fault.closed", "reasoner: hang withdrawn after 1.3s", 18),
+            _step(at, 11.28, "incident.resolved", lasted, 19),
         ],
     }
 

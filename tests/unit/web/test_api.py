@@ -23,6 +23,7 @@ def incident(incident_id: str = "inc_1") -> dict[str, object]:
         "began_at": AT,
         "opened_at": AT,
         "rto_s": 120.0,
+        "is_withdrawn": False,
         "timeline": [{"at": AT, "kind": "fault.opened", "subject": "s", "text": "t", "seq": 1}],
     }
 

@@ -109,3 +109,13 @@ def test_every_file_of_the_dashboard_is_short() -> None:
     assert {
         path.name: n for path in folder.iterdir() if (n := len(path.read_text().splitlines())) > 300
     } == {}
+
+
+def test_the_plain_page_tells_a_withdrawal_from_a_recovery() -> None:
+    view = scenes.empty()
+    view.incident_list[:] = [scenes.withdrawn(view.now), scenes.resolved(view.now)]
+
+    text = ask(create_app(view), "/status").text
+
+    assert text.count("<td>resolved, withdrawn</td>") == 1
+    assert text.count("<td>resolved</td>") == 1

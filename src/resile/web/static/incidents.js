@@ -6,12 +6,13 @@ import { ago, clock, duration, plural } from '/static/format.js';
 const DAY_MS = 86400e3;
 const BAD = /^(fault\.opened|fault\.escalated|incident\.(opened|raised|reopened)|guard\.lost)$/;
 const GOOD = /^(fault\.closed|incident\.resolved|service\.ready)$/;
+const WITHDRAWN = /^withdrawn:|\bwithdrawn after\b/;
 const OURS = /^(action|plan)\./;
 
 export function toneOf(kind, text = '') {
   if (BAD.test(kind) || (kind === 'process.exited' && /killed|exit code [^0]/.test(text))) return 'DOWN';
   if (kind.endsWith('.changed')) return /→ (\w+)/.exec(text)?.[1] ?? 'UNKNOWN';
-  if (GOOD.test(kind)) return 'UP';
+  if (GOOD.test(kind)) return WITHDRAWN.test(text) ? 'MAINTENANCE' : 'UP';
   return OURS.test(kind) ? 'MAINTENANCE' : 'UNKNOWN';
 }
 
@@ -60,15 +61,21 @@ function updateIncident(node, incident) {
 function showCourse(node, incident) {
   const isOver = typeof incident.duration_s === 'number' && Boolean(incident.restored_at);
   const seconds = isOver ? incident.duration_s : (Date.now() - Date.parse(incident.began_at)) / 1000;
-  const isLate = incident.is_within_rto === false || seconds > incident.rto_s;
-  const took = node.querySelector('.took');
-  const goal = isOver ? (isLate ? 'objective missed' : 'within') : 'of';
-  took.replaceChildren(isOver ? 'Recovered in ' : 'For ', el('b', isOver ? (isLate ? 'missed' : 'met') : '', duration(seconds)), ` ${goal} ${duration(incident.rto_s)}`);
+  const isLate = incident.is_within_rto === false || (!incident.is_withdrawn && seconds > incident.rto_s);
+  const [done, goal, tone] = courseOf(incident, isOver, isLate);
+  node.querySelector('.took').replaceChildren(done, el('b', tone, duration(seconds)), goal && ` ${goal} ${duration(incident.rto_s)}`);
   showStanding(node.querySelector('.stands'), incident);
   const bar = node.querySelector('.rto');
   bar.hidden = isOver;
   setAttribute(bar, 'data-late', isLate ? '' : null);
   bar.firstChild.style.transform = `scaleX(${Math.min(1, seconds / incident.rto_s)})`;
+}
+
+function courseOf(incident, isOver, isLate) {
+  if (!isOver) return ['For ', 'of', ''];
+  const done = incident.is_withdrawn ? 'Withdrawn after ' : 'Recovered in ';
+  if (isLate) return [done, 'objective missed', 'missed'];
+  return incident.is_withdrawn ? [done, '', ''] : [done, 'within', 'met'];
 }
 
 function showStanding(place, incident) {
