@@ -43,7 +43,8 @@ class Ban:
 
 
 _PROCESS = ("core/process.py",)
-_SOCKETS = ("core/process.py", "health/checks", "daemon", "cli")
+_SOCKETS = ("core/process.py", "contain/sandboxes", "health/checks", "daemon", "cli")
+"""`contain/sandboxes` speaks over a pair of sockets with the programs that build its boxes."""
 BANS = (
     Ban(name="time.", instead="a Clock (core.clock)", homes=("core/clock.py",)),
     Ban(name="datetime.datetime.now", instead="Clock.now()", homes=("core/clock.py",)),

@@ -47,7 +47,7 @@ class Box:
         argv: The command; argv[0] is looked up in the PATH of `env`.
         env: Its whole environment.
         cwd: Where it runs, as it sees it.
-        scratch: An empty private folder of the run, for mount points while the box is built.
+        scratch: An empty private folder of the run; no launcher needs it so far.
         mounts: Its workspaces and what else it may see or write, in this order.
         hidden: Folders and files that it sees empty: keys, state, sockets.
         readable: Where it may read; empty means everywhere that is not hidden (landlock).
@@ -116,14 +116,31 @@ class MainEnded:
         exit_code: None if a signal ended it.
         signal_number: 0 if none did.
         core_dumped: The kernel wrote a core file.
+        has_survivors: Other processes of the box ran at that moment.
     """
 
     exit_code: int | None
     signal_number: int = 0
     core_dumped: bool = False
+    has_survivors: bool = False
 
 
-Message = Started | LaunchFailed | MainEnded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """A step of the box does less than it should; it goes on.
+
+    Args:
+        stage: Which step: `proc` has no processes in it, as the kernel gives no new one.
+        number: The errno.
+        path: What it was about.
+    """
+
+    stage: str
+    number: int
+    path: str = ""
+
+
+Message = Started | LaunchFailed | MainEnded | Warned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

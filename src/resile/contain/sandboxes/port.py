@@ -58,8 +58,7 @@ class Launcher(Protocol):
         """`native`, `bubblewrap` or `python`."""
         ...
 
-    @property
-    def own_processes(self) -> int:
+    def own_processes(self, cgroup: Cgroup | None) -> int:
         """So many processes of its own live in the command's cgroup, and count for its limit."""
         ...
 
