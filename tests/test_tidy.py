@@ -42,7 +42,7 @@ class Ban:
     but: tuple[str, ...] = ()
 
 
-_PROCESS = ("core/process.py",)
+_PROCESS = ("core/process.py", "core/helper.py")
 _SOCKETS = ("core/process.py", "contain/sandboxes", "health/checks", "daemon", "cli")
 """`contain/sandboxes` speaks over a pair of sockets with the programs that build its boxes."""
 BANS = (

@@ -1,13 +1,11 @@
-"""Processes: who they are, how they start, how they ended. The only home of fork and subprocess.
+"""Processes: who they are, how they start, how they ended. The home of fork and subprocess.
 
-Three ways to start one, for three sorts of caller:
+Two ways to start one, for two sorts of caller:
 
 - `Spawner` forks by itself, puts the child where it belongs (session, cgroup, limits, files) and
   execs. It is for the guard, which has one thread; it must not be used where threads run.
 - `run_bounded` runs a command to its end, with a bound on its time and its output. Safe to call
   from any thread.
-- `start_helper` starts a program of our own that talks over a descriptor. Safe to call from any
-  thread.
 
 A process is known by its `Identity`: a pid alone is given to somebody else after its death.
 """
@@ -336,53 +334,6 @@ def _start_quietly(
         is_cwd = cwd is not None and not Path(cwd).is_dir()
         spec = SpawnSpec(argv=tuple(argv), env=env or os.environ, cwd=cwd or ".")
         raise _explained(spec, "cwd" if is_cwd else "exec", exc.errno or 0, "") from exc
-
-
-class Helper:
-    """A program of our own that runs beside us. Not thread-safe."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
-        self._process = process
-        self.pid = process.pid
-
-    def kill(self) -> None:
-        """Send it SIGKILL; nothing happens if it has ended."""
-        self._process.kill()
-
-    def wait(self) -> None:
-        """Wait until it has ended, and reap it."""
-        self._process.wait()
-
-
-def start_helper(
-    argv: Sequence[str], *, kept_fds: Sequence[int], env: Mapping[str, str] | None = None
-) -> Helper:
-    """Start a program in a session of its own, with /dev/null as 0, 1 and 2.
-
-    Args:
-        argv: The program, by its path.
-        kept_fds: Descriptors that it inherits under the same number.
-        env: Its whole environment. Default: empty.
-
-    Raises:
-        SpawnError: If it could not be started.
-    """
-    import subprocess  # As in `_start_quietly`.
-
-    try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=env or {},
-            pass_fds=kept_fds,
-            start_new_session=True,
-        )
-    except OSError as exc:
-        spec = SpawnSpec(argv=tuple(argv), env=env or {}, cwd=".")
-        raise _explained(spec, "exec", exc.errno or 0, "") from exc
-    return Helper(process)
 
 
 def _collect(

@@ -8,7 +8,7 @@ from resile.contain.cgroups import Cgroup
 from resile.contain.sandboxes.model import Box, Message, Stdio
 from resile.contain.sandboxes.recipe import Recipe
 from resile.contain.sandboxes.wire import Control
-from resile.core.process import Helper, start_helper
+from resile.core.helper import Helper, start_helper
 
 
 class ControlledBox:

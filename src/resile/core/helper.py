@@ -1,0 +1,62 @@
+"""Programs of our own that run beside us and talk over a descriptor. A second home of subprocess.
+
+They stand apart from core.process, as the guard needs that module but not the half megabyte that
+subprocess takes.
+"""
+
+import errno
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from resile.errors import SpawnError
+
+_SHORT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""The machine is short of processes, memory or descriptors: a retry may help."""
+
+
+class Helper:
+    """A program of our own that runs beside us. Not thread-safe."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def kill(self) -> None:
+        """Send it SIGKILL; nothing happens if it has ended."""
+        self._process.kill()
+
+    def wait(self) -> None:
+        """Wait until it has ended, and reap it."""
+        self._process.wait()
+
+
+def start_helper(
+    argv: Sequence[str], *, kept_fds: Sequence[int], env: Mapping[str, str] | None = None
+) -> Helper:
+    """Start a program in a session of its own, with /dev/null as 0, 1 and 2.
+
+    Args:
+        argv: The program, by its path.
+        kept_fds: Descriptors that it inherits under the same number.
+        env: Its whole environment. Default: empty.
+
+    Raises:
+        SpawnError: If it could not be started.
+    """
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=env or {},
+            pass_fds=kept_fds,
+            start_new_session=True,
+        )
+    except OSError as exc:
+        raise SpawnError(
+            f"cannot start {argv[0]!r}: {exc.strerror}",
+            hint="run `resile doctor` to see what this machine allows",
+            is_transient=exc.errno in _SHORT,
+        ) from exc
+    return Helper(process)
