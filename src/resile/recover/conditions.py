@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from resile.core.vocabulary import CheckGroup, CheckState, Desired
 from resile.recover.facts import CheckStatus
-from resile.recover.model import RestartPolicy, check_target
+from resile.recover.model import RestartPolicy, check_target, service_target
 from resile.recover.world import World
 
 
@@ -112,6 +112,38 @@ def broken_upstream(world: World, name: str) -> tuple[str, ...]:
     return tuple(need for need in world.graph.upstream(name) if is_broken(world, need))
 
 
+def is_excused(world: World, name: str) -> bool:
+    """Tell whether things upstream are broken, and all of them because of maintenance.
+
+    So is what is in maintenance itself; and what needs that, or needed it until just now, and
+    has no fault.
+    """
+    broken = broken_upstream(world, name)
+    worked_on = {n for n in broken if any(map(world.is_maintained, _targets_of(world, n)))}
+
+    def is_due_to_work(need: str) -> bool:
+        if need in worked_on:
+            return True
+        if _is_at_fault(world, need):
+            return False
+        return not worked_on.isdisjoint(world.graph.upstream(need)) or _is_settling(world, need)
+
+    return bool(broken) and all(map(is_due_to_work, broken))
+
+
+def worked_on_until(world: World, name: str, *, default: datetime) -> datetime:
+    """Give when the work on what a service needs was over, if that was after `default`.
+
+    Work that has not ended counts as over since its target works again.
+    """
+    for need in world.graph.upstream(name):
+        for target in _targets_of(world, need):
+            last = world.maintenance.get(target)
+            over_at = last and (last.ended_at or _works_since(world, need))
+            default = max(default, over_at or default)
+    return default
+
+
 def upstream_good_since(world: World, name: str) -> datetime | None:
     """Tell since when everything upstream works; None if nothing there ever had to start.
 
@@ -125,3 +157,27 @@ def _works_since(world: World, name: str) -> datetime | None:
     if not world.graph.is_service(name):
         return world.check(name).good_since
     return good_since(world, name) or world.service(name).ready_at
+
+
+def _targets_of(world: World, need: str) -> tuple[str, ...]:
+    """Give what an operator may name in order to work on a dependency."""
+    if world.graph.is_service(need):
+        return (service_target(need),)
+    owner = world.spec.checks[need].service
+    return (check_target(need), service_target(owner)) if owner else (check_target(need),)
+
+
+def _is_settling(world: World, name: str) -> bool:
+    """Tell whether a service is not ready yet after work on what it needs."""
+    down = down_checks(world, name, CheckGroup.READY).values()
+    since = min((status.since for status in down if status.since is not None), default=None)
+    return since is not None and worked_on_until(world, name, default=since) > since
+
+
+def _is_at_fault(world: World, need: str) -> bool:
+    """Tell whether a broken dependency has a fault or was stopped; every DOWN check is a fault."""
+    if not world.graph.is_service(need):
+        return True
+    target = service_target(need)
+    has_fault = any(fault.target == target for fault in world.faults.values())
+    return has_fault or world.service(need).desired is Desired.STOPPED

@@ -12,7 +12,8 @@ for what is present; a fault is closed when it has been gone for the stable time
 - NOT_READY: it was ready, lives, and its ready check is DOWN while nothing upstream is broken.
   Gone when its ready checks are good.
 - DEPENDENCY_DOWN of a service: the same while something upstream is broken. If that works again
-  for `UPSTREAM_GRACE_S` and the ready check is still DOWN, NOT_READY opens beside it.
+  for `UPSTREAM_GRACE_S` and the ready check is still DOWN, NOT_READY opens beside it. While all
+  that is broken upstream is so because of maintenance, it is no fault.
 - DISK_NEARLY_FULL, DEPENDENCY_DOWN, CHECK_DOWN of a system check: it is DOWN. Gone when it is good.
 
 What an action of ours or an operator brought about is no fault, nor is what happens in maintenance.
@@ -151,26 +152,27 @@ def _unready(world: World, name: str, now: datetime) -> Iterator[Finding]:
         return
     if world.fault_on(target, FaultKind.HANG, FaultKind.NOT_READY) is not None:
         return
-    broken = conditions.broken_upstream(world, name)
-    is_explained = world.fault_on(target, FaultKind.DEPENDENCY_DOWN) is not None
     reason = "; ".join(f"{check}: {status.reason}" for check, status in down.items())
-    if broken and not is_explained:
-        names = ", ".join(broken)
+    seen_at = _first(world, down, now)
+    began_at = conditions.worked_on_until(world, name, default=seen_at)
+    is_explained = world.fault_on(target, FaultKind.DEPENDENCY_DOWN) is not None
+    broken = conditions.broken_upstream(world, name)
+    if not broken:
+        settled_at = conditions.upstream_good_since(world, name)
+        due_at = settled_at and settled_at + timedelta(seconds=UPSTREAM_GRACE_S)
+        if (is_explained or began_at > seen_at) and due_at is not None and now < due_at:
+            yield due_at
+        else:
+            yield _opened(world, FaultKind.NOT_READY, target, began_at, reason)
+    elif not is_explained and not conditions.is_excused(world, name):
         yield _opened(
             world,
             FaultKind.DEPENDENCY_DOWN,
             target,
-            _first(world, down, now),
-            f"{names} does not work; {reason}",
+            began_at,
+            f"{', '.join(broken)} does not work; {reason}",
             upstream=list(broken),
         )
-    elif not broken:
-        settled_at = conditions.upstream_good_since(world, name)
-        due_at = settled_at and settled_at + timedelta(seconds=UPSTREAM_GRACE_S)
-        if is_explained and due_at is not None and now < due_at:
-            yield due_at
-        else:
-            yield _opened(world, FaultKind.NOT_READY, target, _first(world, down, now), reason)
 
 
 def _evidence(ended: Exit) -> dict[str, Any]:

@@ -7,7 +7,8 @@ While it is on for a service or a check:
 - a service that ended is not started again, unless an operator asks for it;
 - a check counts for nothing in the decisions about its service; what needs the check or the
   service still waits for it, and is in maintenance only if it is named too. A fault of the service
-  that the check brought before stays open until the check is good.
+  that the check brought before stays open until the check is good;
+- that a service is not ready because of it is no fault of that service either.
 
 It outlives the daemon, and ends when an operator says so, or when its time is over. A service
 gets a fresh start then in all that bounds its restarts, and what is wrong then is a fault at once,

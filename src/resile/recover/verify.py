@@ -2,14 +2,14 @@
 
 A symptom that is gone must stay gone for `stable_s`; the time of recovery is the START of that
 stable time. A fault whose target the operator stopped or put into maintenance, or that is not declared any
-more, is withdrawn.
+more, is withdrawn; so is one that is only due to maintenance of what its target needs.
 """
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from resile.core.events import FaultClosed, PlanFinished
-from resile.core.vocabulary import Desired, Outcome
+from resile.core.vocabulary import Desired, FaultKind, Outcome
 from resile.recover import conditions, faults, steps
 from resile.recover.facts import OpenFault, OpenPlan
 from resile.recover.findings import Finding
@@ -96,7 +96,9 @@ def _is_withdrawn(world: World, fault: OpenFault) -> bool:
     name = service_of(fault.target)
     if name is None:
         return fault.target.partition("/")[2] not in world.checks
-    return name not in world.services or world.service(name).desired is Desired.STOPPED
+    if name not in world.services or world.service(name).desired is Desired.STOPPED:
+        return True
+    return fault.kind is FaultKind.DEPENDENCY_DOWN and conditions.is_excused(world, name)
 
 
 def _closed(
