@@ -1,0 +1,243 @@
+"""Carries out a commit's log, or takes it back; both can be done again from any point.
+
+Whether a step was done is read from the stage: a slot that holds the new entry waits, one that
+holds what was there before is done. Right before each rename the target's signature is compared
+once more, and right after it what came into the stage is: whoever slipped in between is seen, and
+gets everything back.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from resile.contain.transaction.files import TreeFiles
+from resile.contain.transaction.model import Signature, difference
+from resile.contain.transaction.trees import open_parent, read_signature, status_of
+from resile.contain.transaction.wal import CommitLog, Step, StepKind, shared_inodes
+from resile.errors import TransactionError
+
+SINCE_SEALED = "since the transaction was sealed"
+_RIGHTS = 0o777
+
+
+class StepConflict(Exception):  # noqa: N818 - it never leaves this package
+    """What a step is about was changed."""
+
+    def __init__(self, step: Step, fault: str) -> None:
+        super().__init__(step.path, fault)
+        self.workspace = step.workspace
+        self.path = step.path
+        self.fault = fault
+
+
+class Applier:
+    """Works on the steps of one log. Not thread-safe.
+
+    Args:
+        log: The steps.
+        root_fds: The workspaces, by number.
+        stage_fds: Their stages; -1 for those that have none.
+        files: The effects.
+    """
+
+    def __init__(
+        self,
+        log: CommitLog,
+        *,
+        root_fds: Sequence[int],
+        stage_fds: Sequence[int],
+        files: TreeFiles,
+    ) -> None:
+        self._log = log
+        self._root_fds = root_fds
+        self._stage_fds = stage_fds
+        self._files = files
+        self._shared = shared_inodes(log.steps)
+        self._brought: list[set[str]] = [set() for _ in root_fds]
+        self._folders = [{f.path: f.inode for f in folders} for folders in log.folders]
+
+    def conflicts(self) -> list[tuple[int, str, str]]:
+        """List the targets that are not what they should be: workspace, path, what happened."""
+        found = [(step.workspace, step.path, self._fault(step)) for step in self._log.steps]
+        return [conflict for conflict in found if conflict[2]]
+
+    def apply(self, *, is_replay: bool = False) -> None:
+        """Do each step that is not done, then make all of it durable.
+
+        Args:
+            is_replay: It may have been done in part before.
+
+        Raises:
+            StepConflict: If a target was changed; the steps before it are done.
+            OSError: If a step failed.
+        """
+        for step in self._log.steps:
+            if step.kind is StepKind.ATTRIBUTES:
+                self._bring_attributes(step, is_replay=is_replay)
+            elif not self._is_done(step):
+                if fault := self._fault(step):
+                    raise StepConflict(step, fault)
+                self._do(step)
+        self._sync()
+
+    def undo(self, *, is_replay: bool = False) -> None:
+        """Take each step that is done back, the last one first, then make all of it durable.
+
+        Args:
+            is_replay: The steps were done by a process that is gone.
+
+        Raises:
+            TransactionError: If somebody changed what a step put there; nothing is taken back.
+            OSError: If a step failed.
+        """
+        done = [
+            step
+            for step in reversed(self._log.steps)
+            if (
+                self._is_brought(step, is_replay=is_replay)
+                if step.kind is StepKind.ATTRIBUTES
+                else self._is_done(step)
+            )
+        ]
+        if hindered := [step.path for step in done if not self._is_reversible(step)]:
+            raise TransactionError(
+                f"the commit cannot be undone: {hindered[0]} was changed since"
+                + (f", and {len(hindered) - 1} more" if len(hindered) > 1 else ""),
+                hint="Finish it instead: resile recover. Both versions are kept until then.",
+            )
+        for step in done:
+            self._undo(step)
+        self._sync()
+
+    def _is_done(self, step: Step) -> bool:
+        staged = status_of(self._stage_fds[step.workspace], step.slot)
+        if step.kind is StepKind.PLACE:
+            return staged is None
+        if step.kind is StepKind.REMOVE:
+            return staged is not None
+        return staged is None or staged.st_ino != step.staged_inode
+
+    def _is_brought(self, step: Step, *, is_replay: bool) -> bool:
+        """Tell whether attributes may be ours; what somebody else gave is left alone."""
+        if not is_replay:
+            return step.path in self._brought[step.workspace]
+        try:
+            return self._attributes_fault(step) == ""
+        except StepConflict:
+            return False
+
+    def _fault(self, step: Step) -> str:
+        """Say how a target differs from what should be there before its step."""
+        try:
+            with self._target(step) as (fd, name):
+                is_deep = step.base is not None and step.base.is_folder and step.base.digest != ""
+                now = read_signature(fd, name, is_deep=is_deep)
+        except StepConflict as exc:
+            return exc.fault
+        is_moved = step.base is not None and step.base.inode in self._shared
+        fault = difference(step.base, now, is_moved=is_moved)
+        return f"{fault} {SINCE_SEALED}" if fault else ""
+
+    def _do(self, step: Step) -> None:
+        stage_fd = self._stage_fds[step.workspace]
+        with self._target(step) as (fd, name):
+            if step.kind is StepKind.PLACE:
+                with contextlib.suppress(FileExistsError):
+                    self._files.move(stage_fd, step.slot, fd, name)
+                    return
+                raise StepConflict(step, f"created {SINCE_SEALED}")
+            if step.kind is StepKind.SWAP:
+                self._files.exchange(stage_fd, step.slot, fd, name)
+            else:
+                self._files.move(fd, name, stage_fd, step.slot)
+        if fault := difference(*self._moved(step), is_moved=True):
+            self._undo(step)
+            raise StepConflict(step, f"{fault} {SINCE_SEALED}")
+
+    def _moved(self, step: Step) -> tuple[Signature | None, Signature | None]:
+        """Give what should have come into the stage, and what did."""
+        now = read_signature(self._stage_fds[step.workspace], step.slot)
+        base = step.base
+        return (replace(base, digest="") if base is not None and base.is_folder else base), now
+
+    def _is_reversible(self, step: Step) -> bool:
+        try:
+            with self._target(step) as (fd, name):
+                status = status_of(fd, name)
+        except StepConflict:
+            return False
+        if step.kind is StepKind.REMOVE:
+            return status is None
+        inode = step.base.inode if step.kind is StepKind.ATTRIBUTES and step.base else 0
+        return status is not None and status.st_ino == (inode or step.staged_inode)
+
+    def _undo(self, step: Step) -> None:
+        stage_fd = self._stage_fds[step.workspace]
+        with self._target(step) as (fd, name):
+            if step.kind is StepKind.ATTRIBUTES:
+                if step.before is not None:
+                    self._files.set_metadata(fd, name, step.before)
+            elif step.kind is StepKind.SWAP:
+                self._files.exchange(fd, name, stage_fd, step.slot)
+            elif step.kind is StepKind.PLACE:
+                self._files.move(fd, name, stage_fd, step.slot)
+            else:
+                self._files.move(stage_fd, step.slot, fd, name)
+
+    def _bring_attributes(self, step: Step, *, is_replay: bool) -> None:
+        fault = self._attributes_fault(step) if is_replay else self._fault(step)
+        if fault:
+            raise StepConflict(step, fault)
+        if step.after is None:
+            raise AssertionError(f"step {step.path} has no attributes")
+        with self._target(step) as (fd, name):
+            self._brought[step.workspace].add(step.path)
+            self._files.set_metadata(fd, name, step.after)
+
+    def _attributes_fault(self, step: Step) -> str:
+        """As `_fault`, where some of the attributes may have been brought already."""
+        base, after = step.base, step.after
+        with self._target(step) as (fd, name):
+            now = read_signature(fd, name)
+        if base is None or after is None or now is None or now.inode != base.inode:
+            return f"replaced {SINCE_SEALED}"
+        is_ours = (
+            now.size == base.size
+            and now.mtime_ns in (base.mtime_ns, after.mtime_ns)
+            and now.mode & _RIGHTS in (base.mode & _RIGHTS, after.mode & _RIGHTS)
+            and now.uid in (base.uid, after.uid)
+            and now.gid in (base.gid, after.gid)
+        )
+        return "" if is_ours else f"changed {SINCE_SEALED}"
+
+    @contextlib.contextmanager
+    def _target(self, step: Step) -> Iterator[tuple[int, str]]:
+        """Open the folder of a step's target, and hold it to be the one that it was."""
+        parent = step.path.rpartition("/")[0] or "."
+        inode = self._folders[step.workspace].get(parent)
+        with contextlib.ExitStack() as stack:
+            try:
+                fd, name = stack.enter_context(
+                    open_parent(self._root_fds[step.workspace], step.path)
+                )
+            except (FileNotFoundError, NotADirectoryError) as exc:
+                raise StepConflict(step, f"its folder was deleted {SINCE_SEALED}") from exc
+            except OSError as exc:
+                raise StepConflict(step, f"its folder was replaced {SINCE_SEALED}") from exc
+            if os.fstat(fd).st_ino != inode:
+                raise StepConflict(step, f"its folder was replaced {SINCE_SEALED}")
+            yield fd, name
+
+    def _sync(self) -> None:
+        """Make the folders that were touched durable, and the files whose attributes were."""
+        synced: set[tuple[int, str]] = set()
+        for step in self._log.steps:
+            parent = step.path.rpartition("/")[0] or "."
+            if (step.workspace, parent) not in synced:
+                synced.add((step.workspace, parent))
+                with self._target(step) as (fd, _):
+                    self._files.sync(fd)
+        for number in sorted({workspace for workspace, _ in synced}):
+            if self._stage_fds[number] >= 0:
+                self._files.sync(self._stage_fds[number])
