@@ -5,15 +5,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.support.systems import service, system
 
-from resile.core.events import Checkpointed, Payload, ProcessStarted, announce
+from resile.core.events import (
+    CheckChanged,
+    Checkpointed,
+    Payload,
+    ProcessExited,
+    ProcessStarted,
+    announce,
+)
 from resile.core.journal import SqliteJournal, open_journal
+from resile.core.vocabulary import CheckState
 from resile.daemon.replay import checkpoint_of, replay
+from resile.health import Streak
 from resile.incidents import IncidentBook
-from resile.recover import ServiceSpec, SystemSpec, World
+from resile.recover import World
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SPEC = SystemSpec(services={"a": ServiceSpec(name="a"), "b": ServiceSpec(name="b")})
+SPEC = system(service("a"), service("b"), checks="a.live a.ready b.live disk")
+STREAK = Streak(state=CheckState.DOWN, since=NOW)
 
 
 @pytest.fixture
@@ -57,3 +68,42 @@ def test_checkpoint_that_does_not_fit_costs_time_and_nothing_else(journal: Sqlit
     add(journal, started("a"), unfit, started("b"))
 
     assert running(replay(journal, SPEC).world) == ["a", "b"]
+
+
+def down(check: str) -> CheckChanged:
+    binding = SPEC.checks[check]
+    return CheckChanged(
+        check=check,
+        service=binding.service,
+        group=binding.group,
+        before=CheckState.UP,
+        after=CheckState.DOWN,
+        reason="seen",
+        began_at=NOW,
+    )
+
+
+def test_checks_go_on_from_where_the_journal_left_them(journal: SqliteJournal) -> None:
+    add(journal, started("a"), down("a.live"), down("disk"))
+
+    assert replay(journal, SPEC).streaks == {"a.live": STREAK, "disk": STREAK}
+
+
+@pytest.mark.parametrize(
+    "renewed", [started("a"), ProcessExited(service="a", generation=1, pid=7, signal="SIGKILL")]
+)
+def test_checks_of_a_new_process_or_none_forget_what_they_saw_of_the_old_one(
+    journal: SqliteJournal, renewed: Payload
+) -> None:
+    add(journal, *map(down, SPEC.checks), renewed)
+
+    assert replay(journal, SPEC).streaks == {"b.live": STREAK, "disk": STREAK}
+
+
+def test_checks_of_a_process_newer_than_the_checkpoint_forget_too(journal: SqliteJournal) -> None:
+    checkpoint = checkpoint_of(
+        World(SPEC), IncidentBook(SPEC), {"a.live": STREAK, "b.live": STREAK}
+    )
+    add(journal, checkpoint, started("a"))
+
+    assert replay(journal, SPEC).streaks == {"b.live": STREAK}
