@@ -122,7 +122,7 @@ class FailingJournal:
 class Life:
     """One life of a brain, from its first moment until everything is stopped."""
 
-    state: Path
+    brain: Brain
     journal: FailingJournal
     guard: PuppetGuard
     running: asyncio.Task[int]
@@ -131,6 +131,10 @@ class Life:
         """Stop everything, and give the brain's exit code."""
         self.guard.stop_everything()
         return await asyncio.wait_for(self.running, DEADLINE_S)
+
+    def dropped(self) -> int:
+        """Tell how much its full inbox has dropped."""
+        return self.brain._loop.dropped
 
     def recorded(self, kind: str) -> list[Event]:
         """Give the events of a kind, oldest first."""
@@ -160,7 +164,7 @@ async def living(folder: Path, *sections: str) -> AsyncIterator[Life]:
         )
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(guard.serve())
-            life = Life(state, journal, guard, group.create_task(brain.run()))
+            life = Life(brain, journal, guard, group.create_task(brain.run()))
             yield life
             if not life.running.done():
                 await life.stop()

@@ -102,7 +102,8 @@ class Loop:
         perform: Does an action and gives what is to be told of it; it never raises.
         checkpoint: Asked between two rounds; gives the state as a payload when it is time.
         on_records: Called with the records of each append, after the fold.
-        on_trouble: Called with the error when an append fails, and with None when one works again.
+        on_trouble: Called with the error when an append fails, and with None when one works again
+            and all that waited meanwhile is folded.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class Loop:
         self._inbox: deque[_Told] = deque()
         self._awake = asyncio.Event()
         self._acting: set[asyncio.Task[None]] = set()
+        self._is_in_trouble = False
         self.dropped = 0
 
     def tell(self, *payloads: Payload, actor: str = "brain") -> None:
@@ -160,6 +162,10 @@ class Loop:
             # behind it in the journal is exactly what it does not hold.
             if state := self._checkpoint():
                 await self._commit([_Told(state, "brain", None)])
+            if self._is_in_trouble:
+                self._is_in_trouble = False
+                self._on_trouble(None)
+                continue
             dues = [projection.due(self._clock.now()) for projection in self._projections]
             decided = [payload for due in dues for payload in due.payloads]
             if not decided:
@@ -199,18 +205,13 @@ class Loop:
                 self._start(told.payload)
 
     async def _append(self, events: Sequence[Event]) -> tuple[Record, ...]:
-        is_in_trouble = False
         while True:
             try:
-                records = await asyncio.wrap_future(self._journal.append_soon(*events))
+                return await asyncio.wrap_future(self._journal.append_soon(*events))
             except JournalError as exc:
-                is_in_trouble = True
+                self._is_in_trouble = True
                 self._on_trouble(exc)
                 await asyncio.sleep(RETRY_S)
-            else:
-                if is_in_trouble:
-                    self._on_trouble(None)
-                return records
 
     def _start(self, action: ActionStarted) -> None:
         task = asyncio.create_task(self._act(action), name=f"{action.action} {action.target}")

@@ -82,15 +82,24 @@ class Rig:
         self.journal = ScriptedJournal(failures=failures)
         self.projection = ScriptedProjection(self.journal.trace, list(wants))
         self.troubles: list[JournalError | None] = []
+        self.checkpoints: list[Payload] = []
+        self.folded_when_over: list[int] = []
+        self.said_again: list[Payload] = []
         self.loop = Loop(
             journal=self.journal,
             projections=[self.projection],
             clock=self.clock,
             perform=self.perform,
-            checkpoint=lambda: None,
+            checkpoint=lambda: self.checkpoints.pop() if self.checkpoints else None,
             on_records=lambda records: None,
-            on_trouble=self.troubles.append,
+            on_trouble=self.on_trouble,
         )
+
+    def on_trouble(self, error: JournalError | None) -> None:
+        self.troubles.append(error)
+        if error is None:
+            self.folded_when_over.append(len(self.projection.applied))
+            self.loop.tell(*self.said_again)
 
     async def perform(self, action: ActionStarted) -> Sequence[Payload]:
         self.journal.trace.append(f"perform {action.action_id}")
@@ -130,6 +139,35 @@ def test_nothing_is_lost_or_decided_while_the_journal_cannot_be_written(
     rig = asyncio.run(scenario())
     assert [event.body["reason"] for event in rig.journal.events] == ["first", "second"]
     assert [trouble is None for trouble in rig.troubles] == [False, False, False, True]
+
+
+def test_trouble_is_over_when_all_that_waited_is_folded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is said again then is what was really lost."""
+    monkeypatch.setattr("resile.daemon.loop.RETRY_S", 0.0)
+    monkeypatch.setattr("resile.daemon.loop.BATCH_MAX", 1)
+
+    async def scenario() -> Rig:
+        rig = Rig(failures=1)
+        rig.said_again = [BrainStopped(reason="said again")]
+        rig.loop.tell(BrainStopped(reason="first"), BrainStopped(reason="second"))
+        await rig.loop.settle()
+        return rig
+
+    rig = asyncio.run(scenario())
+    assert rig.folded_when_over == [2]
+    assert [event.body["reason"] for event in rig.journal.events][2:] == ["said again"]
+
+
+def test_trouble_with_a_checkpoint_is_over_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resile.daemon.loop.RETRY_S", 0.0)
+    rig = Rig(failures=1)
+    rig.checkpoints = [BrainStopped(reason="a checkpoint")]
+
+    asyncio.run(rig.loop.settle())
+
+    assert [trouble is None for trouble in rig.troubles] == [False, True]
 
 
 def test_record_returns_when_the_payload_is_folded() -> None:
