@@ -187,7 +187,7 @@ def test_signal_to_up_stops_everything_in_order(sut: System, number: signal.Sign
         output, _ = up.communicate(timeout=60)
 
     assert up.returncode == 0
-    assert f"http://127.0.0.1:{sut.port}" in output
+    assert output.count(f"http://127.0.0.1:{sut.port}/") == 1
     assert sut.processes() == []
     assert sut.resile("journal", "verify").returncode == 0
 

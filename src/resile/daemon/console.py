@@ -23,11 +23,6 @@ class Console:
         self._clock = clock
         self._out: TextIO | None = out or sys.stdout
 
-    def greet(self, address: str, *, is_fresh: bool) -> None:
-        """Say where the dashboard is."""
-        if is_fresh:
-            self.say(f"dashboard: {address}" if address else "dashboard: its port is taken")
-
     def show(self, record: Record) -> None:
         """Write a record, unless it is a detail."""
         event = record.event

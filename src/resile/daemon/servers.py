@@ -44,14 +44,6 @@ class Servers:
         self._servers: list[WebServer] = []
         self._is_closing = asyncio.Event()
 
-    @property
-    def address(self) -> str:
-        """The dashboard's URL; empty while its port is taken."""
-        if self._tcp is None:
-            return ""
-        host, port = self._tcp.getsockname()[:2]
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-
     def open(self, *, is_patient: bool) -> None:
         """Listen. A patient one, with services running, tries a taken port again later.
 

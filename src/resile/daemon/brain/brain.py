@@ -173,8 +173,7 @@ class Brain:
     async def run(self) -> int:
         """Adopt, then work until everything is stopped or the guard is lost; give the exit code."""
         instances = await self._guard.connect()
-        is_fresh = not instances
-        self._servers.open(is_patient=not is_fresh)
+        self._servers.open(is_patient=bool(instances))
         self._adopt(instances)
         async with asyncio.TaskGroup() as group:
             workers = [
@@ -186,7 +185,6 @@ class Brain:
                     ("servers", self._servers.serve(self._view)),
                 )
             ]
-            self._console.greet(self._servers.address, is_fresh=is_fresh)
             code = await self._done
             self._servers.close()
             await asyncio.wait({workers[-1]}, timeout=SERVERS_GRACE_S)
