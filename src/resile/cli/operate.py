@@ -1,10 +1,15 @@
 """Start, stop and restart: ask the daemon, then wait until it has been done."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import click
+
 from resile.cli.api import Api, service_path
+from resile.cli.options import config_option, json_option, wait_options
 from resile.cli.output import print_json, say
+from resile.cli.places import find_places
 from resile.cli.who import operator
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.vocabulary import CheckState, Phase, Verb
@@ -13,6 +18,33 @@ from resile.errors import OperationError
 _POLL_S = 0.1
 
 Service = Mapping[str, Any]
+
+
+def operating_command(verb: Verb, *, text: str) -> click.Command:
+    """Make the subcommand that does one thing to the services that are named, and waits for it.
+
+    Args:
+        verb: What it does.
+        text: Its help.
+    """
+
+    @click.command(help=text)
+    @click.argument("services", nargs=-1, required=True)
+    @wait_options
+    @config_option
+    @json_option
+    def command(
+        services: tuple[str, ...],
+        config: Path | None,
+        *,
+        timeout_s: float,
+        no_wait: bool,
+        as_json: bool,
+    ) -> None:
+        api = Api(find_places(config))
+        operate(api, verb, services, timeout_s=None if no_wait else timeout_s, as_json=as_json)
+
+    return command
 
 
 def operate(
