@@ -317,6 +317,32 @@ def test_a_group_that_members_made_below_theirs_is_killed_and_removed(
     assert tree.names() == ()
 
 
+def test_a_share_of_the_processor_is_lifted_by_a_kill_and_back_when_made_again(
+    tree: CgroupTree, members: Members
+) -> None:
+    if "cpu" not in tree.layout.enforced:
+        pytest.skip("the processor is not limited here")
+    limits = CgroupLimits(cpu_share=0.01)
+    group = tree.create("app-1", limits)
+    quota = quota_file(tree, "app-1")
+    limited = quota.read_text()
+    members.start(group, sys.executable, "-S", "-c", "while True: pass")
+
+    assert empty(group, timeout_s=DEADLINE_S)
+
+    assert quota.read_text() != limited
+    assert quota.read_text().split()[0] in ("max", "-1")
+    tree.create("app-1", limits)
+    assert quota.read_text() == limited
+
+
+def quota_file(tree: CgroupTree, name: str) -> Path:
+    """Give the kernel's file of a group's share of the processor."""
+    legacy = tree.layout.controllers.get("cpu")
+    file = "cpu.cfs_quota_us" if legacy else "cpu.max"
+    return Path(legacy or tree.layout.unified, name, file)
+
+
 def test_memory_above_the_limit_is_killed_and_counted(tree: CgroupTree, members: Members) -> None:
     if "memory" not in tree.layout.enforced:
         pytest.skip("memory is not limited here")

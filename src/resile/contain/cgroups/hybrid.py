@@ -29,6 +29,7 @@ class HybridCgroup:
 
     def kill(self) -> None:
         """Pull the kill switch of the v2 group."""
+        self._legacy.lift_cpu()
         self._unified.kill()
 
     def usage(self) -> CgroupUsage:

@@ -47,8 +47,16 @@ class LegacyCgroup:
             for pid in self.pids():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            self.lift_cpu()
         finally:
             self._set_freezer("THAWED")
+
+    def lift_cpu(self) -> None:
+        """Lift the share of the processor, until the group is made again: dying takes some, too."""
+        folder = self._folders.get(Controller.CPU)
+        if folder is not None:
+            with contextlib.suppress(OSError):  # It is gone.
+                _folders.write(f"{folder}/cpu.cfs_quota_us", "-1")
 
     def usage(self) -> CgroupUsage:
         """Read the counters."""
