@@ -1,6 +1,6 @@
 # Two commands are enough: `make run` and `make test`. Each does all set-up from a bare python3.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format layers bench docs clean
+.PHONY: help setup run test vm check format layers bench docs clean
 SHELL := /bin/bash
 
 UV := $(shell command -v uv || echo .venv-uv/bin/uv)
@@ -26,6 +26,9 @@ run: $(READY) ## Start the example system and its dashboard
 
 test: $(READY) ## Run the tests
 	@$(PYTEST) tests
+
+vm: $(READY) ## Run contained commands on pure cgroup v2, in an emulated machine
+	@$(BIN)/python -m tests.vm
 
 check: $(READY) ## Check format, lint, types and layers, then run the tests
 	@$(BIN)/ruff format --check .
