@@ -13,7 +13,12 @@ from dataclasses import replace
 
 from resile.contain.transaction.files import TreeFiles
 from resile.contain.transaction.model import Signature, difference
-from resile.contain.transaction.trees import open_parent, read_signature, status_of
+from resile.contain.transaction.trees import (
+    open_parent,
+    read_attributes_signature,
+    read_signature,
+    status_of,
+)
 from resile.contain.transaction.wal import CommitLog, Step, StepKind, shared_inodes
 from resile.errors import TransactionError
 
@@ -131,8 +136,7 @@ class Applier:
         """Say how a target differs from what should be there before its step."""
         try:
             with self._target(step) as (fd, name):
-                is_deep = step.base is not None and step.base.is_folder and step.base.digest != ""
-                now = read_signature(fd, name, is_deep=is_deep)
+                now = _now(step, fd, name)
         except StepConflict as exc:
             return exc.fault
         is_moved = step.base is not None and step.base.inode in self._shared
@@ -241,3 +245,11 @@ class Applier:
         for number in sorted({workspace for workspace, _ in synced}):
             if self._stage_fds[number] >= 0:
                 self._files.sync(self._stage_fds[number])
+
+
+def _now(step: Step, fd: int, name: str) -> Signature | None:
+    """Take a target's signature as its base was taken."""
+    if step.kind is StepKind.ATTRIBUTES:
+        return read_attributes_signature(fd, name)
+    is_deep = step.base is not None and step.base.is_folder and step.base.digest != ""
+    return read_signature(fd, name, is_deep=is_deep)

@@ -29,14 +29,12 @@ def checked_workspaces(
 
     Args:
         folder: The run's folder, absolute; it need not exist.
-        workspaces: At least one.
+        workspaces: None is allowed: such a transaction changes nothing.
         mounts: What is mounted.
 
     Raises:
         TransactionError: If one cannot take part; the hint says what to do.
     """
-    if not workspaces:
-        raise TransactionError("no workspace is given", hint="Name at least one folder.")
     found = tuple(_checked_folder(path) for path in workspaces)
     for path in found:
         _check_mounts(path, mounts)

@@ -216,6 +216,14 @@ def touched_by(log: CommitLog) -> set[int]:
     return {step.base.inode for step in log.steps if step.base is not None}
 
 
+def source_inodes(sealed: Sequence[Sealed]) -> set[int]:
+    """Give the inodes that may get, and lose again, a name in a stage.
+
+    Nothing can be lost by that: a further name shares whatever somebody writes into the file.
+    """
+    return {source.base.inode for part in sealed for source in part.sources}
+
+
 @contextlib.contextmanager
 def failing(what: str) -> Iterator[None]:
     """Turn what the machine refuses into an error of a commit that did not happen."""
@@ -244,11 +252,11 @@ def build_stages(
     conflicts: Conflicts = []
     for number, operations in enumerate(chosen):
         if any(operation.after is None for operation in operations):
+            touched |= source_inodes(sealed[number : number + 1])
             filled = _fill_stage(place, number, sealed[number], operations)
             steps += filled.steps
             stages.append(filled.inode)
             conflicts += filled.conflicts
-            touched |= {source.base.inode for source in sealed[number].sources}
         else:
             steps += [step_of(number, 0, operation, staged_inode=0) for operation in operations]
             stages.append(0)

@@ -32,10 +32,6 @@ class Marks(Protocol):
         """Tell whether a folder continues the one of the workspace, if there is one."""
         ...
 
-    def is_known(self, folder_fd: int, name: str) -> bool:
-        """Tell whether the entry surely had something below it when it was made."""
-        ...
-
     def is_untouched(self, path: str, folder_fd: int, name: str, status: os.stat_result) -> bool:
         """Tell whether the entry itself surely was not changed, whatever is in it."""
         ...
@@ -72,10 +68,6 @@ class OverlayMarks:
             if self._attribute(folder_fd, name, feature) is not None:
                 raise _unsupported(path, feature)
         return self._attribute(folder_fd, name, "opaque") != b"y"
-
-    def is_known(self, folder_fd: int, name: str) -> bool:
-        """Tell whether it was copied up."""
-        return self._attribute(folder_fd, name, "origin") is not None
 
     def is_untouched(self, path: str, folder_fd: int, name: str, status: os.stat_result) -> bool:
         """Know nothing: what is in an upper folder may have been changed."""
@@ -130,10 +122,6 @@ class CopyMarks:
         """Tell whether it is the folder that was copied to this path."""
         copied = self._copies.get(path)
         return copied is not None and copied.is_folder and copied.inode == status.st_ino
-
-    def is_known(self, folder_fd: int, name: str) -> bool:
-        """Leave it to what was noted of the workspace."""
-        return False
 
     def is_untouched(self, path: str, folder_fd: int, name: str, status: os.stat_result) -> bool:
         """Compare with what was noted right after copying."""

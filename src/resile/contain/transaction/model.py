@@ -54,7 +54,7 @@ class Signature:
             is in it.
         inode, device: Its identity.
         digest: SHA-256 in hex over all that is in a folder, where that matters (deleted,
-            replaced); or of the content of a file with several names, whose ctime changes when
+            replaced), or over its attributes, where these do; or of the content of a file with several names, whose ctime changes when
             another name of it comes or goes. Else empty.
     """
 
@@ -102,10 +102,10 @@ def difference(before: Signature | None, now: Signature | None, *, is_moved: boo
         return "" if before is now else "deleted" if now is None else "created"
     if before.inode != now.inode or stat.S_IFMT(before.mode) != stat.S_IFMT(now.mode):
         return "replaced"
-    if (before.size, before.mtime_ns, before.digest) != (now.size, now.mtime_ns, now.digest):
-        return "changed inside" if before.is_folder else "changed"
     if (before.mode, before.uid, before.gid) != (now.mode, now.uid, now.gid):
         return "given other attributes"
+    if (before.size, before.mtime_ns, before.digest) != (now.size, now.mtime_ns, now.digest):
+        return "changed inside" if before.is_folder else "changed"
     is_ctime_ours = is_moved or before.is_folder or before.digest != ""
     return "" if is_ctime_ours or before.ctime_ns == now.ctime_ns else "changed"
 

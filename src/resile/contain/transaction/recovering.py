@@ -11,6 +11,7 @@ from resile.contain.transaction.committing import (
     refresh,
     remove_stages,
     shown,
+    source_inodes,
     take_back,
     touched_by,
 )
@@ -67,7 +68,7 @@ def _recovered(place: Places, *, undo: bool) -> tuple[Recovery, tuple[tuple[str,
     try:
         log = read_record(place.folder / WAL_NAME, CommitLog)
     except FileNotFoundError:
-        return (Recovery.CLEANED if remove_stages(place) else Recovery.NOTHING), ()
+        return _without_log(place), ()
     if (place.folder / DONE_NAME).exists():
         finish(place, log)
         return Recovery.CLEANED, ()
@@ -79,10 +80,20 @@ def _recovered(place: Places, *, undo: bool) -> tuple[Recovery, tuple[tuple[str,
             take_back(place, applier, is_replay=True)
     if undo or conflicts:
         remove_stages(place)
-        refresh(place, read_sealed(place.folder).parts, touched_by(log))
+        parts = read_sealed(place.folder).parts
+        refresh(place, parts, touched_by(log) | source_inodes(parts))
         return Recovery.UNDONE, conflicts
     finish(place, log)
     return Recovery.FINISHED, ()
+
+
+def _without_log(place: Places) -> Recovery:
+    """Remove what a commit built that did not reach its commit point."""
+    if not remove_stages(place):
+        return Recovery.NOTHING
+    parts = read_sealed(place.folder).parts
+    refresh(place, parts, source_inodes(parts))
+    return Recovery.CLEANED
 
 
 def _finished(place: Places, log: CommitLog, applier: Applier) -> tuple[tuple[str, str], ...]:

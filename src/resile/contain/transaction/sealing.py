@@ -38,6 +38,7 @@ from resile.contain.transaction.trees import (
     names_in,
     open_folder,
     open_private_folder,
+    read_attributes_signature,
     read_metadata,
     read_signature,
     status_of,
@@ -245,8 +246,6 @@ class _Walk:
         """Say what somebody did to the place where a command made or wrote something."""
         if entry.lower is not None:
             return self._tree_fault(entry, entry.lower)
-        if self._marks.is_known(entry.staged_fd, entry.name):
-            return f"deleted {SINCE}"
         parent = entry.path.rpartition("/")[0] or "."
         return self._base.absence_fault(entry.path, parent, os.fstat(entry.lower_fd))
 
@@ -306,14 +305,17 @@ class _Walk:
     ) -> None:
         """Note one operation, and the change that it is for people."""
         there = entry.status or entry.lower
-        is_deep = kind is not ChangeKind.METADATA
+        if after is not None:
+            base = read_attributes_signature(entry.lower_fd, entry.name)
+        else:
+            base = read_signature(entry.lower_fd, entry.name, is_deep=True)
         target = link_target(entry.staged_fd, entry.name, entry.status) if entry.status else ""
         self._operations.append(
             Operation(
                 path=entry.path,
                 kind=kind,
                 file_type=type_name(there.st_mode) if there else "file",
-                base=read_signature(entry.lower_fd, entry.name, is_deep=is_deep),
+                base=base,
                 conflict=entry.fault or fault,
                 groups=tuple(sorted(groups)),
                 before=before,

@@ -190,6 +190,18 @@ def read_signature(folder_fd: int, name: str, *, is_deep: bool = False) -> Signa
     return signature_of(status, digest=_digest_of(folder_fd, name, status, is_deep=is_deep))
 
 
+def read_attributes_signature(folder_fd: int, name: str) -> Signature | None:
+    """Take the signature of what only gets other attributes: of a folder, with a digest of these.
+
+    Raises:
+        OSError: If something cannot be read.
+    """
+    status = status_of(folder_fd, name)
+    if status is None or not stat.S_ISDIR(status.st_mode):
+        return read_signature(folder_fd, name)
+    return signature_of(status, digest=attributes_digest(folder_fd, name, status))
+
+
 def digest_of_file(fd: int) -> str:
     """Sum up the content of an open file."""
     sums = hashlib.sha256()
