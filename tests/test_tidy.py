@@ -43,6 +43,8 @@ class Ban:
 
 
 _PROCESS = ("core/process.py", "core/helper.py")
+_FORKS = (*_PROCESS, "contain/sandboxes/pure")
+"""`pure` is a program of its own with one thread, started as such; it cannot import resile."""
 _SOCKETS = ("core/process.py", "contain/sandboxes", "health/checks", "daemon", "cli")
 """`contain/sandboxes` speaks over a pair of sockets with the programs that build its boxes."""
 BANS = (
@@ -57,7 +59,7 @@ BANS = (
     Ban(name="os.replace", instead="core.files", homes=("core/files.py",)),
     Ban(name="shutil.move", instead="core.files", homes=("core/files.py",)),
     Ban(name="subprocess.", instead="core.process", homes=_PROCESS),
-    Ban(name="os.fork", instead="core.process", homes=_PROCESS),
+    Ban(name="os.fork", instead="core.process", homes=_FORKS),
     Ban(name="os.forkpty", instead="core.process", homes=_PROCESS),
     Ban(name="os.posix_spawn", instead="core.process", homes=_PROCESS),
     Ban(name="os.system", instead="core.process", homes=()),

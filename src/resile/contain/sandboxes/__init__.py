@@ -1,5 +1,8 @@
 """Boxes around commands, and the launchers that build them: native, bubblewrap, pure Python."""
 
+from resile.contain.sandboxes.bubblewrap import BubblewrapLauncher
+from resile.contain.sandboxes.failures import explained
+from resile.contain.sandboxes.interpreted import PythonLauncher
 from resile.contain.sandboxes.model import (
     BindMount,
     Box,
@@ -13,22 +16,29 @@ from resile.contain.sandboxes.model import (
     Warned,
 )
 from resile.contain.sandboxes.native import NativeLauncher
-from resile.contain.sandboxes.parked import Parked
-from resile.contain.sandboxes.port import Boxed, Launcher
+from resile.contain.sandboxes.observer import Observer
+from resile.contain.sandboxes.port import Boxed, Launcher, Parked
+from resile.contain.sandboxes.probe import open_launcher, sandbox_facts
 
 __all__ = [
     "BindMount",
     "Box",
     "Boxed",
+    "BubblewrapLauncher",
     "LaunchFailed",
     "Launcher",
     "MainEnded",
     "Message",
     "NativeLauncher",
+    "Observer",
     "OverlayMount",
     "Parked",
+    "PythonLauncher",
     "SandboxFacts",
     "Started",
     "Stdio",
     "Warned",
+    "explained",
+    "open_launcher",
+    "sandbox_facts",
 ]

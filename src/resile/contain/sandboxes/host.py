@@ -21,6 +21,17 @@ def current_host() -> Host:
     )
 
 
+def needs_user_attributes() -> bool:
+    """Tell whether an overlay of ours cannot keep its marks in `trusted.overlay.*`.
+
+    Root in a user namespace that somebody else made mounts without one of its own, but is not
+    trusted with these.
+    """
+    whole = "0 0 4294967295"
+    mapped = Path("/proc/self/uid_map").read_text(encoding="ascii").split()
+    return not _can_mount() or mapped != whole.split()
+
+
 def _can_mount() -> bool:
     """Tell whether we may mount without a user namespace; root in a container often may not."""
     if os.geteuid() != 0:

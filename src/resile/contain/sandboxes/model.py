@@ -4,6 +4,7 @@ A box is a recipe. Every launcher (C, bubblewrap, pure Python) carries out the s
 tests/contracts/test_launchers.py holds them all to it.
 """
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ class OverlayMount:
         upper: An empty folder that gets the changes.
         work: An empty folder on the file system of `upper`.
         target: Where the command sees it: mostly the same path as `lower`.
-        is_unprivileged: Mount it with `userxattr`, in a user namespace.
+        is_unprivileged: Mount it with `userxattr`, as a user namespace and bubblewrap need it.
     """
 
     lower: Path
@@ -107,6 +108,13 @@ class LaunchFailed:
     number: int
     path: str = ""
 
+    @property
+    def exit_code(self) -> int:
+        """What a shell would exit with: 127 for no such command, 126, or 125 for the box itself."""
+        if self.stage != "exec":
+            return 125
+        return 127 if self.number == errno.ENOENT else 126
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MainEnded:
@@ -148,11 +156,12 @@ class SandboxFacts:
     """What this machine allows a sandbox to be, found by trying.
 
     Args:
-        launcher: `native`, `bubblewrap` or `python`: the best that works.
+        launcher: `native`, `python` or `bubblewrap`: the best that works; empty if none does.
         has_user_namespace: An ordinary user can make a box.
         has_overlay: Changes can be staged by an overlay.
         landlock_abi: 0 if it is off.
         has_seccomp_notify: Forbidden calls can be observed.
+        uses_user_attributes: Its overlays must be mounted with `userxattr`: see `OverlayMount`.
         missing: What does not work and what follows, one sentence each.
     """
 
@@ -161,4 +170,5 @@ class SandboxFacts:
     has_overlay: bool = False
     landlock_abi: int = 0
     has_seccomp_notify: bool = False
+    uses_user_attributes: bool = False
     missing: tuple[str, ...] = field(default=())

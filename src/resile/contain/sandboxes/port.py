@@ -50,6 +50,18 @@ class Boxed(Protocol):
         ...
 
 
+class Parked(Protocol):
+    """A launcher that waits for its box, already a member of a group. Not thread-safe."""
+
+    def launch(self, box: Box, stdio: Stdio) -> Boxed:
+        """Give it its box; returns at once. To be called once, instead of `close`."""
+        ...
+
+    def close(self) -> None:
+        """Let it go without a box."""
+        ...
+
+
 class Launcher(Protocol):
     """Builds boxes. Safe to share between threads."""
 
@@ -60,6 +72,14 @@ class Launcher(Protocol):
 
     def own_processes(self, cgroup: Cgroup | None) -> int:
         """So many processes of its own live in the command's cgroup, and count for its limit."""
+        ...
+
+    def park(self, cgroup: Cgroup | None) -> Parked:
+        """Start a launcher that joins the group now and gets its box later.
+
+        Raises:
+            SpawnError: If it could not be started.
+        """
         ...
 
     def launch(self, box: Box, stdio: Stdio, *, cgroup: Cgroup | None) -> Boxed:

@@ -38,7 +38,7 @@ from resile.contain.sandboxes.seccomp import filter_for
 NEW_USER: Final = 0x10000000
 _NEW_BOX: Final = 0x00020000 | 0x20000000 | 0x08000000 | 0x04000000
 """Mounts, processes, System V objects and message queues, host name."""
-_NEW_NETWORK: Final = 0x40000000
+NEW_NETWORK: Final = 0x40000000
 _READ_ONLY, _NO_SETUID, _NO_DEVICES = 1, 2, 4
 LISTENER, _KILLABLE = 8, 32
 """Give a descriptor to observe; do not wake the caller for lesser signals (since Linux 5.19)."""
@@ -108,7 +108,7 @@ class Recipe:
 def recipe_of(box: Box, host: Host) -> Recipe:
     """Give the steps that build a box and execute its command."""
     namespaces = _NEW_BOX
-    namespaces |= _NEW_NETWORK if box.network is Network.NONE else 0
+    namespaces |= NEW_NETWORK if box.network is Network.NONE else 0
     namespaces |= 0 if host.is_privileged else NEW_USER
     steps = (*_mounts(box, host), ("command",), *_command(box, host))
     return Recipe(namespaces=namespaces, uid=host.uid, gid=host.gid, steps=steps)
