@@ -1,12 +1,10 @@
 """What this machine allows: each probe tries the real thing, and leaves nothing behind."""
 
-import ctypes
 import os
 import platform
 import re
 import resource
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -14,17 +12,18 @@ from enum import StrEnum
 from pathlib import Path
 
 from resile.contain.cgroups import CgroupKind, CgroupProbe, probe
-from resile.core.process import run_bounded
+from resile.contain.sandboxes import (
+    NativeLauncher,
+    SandboxFacts,
+    sandbox_facts,
+    user_namespace_fix,
+)
 from resile.errors import OperationError
 
-_LANDLOCK_CREATE_RULESET = 444
-"""The same number on every architecture (include/uapi/asm-generic/unistd.h)."""
-_LANDLOCK_VERSION_FLAG = 1
 _KERNEL_MIN = (5, 14)
 """cgroup.kill came with 5.14; pidfd_open with 5.3, CLONE_INTO_CGROUP with 5.7."""
 _OPEN_FILES_MIN = 1024
 _INOTIFY_WATCHES_MIN = 8192
-_TRY_TIMEOUT_S = 10.0
 
 
 class Verdict(StrEnum):
@@ -144,40 +143,56 @@ def _delegation() -> Iterator[Finding]:
     )
 
 
-def _user_namespaces() -> Iterator[Finding]:
-    problem = _tried("user")
+def _sandbox() -> Iterator[Finding]:
+    """Build boxes with the code that `resile run` uses, and tell which way works."""
+    facts = sandbox_facts()
+    verdict = Verdict.OK if facts.launcher == NativeLauncher.name else Verdict.WARN
+    yield Finding(
+        name="sandbox",
+        verdict=verdict if facts.launcher else Verdict.MISSING,
+        seen=f"{facts.launcher} launcher" if facts.launcher else "no launcher works",
+        follows="" if verdict is Verdict.OK else "; ".join(facts.missing),
+        fix="" if verdict is Verdict.OK else _launcher_fix(facts),
+    )
+    has_users = facts.has_user_namespace
     yield Finding(
         name="user namespaces",
-        verdict=Verdict.WARN if problem else Verdict.OK,
-        seen=problem or "can be made",
-        follows="untrusted commands can be isolated by root only" if problem else "",
-        fix=_user_namespace_fix() if problem else "",
+        verdict=Verdict.OK if has_users else Verdict.WARN,
+        seen="can be made" if has_users else "an ordinary user cannot make them",
+        follows="" if has_users else "untrusted commands can be isolated by root only",
+        fix="" if has_users else user_namespace_fix(),
     )
-
-
-def _overlay() -> Iterator[Finding]:
-    with tempfile.TemporaryDirectory(prefix="resile-doctor-") as folder:
-        problem = _tried("overlay", folder)
     yield Finding(
         name="overlayfs",
-        verdict=Verdict.WARN if problem else Verdict.OK,
-        seen=problem or "can be mounted",
-        follows="changes of contained commands are staged by copying" if problem else "",
-        fix="modprobe overlay; as a normal user it needs user namespaces" if problem else "",
+        verdict=Verdict.OK if facts.has_overlay else Verdict.WARN,
+        seen="can be mounted" if facts.has_overlay else "cannot be mounted",
+        follows="" if facts.has_overlay else "changes of contained commands are staged by copying",
+        fix="" if facts.has_overlay else "modprobe overlay; set TMPDIR to a folder on no overlay",
     )
-
-
-def _landlock() -> Iterator[Finding]:
-    libc = ctypes.CDLL(None, use_errno=True)
-    version = libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION_FLAG)
-    is_on = version > 0
     yield Finding(
         name="landlock",
-        verdict=Verdict.OK if is_on else Verdict.WARN,
-        seen=f"version {version}" if is_on else "off",
-        follows="" if is_on else "file access of contained commands is limited by mounts only",
-        fix="" if is_on else "Linux 5.13 or newer, with landlock in the boot option lsm=",
+        verdict=Verdict.OK if facts.landlock_abi else Verdict.WARN,
+        seen=f"version {facts.landlock_abi}" if facts.landlock_abi else "off",
+        follows=""
+        if facts.landlock_abi
+        else "file access of contained commands is limited by mounts only",
+        fix=""
+        if facts.landlock_abi
+        else "Linux 5.13 or newer, with landlock in the boot option lsm=",
     )
+    yield Finding(
+        name="seccomp listener",
+        verdict=Verdict.OK if facts.has_seccomp_notify else Verdict.WARN,
+        seen="works" if facts.has_seccomp_notify else "not to be had",
+        follows="" if facts.has_seccomp_notify else "forbidden calls are refused, but not told",
+        fix="" if facts.has_seccomp_notify else "Linux 5.0 or newer; none of ours around us",
+    )
+
+
+def _launcher_fix(facts: SandboxFacts) -> str:
+    if not facts.launcher:
+        return f"run as root, or: {user_namespace_fix()}"
+    return "install a C compiler, then install resile again"
 
 
 def _pidfd() -> Iterator[Finding]:
@@ -278,9 +293,7 @@ PROBES: tuple[Callable[[], Iterator[Finding]], ...] = (
     _control_groups,
     _delegation,
     _pidfd,
-    _user_namespaces,
-    _overlay,
-    _landlock,
+    _sandbox,
     _pressure,
     _core_files,
     _systemd,
@@ -289,30 +302,6 @@ PROBES: tuple[Callable[[], Iterator[Finding]], ...] = (
     _chromium,
 )
 """Every probe, in the order in which they are shown."""
-
-
-def _tried(*arguments: str) -> str:
-    """Try it in a process of its own; give the reason why it does not work, or nothing."""
-    argv = (sys.executable, "-m", "resile.cli.sandbox_probe", *arguments)
-    done = run_bounded(argv, timeout_s=_TRY_TIMEOUT_S)
-    if done.exit_code == 0:
-        return ""
-    lines = done.output.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it was killed while it was tried"
-
-
-def _user_namespace_fix() -> str:
-    switches = (
-        ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "0", "1"),
-        ("/proc/sys/kernel/unprivileged_userns_clone", "1", "0"),
-        ("/proc/sys/user/max_user_namespaces", "15000", "0"),
-    )
-    for path, wanted, bad in switches:
-        file = Path(path)
-        if file.exists() and file.read_text(encoding="ascii").strip() == bad:
-            name = path.removeprefix("/proc/sys/").replace("/", ".")
-            return f"sysctl {name}={wanted}"
-    return "a container or chroot around us forbids it; allow it there"
 
 
 def _limit(value: int) -> str:

@@ -7,11 +7,12 @@ import pytest
 
 from resile.cli import probes
 from resile.cli.probes import Finding, Verdict, examine
+from resile.contain.sandboxes import SandboxFacts, sandbox_facts
 
 NAMES = (
     *("kernel", "cgroups", "cgroup limits", "cgroup.kill", "delegation", "pidfd"),
-    *("user namespaces", "overlayfs", "landlock", "pressure (PSI)", "core files", "systemd"),
-    *("inotify", "open files", "Chromium"),
+    *("sandbox", "user namespaces", "overlayfs", "landlock", "seccomp listener"),
+    *("pressure (PSI)", "core files", "systemd", "inotify", "open files", "Chromium"),
 )
 
 
@@ -25,6 +26,7 @@ def place(tmp_path_factory):
 def findings(place):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(place))
+        sandbox_facts.cache_clear()
         return list(examine())
 
 
@@ -79,5 +81,21 @@ def test_probe_that_fails_is_a_finding(monkeypatch):
     assert "/proc/odd" in finding.seen
 
 
-def test_reason_of_what_cannot_be_tried_is_told(tmp_path):
-    assert probes._tried("overlay", str(tmp_path / "none" / "deeper")) != ""
+@pytest.mark.parametrize(
+    ("facts", "verdict", "seen"),
+    [
+        (SandboxFacts(launcher="native"), Verdict.OK, "native launcher"),
+        (SandboxFacts(launcher="python", missing=("slow",)), Verdict.WARN, "python launcher"),
+        (SandboxFacts(launcher="", missing=("nothing",)), Verdict.MISSING, "no launcher works"),
+    ],
+)
+def test_sandbox_is_told_as_it_is(monkeypatch, facts, verdict, seen):
+    monkeypatch.setattr(probes, "sandbox_facts", lambda: facts)
+
+    findings = {finding.name: finding for finding in probes._sandbox()}
+
+    assert (findings["sandbox"].verdict, findings["sandbox"].seen) == (verdict, seen)
+    assert findings["sandbox"].follows == "; ".join(facts.missing)
+    others = ("user namespaces", "overlayfs", "landlock", "seccomp listener")
+    assert {findings[name].verdict for name in others} == {Verdict.WARN}
+    assert all(findings[name].follows and findings[name].fix for name in others)

@@ -18,7 +18,7 @@ from resile.contain.sandboxes.model import (
 from resile.contain.sandboxes.native import NativeLauncher
 from resile.contain.sandboxes.observer import Observer
 from resile.contain.sandboxes.port import Boxed, Launcher, Parked
-from resile.contain.sandboxes.probe import open_launcher, sandbox_facts
+from resile.contain.sandboxes.probe import open_launcher, sandbox_facts, user_namespace_fix
 
 __all__ = [
     "BindMount",
@@ -41,4 +41,5 @@ __all__ = [
     "explained",
     "open_launcher",
     "sandbox_facts",
+    "user_namespace_fix",
 ]
