@@ -1,7 +1,7 @@
 """Transactions over a small tree, changed in each way: for the tests of crashes and conflicts."""
 
+import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,22 +30,28 @@ class Scene:
         folder: Holds the pristine ones.
         old: The workspace before.
         new: And after.
+        make: Makes the workspace.
+        change: What the command does.
     """
 
     folder: Path
     old: Snapshot
     new: Snapshot
+    make: Callable[[Path], None] = make_tree
+    change: Callable[[Path], None] = change_briefly
 
     def fresh(self, gate: Gate) -> Transaction:
         """Make it anew, with a gate before each effect from here on."""
         place = self.folder / "now"
-        shutil.rmtree(place, ignore_errors=True)
+        if place.exists():
+            open_all(place)
+            shutil.rmtree(place)
         place.mkdir()
         workspace = place / "workspace"
         workspace.mkdir()
-        make_tree(workspace)
+        self.make(workspace)
         transaction = begin_copy(place / "run", workspace)
-        change_briefly(copied(transaction))
+        self.change(copied(transaction))
         transaction.seal(is_durable=False)
         return open_transaction(place / "run", files=TreeFiles(gate))
 
@@ -58,13 +64,18 @@ class Scene:
         return self.folder / "now" / "run"
 
 
-def make_scene(folder: Path, change: Callable[[Path], None] = change_briefly) -> Scene:
+def make_scene(
+    folder: Path,
+    make: Callable[[Path], None] = make_tree,
+    change: Callable[[Path], None] = change_briefly,
+) -> Scene:
     workspace = folder / "reference"
     workspace.mkdir(parents=True)
-    make_tree(workspace)
+    make(workspace)
     old = snapshot(workspace)
     change(workspace)
-    return Scene(folder=folder, old=without_times(old), new=without_times(snapshot(workspace)))
+    new = without_times(snapshot(workspace))
+    return Scene(folder=folder, old=without_times(old), new=new, make=make, change=change)
 
 
 def now(workspace: Path) -> Snapshot:
@@ -76,6 +87,31 @@ def without_times(found: Snapshot) -> Snapshot:
     return {key: (*facts[:4], *facts[5:]) for key, facts in found.items()}
 
 
-def clone(source: Path, target: Path) -> None:
-    """Copy a tree with everything that it has."""
-    subprocess.run(["cp", "-a", source, target], check=True)
+def make_closed_tree(root: Path) -> None:
+    """Make folders that their owner may not write, as package caches are."""
+    for name in ("removed", "replaced"):
+        (root / name / "in").mkdir(parents=True)
+        (root / name / "in/file").write_text(name)
+        (root / name / "in").chmod(0o555)
+        (root / name).chmod(0o555)
+
+
+def change_closed_tree(root: Path) -> None:
+    """Remove, replace and make such folders, and files that their owner may not read."""
+    open_all(root)
+    shutil.rmtree(root / "removed")
+    shutil.rmtree(root / "replaced")
+    for name in ("created", "replaced"):
+        (root / name / "in").mkdir(parents=True)
+        (root / name / "in/file").write_text(f"new {name}")
+        (root / name / "in/file").chmod(0o000)
+        (root / name / "in").chmod(0o500)
+        (root / name).chmod(0o555)
+
+
+def open_all(root: Path) -> None:
+    """Let the owner into every folder."""
+    for folder, folders, _ in os.walk(root):
+        for name in folders:
+            if not (Path(folder) / name).is_symlink():
+                (Path(folder) / name).chmod(0o755)

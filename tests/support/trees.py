@@ -220,7 +220,7 @@ def _attributes(root: Path) -> None:
     os.utime(root / "old-time", ns=(10**18, 2 * 10**18))
     (root / "closed").mkdir()
     (root / "closed/in").write_text("in")
-    (root / "closed/in").chmod(0)
+    (root / "closed/in").chmod(0o400)
     (root / "closed").chmod(0o555)
 
 
@@ -301,9 +301,18 @@ def _facts(path: Path) -> tuple[Any, ...]:
     if stat.S_ISLNK(mode):
         content = str(path.readlink())
     elif stat.S_ISREG(mode):
-        content = path.read_bytes().decode("latin-1") if status.st_size < 1 << 20 else "big"
+        content = _content(path, status)
     mtime_ns = status.st_mtime_ns if stat.S_ISREG(mode) else 0
     return (mode, status.st_uid, status.st_gid, content, mtime_ns, _xattrs(path))
+
+
+def _content(path: Path, status: os.stat_result) -> str:
+    if status.st_size >= 1 << 20:
+        return "big"
+    try:
+        return path.read_bytes().decode("latin-1")
+    except PermissionError:
+        return f"{status.st_size} bytes that may not be read"
 
 
 def _xattrs(path: Path) -> tuple[tuple[str, str], ...]:

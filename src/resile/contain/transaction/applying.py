@@ -8,12 +8,14 @@ gets everything back.
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from resile.contain.transaction.files import TreeFiles
-from resile.contain.transaction.model import Signature, difference
+from resile.contain.transaction.model import KeptFolder, Signature, difference
 from resile.contain.transaction.trees import (
+    is_stuck,
     open_parent,
     read_attributes_signature,
     read_signature,
@@ -24,6 +26,7 @@ from resile.errors import TransactionError
 
 SINCE_SEALED = "since the transaction was sealed"
 _RIGHTS = 0o777
+"""A change of owner takes the other bits; an ordinary user's own right to write is ours to open."""
 
 
 class StepConflict(Exception):  # noqa: N818 - it never leaves this package
@@ -60,6 +63,7 @@ class Applier:
         self._files = files
         self._shared = shared_inodes(log.steps)
         self._brought: list[set[str]] = [set() for _ in root_fds]
+        self._opened: set[tuple[int, str]] = set()
         self._folders = [{f.path: f.inode for f in folders} for folders in log.folders]
 
     def conflicts(self) -> list[tuple[int, str, str]]:
@@ -77,13 +81,18 @@ class Applier:
             StepConflict: If a target was changed; the steps before it are done.
             OSError: If a step failed.
         """
+        self._open_folders()
         for step in self._log.steps:
             if step.kind is StepKind.ATTRIBUTES:
                 self._bring_attributes(step, is_replay=is_replay)
             elif not self._is_done(step):
-                if fault := self._fault(step):
+                if fault := self._fault(step, is_replay=is_replay):
                     raise StepConflict(step, fault)
                 self._do(step)
+        for step in self._log.steps:
+            if step.final_mode is not None:
+                self._settle(step, step.staged_inode, step.final_mode)
+        self._close_folders()
         self._sync()
 
     def undo(self, *, is_replay: bool = False) -> None:
@@ -111,8 +120,13 @@ class Applier:
                 + (f", and {len(hindered) - 1} more" if len(hindered) > 1 else ""),
                 hint="Finish it instead: resile recover. Both versions are kept until then.",
             )
-        for step in done:
+        self._open_folders()
+        for step in sorted(done, key=lambda step: step.kind is StepKind.ATTRIBUTES):
             self._undo(step)
+        for step in self._log.steps:
+            if step.slot and step.base is not None and step.base.is_folder:
+                self._settle(step, step.base.inode, stat.S_IMODE(step.base.mode))
+        self._close_folders()
         self._sync()
 
     def _is_done(self, step: Step) -> bool:
@@ -132,13 +146,52 @@ class Applier:
         except StepConflict:
             return False
 
-    def _fault(self, step: Step) -> str:
+    def _open_folders(self) -> None:
+        """Let their owner into folders that he may not write, for as long as this takes."""
+        for number, folder in self._closed_folders():
+            with (
+                contextlib.suppress(FileNotFoundError, NotADirectoryError),
+                open_parent(self._root_fds[number], folder.path) as (fd, name),
+            ):
+                if _is_inode(fd, name, folder.inode):
+                    self._opened.add((number, folder.path))
+                    self._open_up(fd, name)
+
+    def _close_folders(self) -> None:
+        """Take that back; those that got attributes of their own have them."""
+        given = {(s.workspace, s.path) for s in self._log.steps if s.kind is StepKind.ATTRIBUTES}
+        for number, folder in self._closed_folders():
+            if (number, folder.path) in given:
+                continue
+            with (
+                contextlib.suppress(FileNotFoundError, NotADirectoryError),
+                open_parent(self._root_fds[number], folder.path) as (fd, name),
+            ):
+                if _is_inode(fd, name, folder.inode, mode=folder.mode | stat.S_IWUSR):
+                    self._files.set_mode(fd, name, folder.mode)
+
+    def _closed_folders(self) -> Iterator[tuple[int, KeptFolder]]:
+        if os.geteuid() == 0:
+            return
+        for number, folders in enumerate(self._log.folders):
+            yield from ((number, f) for f in folders if not f.mode & stat.S_IWUSR)
+
+    def _settle(self, step: Step, inode: int, mode: int) -> None:
+        """Take back that a folder was opened for its owner so that it could be moved."""
+        with self._target(step) as (fd, name):
+            is_opened = _is_inode(fd, name, inode, mode=mode | stat.S_IWUSR)
+            if is_opened and not mode & stat.S_IWUSR:
+                self._files.set_mode(fd, name, mode)
+
+    def _fault(self, step: Step, *, is_replay: bool = False) -> str:
         """Say how a target differs from what should be there before its step."""
         try:
             with self._target(step) as (fd, name):
                 now = _now(step, fd, name)
         except StepConflict as exc:
             return exc.fault
+        if is_replay or (step.workspace, step.path) in self._opened:
+            now = _as_it_was(step, now)
         is_moved = step.base is not None and step.base.inode in self._shared
         fault = difference(step.base, now, is_moved=is_moved)
         return f"{fault} {SINCE_SEALED}" if fault else ""
@@ -146,6 +199,9 @@ class Applier:
     def _do(self, step: Step) -> None:
         stage_fd = self._stage_fds[step.workspace]
         with self._target(step) as (fd, name):
+            self._open_up(stage_fd, step.slot)
+            if step.kind is not StepKind.PLACE:
+                self._open_up(fd, name)
             if step.kind is StepKind.PLACE:
                 with contextlib.suppress(FileExistsError):
                     self._files.move(stage_fd, step.slot, fd, name)
@@ -163,7 +219,13 @@ class Applier:
         """Give what should have come into the stage, and what did."""
         now = read_signature(self._stage_fds[step.workspace], step.slot)
         base = step.base
+        now = _as_it_was(step, now)
         return (replace(base, digest="") if base is not None and base.is_folder else base), now
+
+    def _open_up(self, folder_fd: int, name: str) -> None:
+        status = status_of(folder_fd, name)
+        if status is not None and is_stuck(status):
+            self._files.set_mode(folder_fd, name, stat.S_IMODE(status.st_mode) | stat.S_IWUSR)
 
     def _is_reversible(self, step: Step) -> bool:
         try:
@@ -179,6 +241,9 @@ class Applier:
     def _undo(self, step: Step) -> None:
         stage_fd = self._stage_fds[step.workspace]
         with self._target(step) as (fd, name):
+            if step.slot:
+                self._open_up(stage_fd, step.slot)
+                self._open_up(fd, name)
             if step.kind is StepKind.ATTRIBUTES:
                 if step.before is not None:
                     self._files.set_metadata(fd, name, step.before)
@@ -206,10 +271,11 @@ class Applier:
             now = read_signature(fd, name)
         if base is None or after is None or now is None or now.inode != base.inode:
             return f"replaced {SINCE_SEALED}"
+        rights = _RIGHTS if os.geteuid() == 0 else _RIGHTS & ~stat.S_IWUSR
         is_ours = (
             now.size == base.size
             and now.mtime_ns in (base.mtime_ns, after.mtime_ns)
-            and now.mode & _RIGHTS in (base.mode & _RIGHTS, after.mode & _RIGHTS)
+            and now.mode & rights in (base.mode & rights, after.mode & rights)
             and now.uid in (base.uid, after.uid)
             and now.gid in (base.gid, after.gid)
         )
@@ -253,3 +319,20 @@ def _now(step: Step, fd: int, name: str) -> Signature | None:
         return read_attributes_signature(fd, name)
     is_deep = step.base is not None and step.base.is_folder and step.base.digest != ""
     return read_signature(fd, name, is_deep=is_deep)
+
+
+def _as_it_was(step: Step, now: Signature | None) -> Signature | None:
+    """Overlook that we opened a folder for its owner, so that it could be moved."""
+    base = step.base
+    if base is None or now is None or not base.is_folder:
+        return now
+    is_opened = os.geteuid() != 0 and now.mode == base.mode | stat.S_IWUSR
+    return replace(now, mode=base.mode) if is_opened else now
+
+
+def _is_inode(fd: int, name: str, inode: int, *, mode: int | None = None) -> bool:
+    """Tell whether an entry is this inode, with this mode if one is named."""
+    status = status_of(fd, name)
+    if status is None or status.st_ino != inode:
+        return False
+    return mode is None or stat.S_IMODE(status.st_mode) == mode

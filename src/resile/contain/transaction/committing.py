@@ -258,7 +258,7 @@ def build_stages(
             stages.append(filled.inode)
             conflicts += filled.conflicts
         else:
-            steps += [step_of(number, 0, operation, staged_inode=0) for operation in operations]
+            steps += [step_of(number, 0, operation) for operation in operations]
             stages.append(0)
     pairs = zip(sealed, chosen, strict=True)
     log = CommitLog(
@@ -297,8 +297,8 @@ def _fill_stage(
         _make_plain(stage_fd, files=place.files)
         steps = []
         for slot, operation in enumerate(operations):
-            inode = stage.build(slot, operation) if is_staged(operation) else 0
-            steps.append(step_of(number, slot, operation, staged_inode=inode))
+            inode, mode = stage.build(slot, operation) if is_staged(operation) else (0, None)
+            steps.append(step_of(number, slot, operation, staged_inode=inode, final_mode=mode))
         stage.sync()
         place.files.sync(root_fd)
         return _Filled(

@@ -123,6 +123,12 @@ class TreeFiles:
         with open_entry(folder_fd, name) as (status, path):
             _set_metadata(path, status, metadata)
 
+    def set_mode(self, folder_fd: int, name: str, mode: int) -> None:
+        """Give an entry, which is no link, its permission bits."""
+        self._gate.before("set_mode", name)
+        with open_entry(folder_fd, name) as (_, path):
+            os.chmod(path, mode)  # noqa: PTH101 - as the calls beside it
+
     def move(self, source_fd: int, source: str, target_fd: int, target: str) -> None:
         """Rename to where nothing is; atomic."""
         self._gate.before("move", target)

@@ -169,10 +169,17 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptFolder:
-    """A folder above operations that is there before and after, and its identity."""
+    """A folder above operations that is there before and after.
+
+    Args:
+        path: Relative; `.` is the workspace.
+        inode: Its identity.
+        mode: Its permission bits.
+    """
 
     path: str
     inode: int
+    mode: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,7 +106,7 @@ class _Walk:
         self._base = base
         self._operations: list[Operation] = []
         self._changes: list[Change] = []
-        self._folders: dict[str, int] = {}
+        self._folders: dict[str, KeptFolder] = {}
         self._sources: dict[int, LinkSource] = {}
         self._skipped: list[Skipped] = []
         self._inside_left = INSIDE_MAX
@@ -117,11 +117,7 @@ class _Walk:
         return Sealed(
             operations=tuple(sorted(map(self._ungrouped, self._operations), key=_by_path)),
             changes=tuple(sorted(self._changes, key=_by_path)),
-            folders=tuple(
-                KeptFolder(path=path, inode=inode)
-                for path, inode in self._folders.items()
-                if path in above
-            ),
+            folders=tuple(folder for path, folder in self._folders.items() if path in above),
             sources=tuple(self._sources.values()),
             skipped=tuple(self._skipped),
         )
@@ -145,7 +141,10 @@ class _Walk:
         """Walk one folder that is kept; a fault of a folder above is one of all below it."""
         if here.depth > DEPTH_MAX:
             raise too_deep(here.path)
-        self._folders[here.path] = os.fstat(lower_fd).st_ino
+        lower = os.fstat(lower_fd)
+        self._folders[here.path] = KeptFolder(
+            path=here.path, inode=lower.st_ino, mode=stat.S_IMODE(lower.st_mode)
+        )
         present = os.listdir(staged_fd)
         gone = set(self._marks.deleted_names(here.path, present))
         for name in sorted({*present, *gone}):

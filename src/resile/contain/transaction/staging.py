@@ -20,6 +20,7 @@ from resile.contain.transaction.model import (
     difference,
 )
 from resile.contain.transaction.trees import (
+    is_stuck,
     open_parent,
     open_private_file,
     open_private_folder,
@@ -68,8 +69,11 @@ class Stage:
         self.conflicts: list[tuple[str, str]] = []
         """Files that should get further names, and were changed."""
 
-    def build(self, number: int, operation: Operation) -> int:
-        """Build the entry of an operation in its slot; give its inode's number.
+    def build(self, number: int, operation: Operation) -> tuple[int, int | None]:
+        """Build the entry of an operation in its slot.
+
+        Returns:
+            Its inode's number, and the mode that it gets in the end if it has to be opened now.
 
         Raises:
             OSError: If it could not be written.
@@ -78,7 +82,12 @@ class Stage:
         slot = slot_name(number)
         with open_parent(self._staged_fd, operation.path, is_private=True) as (fd, name):
             self._entry(fd, name, self._stage_fd, slot, place=slot, depth=0)
-        return os.stat(slot, dir_fd=self._stage_fd, follow_symlinks=False).st_ino
+        status = os.stat(slot, dir_fd=self._stage_fd, follow_symlinks=False)
+        if not is_stuck(status):
+            return status.st_ino, None
+        mode = stat.S_IMODE(status.st_mode)
+        self._files.set_mode(self._stage_fd, slot, mode | stat.S_IWUSR)
+        return status.st_ino, mode
 
     def sync(self) -> None:
         """Make all that was built durable."""

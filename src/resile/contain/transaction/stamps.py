@@ -71,7 +71,7 @@ def is_whole_second(time_ns: int) -> bool:
 def boot_id() -> str:
     """Give the kernel's random name of this boot; empty where it is hidden."""
     try:
-        return _BOOT_ID.read_text(encoding="ascii").strip()
+        return _BOOT_ID.read_text(encoding="utf-8").strip()
     except OSError:
         return ""
 

@@ -136,6 +136,11 @@ def status_of(folder_fd: int, name: str) -> os.stat_result | None:
         return None
 
 
+def is_stuck(status: os.stat_result) -> bool:
+    """Tell whether it is a folder that this user cannot move: that changes what `..` is in it."""
+    return stat.S_ISDIR(status.st_mode) and not status.st_mode & stat.S_IWUSR and os.geteuid() != 0
+
+
 def names_in(folder_fd: int) -> list[str]:
     """List a folder by its names, sorted, without resile's own stage folders."""
     return sorted(name for name in os.listdir(folder_fd) if not name.startswith(STAGE_PREFIX))
@@ -191,7 +196,8 @@ def read_signature(folder_fd: int, name: str, *, is_deep: bool = False) -> Signa
 
 
 def read_attributes_signature(folder_fd: int, name: str) -> Signature | None:
-    """Take the signature of what only gets other attributes: of a folder, with a digest of these.
+    """Take the signature of what only gets other attributes: of a folder, with a digest of the
+    extended ones.
 
     Raises:
         OSError: If something cannot be read.
@@ -199,7 +205,8 @@ def read_attributes_signature(folder_fd: int, name: str) -> Signature | None:
     status = status_of(folder_fd, name)
     if status is None or not stat.S_ISDIR(status.st_mode):
         return read_signature(folder_fd, name)
-    return signature_of(status, digest=attributes_digest(folder_fd, name, status))
+    attributes = sorted(read_attributes(entry_path(folder_fd, name), follow=False).items())
+    return signature_of(status, digest=hashlib.sha256(repr(attributes).encode()).hexdigest())
 
 
 def digest_of_file(fd: int) -> str:

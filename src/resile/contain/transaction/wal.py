@@ -37,6 +37,8 @@ class Step:
         kind: How.
         slot: The name in the stage; empty for ATTRIBUTES.
         staged_inode: Of the new entry; 0 if there is none.
+        final_mode: What a staged folder gets in the end; it was opened for its owner, because
+            an ordinary user cannot move a folder that he may not write. None: it has it.
         base: What must be there before it.
         before: With ATTRIBUTES.
         after: With ATTRIBUTES.
@@ -47,6 +49,7 @@ class Step:
     kind: StepKind
     slot: str
     staged_inode: int = 0
+    final_mode: int | None = None
     base: Signature | None = None
     before: Metadata | None = None
     after: Metadata | None = None
@@ -69,7 +72,14 @@ class CommitLog:
     pending: tuple[Sealed, ...]
 
 
-def step_of(workspace: int, number: int, operation: Operation, *, staged_inode: int) -> Step:
+def step_of(
+    workspace: int,
+    number: int,
+    operation: Operation,
+    *,
+    staged_inode: int = 0,
+    final_mode: int | None = None,
+) -> Step:
     """Give the step that carries out an operation."""
     if operation.after is not None:
         kind = StepKind.ATTRIBUTES
@@ -83,6 +93,7 @@ def step_of(workspace: int, number: int, operation: Operation, *, staged_inode: 
         kind=kind,
         slot="" if kind is StepKind.ATTRIBUTES else slot_name(number),
         staged_inode=staged_inode,
+        final_mode=final_mode,
         base=operation.base,
         before=operation.before,
         after=operation.after,
