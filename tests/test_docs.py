@@ -267,6 +267,8 @@ def unknown_words(words: list[str]) -> list[str]:
             return words[:1]
         context = click.Context(child, parent=context, info_name=words[0])
         command, words = child, words[1:]
+    if "--" in words:
+        words = words[: words.index("--")]  # What follows is another program's.
     options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
     return [word for word in words if word.startswith("-") and word not in options]
 

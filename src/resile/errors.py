@@ -134,6 +134,11 @@ class ConflictError(TransactionError):
         super().__init__(message, hint=hint)
         self.paths = paths
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each path."""
+        return tuple(f"{path}: {what}" for path, what in self.paths)
+
 
 class DaemonUnreachableError(OperationError):
     """No daemon answers for this folder."""

@@ -57,8 +57,8 @@ class Limits:
         output_bytes: Of standard output and error together. Default 10 MiB.
         disk_bytes: Written to workspaces and /tmp, each. Default 256 MiB.
         disk_files: Files and folders made in them, each. Default 10,000.
-        network: Default none.
-        at_quota: What happens at `cpu_share`. Default throttle.
+        network: `none` or `host`, as text too. Default none.
+        at_quota: `throttle` or `kill`: what happens at `cpu_share`. Default throttle.
         quota_grace_s: With `kill`: how long it may stay at its share. Default 5 s.
         grace_s: Between the request to end and the kill. Default 0.2 s: what is ended here had
             its chance.
@@ -82,17 +82,13 @@ class Limits:
     grace_s: float = 0.2
 
     def __post_init__(self) -> None:
-        problems = tuple(_faults(self))
+        problems = (*_read_choices(self), *_faults(self))
         if problems:
             raise ConfigError(
                 f"the limits have {len(problems)} faults" if len(problems) > 1 else problems[0],
                 hint="0 means no limit",
                 problems=problems if len(problems) > 1 else (),
             )
-
-
-STRICT = Limits()
-"""The defaults of REQUIREMENTS A2, and no network."""
 
 
 def build_limits(cores: int) -> Limits:
@@ -220,7 +216,8 @@ class Outcome:
         run_id: Names it for `resile diff`, `commit` and `discard`.
         reason: Why it ended.
         message: One sentence: the limit, what was measured, and the flag that raises it.
-        exit_code: The command's own; None if a signal ended it or it never ran.
+        exit_code: The command's own; None if a signal ended it. Of one that could not be launched
+            what a shell would give: 127 (no such command), 126, or 125 (no sandbox for it).
         signal: The name of the signal that ended it; empty if none did.
         stdout, stderr: The first `output_bytes` of each; never more.
         usage: What it used.
@@ -276,6 +273,19 @@ CODES: Mapping[RunReason, str] = {
 """REQUIREMENTS A6."""
 
 
+def _read_choices(limits: Limits) -> list[str]:
+    """Turn choices that are given as text into what they name; list those that name nothing."""
+    faults = []
+    for name, kind in (("network", Network), ("at_quota", AtQuota)):
+        value = getattr(limits, name)
+        try:
+            object.__setattr__(limits, name, kind(value))
+        except ValueError:
+            known = " or ".join(kind)
+            faults.append(f"{name} must be {known}, not {value!r}")
+    return faults
+
+
 def _faults(limits: Limits) -> list[str]:
     """List what is impossible about limits."""
     faults = []
@@ -300,3 +310,6 @@ def _faults(limits: Limits) -> list[str]:
 
 _FILES_MIN = 8
 """Less does not even let a dynamic linker work."""
+
+STRICT = Limits()
+"""The defaults of REQUIREMENTS A2, and no network."""

@@ -124,6 +124,30 @@ def write_durable(
         ) from exc
 
 
+def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE_FILE_MODE) -> None:
+    """Put content at a path, all or nothing for whoever reads; not durable: a power cut may lose it.
+
+    For what is worth nothing after one, such as the figures of a running process.
+
+    Raises:
+        OperationError: If it could not be written; the target is as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
+            file.write(data)
+        temporary.replace(path)
+    except OSError as exc:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise OperationError(
+            f"{path} could not be written: {exc.strerror or exc}",
+            hint=f"Check the space on the disk and the permissions of {path.parent}.",
+            is_transient=True,
+        ) from exc
+
+
 def make_private_dir(path: Path) -> None:
     """Make a folder that only this user can enter, and those above it; durable.
 

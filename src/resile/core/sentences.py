@@ -120,6 +120,18 @@ def _notified(payload: events.ServiceNotified) -> str:
     return f"{payload.service} says that it is {said}{status}"
 
 
+def _ran(payload: events.RunEnded) -> str:
+    detail = f": {payload.detail}" if payload.detail else ""
+    changes = f", {payload.changes} changes" if payload.changes else ""
+    return f"the run ended, {payload.reason}{detail}{changes}"
+
+
+def _committed(payload: events.RunCommitted) -> str:
+    by = f" by {payload.who}" if payload.who else ""
+    rest = "" if payload.is_whole else "; the rest waits"
+    return f"{payload.changes} changes committed{by}{rest}"
+
+
 def _count(names: tuple[str, ...]) -> str:
     return "1 service" if len(names) == 1 else f"{len(names)} services"
 
@@ -134,6 +146,13 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.JournalPruned: lambda p: f"the journal let go of its records up to {p.through_seq}",
     events.JournalSealed: lambda p: f"the journal sealed records {p.first_seq} to {p.last_seq}",
     events.MaintenanceChanged: _maintained,
+    events.RunAlerted: lambda p: f"the run uses {p.measured} of {p.limit}, {p.allowed} allowed",
+    events.RunBegun: lambda p: f"contained run of {' '.join(p.command)}",
+    events.RunBreached: lambda p: f"{p.label}: {p.detail}",
+    events.RunCommitted: _committed,
+    events.RunEnded: _ran,
+    events.RunRolledBack: lambda p: f"changes undone: {p.why}",
+    events.RunViolated: lambda p: f"the run tried {p.violation} {p.detail}: {p.decision}",
     events.ServiceChanged: _changed,
     events.ServiceNotified: _notified,
     events.ProcessExited: _exited,

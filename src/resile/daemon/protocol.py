@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
-from resile.contain import CgroupLimits
+from resile.contain.cgroups import CgroupLimits
 from resile.core.codec import decode, encode
 
 GUARD_FD_VARIABLE = "RESILE_GUARD_FD"

@@ -21,6 +21,7 @@ from resile.core.config.base import (
     setting,
 )
 from resile.core.config.checks import SystemCheck
+from resile.core.config.contain import ContainSection
 from resile.core.config.faults import fault, quoted
 from resile.core.config.services import GroupSection, ServiceSection
 from resile.core.config.units import DurationIn, SizeIn
@@ -145,6 +146,7 @@ class Config(Section):
     group: dict[Name, GroupSection] = setting(
         {}, description="Services that are restarted together, by name."
     )
+    contain: ContainSection = setting({}, description="Limits, by name, for commands that nobody trusts.")
 
     def as_data(self) -> dict[str, Any]:
         """Give all settings as plain data; what is not set is left out."""

@@ -20,10 +20,20 @@ from resile.core.config.shape import child_of, is_mapping, is_table, keys_of
 PREFIX = "RESILE_"
 SEPARATOR = "__"
 
-INTERNAL = frozenset({"RESILE_DEBUG", "RESILE_GUARD_FD", "RESILE_UNIT"})
+INTERNAL = frozenset(
+    {
+        "RESILE_CONTAINED",
+        "RESILE_DEBUG",
+        "RESILE_GUARD_FD",
+        "RESILE_RUNS_DIR",
+        "RESILE_STATE_DIR",
+        "RESILE_UNIT",
+    }
+)
 """Variables that are no settings: RESILE_DEBUG=1 makes the command print tracebacks, through
 RESILE_GUARD_FD the guard hands its socket to the brain, and where there are no cgroups it marks
-with RESILE_UNIT whatever it starts, the brain among it."""
+with RESILE_UNIT whatever it starts, the brain among it. RESILE_STATE_DIR tells services where the
+journal is, RESILE_RUNS_DIR where contained runs are kept, and RESILE_CONTAINED that one is going on."""
 
 
 def apply_overrides(

@@ -37,6 +37,15 @@ from resile.core.events.recovery import (
     PlanFinished,
     Step,
 )
+from resile.core.events.runs import (
+    RunAlerted,
+    RunBegun,
+    RunBreached,
+    RunCommitted,
+    RunEnded,
+    RunRolledBack,
+    RunViolated,
+)
 from resile.core.events.system import (
     BrainStarted,
     BrainStopped,
@@ -87,6 +96,13 @@ __all__ = [
     "PlanFinished",
     "ProcessExited",
     "ProcessStarted",
+    "RunAlerted",
+    "RunBegun",
+    "RunBreached",
+    "RunCommitted",
+    "RunEnded",
+    "RunRolledBack",
+    "RunViolated",
     "ServiceChanged",
     "ServiceNotified",
     "ServiceReady",

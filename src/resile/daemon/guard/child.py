@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from resile.contain import Cgroup
+from resile.contain.cgroups import Cgroup
 from resile.core.clock import Clock
 from resile.core.process import Ended, Launch, identity_of
 from resile.daemon.guard.emptying import Emptying

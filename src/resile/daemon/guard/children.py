@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from resile.contain import Cgroup, CgroupTree
+from resile.contain.cgroups import Cgroup, CgroupTree
 from resile.core.clock import Clock
 from resile.core.process import Ended, Spawner, SpawnSpec
 from resile.daemon.guard.child import Belongings, Child, ChildPhase

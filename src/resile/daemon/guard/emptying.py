@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from resile.contain import Cgroup
+from resile.contain.cgroups import Cgroup
 from resile.core.clock import Clock
 from resile.daemon.guard.reactor import Reactor
 from resile.errors import CgroupError

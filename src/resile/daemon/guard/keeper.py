@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resile.contain import Cgroup, CgroupLimits, CgroupTree
+from resile.contain.cgroups import Cgroup, CgroupLimits, CgroupTree
 from resile.core.clock import Clock
 from resile.core.process import Ended, Spawner, SpawnSpec
 from resile.daemon.guard.emptying import Emptying

@@ -1,0 +1,189 @@
+"""What contained runs share in one process: journal, control groups, launcher, and one parked ahead.
+
+The first join of a control group after a pause costs 11 ms where limits are kept in v1 groups. So
+a launcher is parked, already joined to a fresh group, while nothing is to be run: the next run
+takes it, and finds that time spent.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from resile.contain.cgroups import (
+    Cgroup,
+    CgroupKind,
+    CgroupLimits,
+    CgroupTree,
+    empty,
+    probe,
+)
+from resile.contain.runs import Runs, runs_folder
+from resile.contain.sandboxes import Launcher, Parked, SandboxFacts, open_launcher, sandbox_facts
+from resile.contain.spec import CONTAINED_VARIABLE
+from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.core.files import make_private_dir
+from resile.core.ids import new_id
+from resile.core.journal import SqliteJournal, open_journal
+from resile.errors import CgroupError, RejectedError, ResileError
+
+STATE_VARIABLE = "RESILE_STATE_DIR"
+"""The guard tells its services where the state of their system is, so that one journal has all."""
+_EMPTY_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Berth:
+    """A launcher that waits in the group of a run to come."""
+
+    run_id: str
+    group: Cgroup | None
+    parked: Parked
+
+
+class Host:
+    """Runs are launched here. Safe to share between threads.
+
+    Args:
+        runs: The folder of runs.
+        journal: The folder of the journal that gets their story.
+        environ: What commands may inherit a part of.
+        clock: Where time comes from.
+    """
+
+    def __init__(
+        self,
+        *,
+        runs: Runs,
+        journal: Path,
+        environ: Mapping[str, str] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.runs = runs
+        self.journal_folder = journal
+        self.environ = dict(os.environ if environ is None else environ)
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._berth: Berth | None = None
+        self._tree: CgroupTree | None = None
+        self._launcher: Launcher | None = None
+        self._journal: SqliteJournal | None = None
+        self._is_closed = False
+        self.warning = ""
+
+    @property
+    def journal(self) -> SqliteJournal:
+        """The journal, opened when it is first needed.
+
+        Raises:
+            JournalError: If it cannot be opened.
+        """
+        with self._lock:
+            if self._journal is None:
+                make_private_dir(self.journal_folder)
+                self._journal = open_journal(self.journal_folder)
+            return self._journal
+
+    @property
+    def facts(self) -> SandboxFacts:
+        """What a sandbox can be here."""
+        return sandbox_facts()
+
+    @property
+    def launcher(self) -> Launcher:
+        """The best launcher of this machine."""
+        with self._lock:
+            return self._open_launcher()
+
+    @property
+    def tree(self) -> CgroupTree:
+        """Where the groups are."""
+        with self._lock:
+            return self._open_tree()
+
+    def take_berth(self) -> Berth:
+        """Take the parked launcher, or park one now.
+
+        Raises:
+            ResileError: If there can be none.
+        """
+        with self._lock:
+            berth, self._berth = self._berth, None
+            return berth or self._park()
+
+    def prepare(self) -> None:
+        """Park a launcher for the next run, if none is parked. Never raises: the run will tell."""
+        with contextlib.suppress(ResileError, OSError), self._lock:
+            if self._berth is None and not self._is_closed:
+                self._berth = self._park()
+
+    def prepare_soon(self) -> None:
+        """Park a launcher, in a thread of its own."""
+        threading.Thread(target=self.prepare, name="resile-park", daemon=True).start()
+
+    def release(self, group: Cgroup | None) -> None:
+        """Empty a group and remove it.
+
+        Raises:
+            CgroupError: If its processes do not die.
+        """
+        if group is None:
+            return
+        if not empty(group, timeout_s=_EMPTY_TIMEOUT_S, clock=self.clock):
+            raise CgroupError(f"processes in {group.name} do not die")
+        group.remove()
+
+    def close(self) -> None:
+        """Let go of everything; what runs is not touched. Idempotent."""
+        with self._lock:
+            self._is_closed = True
+            berth, self._berth = self._berth, None
+            journal, self._journal = self._journal, None
+        if berth is not None:
+            berth.parked.close()
+            with contextlib.suppress(CgroupError):
+                self.release(berth.group)
+        if self._tree is not None:
+            with contextlib.suppress(CgroupError):
+                self._tree.remove()
+        if journal is not None:
+            journal.close()
+
+    def _park(self) -> Berth:
+        if self.environ.get(CONTAINED_VARIABLE):
+            raise RejectedError(
+                "this is a contained run already, and a run inside of a run is not possible",
+                hint="start it outside; what is contained is not allowed to make namespaces",
+            )
+        run_id = new_id("run", at=self.clock.now())
+        tree, launcher = self._open_tree(), self._open_launcher()
+        has_groups = tree.layout.kind is not CgroupKind.NONE
+        group = tree.create(run_id, CgroupLimits()) if has_groups else None
+        try:
+            return Berth(run_id, group, launcher.park(group))
+        except ResileError:
+            if group is not None:
+                group.remove()
+            raise
+
+    def _open_tree(self) -> CgroupTree:
+        if self._tree is None:
+            found = probe(self.runs.folder, is_mover=True)
+            self._tree, self.warning = found.tree, found.warning
+        return self._tree
+
+    def _open_launcher(self) -> Launcher:
+        if self._launcher is None:
+            self._launcher = open_launcher(sandbox_facts())
+        return self._launcher
+
+
+def default_host(environ: Mapping[str, str] | None = None) -> Host:
+    """Make a host that uses the system's state folder where one is named, else the user's own."""
+    environ = os.environ if environ is None else environ
+    runs = Runs(runs_folder(environ))
+    state = environ.get(STATE_VARIABLE)
+    journal = Path(state) / "journal" if state else runs.folder.parent / "journal"
+    return Host(runs=runs, journal=journal, environ=environ)
