@@ -2,8 +2,10 @@
 
 `POST /dispatch` takes {"script": TEXT, "inputs": {...}, "agent": NAME, "language": "python" or
 "shell", "timeout_s": NUMBER}; all but the script may be left out. The answer's `verdict` is
-`completed` or `timed_out` (200), `denied` by policy or `blocked` by the scanner (403). While
-the policy database, the scanner or the reasoner is away, nothing runs: the answer is 503.
+`completed`, `timed_out`, or `stopped` by another limit or for what it tried (200), `denied` by
+policy or `blocked` by the scanner (403). `ended` names the reason in one word, `changes` what the
+script changed, and `is_committed` whether that is in the knowledge base now. While the policy
+database, the scanner or the reasoner is away, nothing runs: the answer is 503.
 """
 
 import http.client
@@ -26,8 +28,9 @@ from agent_runtime.http_service import (
 )
 from agent_runtime.lifecycle import serve
 from agent_runtime.policy import PolicyDatabase, PolicyUnavailableError
-from agent_runtime.runner import COMMANDS, Runner
+from agent_runtime.runner import COMMANDS, Runner, changes_of, is_committed, text
 from agent_runtime.settings import HOST, Settings, from_environment
+from resile import Outcome, ResileError
 
 RUNS_MAX = 16
 """Scripts at once; one more waits for RUN_WAIT_S, then gets 503."""
@@ -84,6 +87,10 @@ class Dispatcher:
         """Kill every script that runs, so that its request is answered."""
         self._runner.abort()
 
+    def close(self) -> None:
+        """Let go of what runs share."""
+        self._runner.close()
+
     def _decide(self, job: Job) -> Answer:
         try:
             verdict = self._policy.ask(job.agent, job.language)
@@ -102,19 +109,25 @@ class Dispatcher:
         if not self._slots.acquire(timeout=RUN_WAIT_S):
             raise RefusedError(503, f"{RUNS_MAX} scripts run already", hint="try again later")
         try:
-            run = self._runner.run(
+            outcome = self._runner.run(
                 job.script, language=job.language, inputs=job.inputs, timeout_s=timeout_s
             )
+        except ResileError as exc:
+            raise RefusedError(503, f"the script could not be run: {exc.message}") from exc
         except OSError as exc:
-            raise RefusedError(503, f"the script could not be started: {exc}") from exc
+            raise RefusedError(503, f"the script could not be written: {exc}") from exc
         finally:
             self._slots.release()
         return {
-            "verdict": "timed_out" if run.is_timed_out else "completed",
-            "reason": f"killed after {timeout_s:g} s" if run.is_timed_out else "",
-            "exit_code": run.exit_code,
-            "stdout": run.stdout,
-            "stderr": run.stderr,
+            "verdict": _verdict(outcome),
+            "reason": outcome.message if outcome.code != "OK" or not outcome.is_ok else "",
+            "ended": outcome.reason.value,
+            "exit_code": outcome.exit_code,
+            "stdout": text(outcome.stdout),
+            "stderr": text(outcome.stderr),
+            "changes": changes_of(outcome),
+            "is_committed": is_committed(outcome),
+            "contained_run": outcome.run_id,
         }
 
     def _ask_scanner(self, message: Mapping[str, Any], timeout_s: float) -> Mapping[str, Any]:
@@ -154,6 +167,9 @@ _NO_RUN: Mapping[str, Any] = {
     "exit_code": None,
     "stdout": "",
     "stderr": "",
+    "ended": "",
+    "changes": [],
+    "is_committed": False,
     "matches": [],
     "plan": [],
 }
@@ -173,6 +189,12 @@ def _read_job(body: Mapping[str, Any]) -> Job:
         language=language,
         timeout_s=timeout_s,
     )
+
+
+def _verdict(outcome: Outcome) -> str:
+    if outcome.code == "TIMEOUT":
+        return "timed_out"
+    return "completed" if outcome.code == "OK" else "stopped"
 
 
 def _why(matches: list[Mapping[str, Any]]) -> str:
@@ -206,6 +228,7 @@ def main() -> None:
         where=f"{HOST}:{port}",
         abort=dispatcher.abort,
     )
+    dispatcher.close()
 
 
 if __name__ == "__main__":
