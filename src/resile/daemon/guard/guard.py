@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from resile.contain import CgroupProbe, kill_everything, probe, remember
+from resile.contain.cgroups import CgroupProbe, kill_everything, probe, remember
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.files import FileLock, lock_file, make_private_dir, write_durable
 from resile.core.process import Ended, Spawner, identity_of, set_subreaper, signal_name
@@ -41,6 +41,7 @@ from resile.daemon.protocol import (
     Spawn,
     StopWanted,
 )
+from resile.daemon.token import make_token, remove_token
 from resile.errors import AlreadyRunningError, ResileError
 
 logger = logging.getLogger(__name__)
@@ -103,10 +104,12 @@ class Guard:
                 logger.warning("guard.cgroups kind=%s %s", groups.tree.layout.kind, groups.warning)
             remember(self._state, groups.tree.layout)
             try:
+                make_token(run)
                 self._write_facts(run / "guard.json", groups)
                 self._guard(groups)
             finally:
                 (run / "guard.json").unlink(missing_ok=True)
+                remove_token(run)
                 kill_everything(self._state, clock=self._clock)
         return self._exit_code
 
