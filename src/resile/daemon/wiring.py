@@ -1,6 +1,7 @@
 """From what the user wrote to what each part works with: the only place that knows both."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from resile.contain.cgroups import CgroupLimits
 from resile.core.config import Config
@@ -22,6 +23,10 @@ from resile.recover import (
 
 INTERNAL_PREFIX = "RESILE_"
 """Variables of this name steer the daemon; services do not inherit them."""
+STATE_VARIABLE = "RESILE_STATE_DIR"
+"""Tells `resile.run` inside of a service where the system's journal is."""
+RUNS_VARIABLE = "RESILE_RUNS_DIR"
+"""Where contained runs are kept: services must use the folder that the daemon sweeps."""
 WATCHDOG_LOOKS = 4
 """So often in its time is a watchdog looked at: a hang is noticed at most a quarter late."""
 STOP_MARGIN_S = 10.0
@@ -83,9 +88,17 @@ def check_specs(config: Config, *, environ: Mapping[str, str]) -> tuple[CheckSpe
     return tuple(checks)
 
 
-def launch_specs(config: Config, *, environ: Mapping[str, str]) -> dict[str, LaunchSpec]:
-    """Tell the guard how each service is started."""
-    inherited = _inherited(environ)
+def launch_specs(
+    config: Config, *, environ: Mapping[str, str], state: Path
+) -> dict[str, LaunchSpec]:
+    """Tell the guard how each service is started.
+
+    Args:
+        config: What is declared.
+        environ: What services inherit.
+        state: The state folder, which they are told.
+    """
+    inherited = {**_inherited(environ), STATE_VARIABLE: str(state)}
     return {
         name: _launch(section, config=config, inherited=inherited)
         for name, section in config.service.items()
@@ -93,7 +106,11 @@ def launch_specs(config: Config, *, environ: Mapping[str, str]) -> dict[str, Lau
 
 
 def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    return {k: v for k, v in environ.items() if not k.startswith(INTERNAL_PREFIX)}
+    return {
+        name: value
+        for name, value in environ.items()
+        if name == RUNS_VARIABLE or not name.startswith(INTERNAL_PREFIX)
+    }
 
 
 def _service(name: str, section: ServiceSection) -> ServiceSpec:

@@ -139,7 +139,7 @@ class Brain:
         self._ballast = Ballast(state / "journal" / BALLAST_NAME)
         self._guard = GuardClient(guard_socket, on_told=self._on_told, on_lost=self._on_lost)
         self._exits = Exits()
-        launches = launch_specs(config, environ=environ)
+        launches = launch_specs(config, environ=environ, state=state)
         self._crashes = Crashes(
             state,
             folders={name: launch.cwd for name, launch in launches.items()},

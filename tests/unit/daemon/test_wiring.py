@@ -1,0 +1,44 @@
+"""What services are told of the system that they belong to."""
+
+from pathlib import Path
+
+from resile.contain import RUNS_VARIABLE, STATE_VARIABLE
+from resile.core.config import load_config
+from resile.daemon import wiring
+
+CONFIG = """
+[service.plain]
+command = ["true"]
+[service.own]
+command = ["true"]
+env = { RESILE_STATE_DIR = "/elsewhere" }
+"""
+
+
+def env_of(folder: Path, name: str, environ: dict[str, str]) -> dict[str, str]:
+    path = folder / "resile.toml"
+    path.write_text(CONFIG)
+    config = load_config(path, environ={})
+    launches = wiring.launch_specs(config, environ=environ, state=Path("/srv/.resile"))
+    return dict(launches[name].env)
+
+
+def test_a_service_is_told_where_the_state_is(tmp_path: Path) -> None:
+    environ = {"PATH": "/bin", "RESILE_STATE_DIR": "/of/another/system", "RESILE_GUARD_FD": "3"}
+
+    assert env_of(tmp_path, "plain", environ) == {
+        "PATH": "/bin",
+        "RESILE_STATE_DIR": "/srv/.resile",
+    }
+
+
+def test_what_the_user_set_for_a_service_goes_before(tmp_path: Path) -> None:
+    assert env_of(tmp_path, "own", {})["RESILE_STATE_DIR"] == "/elsewhere"
+
+
+def test_services_keep_their_runs_where_the_daemon_sweeps(tmp_path: Path) -> None:
+    assert env_of(tmp_path, "plain", {"RESILE_RUNS_DIR": "/runs"})["RESILE_RUNS_DIR"] == "/runs"
+
+
+def test_the_names_are_those_that_runs_read() -> None:
+    assert (wiring.STATE_VARIABLE, wiring.RUNS_VARIABLE) == (STATE_VARIABLE, RUNS_VARIABLE)
