@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resile import __version__
 from resile.contain.cgroups import kill_everything
@@ -48,6 +48,7 @@ from resile.daemon.loop import Due, Loop
 from resile.daemon.measures import Measures
 from resile.daemon.protocol import Exited, Instance, Notified, StopWanted
 from resile.daemon.replay import CHECKPOINT_EVERY, checkpoint_of, replay
+from resile.daemon.run_sweep import RunSweep
 from resile.daemon.servers import Servers
 from resile.daemon.stories import Stories
 from resile.daemon.view import BrainView
@@ -58,6 +59,9 @@ from resile.incidents import IncidentBook
 from resile.incidents import decide as decide_incidents
 from resile.recover import World
 from resile.recover import decide as decide_recovery
+
+if TYPE_CHECKING:
+    from resile.contain import Recovered
 
 logger = logging.getLogger(__name__)
 
@@ -167,8 +171,9 @@ class Brain:
         self._scheduler = self._make_scheduler()
         self._console = Console(clock=clock)
         self._measures = Measures()
-        self._view = self._make_view()
         self._servers = Servers(config=config.resile.http, state=state, clock=clock)
+        self._sweep = RunSweep(lambda: _recover_runs(state, environ, clock), say=self._console.say)
+        self._view = self._make_view()
 
     async def run(self) -> int:
         """Adopt, then work until everything is stopped or the guard is lost; give the exit code."""
@@ -182,6 +187,7 @@ class Brain:
                     ("loop", self._loop.run()),
                     ("ping", self._ping()),
                     ("sample", self._sample()),
+                    ("sweep", self._sweep.run()),
                     ("servers", self._servers.serve(self._view)),
                 )
             ]
@@ -462,6 +468,13 @@ class Brain:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _recover_runs(state: Path, environ: Mapping[str, str], clock: Clock) -> "Sequence[Recovered]":
+    """Finish or undo what is left of contained runs. Blocks; its modules take a while to load."""
+    from resile.daemon.run_leftovers import recover_all
+
+    return recover_all(state / "journal", environ=environ, clock=clock)
 
 
 def _from_thread(events: asyncio.AbstractEventLoop, call: Any, *args: Any) -> None:
