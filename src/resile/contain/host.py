@@ -114,13 +114,18 @@ class Host:
             return berth or self._park()
 
     def prepare(self) -> None:
-        """Park a launcher for the next run, if none is parked. Never raises: the run will tell."""
+        """Do what nobody should wait for: remove what is over, park a launcher for the next run.
+
+        Never raises: the next run will tell what is wrong.
+        """
+        with contextlib.suppress(OSError):
+            self.runs.clear()
         with contextlib.suppress(ResileError, OSError), self._lock:
             if self._berth is None and not self._is_closed:
                 self._berth = self._park()
 
     def prepare_soon(self) -> None:
-        """Park a launcher, in a thread of its own."""
+        """Prepare, in a thread of its own."""
         threading.Thread(target=self.prepare, name="resile-park", daemon=True).start()
 
     def release(self, group: Cgroup | None) -> None:
@@ -148,6 +153,8 @@ class Host:
         if self._tree is not None:
             with contextlib.suppress(CgroupError):
                 self._tree.remove()
+        with contextlib.suppress(OSError):
+            self.runs.clear()
         if journal is not None:
             journal.close()
 

@@ -54,6 +54,7 @@ def recover_runs(host: Host, *, undo: bool = False) -> tuple[Recovered, ...]:
     """
     done = (*_all(host, undo=undo), *_transactions(host))
     _remove_empty_groups(host)
+    host.runs.clear()
     return done
 
 

@@ -8,6 +8,7 @@ of its changes is journalled when it is done. Whatever is cut in between is fini
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -45,6 +46,7 @@ from resile.core.events import (
     RunViolated,
     announce,
 )
+from resile.core.journal import Record
 from resile.core.process import Identity, boot_id, identity_of, signal_name
 from resile.core.vocabulary import RunReason, RunState
 from resile.errors import ConfigError, ConflictError, ResileError
@@ -86,21 +88,31 @@ class Run:
 
     def _execute(self, berth: Berth) -> Outcome:
         self._run_id = berth.run_id
-        folder = self._host.runs.create(berth.run_id)
         try:
-            self._record = self._make_record(berth)
-            self._host.runs.write(self._record)
-            transaction = begin(folder, self._spec.workspaces, staging=self._staging())
-            self._tell(self._begun())
+            transaction = self._begin(berth)
         except BaseException:
             berth.parked.close()
             self._host.runs.remove(berth.run_id)
             raise
         with self._rolling_back_unless_ended():
-            watched, captures = self._watch(berth, transaction, folder)
+            watched, captures = self._watch(berth, transaction)
             self._host.release(berth.group)
             diffs = transaction.seal(is_durable=self._spec.commit is CommitMode.ASK)
         return self._settle(transaction, watched, captures, diffs)
+
+    def _begin(self, berth: Berth) -> Transaction:
+        """Journal that it begins, and begin its transaction meanwhile."""
+        folder = self._host.runs.create(berth.run_id)
+        self._record = self._make_record(berth)
+        self._host.runs.write(self._record)
+        is_told = self._told(self._begun())
+        try:
+            return begin(folder, self._spec.workspaces, staging=self._staging())
+        except ResileError as exc:
+            self._tell(RunRolledBack(run_id=self._run_id, why=exc.message))
+            raise
+        finally:
+            is_told.result()  # Nothing is started before this is durable.
 
     @contextlib.contextmanager
     def _rolling_back_unless_ended(self) -> Iterator[None]:
@@ -114,12 +126,10 @@ class Run:
 
     # Launch and watch ---------------------------------------------------------------------------
 
-    def _watch(
-        self, berth: Berth, transaction: Transaction, folder: Path
-    ) -> tuple[Watched, Sequence[Capture]]:
+    def _watch(self, berth: Berth, transaction: Transaction) -> tuple[Watched, Sequence[Capture]]:
         limits = self._spec.limits
         own_processes = self._host.launcher.own_processes(berth.group)
-        scratch = folder / "scratch"
+        scratch = self._host.runs.path(berth.run_id) / "scratch"
         with contextlib.ExitStack() as stack:
             boxed, captures = self._launch(berth, transaction, scratch, stack)
             self._note_running(boxed)
@@ -316,13 +326,11 @@ class Run:
         )
         ended = _ended(outcome, changes)
         if fate is Fate.NOTHING:
-            self._tell(ended, RunCommitted(run_id=self._run_id, changes=0))
-            self._host.runs.remove(self._run_id)
+            self._close(ended, RunCommitted(run_id=self._run_id, changes=0))
             return replace(outcome, state=RunState.COMMITTED)
         if fate is Fate.DISCARD:
             why = outcome.message or "nothing of it was to be kept"
-            self._tell(ended, RunRolledBack(run_id=self._run_id, why=why))
-            self._host.runs.remove(self._run_id)
+            self._close(ended, RunRolledBack(run_id=self._run_id, why=why))
             return replace(outcome, state=RunState.DISCARDED)
         self._host.runs.write(self._record)
         self._tell(ended)
@@ -344,15 +352,24 @@ class Run:
                 message=message,
                 state=RunState.READY,
             )
-        self._tell(RunCommitted(run_id=self._run_id, changes=committed.committed))
-        self._host.runs.remove(self._run_id)
+        self._close(RunCommitted(run_id=self._run_id, changes=committed.committed))
         return replace(outcome, state=RunState.COMMITTED)
 
     # What is told -------------------------------------------------------------------------------
 
     def _tell(self, *payloads: Payload) -> None:
+        self._told(*payloads).result()
+
+    def _told(self, *payloads: Payload) -> "Future[tuple[Record, ...]]":
+        """Begin to tell; the future is done when it is durable."""
         now = self._clock.now()
-        self._host.journal.append(*(announce(p, at=now, actor="run") for p in payloads))
+        events = (announce(payload, at=now, actor="run") for payload in payloads)
+        return self._host.journal.append_soon(*events)
+
+    def _close(self, *payloads: Payload) -> None:
+        """Tell the end, and take the run off the list."""
+        self._tell(*payloads)
+        self._host.runs.retire(self._run_id)
 
     def _tell_soon(self, payload: Payload) -> None:
         """Tell what nobody waits for; what is appended later makes it durable too."""

@@ -5,6 +5,7 @@
     RUNS/run_.../live.json what it uses, twice a second, for whoever looks on
     RUNS/run_.../killed    who asked for its end, written before anybody kills
     RUNS/run_.../...       its transaction and its scratch folder
+    RUNS/retired-run_...   what is over, and removed in a moment
 
 A run's folder is removed when its changes are committed or undone; its story is in the journal.
 """
@@ -30,6 +31,7 @@ RUNS_VARIABLE = "RESILE_RUNS_DIR"
 _VERSION = 1
 _RECORD, _LIVE, _KILLED = "run.json", "live.json", "killed"
 _PREFIX = "run_"
+_RETIRED = "retired-"
 _WORDS_MAX = 64
 _WORD_LENGTH_MAX = 200
 
@@ -208,10 +210,24 @@ class Runs:
             return (self.path(run_id) / _KILLED).read_text(encoding="utf-8", errors="replace")
         return ""
 
+    def retire(self, run_id: str) -> None:
+        """Take a run off the list; its folder is removed by `clear`. Nothing happens if it is gone.
+
+        Removing takes milliseconds, which nobody has to wait for.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            self.path(run_id).rename(self.folder / f"{_RETIRED}{run_id}")
+
+    def clear(self) -> None:
+        """Remove the folders of retired runs; safe beside others that do the same."""
+        with contextlib.suppress(FileNotFoundError):
+            for entry in self.folder.iterdir():
+                if entry.name.startswith(_RETIRED):
+                    shutil.rmtree(entry, onerror=_make_writable)
+
     def remove(self, run_id: str) -> None:
         """Remove a run's folder with all that is in it; nothing happens if it is gone."""
-        path = self.path(run_id)
-        shutil.rmtree(path, onerror=_make_writable)
+        shutil.rmtree(self.path(run_id), onerror=_make_writable)
 
 
 def _make_writable(remove: Any, path: str, error: Any) -> None:

@@ -222,6 +222,7 @@ def test_workspace_that_is_no_folder_is_refused(place, tmp_path, name):
 
     assert caught.value.hint
     assert place.host.runs.ids() == ()
+    assert place.kinds() == ["run.begun", "run.rolled_back"]
 
 
 def test_journal_that_cannot_be_written_runs_nothing(place, tmp_path):

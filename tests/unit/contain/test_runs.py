@@ -142,3 +142,15 @@ def test_long_command_is_shortened():
 
 def test_folder_of_runs_can_be_chosen(tmp_path):
     assert runs_folder({"RESILE_RUNS_DIR": str(tmp_path)}) == tmp_path
+
+
+def test_run_that_is_retired_is_off_the_list_and_cleared_later(runs):
+    made(runs, "run_1")
+
+    runs.retire("run_1")
+    runs.retire("run_1")
+    assert runs.ids() == ()
+    assert list(runs.folder.iterdir())
+
+    runs.clear()
+    assert list(runs.folder.iterdir()) == []

@@ -18,7 +18,8 @@ from resile.errors import CgroupError
 
 KILL_TIMEOUT_S = 10.0
 """A process that takes longer than this to die hangs in the kernel."""
-_POLL_FIRST_S = 0.0005
+_POLL_FIRST_S = 0.0001
+"""Most groups are empty within a millisecond of their kill."""
 _POLL_LAST_S = 0.05
 
 
