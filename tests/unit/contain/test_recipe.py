@@ -102,8 +102,8 @@ def test_what_is_refused_comes_after_what_needs_it() -> None:
     child = names[names.index("command") :]
 
     assert [name for name in child if "allow" not in name] == [
-        *("command", "limit", "limit", "limit", "capabilities", "cwd", "privileges"),
-        *("landlock", "restrict", "seccomp", "environment", "execute"),
+        *("command", "capabilities", "cwd", "privileges", "landlock", "restrict", "seccomp"),
+        *("limit", "limit", "limit", "environment", "execute"),
     ]
 
 

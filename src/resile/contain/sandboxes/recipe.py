@@ -183,7 +183,6 @@ def _depth(path: str) -> int:
 
 def _command(box: Box, host: Host) -> Iterator[Step]:
     """Give the steps that turn the child into the command: what is refused comes last."""
-    yield from _limits(box)
     yield ("capabilities",)
     yield ("cwd", box.cwd)
     yield ("privileges",)
@@ -191,6 +190,7 @@ def _command(box: Box, host: Host) -> Iterator[Step]:
         yield from _landlock(box, host.landlock_abi)
     code = filter_for(uid=host.uid, gid=host.gid, network=box.network, is_observed=box.is_observed)
     yield ("seccomp", str(LISTENER | _KILLABLE if box.is_observed else 0), code.hex())
+    yield from _limits(box)  # Late: the steps above need descriptors of their own.
     yield ("environment", *(f"{name}={value}" for name, value in box.env.items()))
     yield ("execute", *box.argv)
 
