@@ -5,7 +5,7 @@ from typing import Any
 
 from resile.core import events
 from resile.core.units import format_duration
-from resile.core.vocabulary import ActionKind
+from resile.core.vocabulary import ActionKind, Outcome
 
 TEXT_LENGTH_MAX = 300
 """A line, not a page; the body has it all."""
@@ -59,12 +59,12 @@ def _done(payload: events.ActionFinished) -> str:
 
 
 def _closed(payload: events.FaultClosed) -> str:
+    lasted = format_duration(payload.recovery_s)
+    text = f"{_name(payload.target)}: {payload.fault} {payload.outcome} after {lasted}"
+    if payload.outcome is Outcome.WITHDRAWN:
+        return text
     against = "within" if payload.is_within_rto else "outside"
-    return (
-        f"{_name(payload.target)}: {payload.fault} {payload.outcome} after "
-        f"{format_duration(payload.recovery_s)}, {against} the objective of "
-        f"{format_duration(payload.rto_s)}"
-    )
+    return f"{text}, {against} the objective of {format_duration(payload.rto_s)}"
 
 
 def _judged(payload: events.PlanFinished) -> str:

@@ -103,6 +103,19 @@ def test_every_kind_of_event_has_a_sentence() -> None:
             ),
             "api: crash recovered after 1.3s, within the objective of 2m",
         ),
+        (
+            FaultClosed(
+                fault_id="f",
+                fault=FaultKind.CRASH,
+                target="service/api",
+                outcome=Outcome.WITHDRAWN,
+                restored_at=NOW,
+                recovery_s=1.3,
+                rto_s=120,
+                is_within_rto=True,
+            ),
+            "api: crash withdrawn after 1.3s",
+        ),
     ],
 )
 def test_sentence_tells_the_facts(payload: Payload, text: str) -> None:
