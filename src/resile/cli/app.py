@@ -14,6 +14,7 @@ COMMANDS = {
     "beat": "Send a heartbeat to a check that waits for it.",
     "commit": "Commit the changes of a contained run.",
     "config": "Check, show and describe resile.toml.",
+    "dashboard": "Print a link that lets the dashboard decide about runs.",
     "diff": "Show what a contained run would change.",
     "discard": "Throw away the changes of a contained run.",
     "doctor": "Tell what this machine allows, and how to allow more.",

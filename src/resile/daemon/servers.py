@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from resile.core.clock import Clock
 from resile.core.config import HttpSection
 from resile.daemon.sockets import listen_tcp, listen_unix
+from resile.daemon.token import read_token
 from resile.errors import ConfigError, OperationError
 
 if TYPE_CHECKING:
@@ -44,6 +45,14 @@ class Servers:
         self._servers: list[WebServer] = []
         self._is_closing = asyncio.Event()
 
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Where the dashboard listens; None while its port is taken."""
+        if self._tcp is None:
+            return None
+        host, port = self._tcp.getsockname()[:2]
+        return host, port
+
     def open(self, *, is_patient: bool) -> None:
         """Listen. A patient one, with services running, tries a taken port again later.
 
@@ -67,7 +76,12 @@ class Servers:
         if self._unix is None:
             raise AssertionError("open() comes first")
         control = create_control_app(view, clock=self._clock)
-        public = create_app(view, hosts=(self._config.host,), clock=self._clock)
+        public = create_app(
+            view,
+            hosts=(self._config.host,),
+            token=read_token(self._path.parent),
+            clock=self._clock,
+        )
         async with asyncio.TaskGroup() as group:
             self._run(group, build_server(control, self._unix))
             self._tcp = self._tcp or await self._listen_patiently()

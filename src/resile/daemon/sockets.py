@@ -1,4 +1,4 @@
-"""Where the brain listens: a TCP port that only reads, and a unix socket that also commands."""
+"""Where the brain listens: a TCP port that mostly reads, and a unix socket that commands."""
 
 import contextlib
 import os

@@ -1,9 +1,9 @@
 """What the brain shows: the web part's `SystemView`, answered from memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resile.core.clock import Clock
 from resile.core.events import (
@@ -22,6 +22,9 @@ from resile.errors import RejectedError
 from resile.health import CheckKind, CheckResult, CheckSpec, ProcessSample, Scheduler
 from resile.incidents import IncidentBook, UptimeBook
 from resile.recover import World, check_state_of, state_of
+
+if TYPE_CHECKING:
+    from resile.web import RunsView  # loaded later, in a thread: it takes a second
 
 WORST_FIRST = (
     CheckState.DOWN,
@@ -49,6 +52,8 @@ class BrainView:
         loop: Takes requests.
         clock: Where time comes from.
         measures: The metrics.
+        contained: The contained runs.
+        address: Tells the dashboard's host and port; None while the port is taken.
         pids: Of this brain and of its guard.
     """
 
@@ -67,6 +72,8 @@ class BrainView:
         loop: Loop,
         clock: Clock,
         measures: Measures,
+        contained: "RunsView",
+        address: Callable[[], tuple[str, int] | None],
         pids: tuple[int, int],
     ) -> None:
         self._name = name
@@ -81,10 +88,17 @@ class BrainView:
         self._loop = loop
         self._clock = clock
         self._measures = measures
+        self._contained = contained
+        self._address = address
         self._brain_pid, self._guard_pid = pids
         self._started_at = clock.now()
         self.samples: Mapping[str, ProcessSample] = {}
         self.journal_trouble = ""
+
+    @property
+    def contained(self) -> "RunsView":
+        """The contained runs."""
+        return self._contained
 
     def status(self) -> Mapping[str, Any]:
         """Give the whole state in one answer."""
@@ -92,6 +106,7 @@ class BrainView:
         services = [self._service(name, now) for name in self._world.services]
         results = self._scheduler.results()
         head = self._journal.head()
+        address = self._address()
         return {
             "name": self._name,
             "state": self._worst(services),
@@ -105,6 +120,7 @@ class BrainView:
             "services": services,
             "checks": [self._check(spec, results.get(spec.id)) for spec in self._checks],
             "incidents_open": len(self._book.active()),
+            "http": dict(zip(("host", "port"), address, strict=True)) if address else None,
         }
 
     def incidents(self) -> Sequence[Mapping[str, Any]]:

@@ -11,6 +11,7 @@ from resile.core.events import Event, Payload, announce
 from resile.core.journal.port import Query, Record
 from resile.core.vocabulary import CheckGroup, CheckState, Phase, Verb
 from resile.errors import RejectedError
+from resile.testing.runs import FakeRuns
 
 BARS_COUNT = 60
 _EPOCH = datetime(2025, 1, 1, 12, tzinfo=UTC)
@@ -45,6 +46,7 @@ class FakeSystemView:
         self.acknowledged: list[tuple[str, str]] = []
         self.beats: list[str] = []
         self.maintained: list[tuple[str, bool, float | None, str, str]] = []
+        self.contained = FakeRuns()
         self.metrics_text = "# TYPE resile_up gauge\nresile_up 1\n"
         self.failure: Exception | None = None
         """What the next question raises; for tests of error paths."""
@@ -135,6 +137,7 @@ class FakeSystemView:
             "services": list(self.services.values()),
             "checks": list(self.checks.values()),
             "incidents_open": sum(i["state"] != "resolved" for i in self.incident_list),
+            "http": {"host": "127.0.0.1", "port": 8470},
         }
 
     def incidents(self) -> Sequence[Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from resile.core.codec import encode
-from resile.errors import ConfigError, RejectedError, ResileError
+from resile.errors import ConfigError, ConflictError, RejectedError, ResileError
 from resile.web.models import Error
 
 _log = logging.getLogger(__name__)
@@ -20,6 +20,8 @@ _HINTS = {
     404: "GET /openapi.json lists every path.",
     405: "Changes are made with the resile command, which uses the daemon's own socket.",
 }
+_CONFLICTS_MAX = 200
+"""Paths that one answer lists; the error's text counts them all."""
 ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": Error}}
 """For the OpenAPI description of every route."""
 
@@ -39,8 +41,15 @@ class ApiError(ResileError):
 
 
 def dump(data: object) -> bytes:
-    """Write data as compact JSON; enums, times and frozen mappings are allowed in it."""
-    return json.dumps(data, separators=(",", ":"), ensure_ascii=False, default=encode).encode()
+    """Write data as compact JSON; enums, times and frozen mappings are allowed in it.
+
+    Names of files may hold bytes that are no text; they become U+FFFD.
+    """
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, default=encode)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="surrogatepass").decode(errors="replace").encode()
 
 
 def json_answer(
@@ -65,7 +74,14 @@ def install_error_handlers(app: FastAPI) -> None:
 
 async def _on_resile_error(_request: Request, exc: Exception) -> Response:
     hint = exc.hint if isinstance(exc, ResileError) else ""
+    if isinstance(exc, ConflictError):
+        return _conflict_answer(exc)
     return error_answer(_status_of(exc), str(exc), hint)
+
+
+def _conflict_answer(exc: ConflictError) -> Response:
+    paths = [{"path": path, "what": what} for path, what in exc.paths[:_CONFLICTS_MAX]]
+    return json_answer({"error": str(exc), "hint": exc.hint, "paths": paths}, status=409)
 
 
 def _status_of(exc: Exception) -> int:

@@ -1,4 +1,4 @@
-"""The two applications: one for TCP, which only reads, and one for the daemon's own socket."""
+"""The two applications: one for TCP, which mostly reads, and one for the daemon's own socket."""
 
 from collections.abc import Iterable
 
@@ -6,24 +6,30 @@ from fastapi import FastAPI
 
 from resile import __version__
 from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.web.access import Access
 from resile.web.answers import ERRORS, install_error_handlers
 from resile.web.middleware import BodyLimit, HostCheck, LivenessProbe, SecurityHeaders
 from resile.web.port import SystemView
-from resile.web.routes import control, events, health, incidents, pages, status
+from resile.web.routes import control, events, health, incidents, pages, runs, status
 from resile.web.stream import EventHub
 
 
 def create_app(
-    view: SystemView, *, hosts: Iterable[str] = (), clock: Clock = SYSTEM_CLOCK
+    view: SystemView,
+    *,
+    hosts: Iterable[str] = (),
+    token: str = "",
+    clock: Clock = SYSTEM_CLOCK,
 ) -> FastAPI:
-    """Make the application for a TCP port. It changes nothing, whoever asks.
+    """Make the application for a TCP port: it reads, and with the token it decides about runs.
 
     Args:
         view: What is shown.
         hosts: Names beside `localhost` under which it may be reached; IP addresses always work.
+        token: Whoever sends it may commit, discard and kill runs. Default: nobody may.
         clock: Stamps the health answers.
     """
-    app = _create(view, clock)
+    app = _create(view, clock, Access(token))
     app.add_middleware(HostCheck, hosts=tuple(hosts))
     _surround(app)
     return app
@@ -34,21 +40,22 @@ def create_control_app(view: SystemView, *, clock: Clock = SYSTEM_CLOCK) -> Fast
 
     It has every path of `create_app` and those that change something.
     """
-    app = _create(view, clock)
+    app = _create(view, clock, Access(None))
     app.include_router(control.router)
     _surround(app)
     return app
 
 
-def _create(view: SystemView, clock: Clock) -> FastAPI:
+def _create(view: SystemView, clock: Clock, access: Access) -> FastAPI:
     # The pages of the documentation load their scripts from elsewhere: they are off.
     app = FastAPI(
         title="resile", version=__version__, docs_url=None, redoc_url=None, responses=ERRORS
     )
     app.state.view = view
     app.state.clock = clock
+    app.state.access = access
     app.state.hub = EventHub(view)
-    for part in (status, incidents, events, health, pages):
+    for part in (status, incidents, runs, events, health, pages):
         app.include_router(part.router)
     install_error_handlers(app)
     return app

@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resile.web.answers import error_answer
 
-BODY_BYTES_MAX = 16 << 10
-"""The longest body that a request may have; the API's own are below 200 bytes."""
+BODY_BYTES_MAX = 64 << 10
+"""The longest body that a request may have: 500 paths of a run; all others are below 200 bytes."""
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "

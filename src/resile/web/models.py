@@ -93,6 +93,13 @@ class Verdict(Shape):
     since: AwareDatetime | None = None
 
 
+class Address(Shape):
+    """Where the dashboard listens."""
+
+    host: str
+    port: int
+
+
 class Status(Shape):
     """Everything at a glance."""
 
@@ -105,6 +112,7 @@ class Status(Shape):
     services: list[Service] = []
     checks: list[Check] = []
     incidents_open: int = 0
+    http: Address | None = Field(default=None, description="null: the port is taken.")
 
 
 class Checks(Shape):
@@ -212,11 +220,21 @@ class Readiness(Health):
     reason: str | None = None
 
 
+class ConflictPath(Shape):
+    """A path that somebody else changed meanwhile."""
+
+    path: str
+    what: str
+
+
 class Error(Shape):
     """What went wrong, and what to do next."""
 
     error: str
     hint: str = ""
+    paths: list[ConflictPath] = Field(
+        default=[], description="Where a commit was refused because of somebody else's changes."
+    )
 
 
 class Accepted(Shape):

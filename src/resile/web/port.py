@@ -11,8 +11,65 @@ from resile.core.journal.port import Query, Record
 from resile.core.vocabulary import Verb
 
 
+class RunsView(Protocol):
+    """Contained runs of this system, open and closed. Used from the event loop only.
+
+    What takes longer than memory does is done in threads: a commit may take as long as it takes
+    to copy what a run wrote.
+    """
+
+    async def runs(self) -> Sequence[Mapping[str, Any]]:
+        """Give the open runs and the latest closed ones, newest first."""
+        ...
+
+    async def run(self, run_id: str) -> Mapping[str, Any] | None:
+        """Give one run with its violations and its timeline; None if it is not known here."""
+        ...
+
+    async def diff(self, run_id: str) -> Mapping[str, Any]:
+        """Give what an open run that has ended would change; long texts and lists are cut.
+
+        Raises:
+            RejectedError: If it still runs, or is not open any more.
+            TransactionError: If it cannot be read.
+        """
+        ...
+
+    async def commit(self, run_id: str, *, paths: Sequence[str], who: str) -> int:
+        """Commit a run's changes, or those at and below some paths; give their number. Durable.
+
+        Raises:
+            RejectedError: If it still runs, or is not open any more.
+            ConflictError: If somebody else changed what it changes; nothing was committed.
+            TransactionError: If it failed; the workspace is as it was.
+        """
+        ...
+
+    async def discard(self, run_id: str, *, who: str) -> None:
+        """Undo what a run changed. Durable.
+
+        Raises:
+            RejectedError: If it still runs, or is not open any more.
+        """
+        ...
+
+    async def kill(self, run_id: str, *, who: str) -> bool:
+        """Kill a run; nothing of it lives when this returns. False if it had ended already.
+
+        Raises:
+            RejectedError: If it is not open any more.
+            OperationError: If a process does not die.
+        """
+        ...
+
+
 class SystemView(Protocol):
     """What may be asked. Used from the event loop only."""
+
+    @property
+    def contained(self) -> RunsView:
+        """The contained runs."""
+        ...
 
     def status(self) -> Mapping[str, Any]:
         """Give `{"name", "brain": {"pid"}, "guard": {"pid"}, "services": [...], "checks": [...]}`."""

@@ -1,4 +1,4 @@
-"""Systems to look at: all well, one service killed, nothing declared, and a hostile one."""
+"""Systems to look at: all well, one service killed, nothing declared, a hostile one, and runs."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,10 +25,16 @@ from resile.core.vocabulary import (
     FaultKind,
     Phase,
     Priority,
+    RunReason,
+    RunState,
 )
 from resile.testing.view import FakeSystemView
 
 NAMES = ("dispatcher", "scanner", "reasoner", "policy", "archive")
+RUNNING, LOOPING, WAITING = "run_01RUNNING", "run_01LOOPING", "run_01WAITING"
+CONFLICT, COMMITTED, TIMEOUT = "run_01CONFLICT", "run_01COMMITTED", "run_01TIMEOUT"
+TURNED = "x\u202egpj.exe\u2066\u200b"
+"""A right-to-left override and its like."""
 HOSTILE = "<img src=x onerror=\"document.body.dataset.pwned='1'\">'&lt;"
 
 
@@ -129,6 +135,122 @@ def hostile() -> FakeSystemView:
     incident["timeline"] = [{**step, "text": HOSTILE}]
     view.incident_list.append(incident)
     return view
+
+
+def with_runs(*, now: datetime | None = None) -> FakeSystemView:
+    """Two contained runs at work, two that wait for a decision, two that are over."""
+    view = all_up(now=now)
+    runs, ago = view.contained, lambda seconds: view.now - timedelta(seconds=seconds)
+    runs.put(RUNNING, RunState.RUNNING, began_at=ago(4.2), commit="auto")
+    runs.put(
+        LOOPING,
+        RunState.RUNNING,
+        began_at=ago(9.4),
+        command=["python", "-c", "while True: pass"],
+        commit="never",
+        usage={
+            "time_s": 9.4,
+            "cpu_s": 4.6,
+            "cpu_share": 0.5,
+            "memory_bytes": 500 << 20,
+            "memory_max_bytes": 505 << 20,
+            "processes_max": 5,
+            "output_bytes": 0,
+            "disk_bytes": 0,
+        },
+    )
+    runs.put(
+        WAITING, RunState.READY, began_at=ago(190), changes=3, violations=1, tried=[tried(ago(189))]
+    )
+    runs.diffs[WAITING] = [{"workspace": "/srv/kb", "changes": changes()}]
+    conflict = (
+        "2 paths were changed by somebody else: rules.yaml was modified; notes.md was deleted"
+    )
+    runs.put(
+        CONFLICT,
+        RunState.READY,
+        began_at=ago(900),
+        command=["./migrate", "--to", "v2"],
+        reason=RunReason.COMMIT_CONFLICT,
+        message=conflict,
+        changes=1,
+    )
+    runs.diffs[CONFLICT] = [{"workspace": "/srv/kb", "changes": changes()[:1]}]
+    runs.put(COMMITTED, RunState.COMMITTED, began_at=ago(3600), changes=12, commit="auto")
+    runs.put(
+        TIMEOUT,
+        RunState.DISCARDED,
+        began_at=ago(7200),
+        command=["pytest", "-q"],
+        reason=RunReason.TIMEOUT,
+        code="TIMEOUT",
+        message="ran 10s, 10s allowed; raise it with --time",
+        exit_code=None,
+        signal="SIGTERM",
+        settled_by="",
+    )
+    return view
+
+
+def hostile_runs() -> FakeSystemView:
+    """Markup, and characters that turn lines around, in every place that a run can write to."""
+    view = FakeSystemView(name=HOSTILE, now=datetime.now(UTC))
+    facts = {"command": [HOSTILE, TURNED], "message": HOSTILE, "workspaces": [HOSTILE]}
+    violation = tried(view.now) | {"detail": HOSTILE, "command": HOSTILE}
+    step = _step(view.now, 0, HOSTILE, HOSTILE, 1)
+    view.contained.put(
+        WAITING,
+        RunState.READY,
+        began_at=view.now,
+        changes=1,
+        violations=1,
+        tried=[violation],
+        timeline=[step],
+        **facts,
+    )
+    change = changes()[0] | {"path": HOSTILE + TURNED, "link_target": HOSTILE, "notes": [HOSTILE]}
+    change["diff"] = f"--- a\n+++ b\n@@ -1 +1 @@\n-{HOSTILE}\n+{TURNED}\x1b[2J\n"
+    view.contained.diffs[WAITING] = [{"workspace": HOSTILE, "changes": [change]}]
+    return view
+
+
+def tried(at: datetime) -> dict[str, Any]:
+    """A violation."""
+    return {
+        "at": at.isoformat(),
+        "kind": "connect",
+        "detail": "connect 169.254.169.254:80",
+        "pid": 5120,
+        "command": "python",
+        "decision": "denied",
+        "source": "seccomp",
+    }
+
+
+def changes() -> list[dict[str, Any]]:
+    """A modified text, a new binary, and a deleted link."""
+    modified = {"path": "rules.yaml", "kind": "modified", "file_type": "file"}
+    created = {"path": "cache/index.bin", "kind": "created", "file_type": "file"}
+    deleted = {"path": "latest", "kind": "deleted", "file_type": "link"}
+    common = {"link_target": "", "notes": [], "diff": ""}
+    text = "--- a/rules.yaml\n+++ b/rules.yaml\n@@ -1,3 +1,3 @@\n rules:\n-  - deny: all\n+  - allow: all\n   # end\n"
+    return [
+        common
+        | modified
+        | {
+            "size_before": 31,
+            "size_after": 32,
+            "mode_before": 0o644,
+            "mode_after": 0o644,
+            "diff": text,
+        },
+        common
+        | created
+        | {"size_before": None, "size_after": 3 << 20, "mode_before": None, "mode_after": 0o600},
+        common
+        | deleted
+        | {"size_before": None, "size_after": None, "mode_before": None, "mode_after": None},
+    ]
 
 
 def killed(name: str, at: datetime) -> list[tuple[Payload, float]]:

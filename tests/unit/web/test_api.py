@@ -331,7 +331,7 @@ def test_an_incident_is_acknowledged_by_name(view: FakeSystemView) -> None:
         ({"json": {"who": "x" * 101}}, 422),
         ({"json": {"whom": "ann"}}, 422),
         ({"content": b"{", "headers": {"content-type": "application/json"}}, 422),
-        ({"content": b"x" * 20_000}, 413),
+        ({"content": b"x" * 70_000}, 413),
         ({"headers": {"content-length": "-1"}}, 413),
         ({"headers": {"transfer-encoding": "chunked"}}, 411),
     ],

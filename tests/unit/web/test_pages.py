@@ -26,19 +26,22 @@ class Tags(HTMLParser):
 
 def test_the_dashboard_and_all_its_files_are_served_and_small() -> None:
     app = create_app(scenes.empty())
-    page = ask(app, "/")
-    wanted = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text))
+    pages = [ask(app, "/"), ask(app, "/runs")]
+    wanted: set[str] = set()
+    for page in pages:
+        wanted |= set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text))
     for path in sorted(wanted):
         wanted |= set(re.findall(r"from '(/static/[^']+)'", ask(app, path).text))
 
-    answers = [page, *(ask(app, path) for path in wanted)]
+    answers = [*pages, *(ask(app, path) for path in wanted)]
 
+    html = {"/static/index.html", "/static/runs.html"}
     assert all(answer.status_code == 200 for answer in answers)
-    assert {f"/static/{name}" for name in load_assets()} - {"/static/index.html"} == wanted
+    assert {f"/static/{name}" for name in load_assets()} - html == wanted
     assert sum(len(answer.content) for answer in answers) < PAGE_BYTES_MAX
 
 
-@pytest.mark.parametrize("path", ["/", "/status"])
+@pytest.mark.parametrize("path", ["/", "/runs", "/status"])
 def test_pages_have_neither_inline_script_nor_inline_style(path: str) -> None:
     text = ask(create_app(scenes.one_down()), path).text
     tags = Tags(text)
@@ -46,7 +49,7 @@ def test_pages_have_neither_inline_script_nor_inline_style(path: str) -> None:
     assert "style" not in tags.names
     assert not re.search(r"<script(?![^>]*\bsrc=)", text)
     assert not [name for name, _ in tags.attributes if name == "style" or name.startswith("on")]
-    assert "//" not in "".join(
+    assert "//" not in " ".join(
         v or ""
         for n, v in tags.attributes
         if n in {"src", "href"} and not (v or "").startswith("data:")

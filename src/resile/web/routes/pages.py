@@ -21,6 +21,12 @@ async def read_dashboard(if_none_match: IfNoneMatch = "") -> Response:
     return _serve("index.html", if_none_match)
 
 
+@router.get("/runs")
+async def read_runs_page(if_none_match: IfNoneMatch = "") -> Response:
+    """Give the page of contained runs."""
+    return _serve("runs.html", if_none_match)
+
+
 @router.get("/static/{name}")
 async def read_asset(name: str, if_none_match: IfNoneMatch = "") -> Response:
     """Give one of the dashboard's files."""

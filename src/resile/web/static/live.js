@@ -3,8 +3,8 @@
 const QUESTION_MS_MAX = 4000;
 const AGAIN_MS = [500, 1000, 2000, 5000];
 
-export async function ask(path) {
-  const answer = await fetch(path, { signal: AbortSignal.timeout(QUESTION_MS_MAX), headers: { accept: 'application/json' } });
+export async function ask(path, headers = {}) {
+  const answer = await fetch(path, { signal: AbortSignal.timeout(QUESTION_MS_MAX), headers: { accept: 'application/json', ...headers } });
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer.json();
 }

@@ -1,0 +1,100 @@
+// The page of contained runs: first everything once, then again whenever an event says so.
+
+import { signed, takeToken } from '/static/access.js';
+import { byId, setAttribute, setMark, setText, showEmpty, sync, tickAll } from '/static/dom.js';
+import { clock, count, plural } from '/static/format.js';
+import { ask, follow, together } from '/static/live.js';
+import { createRun, isAtWork, isForced, isWaiting, updateRun } from '/static/run.js';
+
+const POLL_MS = 5000;
+const POLL_AT_WORK_MS = 1000;
+
+let runs = [];
+let lastSeenAt = '';
+
+const page = { mayDecide: false, onDecided: () => refreshSoon(), said: '' };
+page.say = (text) => {
+  page.said = text;
+  setText(byId('sub'), text);
+};
+
+async function refresh() {
+  try {
+    const found = await ask('/api/runs', signed());
+    lastSeenAt = new Date().toISOString();
+    runs = found.runs;
+    page.mayDecide = found.may_decide;
+    byId('access').hidden = page.mayDecide;
+    delete document.body.dataset.stale;
+    showVerdict();
+    render();
+    document.body.dataset.ready = '';
+  } catch {
+    showStale();
+  }
+}
+
+const refreshSoon = together(refresh, 100);
+
+function render() {
+  show(byId('open'), runs.filter((run) => run.is_open), 'No run is open. This begins one:', 'resile run -- COMMAND');
+  show(byId('closed'), runs.filter((run) => !run.is_open), 'No run has been closed yet.');
+}
+
+function show(list, items, empty, command = '') {
+  if (!items.length) showEmpty(list, empty, command);
+  else sync(list, items, (run) => run.id, (run) => createRun(run, page), (node, run) => updateRun(node, run, page));
+}
+
+function showVerdict() {
+  const atWork = runs.filter(isAtWork).length;
+  const waiting = runs.filter(isWaiting).length;
+  if (!page.said) setText(byId('sub'), `${plural(runs.filter((run) => run.is_open).length, 'run')} open`);
+  setText(byId('figure-running'), count(atWork));
+  setText(byId('figure-waiting'), count(waiting));
+  setText(byId('figure-stopped'), count(runs.filter(isForced).length));
+  if (waiting) say('MAINTENANCE', `${plural(waiting, 'run')} ${waiting === 1 ? 'waits' : 'wait'} for a decision`);
+  else if (atWork) say('RUNNING', `${plural(atWork, 'run')} at work`);
+  else say('UNKNOWN', 'No run is open');
+}
+
+function showStale() {
+  say('UNKNOWN', `No answer from resile${lastSeenAt ? ` since ${clock(lastSeenAt)}` : ''}`);
+  document.body.dataset.stale = '';
+}
+
+function say(state, text) {
+  setAttribute(document.body, 'data-state', state);
+  setMark(byId('mark'), state);
+  setText(byId('verdict'), text);
+  document.title = `${text} · resile`;
+}
+
+function showConnection(isLive) {
+  byId('live').dataset.live = isLive ? 'on' : 'wait';
+  setText(byId('live').lastElementChild, isLive ? 'live' : 'reconnecting…');
+  refreshSoon();
+}
+
+async function start() {
+  takeToken();
+  addEventListener('hashchange', () => {
+    takeToken();
+    refreshSoon();
+  });
+  const status = await Promise.all([ask('/api/status'), refresh()]).then(([found]) => found, () => null);
+  setText(byId('name'), status?.name ?? '');
+  follow({
+    afterSeq: status?.journal.seq ?? 0,
+    onEvent: (event) => event.kind.startsWith('run.') && refreshSoon(),
+    onOpen: () => showConnection(true),
+    onLost: () => showConnection(false),
+  });
+  setInterval(refreshSoon, POLL_MS);
+  setInterval(() => {
+    tickAll();
+    if (runs.some(isAtWork)) refreshSoon();
+  }, POLL_AT_WORK_MS);
+}
+
+start();

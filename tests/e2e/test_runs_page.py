@@ -1,0 +1,243 @@
+"""The page of contained runs in a real browser: what is shown, and what a person may decide."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from tests.e2e import test_dashboard as dashboard
+from tests.unit.web import scenes
+from tests.unit.web.site import Site, serving
+
+from resile.core.events import RunBegun
+from resile.core.vocabulary import RunReason, RunState
+from resile.testing.view import FakeSystemView
+from resile.web import create_app
+
+playwright = dashboard.playwright
+pytestmark = dashboard.pytestmark
+browser = dashboard.browser
+
+TOKEN = "tokenOfThisDaemon-_0123456789"
+WAITING, RUNNING, CONFLICT = scenes.WAITING, scenes.RUNNING, scenes.CONFLICT
+
+
+@dataclass
+class Seen:
+    """A page, and everything that went wrong on it."""
+
+    page: Any
+    troubles: list[str] = field(default_factory=list)
+
+    def row(self, run_id: str) -> Any:
+        return self.page.locator(f"[data-run={run_id}]")
+
+    def open(self, run_id: str) -> Any:
+        row = self.row(run_id)
+        row.locator("summary").first.click()
+        return row
+
+
+@pytest.fixture
+def view() -> FakeSystemView:
+    return scenes.with_runs()
+
+
+@pytest.fixture
+def site(view: FakeSystemView) -> Iterator[Site]:
+    playwright.expect.set_options(timeout=dashboard.WAIT_MS)
+    with serving(view, app=create_app(view, token=TOKEN)) as site:
+        yield site
+
+
+def visit(
+    browser: Any,
+    site: Site,
+    *,
+    token: str = TOKEN,
+    scheme: str = "light",
+    width: int = 1280,
+) -> Seen:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.set_default_timeout(dashboard.WAIT_MS)
+    seen = Seen(page)
+    page.on(
+        "console",
+        lambda m: seen.troubles.append(m.text) if m.type in {"error", "warning"} else None,
+    )
+    page.on("pageerror", lambda error: seen.troubles.append(str(error)))
+    page.goto(f"{site.url}/runs#token={token}" if token else f"{site.url}/runs")
+    page.wait_for_selector("[data-live=on]")
+    page.wait_for_selector("body[data-ready]", state="attached")
+    return seen
+
+
+@pytest.mark.parametrize(("scheme", "width"), dashboard.LOOKS)
+@pytest.mark.parametrize("make", [scenes.with_runs, scenes.hostile_runs, scenes.empty])
+def test_the_page_is_sound(browser: Any, make: Any, scheme: str, width: int) -> None:
+    view = make()
+    with serving(view, app=create_app(view, token=TOKEN)) as site:
+        seen = visit(browser, site, scheme=scheme, width=width)
+        for run_id in view.contained.known:
+            seen.open(run_id)
+        for run_id in view.contained.diffs:
+            seen.row(run_id).locator(".changes").wait_for()
+
+        assert seen.troubles == []
+        assert not seen.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        assert seen.page.evaluate("document.body.dataset.pwned") is None
+        seen.page.context.close()
+
+
+def test_runs_are_shown_with_what_they_use(browser: Any, site: Site) -> None:
+    expect = playwright.expect
+    seen = visit(browser, site)
+
+    expect(seen.page.locator("#verdict")).to_have_text("2 runs wait for a decision")
+    expect(seen.page.locator("#open > .run")).to_have_count(4)
+    expect(seen.page.locator("#closed > .run")).to_have_count(2)
+    late = seen.row(scenes.TIMEOUT)
+    expect(late.locator(".command")).to_have_text("pytest -q")
+    expect(late.locator(".word")).to_have_text("Undone")
+    expect(late.locator(".reason")).to_have_text("timeout")
+    row = seen.open(scenes.LOOPING)
+    meters = row.locator(".meter")
+    expect(meters).to_have_count(6)
+    expect(meters.nth(2)).to_contain_text("500 MiB of 512 MiB")
+    expect(meters.nth(2).locator(".bar")).to_have_attribute("data-close", "very")
+    expect(meters.nth(3).locator(".bar")).to_have_attribute("aria-valuenow", "100")
+    assert seen.troubles == []
+    seen.page.context.close()
+
+
+def test_a_new_run_appears_by_itself(browser: Any, site: Site, view: FakeSystemView) -> None:
+    seen = visit(browser, site)
+
+    def begin() -> None:
+        view.contained.put("run_01NEW", RunState.RUNNING, began_at=view.now, command=["new"])
+        view.append(RunBegun(run_id="run_01NEW", command=("new",), commit="auto", supervisor_pid=1))
+
+    site.change(begin)
+
+    playwright.expect(seen.row("run_01NEW").locator(".command")).to_have_text("new")
+    seen.page.context.close()
+
+
+def test_without_the_token_there_is_a_command_and_no_button(browser: Any, site: Site) -> None:
+    expect = playwright.expect
+    for token in ("", "wrong"):
+        seen = visit(browser, site, token=token)
+        expect(seen.page.locator("#access")).to_contain_text("resile dashboard")
+        row = seen.open(WAITING)
+        expect(row.locator(".changed code")).to_have_text(f"resile diff {WAITING}")
+        expect(row.locator(".changes")).to_have_count(0)
+        expect(seen.open(RUNNING).locator(".meter").first).to_be_visible()
+
+        expect(seen.page.locator(".body button")).to_have_count(0)
+        assert seen.troubles == []
+        seen.page.context.close()
+
+
+def test_the_token_leaves_the_address_and_stays_in_the_tab(browser: Any, site: Site) -> None:
+    seen = visit(browser, site)
+
+    assert seen.page.url == f"{site.url}/runs"
+    seen.page.reload()
+    seen.page.wait_for_selector("body[data-ready]", state="attached")
+    playwright.expect(seen.open(WAITING).locator("button.commit")).to_have_text("Commit")
+    assert seen.page.locator("#access").is_hidden()
+    seen.page.context.close()
+
+
+def test_changes_are_reviewed_and_committed(browser: Any, site: Site, view: FakeSystemView) -> None:
+    expect = playwright.expect
+    seen = visit(browser, site)
+    row = seen.open(WAITING)
+    expect(row.locator(".diff .add")).to_have_text("+  - allow: all")
+    expect(row.locator(".diff .del")).to_have_text("-  - deny: all")
+    expect(row.locator(".tried li")).to_contain_text("connect 169.254.169.254:80")
+
+    row.locator(".changes input").nth(1).uncheck()
+    expect(row.locator("button.commit")).to_have_text("Commit 2 of 3")
+    row.locator("button.commit").click()
+
+    expect(seen.page.locator(f"#closed [data-run={WAITING}] .word")).to_have_text("Committed")
+    expect(seen.page.locator("#sub")).to_have_text(f"{WAITING}: committed, 2 changes")
+    assert view.contained.decisions == [("commit", WAITING, ("rules.yaml", "latest"), "dashboard")]
+    assert seen.troubles == []
+    seen.page.context.close()
+
+
+@pytest.mark.parametrize(("run_id", "verb"), [(WAITING, "discard"), (RUNNING, "kill")])
+def test_what_cannot_be_taken_back_is_asked_twice(
+    browser: Any, site: Site, view: FakeSystemView, run_id: str, verb: str
+) -> None:
+    expect = playwright.expect
+    seen = visit(browser, site)
+    button = seen.open(run_id).locator(f"button.{verb}")
+    button.click()
+    expect(button).to_have_text(f"Really {verb}?")
+    assert view.contained.decisions == []
+    button.click()
+
+    expect(seen.page.locator(f"#closed [data-run={run_id}] .word")).to_have_text("Undone")
+    assert view.contained.decisions == [(verb, run_id, (), "dashboard")]
+    seen.page.context.close()
+
+
+def test_a_conflict_is_told_path_by_path(browser: Any, site: Site, view: FakeSystemView) -> None:
+    view.contained.conflicts[CONFLICT] = (("rules.yaml", "was modified"), ("x", "was deleted"))
+    seen = visit(browser, site)
+    row = seen.open(CONFLICT)
+
+    row.locator("button.commit").click()
+
+    failed = row.locator(".failed")
+    playwright.expect(failed).to_contain_text("Not committed: 2 paths were changed")
+    playwright.expect(failed.locator("li")).to_have_text(
+        ["rules.yaml was modified", "x was deleted"]
+    )
+    playwright.expect(row.locator("button.commit")).to_be_enabled()
+    seen.page.context.close()
+
+
+def test_hostile_text_is_shown_as_text(browser: Any) -> None:
+    expect = playwright.expect
+    view = scenes.hostile_runs()
+    view.contained.conflicts[WAITING] = ((scenes.HOSTILE, scenes.HOSTILE),)
+    with serving(view, app=create_app(view, token=TOKEN)) as site:
+        seen = visit(browser, site)
+        row = seen.open(WAITING)
+        expect(row.locator(".command")).to_contain_text(scenes.HOSTILE)
+        expect(row.locator(".message")).to_have_text(scenes.HOSTILE)
+        expect(row.locator(".tried")).to_contain_text(scenes.HOSTILE)
+        expect(row.locator(".diff .del")).to_have_text(f"-{scenes.HOSTILE}")
+        row.locator("button.commit").click()
+        expect(row.locator(".failed li")).to_contain_text(scenes.HOSTILE)
+
+        for place in (".command", ".path", ".diff .add"):
+            expect(row.locator(place)).to_contain_text("x⟨U+202E⟩gpj.exe⟨U+2066⟩⟨U+200B⟩")
+        expect(row.locator(".diff .add")).to_contain_text("⟨U+001B⟩[2J")
+        assert seen.page.locator("img").count() == 0
+        assert seen.page.evaluate("document.body.dataset.pwned") is None
+        seen.page.context.close()
+
+
+def test_a_lost_run_and_a_silent_daemon_are_never_shown_as_good(
+    browser: Any, site: Site, view: FakeSystemView
+) -> None:
+    view.contained.put("run_01LOST", RunState.RUNNING, began_at=view.now, is_orphan=True)
+    view.contained.put("run_01OOM", RunState.DISCARDED, began_at=view.now, reason=RunReason.OOM)
+    seen = visit(browser, site)
+    playwright.expect(seen.row("run_01LOST").locator(".word")).to_have_text("Lost")
+    assert seen.row("run_01LOST").get_attribute("data-state") == "UNKNOWN"
+    assert seen.row("run_01OOM").get_attribute("data-state") == "DOWN"
+
+    site.stop()
+
+    seen.page.wait_for_selector("body[data-stale]", state="attached")
+    assert seen.page.locator("#verdict").inner_text().startswith("No answer from resile since")
+    seen.page.context.close()
