@@ -41,6 +41,15 @@ def test_pure_v2_machine_has_one_group() -> None:
     assert own == {"unified": "/sys/fs/cgroup/user.slice/app.scope"}
 
 
+def test_who_was_moved_to_a_leaf_makes_groups_where_it_was() -> None:
+    """Else each host of a process made its groups two levels below those of the last one."""
+    mounts = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+
+    own = parse_own_groups(mounts, "0::/app.scope/resile/supervisor\n")
+
+    assert own == {"unified": "/sys/fs/cgroup/app.scope"}
+
+
 def test_container_sees_its_part_of_the_hierarchy_only() -> None:
     mounts = "40 39 0:26 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n"
 

@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from resile.errors import CgroupError
@@ -113,6 +113,12 @@ def write(path: str, text: str) -> None:
         os.write(fd, text.encode())
     finally:
         os.close(fd)
+
+
+def switch_on(folder: str, controllers: Iterable[str]) -> None:
+    """Let the groups right below one have limits; what the kernel refuses stays off."""
+    with contextlib.suppress(OSError):
+        write(f"{folder}/cgroup.subtree_control", " ".join(f"+{c}" for c in sorted(controllers)))
 
 
 def _remove_one(folder: str) -> None:

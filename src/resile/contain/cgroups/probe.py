@@ -1,6 +1,6 @@
 """Find the best way to keep control groups on this machine, and say why not a better one."""
 
-import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,7 +62,7 @@ def probe(
             refused.append(f"{kind.value}: {problem}")
             continue
         if kind is CgroupKind.V2:
-            layout = delegate(layout, own[_UNIFIED], is_mover=is_mover)
+            layout = _placed(layout, own[_UNIFIED], is_mover=is_mover)
         return CgroupProbe(tree=open_tree(layout), refused=tuple(refused), warning=_warning(layout))
     raise AssertionError(f"no kind of {kinds} works, and the last one always does")
 
@@ -107,6 +107,9 @@ def parse_own_groups(mountinfo: str, cgroup: str) -> dict[str, str]:
                 root, place = places[name]
                 below = path.removeprefix(root) if root != "/" else path
                 found[name] = f"{place}/{below.strip('/')}".rstrip("/")
+    if _UNIFIED in found:
+        # Who was moved, or was started by one who was, makes its groups where that one did.
+        found[_UNIFIED] = found[_UNIFIED].removesuffix(f"/{_PARENT}/{_SUPERVISOR}")
     return found
 
 
@@ -170,6 +173,29 @@ def _make(layout: CgroupLayout) -> str:
     return ""
 
 
+def _placed(layout: CgroupLayout, own: str, *, is_mover: bool) -> CgroupLayout:
+    """Take the tree to a group above ours if others live in ours, as a shell does in its session.
+
+    No group can have limits below one that holds processes. So the nearest group above is taken
+    that holds none, is ours to write, and limits the most. A plain user has one only where the user
+    manager started us; root always has.
+    """
+    best = delegate(layout, own, is_mover=is_mover)
+    place = Path(own)
+    while _is_occupied(own) and not LIMITING.issubset(best.enforced):
+        place = place.parent
+        if not (place / "cgroup.procs").exists():
+            break
+        other = replace(layout, unified=f"{place}/{_PARENT}/{layout.unit}")
+        if not _folders.can_write(f"{place}/cgroup.procs") or _make(other):
+            continue
+        other = delegate(other, str(place), is_mover=False)
+        if len(other.enforced) > len(best.enforced):
+            best, other = other, best
+        _folders.remove_tree(other.unified)
+    return best
+
+
 def delegate(layout: CgroupLayout, own: str, *, is_mover: bool) -> CgroupLayout:
     """Switch the controllers on from our own group down to the tree; note which ones work.
 
@@ -179,23 +205,25 @@ def delegate(layout: CgroupLayout, own: str, *, is_mover: bool) -> CgroupLayout:
     Source: https://docs.kernel.org/admin-guide/cgroup-v2.html (no internal process constraint,
     threaded domains).
     """
-    if is_mover and _holds_processes(own):
+    if is_mover and _is_occupied(own) and _processes(own) == {str(os.getpid())}:
         _move_to_leaf(own)
-    if _holds_processes(own):
+    if _is_occupied(own):
         return layout
     for folder in (own, f"{own}/{_PARENT}", layout.unified):
         offered = LIMITING.intersection(_folders.read(f"{folder}/cgroup.controllers").split())
-        with contextlib.suppress(OSError):  # What is on in the end counts.
-            text = " ".join(f"+{controller}" for controller in sorted(offered))
-            _folders.write(f"{folder}/cgroup.subtree_control", text)
+        _folders.switch_on(folder, offered)  # What is on in the end counts.
     on = _folders.read(f"{layout.unified}/cgroup.subtree_control").split()
     return replace(layout, enforced=tuple(sorted(LIMITING.intersection(on))))
 
 
-def _holds_processes(folder: str) -> bool:
+def _is_occupied(folder: str) -> bool:
     """Tell whether processes are in a group that is not the root, for which no such rule is."""
     is_root = not Path(folder, "cgroup.events").exists()
-    return not is_root and bool(_folders.read(f"{folder}/cgroup.procs").strip())
+    return not is_root and bool(_processes(folder))
+
+
+def _processes(folder: str) -> set[str]:
+    return set(_folders.read(f"{folder}/cgroup.procs").split())
 
 
 def _move_to_leaf(own: str) -> None:

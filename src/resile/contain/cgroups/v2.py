@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 
 from resile.contain.cgroups import _folders
 from resile.contain.cgroups.model import CgroupLayout, CgroupLimits, CgroupUsage, Controller
@@ -72,9 +73,12 @@ class UnifiedTree:
     def create(self, name: str, limits: CgroupLimits) -> UnifiedCgroup:
         """Make a group with limits."""
         folder = f"{self.layout.unified}/{name}"
+        files = _limit_files(limits, self.layout.enforced)
         try:
             _folders.make_folder(folder)
-            for file, text in _limit_files(limits, self.layout.enforced):
+            if files and not Path(folder, files[0][0]).exists():
+                self._switch_on()
+            for file, text in files:
                 _folders.write(f"{folder}/{file}", text)
         except OSError as exc:
             raise CgroupError(
@@ -94,6 +98,11 @@ class UnifiedTree:
     def remove(self) -> None:
         """Remove the tree's own folders if they are empty."""
         _folders.remove_tree(self.layout.unified)
+
+    def _switch_on(self) -> None:
+        """Let groups have limits again: another process had removed the empty folders meanwhile."""
+        for folder in (str(Path(self.layout.unified).parent), self.layout.unified):
+            _folders.switch_on(folder, self.layout.enforced)
 
 
 def _limit_files(limits: CgroupLimits, enforced: tuple[str, ...]) -> list[tuple[str, str]]:
