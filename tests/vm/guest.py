@@ -1,7 +1,7 @@
 """Runs the checks in the virtual machine: as root, and as a plain user with and without delegation.
 
-Without an argument it is the first thing that the guest runs: it makes the project's Python
-reachable for everybody, and starts itself once for each of `SCENES`.
+The guest's first program starts it with words that the checks to run have in their names, if not
+all are to be run.
 """
 
 # ruff: noqa: T201 - its lines are for whoever runs it
@@ -13,37 +13,68 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 
+from resile.contain import CgroupProbe, probe
+
 UNIFIED = Path("/sys/fs/cgroup")
-DELEGATED = UNIFIED / "delegated"
+DELEGATED, MANAGED = UNIFIED / "delegated", UNIFIED / "managed"
 USER = 1000
 CHECK_TIMEOUT_S = 60
-SCENES: dict[str, tuple[int, Path]] = {
-    "root": (0, UNIFIED),
-    "service": (0, UNIFIED / "service"),
-    "user": (USER, DELEGATED),
-    "stranger": (USER, UNIFIED),
+_OWNED = ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
+"""The files of a group that belong to the user to whom it is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Who runs checks, and where.
+
+    Args:
+        user: 0 is root.
+        group: The group in which it begins.
+        is_shared: Somebody else lives in that group, as a shell does in its session.
+    """
+
+    user: int
+    group: Path
+    is_shared: bool = False
+
+
+SCENES: dict[str, Setting] = {
+    "root": Setting(user=0, group=UNIFIED),
+    "service": Setting(user=0, group=UNIFIED / "service"),
+    "session": Setting(user=0, group=UNIFIED / "slice" / "session", is_shared=True),
+    "user": Setting(user=USER, group=DELEGATED),
+    "terminal": Setting(user=USER, group=MANAGED / "slice" / "terminal", is_shared=True),
+    "stranger": Setting(user=USER, group=UNIFIED),
 }
-"""Who runs the checks, and in which group: root in the topmost one, and in one such as systemd makes
-for a service; a plain user in a group that was given to it, and in one that was not."""
+"""Root in the topmost group, in one such as systemd makes for a service, and in a session; a plain
+user in a group that was given to it, in one such as its own systemd makes for a program, and in one
+that is not its own."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scene:
     """Where checks run.
 
     Args:
         name: One of `SCENES`.
-        folder: Its own, in memory: for state and workspaces.
+        folder: Its own, on a disk: for state and workspaces.
+        memory: Its own, in memory.
     """
 
     name: str
     folder: Path
-    shared: dict[str, object] = field(default_factory=dict)
+    memory: Path
+
+    @cached_property
+    def probe(self) -> CgroupProbe:
+        """What was found out about control groups; this process may have moved for it."""
+        return probe(self.folder, is_mover=True)
 
     @property
     def is_root(self) -> bool:
@@ -55,30 +86,71 @@ Check = Callable[[Scene], str]
 """Raises where something is wrong; what it gives is a note for the reader."""
 
 
-def main(arguments: list[str]) -> int:
-    if arguments:
-        return run_scene(arguments[0])
+def main(words: list[str]) -> int:
     let_everybody_in(Path(sys.base_prefix).resolve())
+    (UNIFIED / "cgroup.subtree_control").write_text("+memory +cpu +pids")
     delegate(DELEGATED)
-    (UNIFIED / "service").mkdir()
-    codes = [start_scene(name) for name in SCENES]
-    return 0 if not any(codes) else 1
-
-
-def run_scene(name: str) -> int:
-    """Run the checks of one scene, and print a line for each."""
+    delegate(MANAGED)
+    # Loaded once, as that takes seconds here: each scene is a fork.
     from tests.vm import checks_groups, checks_runs
 
-    checks = {
-        **checks_groups.CHECKS[name],
-        **checks_runs.CHECKS[name],
-        **checks_groups.LAST[name],
-    }
-    folder = Path("/mnt") / name
-    folder.mkdir(mode=0o700)
-    scene = Scene(name, folder)
-    failures = [label for label, check in checks.items() if not passes(scene, label, check)]
-    return len(failures)
+    failures = 0
+    for name in SCENES:
+        checks = {
+            **checks_groups.CHECKS[name],
+            **checks_runs.CHECKS[name],
+            **checks_groups.LAST[name],
+        }
+        wanted = {label: check for label, check in checks.items() if " ".join(words) in label}
+        failures += start_scene(name, wanted)
+    return 1 if failures else 0
+
+
+def start_scene(name: str, checks: Mapping[str, Check]) -> int:
+    """Run the checks of a scene as its user and in its group; give how many did not pass."""
+    folders = [Path(place) / name for place in ("/tmp", "/mnt", "/mnt/memory")]
+    for folder in folders:
+        folder.mkdir(mode=0o700)
+        os.chown(folder, SCENES[name].user, SCENES[name].user)
+    setting = SCENES[name]
+    make_group(setting)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            enter(setting)
+            os.environ["HOME"] = str(folders[0])
+            scene = Scene(name=name, folder=folders[1], memory=folders[2])
+            os._exit(sum(not passes(scene, label, check) for label, check in checks.items()))
+        except BaseException:  # noqa: BLE001 - a fork must not go on as its parent
+            traceback.print_exc()
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code < 0:
+        print(f"FAIL {name}: the checks were ended by signal {-code}", flush=True)
+    return abs(code)
+
+
+def make_group(setting: Setting) -> None:
+    """Make the group where a scene begins, and who lives there."""
+    owner = setting.user if MANAGED in setting.group.parents else 0
+    for folder in (setting.group.parent, setting.group):
+        if not folder.exists():
+            folder.mkdir()
+            (folder.parent / "cgroup.subtree_control").write_text("+memory +cpu +pids")
+            for name in (".", *_OWNED):
+                os.chown(folder / name, owner, owner)
+    if setting.is_shared:
+        neighbour = subprocess.Popen(["sleep", "1000"])
+        (setting.group / "cgroup.procs").write_text(str(neighbour.pid))
+
+
+def enter(setting: Setting) -> None:
+    """Become the scene's user, in the scene's group."""
+    (setting.group / "cgroup.procs").write_text("0")
+    if setting.user:
+        os.setgroups([])
+        os.setgid(setting.user)
+        os.setuid(setting.user)
 
 
 def passes(scene: Scene, label: str, check: Check) -> bool:
@@ -113,36 +185,10 @@ def time_limit(seconds: int) -> Iterator[None]:
         signal.alarm(0)
 
 
-def start_scene(name: str) -> int:
-    """Run a scene in a process of its own, as its user and in its group."""
-    user, group = SCENES[name]
-
-    def enter() -> None:
-        (group / "cgroup.procs").write_text("0")
-        if user:
-            os.setgroups([])
-            os.setgid(user)
-            os.setuid(user)
-
-    home = Path("/tmp") / f"home-{name}"
-    home.mkdir()
-    os.chown(home, user, user)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.vm.guest", name],
-        preexec_fn=enter,
-        env={**os.environ, "HOME": str(home)},
-        check=False,
-    )
-    if done.returncode < 0:
-        print(f"FAIL {name}: the checks were ended by signal {-done.returncode}", flush=True)
-    return done.returncode
-
-
 def delegate(group: Path) -> None:
     """Give a group to the plain user, as `systemd-run --user -p Delegate=yes` does."""
     group.mkdir()
-    (UNIFIED / "cgroup.subtree_control").write_text("+memory +cpu +pids")
-    for name in (".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"):
+    for name in (".", *_OWNED):
         os.chown(group / name, USER, USER)
 
 

@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # Pid 1 of the virtual machine: loads modules, mounts the host's / read-only with pure cgroup v2 on
-# it, and runs the checks. `/settings` says where the project and its Python are.
+# it, and runs the checks. `/settings` says where the project and its Python are, and which checks
+# are wanted.
 #
 # It ends in the host's / by switch_root, not by chroot: there, the kernel refuses user namespaces.
 b=/bin/busybox
@@ -21,9 +22,13 @@ for name in proc sysfs:sys devtmpfs:dev; do
 done
 $b mount -t cgroup2 none /new/sys/fs/cgroup
 $b mkdir -p /new/dev/shm
-for folder in /tmp /var/tmp /dev/shm /run /mnt; do
+for folder in /tmp /var/tmp /dev/shm /run; do
   $b mount -t tmpfs -o mode=1777 none "/new$folder"
 done
+$b mount -t ext4 /dev/vda /new/mnt || echo "init: the disk was not mounted"
+$b mkdir /new/mnt/memory
+$b mount -t tmpfs -o mode=1777 none /new/mnt/memory
+$b chmod 1777 /new/mnt
 
 # Nothing may be executed after the power is off: the host's / is gone then.
 exec $b switch_root /new /bin/sh -c '
@@ -31,7 +36,7 @@ exec $b switch_root /new /bin/sh -c '
   export HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
   export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
   echo "VM-BEGIN $(uname -r)"
-  "$2" -m tests.vm.guest
+  "$2" -m tests.vm.guest $3
   echo "VM-END $?"
   echo o > /proc/sysrq-trigger
-  while :; do :; done' sh "$repository" "$python" </dev/console >/dev/console 2>&1
+  while :; do :; done' sh "$repository" "$python" "$wanted" </dev/console >/dev/console 2>&1

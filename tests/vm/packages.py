@@ -13,7 +13,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) 
 _EMULATOR = "qemu-system-x86"
 _KERNEL = "linux-image-amd64"
 """Names the newest kernel; the cloud kernel would not do, as it has no 9p."""
-_TOOLS = "busybox-static"
+_SHELL = "busybox-static"
+_FORMATTER = "e2fsprogs"
 _HINT = "it needs a Debian or Ubuntu on amd64 and fresh package lists: run `apt-get update`"
 _DOWNLOAD_TIMEOUT_S = 600.0
 
@@ -32,6 +33,7 @@ class Parts:
         modules: The folder of its modules.
         busybox: A static busybox.
         emulator: qemu.
+        formatter: mke2fs.
     """
 
     root: Path
@@ -39,6 +41,7 @@ class Parts:
     modules: Path
     busybox: Path
     emulator: Path
+    formatter: Path
 
     @property
     def environment(self) -> dict[str, str]:
@@ -66,15 +69,16 @@ def fetch(cache: Path = CACHE) -> Parts:
 
 
 def _wanted() -> list[str]:
-    """List the packages: the emulator with what it needs and is not installed, kernel, busybox."""
-    plan = _apt("apt-get", "--simulate", "--no-install-recommends", "install", _EMULATOR)
+    """List the packages: kernel, busybox, and the rest with what it needs and is not installed."""
+    simulate = ("apt-get", "--simulate", "--no-install-recommends", "install")
+    plan = _apt(*simulate, _EMULATOR, _FORMATTER)
     lines = [line.split() for line in plan.splitlines() if line.startswith("Inst ")]
     new = [words[1] for words in lines if not words[2].startswith("[")]
     depends = _apt("apt-cache", "depends", _KERNEL).split()
     kernels = [word for word in depends if word.startswith("linux-image-")]
     if not kernels or kernels[-1] == _KERNEL:
         raise VmUnavailableError(f"{_KERNEL} names no kernel; {_HINT}")
-    return sorted({_EMULATOR, *new, kernels[-1], _TOOLS})
+    return sorted({_EMULATOR, *new, kernels[-1], _SHELL})
 
 
 def _unpack(packages: list[str], folder: Path) -> None:
@@ -115,6 +119,15 @@ def _parts(root: Path) -> Parts:
     modules = next((folder for folder in tops if folder.is_dir()), None)
     if modules is None:
         raise VmUnavailableError(f"{root} has no modules of {version}; remove it and try again")
+    places = (str(root / "sbin"), str(root / "usr/sbin"), "/sbin", "/usr/sbin")
+    formatter = shutil.which("mke2fs", path=os.pathsep.join(places))
+    if formatter is None:
+        raise VmUnavailableError(f"mke2fs is not there: install e2fsprogs, or remove {root}")
     return Parts(
-        root=root, kernel=kernels[-1], modules=modules, busybox=busyboxes[0], emulator=emulator
+        root=root,
+        kernel=kernels[-1],
+        modules=modules,
+        busybox=busyboxes[0],
+        emulator=emulator,
+        formatter=Path(formatter),
     )
