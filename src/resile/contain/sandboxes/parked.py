@@ -89,6 +89,11 @@ class Parked:
             raise
         self._control.close_theirs()
 
+    @property
+    def pid(self) -> int:
+        """The launcher's own process, on the host."""
+        return self._helper.pid
+
     def launch(self, box: Box, stdio: Stdio) -> ControlledBox:
         """Give it its box; returns at once. To be called once, instead of `close`."""
         cgroup_fd = -1

@@ -53,6 +53,11 @@ class Boxed(Protocol):
 class Parked(Protocol):
     """A launcher that waits for its box, already a member of a group. Not thread-safe."""
 
+    @property
+    def pid(self) -> int:
+        """The launcher's own process, on the host."""
+        ...
+
     def launch(self, box: Box, stdio: Stdio) -> Boxed:
         """Give it its box; returns at once. To be called once, instead of `close`."""
         ...

@@ -87,7 +87,7 @@ class Control:
             except BlockingIOError:
                 break
             except ConnectionResetError:
-                data, ancillary = b"", []
+                continue  # It ended before it read all; the error comes once, before what it said.
             if not data:
                 self.has_ended = True
             elif data == b"main":

@@ -33,6 +33,8 @@ def watch(control: socket.socket, join_files: list[str]) -> None:
         put(path, "0", "cgroup")
     supervisor = struct.unpack("3i", control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     watched_fd = os.pidfd_open(supervisor[0])
+    if watched_fd in select.select([control.fileno(), watched_fd], [], [])[0]:
+        return  # A fork of the supervisor may still hold the other end of the socket.
     message, fds, _, _ = socket.recv_fds(control, 16, 5)
     if not message:
         return  # Parked, and not wanted any more.
