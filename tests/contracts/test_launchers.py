@@ -388,3 +388,17 @@ def test_ordinary_programs_work_without_a_violation(run: Callable[..., Ran], com
 
     assert ran.violations == []
     assert ran.ended.exit_code == 0, ran.stderr
+
+
+FLOOD = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+print(sum(libc.umount2(b"/mnt", 0) for _ in range(1500)))
+"""
+
+
+def test_flood_of_forbidden_calls_is_answered_but_not_all_told(run: Callable[..., Ran]) -> None:
+    ran = run("python3", "-c", FLOOD)
+
+    assert ran.stdout == "-1500\n"
+    assert len(ran.violations) == 1000

@@ -46,7 +46,9 @@ def _no_folder(box: Box, failed: LaunchFailed) -> tuple[str, str]:
 
 
 def _no_namespaces(box: Box, failed: LaunchFailed) -> tuple[str, str]:  # noqa: ARG001 - as its kin
-    if failed.number in (errno.EPERM, errno.EACCES):
+    if failed.number == errno.ENOSYS:  # Our own filter says so to `clone3`.
+        hint = "it runs inside another box, which forbids more: run it outside of that"
+    elif failed.number in (errno.EPERM, errno.EACCES, errno.ENOSPC):
         hint = "run as root, or allow user namespaces: `resile doctor` names the switch"
     else:
         hint = "run `resile doctor` to see what this machine allows"
