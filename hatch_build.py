@@ -42,16 +42,22 @@ def build(source: Path, binary: Path) -> bool:
     """Compile to a temporary name and put it in place; tell whether the result is static."""
     mark = "resile-launcher " + hashlib.sha256(source.read_bytes()).hexdigest()
     if not (binary.exists() and mark.encode() in binary.read_bytes()):
-        binary.unlink(missing_ok=True)
         compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or ""
         compiled = binary.with_name(f"_launcher.{os.getpid()}")
-        for way in WAYS:
+        for way in WAYS if compiler else ():
             defined = f'-DSOURCE_MARK="{mark}{_STATIC_MARK if way else ""}"'
             command = [*compiler.split(), *FLAGS, *way, defined, "-o", str(compiled), str(source)]
-            if (
-                compiler
-                and subprocess.run(command, check=False, capture_output=True).returncode == 0
-            ):
+            if has_run(command):
                 compiled.replace(binary)
                 break
+        else:
+            binary.unlink(missing_ok=True)
     return binary.exists() and f"{mark}{_STATIC_MARK}".encode() in binary.read_bytes()
+
+
+def has_run(command: list[str]) -> bool:
+    """Run a compiler; tell whether it was there and had nothing to complain of."""
+    try:
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0
+    except OSError:
+        return False

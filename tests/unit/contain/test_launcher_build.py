@@ -73,14 +73,14 @@ def test_editable_install_has_it_beside_the_source(hook, folder: Path, tmp_path:
 @needs_compiler
 def test_binary_of_this_source_is_left_and_a_stale_one_replaced(hook, folder, tmp_path) -> None:
     built(hook, tmp_path)
-    first = (folder / "_launcher").stat().st_ino
+    first = (folder / "_launcher").stat().st_mtime_ns
     built(hook, tmp_path)
-    second = (folder / "_launcher").stat().st_ino
+    second = (folder / "_launcher").stat().st_mtime_ns
     (folder / "launcher.c").write_text(f"{SOURCE}\n")
 
     built(hook, tmp_path)
 
-    assert first == second != (folder / "_launcher").stat().st_ino
+    assert first == second != (folder / "_launcher").stat().st_mtime_ns
 
 
 @pytest.mark.parametrize("compiler", ["", "/no/such/compiler", "false"])
