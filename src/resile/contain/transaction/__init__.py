@@ -1,5 +1,14 @@
 """A transaction over folders: what is changed in them is committed whole, or never happened."""
 
+from resile.contain.transaction.differing import ChangeText, describe_change, diff_text
+from resile.contain.transaction.lifecycle import (
+    Transaction,
+    begin,
+    measure,
+    open_transaction,
+    state_of,
+)
+from resile.contain.transaction.managed import sweep, transaction
 from resile.contain.transaction.model import (
     CommitResult,
     Recovered,
@@ -10,15 +19,9 @@ from resile.contain.transaction.model import (
     Written,
 )
 from resile.contain.transaction.recovering import recover
-from resile.contain.transaction.transaction import (
-    Transaction,
-    begin,
-    measure,
-    open_transaction,
-    state_of,
-)
 
 __all__ = [
+    "ChangeText",
     "CommitResult",
     "Recovered",
     "Recovery",
@@ -28,8 +31,12 @@ __all__ = [
     "TransactionState",
     "Written",
     "begin",
+    "describe_change",
+    "diff_text",
     "measure",
     "open_transaction",
     "recover",
     "state_of",
+    "sweep",
+    "transaction",
 ]

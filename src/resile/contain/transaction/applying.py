@@ -19,6 +19,7 @@ from resile.contain.transaction.trees import (
     open_parent,
     read_attributes_signature,
     read_signature,
+    read_signature_like,
     status_of,
 )
 from resile.contain.transaction.wal import CommitLog, Step, StepKind, shared_inodes
@@ -217,10 +218,11 @@ class Applier:
 
     def _moved(self, step: Step) -> tuple[Signature | None, Signature | None]:
         """Give what should have come into the stage, and what did."""
-        now = read_signature(self._stage_fds[step.workspace], step.slot)
         base = step.base
-        now = _as_it_was(step, now)
-        return (replace(base, digest="") if base is not None and base.is_folder else base), now
+        if base is not None and base.is_folder:
+            base = replace(base, digest="")
+        now = read_signature_like(self._stage_fds[step.workspace], step.slot, base)
+        return base, _as_it_was(step, now)
 
     def _open_up(self, folder_fd: int, name: str) -> None:
         status = status_of(folder_fd, name)
@@ -317,8 +319,7 @@ def _now(step: Step, fd: int, name: str) -> Signature | None:
     """Take a target's signature as its base was taken."""
     if step.kind is StepKind.ATTRIBUTES:
         return read_attributes_signature(fd, name)
-    is_deep = step.base is not None and step.base.is_folder and step.base.digest != ""
-    return read_signature(fd, name, is_deep=is_deep)
+    return read_signature_like(fd, name, step.base)
 
 
 def _as_it_was(step: Step, now: Signature | None) -> Signature | None:

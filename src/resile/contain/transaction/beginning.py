@@ -52,8 +52,9 @@ def make_transaction(
     locks: Path | None,
     files: TreeFiles,
     clock: Clock,
+    is_durable: bool,
 ) -> TransactionRecord:
-    """Make a run's folder, and write its record; durable when it returns.
+    """Make a run's folder, and write its record.
 
     Raises:
         TransactionError: If a workspace cannot take part, or the folder cannot be made.
@@ -62,7 +63,8 @@ def make_transaction(
     paths = checked_workspaces(folder, workspaces, mounts)
     try:
         make_private_dir(folder)
-        return _filled(folder, paths, staging, mounts, locks, files=files, clock=clock)
+        record = _filled(folder, paths, staging, mounts, locks, files=files, clock=clock)
+        write_record(folder / RECORD_NAME, record, files=files.durable, is_durable=is_durable)
     except OperationError as exc:
         _remove_made(folder, len(paths))
         raise TransactionError(exc.message, hint=exc.hint, is_transient=exc.is_transient) from exc
@@ -74,6 +76,7 @@ def make_transaction(
             hint=f"Nothing was changed. Check the space and the permissions of {folder.parent}, "
             "and that the workspace can be read.",
         ) from exc
+    return record
 
 
 def _filled(
@@ -94,7 +97,7 @@ def _filled(
             _write_manifest_only(folder, number, path)
             workspace = replace(workspace, has_manifest=True)
         staged.append(workspace)
-    record = TransactionRecord(
+    return TransactionRecord(
         id=new_id("tx", at=clock.now()),
         created_at=clock.now(),
         staging=staging,
@@ -102,8 +105,6 @@ def _filled(
         stamp=take_stamp(folder, clock=clock),
         locks=str(locks or folder.parent / "locks"),
     )
-    write_record(folder / RECORD_NAME, record, files=files.durable)
-    return record
 
 
 def _made(

@@ -39,6 +39,8 @@ from resile.contain.transaction.places import (
 )
 from resile.contain.transaction.records import (
     DONE_NAME,
+    RECORD_NAME,
+    SEALED_NAME,
     WAL_NAME,
     folder_of,
     replace_parts,
@@ -49,7 +51,7 @@ from resile.contain.transaction.staging import Stage
 from resile.contain.transaction.trees import (
     FOLDER_FLAGS,
     open_parent,
-    read_signature,
+    read_signature_like,
     status_of,
 )
 from resile.contain.transaction.wal import (
@@ -122,6 +124,7 @@ def commit(
     touched: set[int] = set()
     try:
         with failing("built"):
+            sync_records(place)
             log, late = build_stages(place, sealed, chosen, touched)
         with opened_stages(place.root_fds, stage_name(place.record)) as stage_fds:
             applier = Applier(log, root_fds=place.root_fds, stage_fds=stage_fds, files=place.files)
@@ -179,7 +182,9 @@ def finish(place: Places, log: CommitLog) -> None:
         TransactionError: If something could not be written; `recover` finishes it.
     """
     with failing("cleaned up"):
-        replace_parts(place.folder, log.pending, files=place.files.durable)
+        pairs = zip(log.pending, place.root_fds, strict=True)
+        pending = tuple(_refreshed(part, fd, source_inodes((part,))) for part, fd in pairs)
+        replace_parts(place.folder, pending, files=place.files.durable)
         remove_stages(place)
         _forget_committed(place, log)
         place.files.durable.remove(place.folder / WAL_NAME)
@@ -214,6 +219,18 @@ def refresh(place: Places, sealed: tuple[Sealed, ...], touched: set[int]) -> Non
 def touched_by(log: CommitLog) -> set[int]:
     """Give the inodes that a log renames."""
     return {step.base.inode for step in log.steps if step.base is not None}
+
+
+def sync_records(place: Places) -> None:
+    """Make what a recovery needs durable, before there is anything to recover."""
+    for path in (place.folder / RECORD_NAME, place.folder / SEALED_NAME):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            place.files.sync(fd)
+        finally:
+            os.close(fd)
+    for folder in (place.folder, place.folder.parent):
+        place.files.durable.sync_folder(folder)
 
 
 def source_inodes(sealed: Sequence[Sealed]) -> set[int]:
@@ -422,7 +439,7 @@ def _refreshed(sealed: Sealed, root_fd: int, touched: set[int]) -> Sealed:
             for o in sealed.operations
         ),
         sources=tuple(
-            replace(s, base=_refreshed_base(root_fd, s.path, s.base, touched) or s.base)
+            replace(s, base=_refreshed_source(root_fd, s.path, s.base, touched))
             for s in sealed.sources
         ),
     )
@@ -435,8 +452,15 @@ def _refreshed_base(
         return base
     try:
         with open_parent(root_fd, path) as (fd, name):
-            now = read_signature(fd, name)
+            now = read_signature_like(fd, name, base)
     except OSError:
         return base
     is_same = now is not None and difference(base, now, is_moved=True) == ""
     return now if is_same else base
+
+
+def _refreshed_source(root_fd: int, path: str, base: Signature, touched: set[int]) -> Signature:
+    """As for an operation's base; how many names the file has does not matter."""
+    bare = replace(base, digest="")
+    fresh = _refreshed_base(root_fd, path, bare, touched)
+    return base if fresh is None or fresh == bare else fresh

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resile.contain.model import Change, ChangeKind
+from resile.contain.transaction.lifecycle import Transaction
 from resile.contain.transaction.model import type_name
 from resile.contain.transaction.places import opened, staged_paths
-from resile.contain.transaction.transaction import Transaction
 from resile.contain.transaction.trees import (
     open_file,
     open_parent,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from resile.contain.runs import runs_folder
+from resile.contain.transaction.lifecycle import Transaction, begin, open_transaction
 from resile.contain.transaction.model import Recovery, Staging, TransactionState
 from resile.contain.transaction.recovering import recover
-from resile.contain.transaction.transaction import Transaction, begin, open_transaction
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.files import SYSTEM_FILES, FileLock, make_private_dir, try_lock
 from resile.core.ids import new_id
@@ -45,7 +45,7 @@ def transaction(
     with lock:
         sweep(place, clock=clock)
         try:
-            begun = begin(run, [Path(folder)], staging=Staging.COPY, clock=clock)
+            begun = begin(run, [Path(folder)], staging=Staging.COPY, clock=clock, is_durable=False)
             yield staged_folder(begun)
             begun.seal(is_durable=False)
             begun.commit()

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from resile.contain.transaction.model import Sealed, SealedRecord, Staging
 from resile.core.codec import decode, encode
-from resile.core.files import SYSTEM_FILES, Files, write_durable
+from resile.core.files import SYSTEM_FILES, Files, write_atomic, write_durable
 from resile.errors import OperationError, TransactionError
 
 VERSION = 1
@@ -26,8 +26,16 @@ MANIFEST_NAME = "manifest"
 T = TypeVar("T")
 
 
-def write_record(path: Path, value: object, *, files: Files = SYSTEM_FILES) -> None:
-    """Write a value made of what `core.codec` knows; durable when it returns.
+def write_record(
+    path: Path, value: object, *, files: Files = SYSTEM_FILES, is_durable: bool = True
+) -> None:
+    """Write a value made of what `core.codec` knows, all or nothing.
+
+    Args:
+        path: Where.
+        value: What.
+        files: The effects.
+        is_durable: It outlives a power cut when this returns; else only a crash of the process.
 
     Raises:
         TransactionError: If it could not be written.
@@ -38,8 +46,12 @@ def write_record(path: Path, value: object, *, files: Files = SYSTEM_FILES) -> N
         "version": VERSION,
         "sha256": hashlib.sha256(body).hexdigest(),
     }
+    data = json.dumps(head).encode() + b"\n" + body
     try:
-        write_durable(path, json.dumps(head).encode() + b"\n" + body, files=files)
+        if is_durable:
+            write_durable(path, data, files=files)
+        else:
+            write_atomic(path, data)
     except OperationError as exc:
         raise TransactionError(exc.message, hint=exc.hint, is_transient=exc.is_transient) from exc
 

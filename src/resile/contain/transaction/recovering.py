@@ -16,10 +16,10 @@ from resile.contain.transaction.committing import (
     touched_by,
 )
 from resile.contain.transaction.files import TreeFiles
+from resile.contain.transaction.lifecycle import open_transaction, state_of
 from resile.contain.transaction.model import Recovered, Recovery
 from resile.contain.transaction.places import opened_stages, stage_name, workspace_paths
 from resile.contain.transaction.records import DONE_NAME, WAL_NAME, read_record, read_sealed
-from resile.contain.transaction.transaction import open_transaction, state_of
 from resile.contain.transaction.wal import CommitLog
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import TransactionError

@@ -25,7 +25,7 @@ from resile.contain.transaction.trees import (
     open_private_file,
     open_private_folder,
     read_metadata,
-    read_signature,
+    read_signature_like,
     too_deep,
 )
 from resile.contain.transaction.wal import slot_name
@@ -167,7 +167,7 @@ class Stage:
             return False
         try:
             with open_parent(self._root_fd, source.path) as (fd, name):
-                fault = difference(source.base, read_signature(fd, name))
+                fault = difference(source.base, read_signature_like(fd, name, source.base))
                 if not fault:
                     self._files.add_name(fd, name, target_fd, target)
         except (FileNotFoundError, NotADirectoryError):

@@ -195,9 +195,24 @@ def read_signature(folder_fd: int, name: str, *, is_deep: bool = False) -> Signa
     return signature_of(status, digest=_digest_of(folder_fd, name, status, is_deep=is_deep))
 
 
+def read_signature_like(folder_fd: int, name: str, base: Signature | None) -> Signature | None:
+    """Take an entry's signature with a digest if another one has it, for comparing the two.
+
+    Raises:
+        OSError: If something cannot be read.
+    """
+    status = status_of(folder_fd, name)
+    if status is None:
+        return None
+    if base is None or not base.digest:
+        return signature_of(status)
+    is_file = stat.S_ISREG(status.st_mode)
+    digest = _digest_of(folder_fd, name, status, is_deep=True, is_forced=is_file)
+    return signature_of(status, digest=digest)
+
+
 def read_attributes_signature(folder_fd: int, name: str) -> Signature | None:
-    """Take the signature of what only gets other attributes: of a folder, with a digest of the
-    extended ones.
+    """Take the signature of what only gets other attributes; a folder's sums up extended ones.
 
     Raises:
         OSError: If something cannot be read.
@@ -331,8 +346,15 @@ def _copy_range(source_fd: int, target_fd: int, start: int, end: int) -> None:
         offset += copied
 
 
-def _digest_of(folder_fd: int, name: str, status: os.stat_result, *, is_deep: bool) -> str:
-    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+def _digest_of(
+    folder_fd: int,
+    name: str,
+    status: os.stat_result,
+    *,
+    is_deep: bool,
+    is_forced: bool = False,
+) -> str:
+    if stat.S_ISREG(status.st_mode) and (status.st_nlink > 1 or is_forced):
         with open_readable_file(folder_fd, name) as fd:
             return digest_of_file(fd) if fd is not None else ""
     if stat.S_ISDIR(status.st_mode) and is_deep:
