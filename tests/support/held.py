@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from resile.contain import RunRecord, Runs
+from resile.contain import Host, Recovered, RunRecord, Runs, recover_runs
 from resile.contain.transaction import Staging, begin
 from resile.core.events import Payload, RunBegun, RunEnded, announce
 from resile.core.journal import open_journal
@@ -83,3 +84,9 @@ def hold(folder: Path, *, journal: Path) -> Held:
     workspace.mkdir()
     (workspace / "rules.yaml").write_bytes(b"deny: all\n")
     return Held(Runs(folder / "runs"), workspace, journal)
+
+
+def swept(held: Held) -> tuple[Recovered, ...]:
+    """Recover as the daemon of this journal does."""
+    with closing(Host(runs=held.runs, journal=held.journal)) as host:
+        return recover_runs(host)

@@ -26,11 +26,13 @@ from resile.contain.spec import CONTAINED_VARIABLE
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.files import make_private_dir
 from resile.core.ids import new_id
-from resile.core.journal import SqliteJournal, open_journal
+from resile.core.journal import SegmentLimits, SqliteJournal, open_journal
 from resile.errors import CgroupError, RejectedError, ResileError
 
 STATE_VARIABLE = "RESILE_STATE_DIR"
 """The guard tells its services where the state of their system is, so that one journal has all."""
+OF_A_SYSTEM = SegmentLimits(count_max=1_000_000)
+"""For a journal that has a daemon: that one knows how much of it the user wants to keep."""
 _EMPTY_TIMEOUT_S = 10.0
 
 
@@ -50,6 +52,8 @@ class Host:
         runs: The folder of runs.
         journal: The folder of the journal that gets their story.
         environ: What commands may inherit a part of.
+        limits: How much the journal keeps. Default: everything, as the daemon of its system
+            prunes it.
         clock: Where time comes from.
     """
 
@@ -59,8 +63,10 @@ class Host:
         runs: Runs,
         journal: Path,
         environ: Mapping[str, str] | None = None,
+        limits: SegmentLimits = OF_A_SYSTEM,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self._limits = limits
         self.runs = runs
         self.journal_folder = journal
         self.environ = dict(os.environ if environ is None else environ)
@@ -83,7 +89,7 @@ class Host:
         with self._lock:
             if self._journal is None:
                 make_private_dir(self.journal_folder)
-                self._journal = open_journal(self.journal_folder)
+                self._journal = open_journal(self.journal_folder, limits=self._limits)
             return self._journal
 
     @property
@@ -192,5 +198,7 @@ def default_host(environ: Mapping[str, str] | None = None) -> Host:
     environ = os.environ if environ is None else environ
     runs = Runs(runs_folder(environ))
     state = environ.get(STATE_VARIABLE)
-    journal = Path(state) / "journal" if state else runs.folder.parent / "journal"
-    return Host(runs=runs, journal=journal, environ=environ)
+    if state:
+        return Host(runs=runs, journal=Path(state) / "journal", environ=environ)
+    own = runs.folder.parent / "journal"
+    return Host(runs=runs, journal=own, environ=environ, limits=SegmentLimits())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resile.contain.cgroups import empty
-from resile.contain.host import Host
+from resile.contain.host import OF_A_SYSTEM, Host
 from resile.contain.kill import KILL_TIMEOUT_S
 from resile.contain.runs import RunRecord
 from resile.contain.transaction import Recovery, TransactionState, open_transaction
@@ -175,7 +175,7 @@ def _tell(host: Host, record: RunRecord, payloads: list[Payload]) -> None:
     if folder == host.journal_folder or not folder.is_dir():
         host.journal.append(*events)
         return
-    with contextlib.closing(open_journal(folder)) as journal:
+    with contextlib.closing(open_journal(folder, limits=OF_A_SYSTEM)) as journal:
         journal.append(*events)
 
 

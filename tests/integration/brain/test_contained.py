@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.held import Held, hold, tell
+from tests.support.held import Held, hold, swept, tell
 
 from resile.core.clock import SYSTEM_CLOCK
 from resile.core.events import RunViolated
@@ -14,7 +14,6 @@ from resile.core.journal import Query, SqliteJournal, open_journal
 from resile.core.vocabulary import RunReason, RunState, ViolationKind
 from resile.daemon import contained
 from resile.daemon.contained import ContainedRuns
-from resile.daemon.run_leftovers import recover_all
 from resile.errors import ConflictError, RejectedError
 from resile.web import run_models
 
@@ -209,9 +208,7 @@ def test_what_lost_its_supervisor_is_shown_lost_and_then_swept(
     held.put(ONE, {"a": b"1"}, state=RunState.RUNNING, is_orphan=True)
     assert ask(lambda runs: runs.runs())[0]["is_orphan"]
 
-    (done,) = recover_all(
-        held.journal, environ={"RESILE_RUNS_DIR": str(held.runs.folder)}, clock=SYSTEM_CLOCK
-    )
+    (done,) = swept(held)
 
     assert (done.run_id, done.did) == (ONE, "undone")
     (shown,) = ask(lambda runs: runs.runs())

@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.held import Held, hold
+from tests.support.held import Held, hold, swept
 
-from resile.core.clock import SYSTEM_CLOCK
 from resile.core.journal import Query, SqliteJournal, open_journal
 from resile.core.vocabulary import RunState
-from resile.daemon.run_leftovers import recover_all
 
 ONE = "run_01ONE"
 
@@ -36,9 +34,7 @@ def test_the_sweep_tells_each_story_where_it_began(
     theirs = tmp_path / "other" / "journal"
     held.put(ONE, {"a": b"1"}, state=RunState.RUNNING, is_orphan=True, journal=theirs)
 
-    recover_all(
-        held.journal, environ={"RESILE_RUNS_DIR": str(held.runs.folder)}, clock=SYSTEM_CLOCK
-    )
+    swept(held)
 
     assert kinds(journal, ONE) == []
     other = open_journal(theirs)
@@ -53,9 +49,7 @@ def test_a_journal_that_is_gone_is_not_made_again(
     held.put(ONE, {"a": b"1"}, state=RunState.RUNNING, is_orphan=True, journal=theirs)
     theirs.parent.rename(tmp_path / "moved")
 
-    recover_all(
-        held.journal, environ={"RESILE_RUNS_DIR": str(held.runs.folder)}, clock=SYSTEM_CLOCK
-    )
+    swept(held)
 
     assert not theirs.exists()
     assert kinds(journal, ONE) == ["run.ended", "run.rolled_back"]

@@ -477,9 +477,13 @@ class Brain:
 
 def _recover_runs(state: Path, environ: Mapping[str, str], clock: Clock) -> "Sequence[Recovered]":
     """Finish or undo what is left of contained runs. Blocks; its modules take a while to load."""
-    from resile.daemon.run_leftovers import recover_all
+    from resile.contain import Host, Runs, recover_runs, runs_folder
 
-    return recover_all(state / "journal", environ=environ, clock=clock)
+    runs = Runs(runs_folder(environ))
+    with contextlib.closing(
+        Host(runs=runs, journal=state / "journal", environ=environ, clock=clock)
+    ) as host:
+        return recover_runs(host)
 
 
 def _from_thread(events: asyncio.AbstractEventLoop, call: Any, *args: Any) -> None:
