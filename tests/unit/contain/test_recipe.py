@@ -1,10 +1,14 @@
 """The steps that build a box."""
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from resile.contain.model import Network
 from resile.contain.sandboxes import BindMount, Box, OverlayMount
 from resile.contain.sandboxes.recipe import NEW_USER, Host, Recipe, Step, recipe_of
+from resile.errors import ConfigError
 
 HOST = Host(uid=1000, gid=1001, is_privileged=False, landlock_abi=7)
 NEW_NETWORK = 0x40000000
@@ -138,3 +142,33 @@ def test_encoding_keeps_bytes_that_are_no_text() -> None:
     made = Recipe(namespaces=1, uid=2, gid=3, steps=(("cwd", "/\udcff\n"), ("command",)))
 
     assert made.encode() == b"1\x002\x003\x00cwd\x001\x00/\xff\n\x00\x00command\x000\x00\x00"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"argv": ("true", "a\0b")},
+        {"env": {"A": "b\0c"}},
+        {"env": {"A\0B": "c"}},
+        {"cwd": "/w\0execute"},
+        {"hidden": (Path("/h\0"),)},
+    ],
+)
+def test_zero_byte_cannot_smuggle_steps_in(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="zero byte"):
+        recipe_of(box(**given), HOST).encode()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"argv": ()},
+        {"argv": ("",)},
+        {"cwd": "w"},
+        {"hidden": (Path("h"),)},
+        {"mounts": (overlay("w"),)},
+    ],
+)
+def test_box_that_makes_no_sense_is_a_programming_error(given: dict[str, Any]) -> None:
+    with pytest.raises(AssertionError, match="a box"):
+        box(**given)

@@ -73,6 +73,14 @@ class Box:
     file_bytes_max: int = 0
     is_observed: bool = True
 
+    def __post_init__(self) -> None:
+        if not self.argv or not self.argv[0]:
+            raise AssertionError("a box without a command")
+        targets = (mount.target for mount in self.mounts)
+        paths = (Path(self.cwd), *targets, *self.hidden, *self.readable)
+        if relative := [str(path) for path in paths if not path.is_absolute()]:
+            raise AssertionError(f"a box needs absolute paths, not {relative}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stdio:

@@ -34,6 +34,7 @@ from resile.contain.model import Network
 from resile.contain.sandboxes.landlock import READ, rights_of
 from resile.contain.sandboxes.model import Box, OverlayMount
 from resile.contain.sandboxes.seccomp import filter_for
+from resile.errors import ConfigError
 
 NEW_USER: Final = 0x10000000
 _NEW_BOX: Final = 0x00020000 | 0x20000000 | 0x08000000 | 0x04000000
@@ -98,10 +99,19 @@ class Recipe:
     steps: tuple[Step, ...]
 
     def encode(self) -> bytes:
-        """Give it as the launchers read it: text, each piece ended by a zero byte."""
+        """Give it as the launchers read it: text, each piece ended by a zero byte.
+
+        Raises:
+            ConfigError: If a piece has a zero byte in it: it would be taken for other steps.
+        """
         pieces = [str(number) for number in (self.namespaces, self.uid, self.gid)]
         for name, *arguments in self.steps:
             pieces += [name, str(len(arguments)), *arguments, ""]
+        if broken := [piece for piece in pieces if "\0" in piece]:
+            raise ConfigError(
+                f"{broken[0]!r} has a zero byte in it",
+                hint="no argument, variable or path of a program can have one",
+            )
         return b"".join(fsencode(piece) + b"\0" for piece in pieces)
 
 
