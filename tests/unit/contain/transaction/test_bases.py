@@ -11,7 +11,7 @@ from resile.contain.transaction import Staging, begin
 from resile.contain.transaction.bases import StampBase
 from resile.contain.transaction.beginning import _is_coarse
 from resile.contain.transaction.lifecycle import open_transaction
-from resile.contain.transaction.listing import Listing
+from resile.contain.transaction.listing import ROOT_NAMES_MAX, Listing
 from resile.contain.transaction.model import ClockStamp
 from resile.contain.transaction.records import RECORD_NAME, write_record
 from resile.contain.transaction.stamps import clock_fault, take_stamp, threshold_ns
@@ -147,8 +147,22 @@ def test_a_list_has_an_end(workspace: Path, stamp: ClockStamp) -> None:
     assert listing.folder("inner") is None
 
 
-def test_a_listing_that_is_stopped_early_knows_nothing(workspace: Path, stamp: ClockStamp) -> None:
+def test_a_listing_that_is_stopped_early_knows_the_root_alone(
+    workspace: Path, stamp: ClockStamp
+) -> None:
     listing = Listing(workspace, stamp.file_time_ns, delay_s=60)
+
+    listing.start()
+    listing.stop()
+
+    assert listing.folder(".") is not None
+    assert listing.folder("inner") is None
+
+
+def test_a_large_root_is_left_to_the_background(workspace: Path, stamp: ClockStamp) -> None:
+    for number in range(ROOT_NAMES_MAX):
+        (workspace / f"file-{number}").touch()
+    listing = Listing(workspace, stamp.file_time_ns + 10**12, delay_s=60)
 
     listing.start()
     listing.stop()
