@@ -12,8 +12,6 @@ import time
 from tests.vm.machine import run_checks
 from tests.vm.packages import VmUnavailableError, fetch
 
-_CONSOLE_LINES = 60
-
 
 def main() -> int:
     began_s = time.monotonic()
@@ -26,7 +24,7 @@ def main() -> int:
     if result.is_ok:
         print(f"{len(result.lines)} checks passed in {took}")
         return 0
-    print("\n".join(result.console.splitlines()[-_CONSOLE_LINES:]), file=sys.stderr)
+    print(result.complaints, file=sys.stderr)
     print(f"{len(result.failures)} of {len(result.lines)} checks failed in {took}:")
     print("\n".join(result.failures) or "the guest did not get to the end of its checks")
     return 1

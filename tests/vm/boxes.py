@@ -1,4 +1,4 @@
-"""Commands in the native launcher's boxes, for checks."""
+"""Commands in boxes, for checks."""
 
 import contextlib
 import os
@@ -12,6 +12,7 @@ from resile.contain.model import Network
 from resile.contain.sandboxes import (
     BindMount,
     Box,
+    Launcher,
     LaunchFailed,
     MainEnded,
     Message,
@@ -19,6 +20,7 @@ from resile.contain.sandboxes import (
     OverlayMount,
     Started,
     Stdio,
+    open_launcher,
 )
 
 _DEADLINE_S = 20.0
@@ -26,10 +28,13 @@ _DEADLINE_S = 20.0
 
 @contextlib.contextmanager
 def boxed(
-    group: Cgroup, *argv: str, mounts: Sequence[OverlayMount | BindMount] = ()
+    group: Cgroup,
+    *argv: str,
+    mounts: Sequence[OverlayMount | BindMount] = (),
+    launcher: str = NativeLauncher.name,
 ) -> Iterator["Boxed"]:
     """Run a command in a box until the body ends; it has started before the body begins."""
-    box = Boxed(group, argv, mounts)
+    box = Boxed(group, argv, mounts, open_launcher(launcher))
     try:
         box.wait_start()
         yield box
@@ -38,10 +43,14 @@ def boxed(
 
 
 class Boxed:
-    """A command in the native launcher's box, and its output."""
+    """A command in a launcher's box, and its output."""
 
     def __init__(
-        self, group: Cgroup, argv: tuple[str, ...], mounts: Sequence[OverlayMount | BindMount]
+        self,
+        group: Cgroup,
+        argv: tuple[str, ...],
+        mounts: Sequence[OverlayMount | BindMount],
+        launcher: Launcher,
     ) -> None:
         self._output_fd, output_fd = os.pipe()
         null_fd = os.open(os.devnull, os.O_RDONLY)
@@ -56,7 +65,7 @@ class Boxed:
         )
         stdio = Stdio(stdin_fd=null_fd, stdout_fd=output_fd, stderr_fd=2)
         try:
-            self._box = NativeLauncher().launch(box, stdio, cgroup=group)
+            self._box = launcher.launch(box, stdio, cgroup=group)
         finally:
             os.close(output_fd)
             os.close(null_fd)

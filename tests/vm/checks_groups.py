@@ -8,17 +8,23 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.support.stubborn import STUBBORN, live_marks
 from tests.vm.boxes import boxed
 from tests.vm.guest import Check, Scene
-from tests.vm.trees import TREES, live_marks
 
 from resile.contain import Cgroup, CgroupKind, CgroupLimits, empty
-from resile.contain.sandboxes import NativeLauncher
+from resile.contain.sandboxes import (
+    BubblewrapLauncher,
+    NativeLauncher,
+    PythonLauncher,
+    open_launcher,
+)
 from resile.core.process import Spawner, SpawnSpec
 
 MIB = 1 << 20
 PYTHON = (sys.executable, "-S", "-I", "-c")
-LEADERLESS = "leader that exits first"
+LEADERLESS = "leader exits first"
+_OTHERS = (BubblewrapLauncher.name, PythonLauncher.name)
 _DEADLINE_S = 20.0
 _TREE_PROCESSES = 4
 _BOMB_PROCESSES = 32
@@ -77,6 +83,25 @@ def command_is_born_in_its_group(scene: Scene) -> str:
         assert line.endswith(f"/{group.name}"), line
         assert NativeLauncher().own_processes(group) == 1
     return line
+
+
+def launcher_keeps_to_the_group(launcher: str) -> Check:
+    """Make the check that a launcher without `clone3` keeps its command in the group, too."""
+
+    def check(scene: Scene) -> str:
+        limits = CgroupLimits(memory_bytes=48 * MIB, is_one_fate=True)
+        with group_of(scene, limits) as group:
+            with boxed(group, *PYTHON, _TELLING_ITS_GROUP, launcher=launcher) as box:
+                line = box.read_line()
+                own = open_launcher(launcher).own_processes(group)
+                assert len(group.pids()) == own + 1, (group.pids(), own)
+                assert line.endswith(f"/{group.name}"), line
+            with boxed(group, *PYTHON, _HOG_IN_CHILD, launcher=launcher) as box:
+                box.wait_end()
+                assert group.usage().oom_kills, group.usage()
+        return f"{own} processes of its own"
+
+    return check
 
 
 def memory_limit_kills_all(scene: Scene) -> str:
@@ -160,7 +185,7 @@ def kill_tree(scene: Scene, kind: str) -> float:
     is_bomb = kind == "fork bomb"
     with group_of(scene, CgroupLimits(processes=_BOMB_PROCESSES)) as group:
         spec = SpawnSpec(
-            argv=(*PYTHON, TREES[kind], mark),
+            argv=(*PYTHON, STUBBORN[kind], mark),
             env=dict(os.environ),
             cwd="/",
             join_files=group.join_files,
@@ -216,6 +241,9 @@ def pids_of_user() -> list[int]:
 _EVERYBODY: dict[str, Check] = {
     "limits can be enforced": limits_can_be_enforced,
     "a command is born in its group": command_is_born_in_its_group,
+    **{
+        f"launcher {name} keeps to the group": launcher_keeps_to_the_group(name) for name in _OTHERS
+    },
     "a memory limit kills all": memory_limit_kills_all,
     "a memory limit is told where the parent exits with 0": (
         memory_limit_is_told_where_the_parent_exits_with_0
@@ -224,7 +252,7 @@ _EVERYBODY: dict[str, Check] = {
     "a process limit refuses": process_limit_refuses,
     "a throttled group dies": throttled_group_dies,
     "a tree that somebody removed is made again": tree_that_somebody_removed_is_made_again,
-    **{f"no survivor: {kind}": tree_dies(kind) for kind in TREES},
+    **{f"no survivor: {kind}": tree_dies(kind) for kind in STUBBORN},
 }
 _HERE_TOO: dict[str, Check] = {
     "limits can be enforced": limits_can_be_enforced,

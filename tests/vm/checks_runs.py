@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support.stubborn import STUBBORN, live_marks
 from tests.vm.boxes import boxed
 from tests.vm.checks_groups import LEADERLESS, PYTHON, group_of
 from tests.vm.guest import Check, Scene
-from tests.vm.trees import TREES, live_marks
 
 from resile.contain import Host, Limits, Outcome, Runs, discard_run, run
 from resile.contain.transaction import Staging, begin
@@ -121,7 +121,7 @@ def run_that_does_not_die_is_killed(kind: str) -> Check:
 
     def check(scene: Scene) -> str:
         mark = f"run-{scene.name}-{kind.replace(' ', '-')}"
-        code = f"open('kept', 'w').write('x')\n{TREES[kind]}"
+        code = f"open('kept', 'w').write('x')\n{STUBBORN[kind]}"
         with place(scene) as here:
             before = contents(here.workspace)
             limits = {"time_s": _SHORT_S, "processes": 32}
@@ -140,7 +140,7 @@ def run_whose_leader_exits_first_is_kept_for_a_person(scene: Scene) -> str:
     mark = f"run-{scene.name}-leaderless"
     with place(scene) as here:
         before = contents(here.workspace)
-        outcome = here.run(*PYTHON, f"open('kept', 'w').write('x')\n{TREES[LEADERLESS]}", mark)
+        outcome = here.run(*PYTHON, f"open('kept', 'w').write('x')\n{STUBBORN[LEADERLESS]}", mark)
         assert live_marks(mark) == [], live_marks(mark)
         assert outcome.reason is RunReason.OK, outcome
         kinds = {violation.kind for violation in outcome.violations}
@@ -213,12 +213,12 @@ _EVERYBODY: dict[str, Check] = {
     "a run that fails is undone": run_that_fails_is_undone,
     "a run out of memory is told": run_out_of_memory_is_told,
     "a run with too many processes is told": run_with_too_many_processes_is_told,
-    "a run that does not die: leader that exits first": (
+    "a run that does not die: leader exits first": (
         run_whose_leader_exits_first_is_kept_for_a_person
     ),
     **{
         f"a run that does not die: {kind}": run_that_does_not_die_is_killed(kind)
-        for kind in TREES
+        for kind in STUBBORN
         if kind != LEADERLESS
     },
 }

@@ -33,6 +33,7 @@ _MODULES = (
 """Each after what it needs; those that a kernel has built in are left out."""
 _DISK = "512M"
 _LINES_MAX = 10_000
+_COMPLAINTS_MAX = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,12 @@ class Result:
     def failures(self) -> tuple[str, ...]:
         """The checks that failed."""
         return tuple(line for line in self.lines if line.startswith("FAIL "))
+
+    @property
+    def complaints(self) -> str:
+        """What the guest printed but for the lines of checks that passed: tracebacks, mostly."""
+        lines = [line for line in self.console.splitlines() if not line.startswith("ok ")]
+        return "\n".join(lines[-_COMPLAINTS_MAX:])
 
 
 def run_checks(
