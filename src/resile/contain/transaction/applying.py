@@ -7,6 +7,7 @@ gets everything back.
 """
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from resile.contain.transaction.files import TreeFiles
 from resile.contain.transaction.model import KeptFolder, Signature, difference
 from resile.contain.transaction.trees import (
     is_stuck,
+    open_file,
     open_parent,
     read_attributes_signature,
     read_signature,
@@ -296,6 +298,8 @@ class Applier:
             except (FileNotFoundError, NotADirectoryError) as exc:
                 raise StepConflict(step, f"its folder was deleted {SINCE_SEALED}") from exc
             except OSError as exc:
+                if exc.errno != errno.ELOOP:
+                    raise
                 raise StepConflict(step, f"its folder was replaced {SINCE_SEALED}") from exc
             if os.fstat(fd).st_ino != inode:
                 raise StepConflict(step, f"its folder was replaced {SINCE_SEALED}")
@@ -310,9 +314,23 @@ class Applier:
                 synced.add((step.workspace, parent))
                 with self._target(step) as (fd, _):
                     self._files.sync(fd)
+            if step.kind is StepKind.ATTRIBUTES:
+                self._sync_entry(step)
         for number in sorted({workspace for workspace, _ in synced}):
             if self._stage_fds[number] >= 0:
                 self._files.sync(self._stage_fds[number])
+
+    def _sync_entry(self, step: Step) -> None:
+        """Make attributes durable; of what cannot be opened, by syncing its file system."""
+        root_fd = self._root_fds[step.workspace]
+        with self._target(step) as (fd, name):
+            try:
+                with open_file(fd, name) as entry_fd:
+                    self._files.sync(entry_fd)
+            except OSError as exc:
+                if exc.errno not in (errno.EACCES, errno.ELOOP, errno.EINVAL):
+                    raise
+                self._files.sync_file_system(root_fd)
 
 
 def _now(step: Step, fd: int, name: str) -> Signature | None:

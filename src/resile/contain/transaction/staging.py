@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Mapping
 
+from resile.contain.transaction import _kernel
 from resile.contain.transaction.changes import is_committable
 from resile.contain.transaction.files import TreeFiles
 from resile.contain.transaction.marks import Marks
@@ -105,20 +106,31 @@ class Stage:
         status = os.stat(source, dir_fd=source_fd, follow_symlinks=False)
         metadata = read_metadata(source_fd, source, status)
         if stat.S_ISDIR(status.st_mode):
-            self._folder(source_fd, source, target_fd, target, place=place, depth=depth)
-        elif stat.S_ISREG(status.st_mode):
+            self._folder(
+                source_fd, source, target_fd, target, place=place, depth=depth, metadata=metadata
+            )
+            return
+        if stat.S_ISREG(status.st_mode):
             self._file(
                 source_fd, source, target_fd, target, place=place, status=status, metadata=metadata
             )
             return
-        elif stat.S_ISLNK(status.st_mode):
+        if stat.S_ISLNK(status.st_mode):
             self._files.make_link(os.readlink(source, dir_fd=source_fd), target_fd, target)
         else:
             self._files.make_fifo(target_fd, target)
         self._files.set_metadata(target_fd, target, metadata)
 
     def _folder(
-        self, source_fd: int, source: str, target_fd: int, target: str, *, place: str, depth: int
+        self,
+        source_fd: int,
+        source: str,
+        target_fd: int,
+        target: str,
+        *,
+        place: str,
+        depth: int,
+        metadata: Metadata,
     ) -> None:
         if depth > DEPTH_MAX:
             raise too_deep(place)
@@ -131,6 +143,7 @@ class Stage:
                     if not is_deleted and is_committable(status):
                         below = f"{place}/{name}"
                         self._entry(old_fd, name, new_fd, name, place=below, depth=depth + 1)
+            self._files.set_metadata(new_fd, ".", metadata)
             self._files.sync(new_fd)
         finally:
             os.close(new_fd)
@@ -183,6 +196,8 @@ class Stage:
         return True
 
     def _sync_files(self) -> None:
+        for fd in self._unsynced:
+            _kernel.start_writing(fd)
         for fd in self._unsynced:
             self._files.sync(fd)
         self.close()

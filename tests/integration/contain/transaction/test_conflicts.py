@@ -12,8 +12,6 @@ from tests.support.trees import change_all, differences, make_tree, snapshot
 from resile.contain.transaction import Staging, Transaction, TransactionState, begin
 from resile.errors import ConflictError
 
-MOMENTS = ("before the command", "before the seal", "before the commit")
-
 
 def write_same_size_and_time(path: Path) -> None:
     status = path.stat()
@@ -125,24 +123,31 @@ def skip_without_root(staging: Staging) -> None:
 
 
 @pytest.mark.parametrize("name", INJECTIONS)
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("staging", [Staging.COPY, Staging.OVERLAY])
+@pytest.mark.parametrize(
+    ("staging", "moment"),
+    [
+        (Staging.COPY, "before the command"),
+        (Staging.COPY, "before the seal"),
+        (Staging.COPY, "before the commit"),
+        # Through an overlay the command would see what was changed before it.
+        (Staging.OVERLAY, "before the seal"),
+        (Staging.OVERLAY, "before the commit"),
+    ],
+)
 def test_a_change_of_the_base_is_refused(
     workspace: Path, quick_path: Path, staging: Staging, moment: str, name: str
 ) -> None:
     skip_without_root(staging)
-    if staging is Staging.OVERLAY and moment == MOMENTS[0]:
-        pytest.skip("the command sees the change, and fails or changes something else")
     path, inject = INJECTIONS[name]
     transaction = begin(quick_path / "run", [workspace], staging=staging)
 
-    if moment == MOMENTS[0]:
+    if moment == "before the command":
         inject(workspace)
     change(transaction)
-    if moment == MOMENTS[1]:
+    if moment == "before the seal":
         inject(workspace)
     transaction.seal()
-    if moment == MOMENTS[2]:
+    if moment == "before the commit":
         inject(workspace)
     theirs = snapshot(workspace)
     with pytest.raises(ConflictError) as caught:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.transactions import begin_copy, copied
 from tests.support.trees import (
+    CrashingGate,
     change_all,
     differences,
     make_tree,
@@ -27,6 +28,7 @@ from resile.contain.transaction import (
     measure,
     open_transaction,
 )
+from resile.contain.transaction.files import TreeFiles
 from resile.errors import ConflictError, TransactionError
 
 
@@ -165,6 +167,24 @@ def test_a_commit_leaves_nothing_in_the_workspace(changed: Transaction, workspac
     changed.commit()
 
     assert [p.name for p in workspace.iterdir() if p.name.startswith(".resile")] == []
+
+
+def test_the_log_is_between_what_is_built_and_what_is_renamed(changed: Transaction) -> None:
+    gate = CrashingGate()
+
+    open_transaction(changed.folder, files=TreeFiles(gate)).commit()
+
+    log = gate.effects.index("replace")
+    after = gate.effects.index("sync_folder", log)
+    built = {"create_file", "write", "make_folder", "make_link", "make_fifo", "add_name"}
+    renamed = {"move", "exchange"}
+    assert not built & set(gate.effects[log:])
+    assert not renamed & set(gate.effects[:after])
+    assert gate.effects[log - 1] == "create"
+    last_sync = max(n for n, effect in enumerate(gate.effects[:log]) if effect == "sync")
+    assert not (built | {"set_metadata"}) & set(gate.effects[last_sync:log])
+    done = gate.effects.index("replace", after)
+    assert not renamed & set(gate.effects[done:])
 
 
 def test_holes_stay_holes(changed: Transaction, workspace: Path) -> None:
