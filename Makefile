@@ -15,7 +15,7 @@ help: ## Show this list
 .venv-uv/bin/uv:
 	@python3 -m venv .venv-uv && .venv-uv/bin/python -m pip install -q --disable-pip-version-check uv
 
-$(READY): pyproject.toml uv.lock | $(UV)
+$(READY): pyproject.toml uv.lock hatch_build.py src/resile/contain/sandboxes/launcher.c | $(UV)
 	@$(UV) sync --quiet --frozen --all-extras --python "$$(python3 -c 'import sys; print(sys.executable)')"
 	@touch $@
 

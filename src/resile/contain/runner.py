@@ -242,10 +242,14 @@ class Run:
         )
 
     def _staging(self) -> Staging:
-        if not self._host.facts.has_overlay:
+        facts = self._host.facts
+        if facts.has_overlay and not facts.uses_user_attributes:
+            return Staging.OVERLAY
+        if facts.has_overlay and _takes_attributes(self._host.runs.folder):
+            return Staging.OVERLAY_USER
+        if self._spec.workspaces:
             self._warnings.append("no overlay here: workspaces are copied, which takes longer")
-            return Staging.COPY
-        return Staging.OVERLAY if os.geteuid() == 0 else Staging.OVERLAY_USER
+        return Staging.COPY
 
     # What comes of it ---------------------------------------------------------------------------
 
@@ -460,6 +464,15 @@ def _exit_code(watched: Watched) -> int | None:
     if watched.failed is not None:
         return watched.failed.exit_code
     return None if watched.ended is None else watched.ended.exit_code
+
+
+def _takes_attributes(folder: Path) -> bool:
+    """Tell whether an overlay of an ordinary user can mark in this folder what is deleted."""
+    try:
+        os.setxattr(folder, "user.resile", b"1")
+    except OSError:  # tmpfs has it since Linux 6.6.
+        return False
+    return True
 
 
 def _written(transaction: Transaction) -> tuple[int, int]:

@@ -230,17 +230,27 @@ class Runs:
         shutil.rmtree(self.path(run_id), onerror=_make_writable)
 
 
-def _make_writable(remove: Any, path: str, error: Any) -> None:
-    """Open a folder that its owner closed (overlay's work folder has mode 0), and try again."""
-    if isinstance(error[1], FileNotFoundError):
+def _make_writable(_remove: Any, path: str, error: Any) -> None:
+    """Open a folder that its owner closed (an overlay's work folder has mode 0), and remove it.
+
+    What is gone meanwhile was removed by somebody else who clears.
+    """
+    if isinstance(error[1], FileNotFoundError) or not os.path.lexists(path):
         return
-    with contextlib.suppress(OSError):
-        os.chmod(Path(path).parent, 0o700)  # noqa: PTH101 - never follows: it is our own folder
-        if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
-            os.chmod(path, 0o700)  # noqa: PTH101
-            shutil.rmtree(path)
-            return
-    remove(path)
+    if not isinstance(error[1], PermissionError) or os.path.islink(path):  # noqa: PTH114
+        raise error[1]
+    for folder in (os.path.dirname(path), path):  # noqa: PTH120 - as rmtree gives it
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.chmod(f"/proc/self/fd/{fd}", 0o700)  # noqa: PTH101 - never through a link
+            finally:
+                os.close(fd)
+    if os.path.isdir(path):  # noqa: PTH112
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108
 
 
 _SECRET_WORDS = ("password", "passwd", "token", "secret", "apikey", "api-key", "api_key")

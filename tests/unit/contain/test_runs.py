@@ -1,6 +1,7 @@
 """The folder of runs: records, and what is told of commands."""
 
 import os
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -153,4 +154,29 @@ def test_run_that_is_retired_is_off_the_list_and_cleared_later(runs):
     assert list(runs.folder.iterdir())
 
     runs.clear()
+    assert list(runs.folder.iterdir()) == []
+
+
+def test_several_clear_at_once(runs):
+    for number in range(20):
+        made(runs, f"run_{number}")
+        closed = runs.path(f"run_{number}") / "work" / "work"
+        closed.mkdir(parents=True)
+        closed.chmod(0)
+        runs.retire(f"run_{number}")
+    errors = []
+
+    def clear():
+        try:
+            runs.clear()
+        except OSError as exc:
+            errors.append(exc)
+
+    threads = [threading.Thread(target=clear) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
     assert list(runs.folder.iterdir()) == []
