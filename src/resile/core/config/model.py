@@ -146,7 +146,9 @@ class Config(Section):
     group: dict[Name, GroupSection] = setting(
         {}, description="Services that are restarted together, by name."
     )
-    contain: ContainSection = setting({}, description="Limits, by name, for commands that nobody trusts.")
+    contain: ContainSection = setting(
+        {}, description="Limits, by name, for commands that nobody trusts."
+    )
 
     def as_data(self) -> dict[str, Any]:
         """Give all settings as plain data; what is not set is left out."""
