@@ -107,7 +107,13 @@ class Run:
         self._host.runs.write(self._record)
         is_told = self._told(self._begun())
         try:
-            return begin(folder, self._spec.workspaces, staging=self._staging())
+            return begin(
+                folder,
+                self._spec.workspaces,
+                staging=self._staging(),
+                clock=self._clock,
+                is_durable=False,  # Lost in a power cut, it had not touched a workspace yet.
+            )
         except ResileError as exc:
             self._tell(RunRolledBack(run_id=self._run_id, why=exc.message))
             raise
