@@ -31,6 +31,7 @@ from agent_runtime.policy import PolicyDatabase, PolicyUnavailableError
 from agent_runtime.runner import COMMANDS, Runner, changes_of, is_committed, text
 from agent_runtime.settings import HOST, Settings, from_environment
 from resile import Outcome, ResileError
+from resile.core.vocabulary import RunReason
 
 RUNS_MAX = 16
 """Scripts at once; one more waits for RUN_WAIT_S, then gets 503."""
@@ -118,6 +119,8 @@ class Dispatcher:
             raise RefusedError(503, f"the script could not be written: {exc}") from exc
         finally:
             self._slots.release()
+        if outcome.reason is RunReason.LAUNCH_FAILED:
+            raise RefusedError(503, f"the script could not be run: {outcome.message}")
         return {
             "verdict": _verdict(outcome),
             "reason": outcome.message if outcome.code != "OK" or not outcome.is_ok else "",

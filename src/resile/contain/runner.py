@@ -219,14 +219,18 @@ class Run:
         spec, limits = self._spec, self._spec.limits
         cwd = spec.cwd or (spec.workspaces[0] if spec.workspaces else Path("/tmp"))  # noqa: S108 - its own
         state = self._host.journal_folder.parent
+        env = specs.environment(spec, self._host.environ)
         return Box(
             argv=spec.argv,
-            env=specs.environment(spec, self._host.environ),
+            env=env,
             cwd=str(cwd),
             scratch=scratch,
             mounts=(
                 *transaction.mounts,
-                *(BindMount(source=p, target=p, is_writable=False) for p in spec.shown),
+                *(
+                    BindMount(source=path, target=path, is_writable=False)
+                    for path in specs.shown_paths(spec, env)
+                ),
             ),
             hidden=specs.hidden_paths(spec, more=(self._host.runs.folder, state)),
             readable=spec.readable,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from resile.contain.model import STRICT, CommitMode, Limits
 from resile.contain.output import OnOutput
+from resile.contain.sandboxes import COVERED
 from resile.core.vocabulary import ViolationKind
 from resile.errors import ConfigError
 
@@ -100,6 +101,45 @@ def environment(spec: RunSpec, environ: Mapping[str, str]) -> dict[str, str]:
         if name in KEPT_VARIABLES or name.startswith("LC_")
     }
     return {"PATH": os.defpath, **kept, **spec.env, "TMPDIR": "/tmp", CONTAINED_VARIABLE: "1"}  # noqa: S108 - its own /tmp
+
+
+def shown_paths(spec: RunSpec, env: Mapping[str, str]) -> tuple[Path, ...]:
+    """List what must be shown although it lies in a folder that the command has of its own.
+
+    That is what the caller says, and what the command is made of: its program with the installation
+    around it (a virtual environment in /tmp), the folders of its PATH, and files that it is given
+    by their whole path.
+    """
+    program = Path(spec.argv[0])
+    binaries = [Path(entry) for entry in env.get("PATH", "").split(os.pathsep) if entry]
+    if len(program.parts) > 1:
+        binaries += [program.absolute().parent, program.resolve().parent]
+    named = [Path(word) for word in spec.argv[1:] if word.startswith("/")]
+    wanted = [*spec.shown, *map(_installation, binaries), *(p for p in named if _is_file(p))]
+    return tuple(
+        sorted(
+            {
+                path
+                for path in wanted
+                if path.exists()
+                and any(covered in path.parents for covered in COVERED)
+                and not any(path.is_relative_to(workspace) for workspace in spec.workspaces)
+            }
+        )
+    )
+
+
+def _installation(binaries: Path) -> Path:
+    """Give the folder around `bin`, unless that is one of those that are covered."""
+    around = binaries.parent
+    return around if binaries.name == "bin" and around not in COVERED else binaries
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # A word that is no path, such as one of 5000 characters.
+        return False
 
 
 def hidden_paths(spec: RunSpec, *, more: tuple[Path, ...]) -> tuple[Path, ...]:

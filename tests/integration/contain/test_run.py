@@ -82,6 +82,29 @@ def test_nothing_outside_of_the_workspace_can_be_written(place, tmp_path):
     assert not Path("/etc/resile-was-here").exists()
 
 
+def test_program_in_a_temporary_folder_is_found_with_what_is_around_it(place, tmp_path):
+    tool = tmp_path / "tool"
+    (tool / "bin").mkdir(parents=True)
+    (tool / "data").write_text("its data")
+    (tool / "bin" / "show").write_text("#!/bin/sh\ncat $(dirname $0)/../data\n")
+    (tool / "bin" / "show").chmod(0o755)
+
+    by_path = place.run(str(tool / "bin" / "show"))
+    by_name = place.run("show", env={"PATH": f"{tool / 'bin'}:{os.environ['PATH']}"})
+
+    assert by_path.stdout == by_name.stdout == b"its data", (by_path, by_name)
+
+
+def test_file_that_is_named_by_its_whole_path_is_seen_and_nothing_beside_it(place, tmp_path):
+    (tmp_path / "script.sh").write_text("echo from the script; ls $(dirname $0)")
+    (tmp_path / "other").touch()
+
+    outcome = place.run("sh", str(tmp_path / "script.sh"))
+
+    assert outcome.stdout.decode().startswith("from the script"), outcome
+    assert "other" not in outcome.stdout.decode()
+
+
 # What becomes of its changes --------------------------------------------------------------------
 
 

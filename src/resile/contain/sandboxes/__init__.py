@@ -19,8 +19,10 @@ from resile.contain.sandboxes.native import NativeLauncher
 from resile.contain.sandboxes.observer import Observer
 from resile.contain.sandboxes.port import Boxed, Launcher, Parked
 from resile.contain.sandboxes.probe import open_launcher, sandbox_facts, user_namespace_fix
+from resile.contain.sandboxes.recipe import COVERED
 
 __all__ = [
+    "COVERED",
     "BindMount",
     "Box",
     "Boxed",

@@ -55,6 +55,8 @@ _FD_LINKS: Final = {
 }
 _SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - this one and the next become private
 _TEMPORARY: Final = ("/tmp", "/var/tmp", _SHARED_MEMORY)  # noqa: S108
+COVERED: Final = tuple(map(Path, (*_TEMPORARY, "/run")))
+"""Where a box has folders of its own: what lies there on the host is only seen if it is mounted."""
 SYSTEM_FOLDERS: Final = (
     *("/bin", "/sbin", "/usr", "/lib", "/lib32", "/lib64", "/etc"),
     *("/dev", "/proc", "/nix/store"),
