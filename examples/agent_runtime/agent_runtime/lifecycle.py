@@ -101,7 +101,9 @@ def serve(
         loop = threading.Thread(target=server.serve_forever, args=(POLL_S,), name="accept")
         loop.start()
         notify("READY=1")
-        stop.wait()
+        # With a time-out: a signal that another thread gets does not wake a wait without an end.
+        while not stop.wait(POLL_S):
+            pass
         notify("STOPPING=1")
         server.shutdown()
         loop.join()
