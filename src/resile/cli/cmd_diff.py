@@ -9,7 +9,8 @@ from resile.cli.options import config_option, json_option
 from resile.cli.output import print_json, print_styled
 from resile.contain import diff_of, diff_text
 
-TEXT_BYTES_MAX = 1 << 20
+TEXT_BYTES_MAX = 256 << 10
+"""Above it nobody reads, and comparing takes time that grows with its square."""
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 

@@ -8,8 +8,9 @@ from resile.cli.contained import open_host
 from resile.cli.options import config_option, duration, json_option
 from resile.cli.output import print_json
 from resile.cli.who import operator
-from resile.contain import kill_run
-from resile.errors import ConfigError
+from resile.contain import RunRecord, Runs, kill_run
+from resile.core.vocabulary import RunState
+from resile.errors import ConfigError, OperationError, ResileError
 
 
 @click.command()
@@ -32,12 +33,28 @@ def command(
     if bool(ids) == is_all:
         raise ConfigError("name the runs, or say --all", hint="`resile runs` lists them")
     runs = open_host(config).runs
-    records = list(runs.records()) if is_all else [runs.find(prefix) for prefix in ids]
-    killed = [r for r in records if kill_run(runs, r, who=operator(), grace_s=grace_s)]
+    records = list(runs.records()) if is_all else [_running(runs, prefix) for prefix in ids]
+    killed, problems = [], []
+    for record in records:
+        try:
+            killed += [record] if kill_run(runs, record, who=operator(), grace_s=grace_s) else []
+        except ResileError as exc:  # The others are killed all the same.
+            problems.append(f"{record.run_id}: {exc.message}")
     if as_json:
-        print_json({"killed": [record.run_id for record in killed]})
-        return
-    for record in killed:
+        print_json({"killed": [record.run_id for record in killed], "problems": problems})
+    for record in () if as_json else killed:
         print(f"{record.run_id}: killed")
-    if not killed:
+    if not killed and not problems and not as_json:
         print("nothing was running")
+    if problems:
+        raise OperationError("; ".join(problems), hint="`resile runs` lists what is left")
+
+
+def _running(runs: Runs, prefix: str) -> RunRecord:
+    """Find a run; `last` is the newest that runs."""
+    if prefix == "last":
+        states = (RunState.STARTING, RunState.RUNNING)
+        found = [record for record in runs.records() if record.state in states]
+        if found:
+            return found[-1]
+    return runs.find(prefix)

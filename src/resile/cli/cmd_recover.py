@@ -1,5 +1,6 @@
 """`resile recover`: finish or undo what a crash left of contained runs."""
 
+import contextlib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,7 +23,8 @@ def command(config: Path | None, *, undo: bool, as_json: bool) -> None:
     Their processes are killed; a commit that was decided is finished, everything else is undone.
     The daemon does the same by itself.
     """
-    done = recover_runs(open_host(config), undo=undo)
+    with contextlib.closing(open_host(config)) as host:
+        done = recover_runs(host, undo=undo)
     if as_json:
         print_json({"recovered": [asdict(item) for item in done]})
     else:

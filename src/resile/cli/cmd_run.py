@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from resile.cli.contained import (
 )
 from resile.cli.options import config_option, json_option
 from resile.cli.output import print_json, say
+from resile.cli.pump import Pump
 from resile.contain import CommitMode, Outcome, Run, RunSpec, StopRequest
 from resile.core.process import signal_name
 from resile.core.units import parse_duration, parse_share, parse_size
@@ -51,7 +53,15 @@ def _reader(read: Callable[[str], T]) -> Callable[[str], T]:
 
 
 def _memory(text: str) -> int | float:
-    return parse_share(text) if "%" in text else parse_size(text)
+    return parse_share(text) if "%" in text else _size(text)
+
+
+def _duration(text: str) -> float:
+    return 0.0 if text == "0" else parse_duration(text)
+
+
+def _share(text: str) -> float:
+    return 0.0 if text == "0" else parse_share(text)
 
 
 def _size(text: str) -> int:
@@ -59,9 +69,9 @@ def _size(text: str) -> int:
 
 
 _LIMITS: tuple[tuple[str, Any, str], ...] = (
-    ("--time", _reader(parse_duration), "Wall time, such as 10s or 5m."),
-    ("--cpu", _reader(parse_share), 'Share of the processor; "100%" is one core.'),
-    ("--cpu-time", _reader(parse_duration), "Processor time of all its processes together."),
+    ("--time", _reader(_duration), "Wall time, such as 10s or 5m."),
+    ("--cpu", _reader(_share), 'Share of the processor; "100%" is one core.'),
+    ("--cpu-time", _reader(_duration), "Processor time of all its processes together."),
     ("--memory", _reader(_memory), 'Such as 512MiB, or "50%" of what is available.'),
     ("--processes", click.IntRange(min=0), "Processes and threads at once."),
     ("--files", click.IntRange(min=0), "Open files of each process."),
@@ -70,13 +80,18 @@ _LIMITS: tuple[tuple[str, Any, str], ...] = (
     ("--disk-files", click.IntRange(min=0), "Files and folders that it may make."),
     ("--network", click.Choice(["none", "host"]), "What it may reach."),
     ("--at-quota", click.Choice(["throttle", "kill"]), "What happens at its processor share."),
-    ("--grace", _reader(parse_duration), "Between the request to end and the kill."),
+    ("--grace", _reader(_duration), "Between the request to end and the kill."),
 )
+
+
+_CHOICES = ("--network", "--at-quota", "--grace")
 
 
 def _limit_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for name, kind, meaning in reversed(_LIMITS):
-        function = click.option(name, type=kind, help=f"{meaning} 0 means no limit.")(function)
+        note = "" if name in _CHOICES else " 0 means no limit."
+        metavar = None if name in _CHOICES else "LIMIT"
+        function = click.option(name, type=kind, metavar=metavar, help=meaning + note)(function)
     return function
 
 
@@ -163,12 +178,14 @@ def command(
             shown=tuple(map(Path.absolute, shown)),
             readable=(*more.pop("readable", ()), *map(Path.absolute, readable)),
             hidden=(*more.pop("hidden", ()), *map(Path.absolute, hidden)),
-            on_output=None if as_json else _pass_on,
             **more,
         )
-        stop = StopRequest()
-        with contextlib.closing(stop), _stopping_on_signals(stop):
-            outcome = Run(host, spec, stop=stop).execute()
+        with contextlib.closing(StopRequest()) as stop, contextlib.ExitStack() as stack:
+            if not as_json:
+                pump = stack.enter_context(Pump(stop.ask))
+                spec = replace(spec, on_output=pump.put, has_room=pump.has_room)
+            with _stopping_on_signals(stop):
+                outcome = Run(host, spec, stop=stop).execute()
     _show(outcome, as_json=as_json)
     return exit_code_of(outcome)
 
@@ -181,13 +198,6 @@ def _show(outcome: Outcome, *, as_json: bool) -> None:
         say(f"resile: warning: {warning}")
     for line in summary(outcome):
         say(f"resile: {line}")
-
-
-def _pass_on(stream: str, chunk: bytes) -> None:
-    """Print what the command prints. A reader that has left ends our run, not with a traceback."""
-    out = sys.stdout if stream == "stdout" else sys.stderr
-    out.buffer.write(chunk)
-    out.buffer.flush()
 
 
 @contextlib.contextmanager

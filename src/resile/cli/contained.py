@@ -38,6 +38,8 @@ VIOLATION_CODE = 123
 KILLED_CODE = 137
 CONFLICT_CODE = 7
 _SIGNAL_CODE = 128
+_SHOWN_MAX = 3
+_SPECIAL_BITS = 0o7000
 
 _LIMIT_OF_SETTING = {
     "time": "time_s",
@@ -166,6 +168,9 @@ def change_line(change: Change) -> str:
     elif change.link_target:
         size = f"  -> {change.link_target}"
     notes = f"  ({', '.join(change.notes)})" if change.notes else ""
+    mode = change.mode_after or 0
+    if change.file_type != "folder" and mode & _SPECIAL_BITS:
+        size += f"  mode {mode:o}"
     kind = "" if change.file_type == "file" else f"  {change.file_type}"
     return f"{_MARKS[change.kind]} {clean(change.path)}{kind}{clean(size)}{notes}"
 
@@ -177,7 +182,7 @@ def summary(outcome: Outcome) -> list[str]:
         used = f" after {format_duration(outcome.usage.time_s)}"
         code = "" if outcome.code == "OK" else f"{outcome.code}: "
         lines.append(f"{code}{outcome.reason}{used}: {outcome.message}")
-    lines += [f"violation: {v.kind} {v.detail} ({v.decision})" for v in outcome.violations[:10]]
+    lines += _violation_lines(outcome)
     changes = sum(len(diff.changes) for diff in outcome.diffs)
     short = outcome.run_id
     if outcome.state is RunState.READY:
@@ -188,6 +193,17 @@ def summary(outcome: Outcome) -> list[str]:
     elif changes:
         lines.append(f"{_count(changes)} undone: the workspace is as it was")
     return [clean(line) for line in lines]
+
+
+def _violation_lines(outcome: Outcome) -> list[str]:
+    """Tell some violations of each kind, so that many of one do not hide the others."""
+    lines = []
+    for kind in ViolationKind:
+        found = [v for v in outcome.violations if v.kind is kind]
+        lines += [f"violation: {v.kind} {v.detail} ({v.decision})" for v in found[:_SHOWN_MAX]]
+        rest = len(found) - _SHOWN_MAX
+        lines += [f"violation: {kind}, {rest} more"] if rest > 0 else []
+    return lines
 
 
 def _count(changes: int) -> str:

@@ -27,6 +27,7 @@ from resile.contain.model import (
     WorkspaceDiff,
     build_limits,
 )
+from resile.contain.places import RUNS_VARIABLE, runs_folder
 from resile.contain.recover import (
     Recovered,
     recover_runs,
@@ -34,12 +35,7 @@ from resile.contain.recover import (
 from resile.contain.runner import (
     Run,
 )
-from resile.contain.runs import (
-    RUNS_VARIABLE,
-    RunRecord,
-    Runs,
-    runs_folder,
-)
+from resile.contain.runs import RunRecord, Runs
 from resile.contain.sandboxes import (
     SandboxFacts,
     sandbox_facts,

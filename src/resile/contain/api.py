@@ -122,7 +122,9 @@ async def arun(
         return await asyncio.shield(done)
     except asyncio.CancelledError:
         stop.ask("the task that awaited it was cancelled")
-        await asyncio.wait({done})
+        while not done.done():  # A second cancellation does not shorten the rollback.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({done})
         raise
     finally:
         stop.close()

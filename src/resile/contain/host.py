@@ -20,7 +20,8 @@ from resile.contain.cgroups import (
     empty,
     probe,
 )
-from resile.contain.runs import Runs, runs_folder
+from resile.contain.places import runs_folder
+from resile.contain.runs import Runs
 from resile.contain.sandboxes import Launcher, Parked, SandboxFacts, open_launcher, sandbox_facts
 from resile.contain.spec import CONTAINED_VARIABLE
 from resile.core.clock import SYSTEM_CLOCK, Clock
@@ -34,6 +35,10 @@ STATE_VARIABLE = "RESILE_STATE_DIR"
 OF_A_SYSTEM = SegmentLimits(count_max=1_000_000)
 """For a journal that has a daemon: that one knows how much of it the user wants to keep."""
 _EMPTY_TIMEOUT_S = 10.0
+_NO_GROUPS = (
+    "no cgroups: the sandbox and the kill hold, but memory, processor and processes are not limited; "
+    "start it as root, or in a group of its own: systemd-run --user --scope -p Delegate=yes"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +190,8 @@ class Host:
         if self._tree is None:
             found = probe(self.runs.folder, is_mover=True)
             self._tree, self.warning = found.tree, found.warning
+            if found.tree.layout.kind is CgroupKind.NONE:
+                self.warning = _NO_GROUPS
         return self._tree
 
     def _open_launcher(self) -> Launcher:

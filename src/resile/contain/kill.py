@@ -10,7 +10,7 @@ from resile.contain.runs import RunRecord, Runs
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.process import Identity, is_alive, send_signal
 from resile.core.vocabulary import RunState
-from resile.errors import CgroupError
+from resile.errors import CgroupError, OperationError
 
 KILL_TIMEOUT_S = 10.0
 _POLL_S = 0.002
@@ -29,7 +29,7 @@ def kill_run(
     Args:
         runs: Where its record is.
         record: Which run.
-        who: For the record, written before anything is killed.
+        who: For the record, written before anything is killed if that is possible.
         grace_s: Between SIGTERM and the kill. Default: none.
         clock: Bounds the waits.
 
@@ -41,7 +41,8 @@ def kill_run(
     """
     if record.state not in (RunState.STARTING, RunState.RUNNING):
         return False
-    with contextlib.suppress(FileNotFoundError):  # It ends while we look: its folder is gone.
+    with contextlib.suppress(OSError, OperationError):
+        # It ends while we look, or the disk is full: the kill is what counts, not its note.
         runs.note_kill(record.run_id, who)
     group = record.open_group()
     is_over = _emptiness(group, record.launcher)

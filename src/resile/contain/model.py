@@ -298,6 +298,8 @@ def _faults(limits: Limits) -> list[str]:
     faults += [f"{name} must be 0 or more, not {getattr(limits, name)}" for name in negative]
     if 0 < limits.cpu_share < 0.01:
         faults.append(f"cpu must be 1% or more, not {limits.cpu_share * 100:g}%")
+    if limits.processes > _PROCESSES_MAX:
+        faults.append(f"processes must be {_PROCESSES_MAX} or less, not {limits.processes}")
     if 0 < limits.files < _FILES_MIN:
         faults.append(f"files must be {_FILES_MIN} or more, not {limits.files}")
     if isinstance(limits.memory, float):
@@ -305,9 +307,17 @@ def _faults(limits: Limits) -> list[str]:
             faults.append(f"memory as a share must be 0% to 100%, not {limits.memory * 100:g}%")
     elif limits.memory < 0 or 0 < limits.memory < MIB:
         faults.append(f"memory must be 1MiB or more, not {limits.memory} bytes")
+    faults += [
+        f"{name} is above what a kernel can count"
+        for name in ("memory", "files", "output_bytes", "disk_bytes", "disk_files")
+        if getattr(limits, name) >= _COUNT_MAX
+    ]
     return faults
 
 
+_COUNT_MAX = 1 << 62
+_PROCESSES_MAX = 4_194_304
+"""The kernel's own limit."""
 _FILES_MIN = 8
 """Less does not even let a dynamic linker work."""
 

@@ -13,6 +13,11 @@ OnOutput = Callable[[str, bytes], None]
 """Called with `stdout` or `stderr`, and what came."""
 
 
+def always() -> bool:
+    """Tell that there is room: whoever takes the output takes all of it."""
+    return True
+
+
 class Capture:
     """One pipe of a command. Not thread-safe.
 
@@ -21,9 +26,19 @@ class Capture:
         fd: The pipe's reading end, not blocking; owned from now on.
         bytes_max: So much is kept; the rest is counted and dropped.
         on_output: Gets all that comes, as it comes; None if nobody wants it.
+        has_room: Tells whether it can take more now; while it cannot, the command waits.
     """
 
-    def __init__(self, name: str, fd: int, *, bytes_max: int, on_output: OnOutput | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        fd: int,
+        *,
+        bytes_max: int,
+        on_output: OnOutput | None,
+        has_room: Callable[[], bool] = always,
+    ) -> None:
+        self.has_room = has_room
         self.name = name
         self.fd = fd
         self.size = 0

@@ -93,7 +93,7 @@ def _all(host: Host, *, undo: bool) -> Iterator[Recovered]:
             continue
         try:
             yield from _recover(host, record, undo=undo)
-        except (ResileError, OSError) as exc:
+        except Exception as exc:  # noqa: BLE001 - one run must not hinder the others
             logger.warning("contain.not_recovered", extra={"run": run_id, "reason": str(exc)})
             yield Recovered(run_id=run_id, did="failed", detail=str(exc))
 
@@ -190,8 +190,22 @@ def _kill(record: RunRecord) -> None:
 
 
 def _remove_unbegun(host: Host, run_id: str) -> Iterator[Recovered]:
-    with contextlib.suppress(FileNotFoundError):
-        age_s = host.clock.now().timestamp() - host.runs.path(run_id).stat().st_mtime
-        if age_s > NEVER_BEGAN_S:
-            host.runs.remove(run_id)
-            yield Recovered(run_id=run_id, did="removed", detail="it had not begun anything")
+    """End a run without a record: it died before it had one, or a power cut took it."""
+    folder = host.runs.path(run_id)
+    try:
+        age_s = host.clock.now().timestamp() - folder.stat().st_mtime
+        if age_s <= NEVER_BEGAN_S:
+            return
+        did, detail = "removed", "it had not begun anything"
+        if (folder / "tx.json").exists():
+            done = recover_transaction(folder)
+            is_committed = done.state is TransactionState.COMMITTED
+            did = "finished" if is_committed else "undone"
+            detail = "its record was lost"
+        host.runs.remove(run_id)
+    except FileNotFoundError:
+        return
+    except (ResileError, OSError) as exc:
+        yield Recovered(run_id=run_id, did="failed", detail=str(exc))
+    else:
+        yield Recovered(run_id=run_id, did=did, detail=detail)

@@ -30,9 +30,10 @@ from resile.contain.meter import Meter
 from resile.contain.model import CommitMode, Outcome, Violation, WorkspaceDiff
 from resile.contain.output import Capture
 from resile.contain.runs import RunRecord, shown
-from resile.contain.sandboxes import BindMount, Box, Boxed, Stdio, explained
+from resile.contain.sandboxes import BindMount, Box, Boxed, explained
 from resile.contain.scan import violations_in
 from resile.contain.spec import RunSpec
+from resile.contain.stdio import open_stdio
 from resile.contain.transaction import Staging, Transaction, begin
 from resile.contain.watch import StopRequest, Watch, Watched
 from resile.core.events import (
@@ -173,7 +174,7 @@ class Run:
             if berth.group is not None:
                 self._host.tree.create(berth.group.name, self._group_limits(berth.group))
             scratch.mkdir(mode=0o700)
-            stdio, captures = self._pipes(stack)
+            stdio, captures = open_stdio(self._spec, stack)
         except BaseException:
             berth.parked.close()
             raise
@@ -185,35 +186,6 @@ class Run:
             os.close(stdio.stderr_fd)
         stack.callback(boxed.close)
         return boxed, captures
-
-    def _pipes(self, stack: contextlib.ExitStack) -> tuple[Stdio, list[Capture]]:
-        captures, ends = [], []
-        for name in ("stdout", "stderr"):
-            read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
-            os.set_blocking(read_fd, False)
-            capture = Capture(
-                name,
-                read_fd,
-                bytes_max=self._spec.limits.output_bytes or _KEPT_BYTES_MAX,
-                on_output=self._spec.on_output,
-            )
-            stack.callback(capture.close)
-            captures.append(capture)
-            ends.append(write_fd)
-        return Stdio(stdin_fd=self._stdin(stack), stdout_fd=ends[0], stderr_fd=ends[1]), captures
-
-    def _stdin(self, stack: contextlib.ExitStack) -> int:
-        if self._spec.stdin_fd >= 0:
-            return self._spec.stdin_fd
-        if self._spec.stdin:
-            fd = os.memfd_create("stdin", os.MFD_CLOEXEC)
-            with os.fdopen(os.dup(fd), "wb") as file:
-                file.write(self._spec.stdin)
-            os.lseek(fd, 0, os.SEEK_SET)
-        else:
-            fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        stack.callback(os.close, fd)
-        return fd
 
     def _make_box(self, transaction: Transaction, scratch: Path) -> Box:
         spec, limits = self._spec, self._spec.limits
@@ -280,6 +252,10 @@ class Run:
             self._on_violation(violation)
         violations = (*watched.violations, *found)
         verdict = self._verdict(watched)
+        killing = (judge(violation, kills=self._spec.kills) for violation in violations)
+        breach = next(filter(None, killing), None)
+        if breach is not None and verdict.reason is RunReason.OK:
+            verdict = Verdict(reason=breach.reason, message=breach.message)
         ended = watched.ended
         changes = sum(len(diff.changes) for diff in diffs)
         outcome = Outcome(
@@ -333,7 +309,7 @@ class Run:
     ) -> Outcome:
         self._record = replace(
             self._record,
-            state=RunState.READY,
+            state=RunState.COMMITTING if fate is Fate.COMMIT else RunState.READY,
             reason=outcome.reason,
             message=outcome.message,
             changes=changes,
@@ -358,7 +334,12 @@ class Run:
         except ConflictError as exc:
             listed = "; ".join(f"{path} {what}" for path, what in exc.paths[:_LISTED_MAX])
             message = f"{exc.message}: {listed}"
-            self._record = replace(self._record, reason=RunReason.COMMIT_CONFLICT, message=message)
+            self._record = replace(
+                self._record,
+                state=RunState.READY,
+                reason=RunReason.COMMIT_CONFLICT,
+                message=message,
+            )
             self._host.runs.write(self._record)
             return replace(
                 outcome,
@@ -366,6 +347,11 @@ class Run:
                 message=message,
                 state=RunState.READY,
             )
+        except ResileError as exc:
+            self._record = replace(self._record, state=RunState.READY, message=exc.message)
+            self._host.runs.write(self._record)
+            exc.hint = f"{exc.hint} Its changes wait: `resile commit {self._run_id}`.".strip()
+            raise
         self._close(RunCommitted(run_id=self._run_id, changes=committed.committed))
         return replace(outcome, state=RunState.COMMITTED)
 
@@ -465,8 +451,6 @@ class Run:
         self._host.runs.write(self._record)
 
 
-_KEPT_BYTES_MAX = 64 << 20
-"""Of each stream, where the output has no limit: a caller's memory has one."""
 _LISTED_MAX = 5
 
 

@@ -13,7 +13,6 @@ A run's folder is removed when its changes are committed or undone; its story is
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,17 +20,20 @@ from pathlib import Path
 from typing import Any
 
 from resile.contain.cgroups import Cgroup, CgroupLayout, open_tree
+from resile.contain.places import RUNS_VARIABLE
+from resile.contain.transaction.trees import remove_tree
 from resile.core.codec import decode, encode
 from resile.core.files import make_private_dir, write_atomic
 from resile.core.process import Identity, is_alive
 from resile.core.vocabulary import RunReason, RunState
-from resile.errors import ConfigError, TransactionError
+from resile.errors import ConfigError, OperationError, TransactionError
 
-RUNS_VARIABLE = "RESILE_RUNS_DIR"
 _VERSION = 1
 _RECORD, _LIVE, _KILLED = "run.json", "live.json", "killed"
 _PREFIX = "run_"
 _RETIRED = "retired-"
+_REMOVE_TRIES = 100
+"""Each time somebody else was quicker with an entry; together they come to an end."""
 _WORDS_MAX = 64
 _WORD_LENGTH_MAX = 200
 
@@ -88,19 +90,6 @@ class RunRecord:
         return None if self.layout is None else open_tree(self.layout).adopt(self.group)
 
 
-def runs_folder(environ: Mapping[str, str]) -> Path:
-    """Tell where runs are kept: outside of every workspace, as an overlay asks for that.
-
-    `RESILE_RUNS_DIR`, else /var/lib/resile/runs for root and ~/.local/state/resile/runs for others.
-    """
-    if environ.get(RUNS_VARIABLE):
-        return Path(environ[RUNS_VARIABLE]).absolute()
-    if os.geteuid() == 0:
-        return Path("/var/lib/resile/runs")
-    state = environ.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
-    return Path(state) / "resile" / "runs"
-
-
 class Runs:
     """The records of all runs of this user. Safe to share between processes.
 
@@ -123,7 +112,14 @@ class Runs:
         """
         make_private_dir(self.folder)
         path = self.path(run_id)
-        path.mkdir(mode=0o700)
+        try:
+            path.mkdir(mode=0o700)
+        except OSError as exc:
+            raise OperationError(
+                f"folder {path} cannot be made: {exc.strerror}",
+                hint=f"Make room on the disk of {self.folder}, or choose another one with "
+                f"{RUNS_VARIABLE}.",
+            ) from exc
         return path
 
     def write(self, record: RunRecord) -> None:
@@ -157,6 +153,8 @@ class Runs:
             ConfigError: If there is none, or more than one.
         """
         ids = self.ids()
+        if not prefix:
+            raise ConfigError("an empty text names no run", hint="`resile runs` lists them")
         if prefix == "last" and ids:
             return self.read(ids[-1])
         text = prefix if prefix.startswith(_PREFIX) else _PREFIX + prefix.upper()
@@ -223,34 +221,25 @@ class Runs:
         with contextlib.suppress(FileNotFoundError):
             for entry in self.folder.iterdir():
                 if entry.name.startswith(_RETIRED):
-                    shutil.rmtree(entry, onerror=_make_writable)
+                    self._remove(entry.name)
 
     def remove(self, run_id: str) -> None:
         """Remove a run's folder with all that is in it; nothing happens if it is gone."""
-        shutil.rmtree(self.path(run_id), onerror=_make_writable)
+        self._remove(run_id)
 
-
-def _make_writable(_remove: Any, path: str, error: Any) -> None:
-    """Open a folder that its owner closed (an overlay's work folder has mode 0), and remove it.
-
-    What is gone meanwhile was removed by somebody else who clears.
-    """
-    if isinstance(error[1], FileNotFoundError) or not os.path.lexists(path):
-        return
-    if not isinstance(error[1], PermissionError) or os.path.islink(path):  # noqa: PTH114
-        raise error[1]
-    for folder in (os.path.dirname(path), path):  # noqa: PTH120 - as rmtree gives it
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                os.chmod(f"/proc/self/fd/{fd}", 0o700)  # noqa: PTH101 - never through a link
-            finally:
-                os.close(fd)
-    if os.path.isdir(path):  # noqa: PTH112
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)  # noqa: PTH108
+    def _remove(self, name: str) -> None:
+        """Remove a folder, however deep and whatever its modes; others may do the same meanwhile."""
+        try:
+            fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            for _ in range(_REMOVE_TRIES):
+                with contextlib.suppress(FileNotFoundError):
+                    remove_tree(fd, name)
+                    return
+        finally:
+            os.close(fd)
 
 
 _SECRET_WORDS = ("password", "passwd", "token", "secret", "apikey", "api-key", "api_key")

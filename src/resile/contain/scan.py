@@ -51,28 +51,42 @@ def _suspicions(
 ) -> Iterator[tuple[ViolationKind, str]]:
     where = str(diff.workspace / change.path)
     mode = change.mode_after or 0
-    before = change.mode_before or 0
+    is_same_content = change.kind is ChangeKind.METADATA
+    before = (change.mode_before or 0) if is_same_content else 0
     is_folder = change.file_type == "folder"
     bits = mode & (_SETUID_OR_SETGID & ~(_SETGID_FOLDER if is_folder else 0))
     if change.kind is not ChangeKind.DELETED and bits & ~before:
         yield ViolationKind.SETUID_BIT, f"{where} has mode {mode:o}"
     if CAPABILITY_NOTE in change.notes:
         yield ViolationKind.SETUID_BIT, f"{where} has file capabilities"
-    if any(fnmatchcase(change.path, pattern) for pattern in protected):
+    if any(_touches(change, pattern) for pattern in protected):
         yield ViolationKind.PROTECTED_PATH, f"{where} was {change.kind}"
     if change.link_target and _leads_out(change, diff):
         yield ViolationKind.ESCAPING_LINK, f"{where} points to {change.link_target}"
 
 
+def _touches(change: Change, pattern: str) -> bool:
+    """Tell whether a change is of what a glob protects, in any folder, or puts a link above it."""
+    if fnmatchcase(change.path, pattern) or fnmatchcase(change.path, f"*/{pattern}"):
+        return True
+    parts = pattern.split("/")
+    above = ("/".join(parts[:count]) for count in range(1, len(parts)))
+    return bool(change.link_target) and any(
+        fnmatchcase(change.path, glob) or fnmatchcase(change.path, f"*/{glob}") for glob in above
+    )
+
+
 def _leads_out(change: Change, diff: WorkspaceDiff) -> bool:
-    """Tell whether a link points out of its workspace, as far as its text alone says."""
+    """Tell whether a link points out of its workspace, as far as its text alone says.
+
+    A `..` behind another part may lead anywhere, as that part may be a link itself.
+    """
     workspace = PurePosixPath(diff.workspace)
-    place = workspace / PurePosixPath(change.path).parent
-    parts: list[str] = []
-    for part in (place / change.link_target).parts:
-        if part == "..":
-            parts = parts[:-1] if len(parts) > 1 else parts
-        else:
-            parts.append(part)
-    target = PurePosixPath(*parts)
-    return target != workspace and workspace not in target.parents
+    target = PurePosixPath(change.link_target)
+    if target.is_absolute():
+        return ".." in target.parts or not target.is_relative_to(workspace)
+    ups = 0
+    while ups < len(target.parts) and target.parts[ups] == "..":
+        ups += 1
+    depth = len(PurePosixPath(change.path).parent.parts)
+    return ".." in target.parts[ups:] or ups > depth

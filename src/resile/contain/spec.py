@@ -2,12 +2,12 @@
 
 import os
 import pwd
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from resile.contain.model import STRICT, CommitMode, Limits
-from resile.contain.output import OnOutput
+from resile.contain.output import OnOutput, always
 from resile.contain.sandboxes import COVERED
 from resile.core.vocabulary import ViolationKind
 from resile.errors import ConfigError
@@ -23,10 +23,16 @@ CONTAINED_VARIABLE = "RESILE_CONTAINED"
 
 _HIDDEN_AT_HOME = (
     *(".aws", ".azure", ".config/gcloud", ".config/gh", ".docker", ".gnupg", ".kube", ".ssh"),
-    *(".git-credentials", ".netrc", ".pgpass", ".pypirc", ".vault-token"),
+    *(".git-credentials", ".netrc", ".pgpass", ".pypirc", ".vault-token", ".npmrc"),
+    *(".cargo/credentials", ".cargo/credentials.toml", ".local/share/keyrings", ".terraform.d"),
+    *(".password-store", ".mozilla", ".config/chromium", ".config/google-chrome"),
+    *(".m2/settings.xml", ".bash_history", ".zsh_history", ".python_history", ".psql_history"),
 )
 """Where people keep keys."""
-_HIDDEN = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers")
+_HIDDEN = (
+    *("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers"),
+    *("/etc/ssl/private", "/var/lib/resile"),
+)
 PROTECTED = (
     *(".git/hooks/*", ".git/config", ".gitattributes", ".gitmodules", ".ssh/*"),
     *(".github/workflows/*", ".gitlab-ci.yml", ".bashrc", ".profile", ".zshrc", ".envrc"),
@@ -57,7 +63,8 @@ class RunSpec:
         readable: Where it may read; empty: everywhere that is not hidden.
         protected: Globs below a workspace; a change of what they match is a violation.
         kills: Violations that end a run at once.
-        on_output: Gets its output as it comes.
+        on_output: Gets its output as it comes; it must not block for long, as it holds the limits up.
+        has_room: Tells whether `on_output` can take more now; while not, the command waits.
 
     Raises:
         ConfigError: If there is no command.
@@ -78,6 +85,7 @@ class RunSpec:
     protected: tuple[str, ...] = PROTECTED
     kills: frozenset[ViolationKind] = _KILLING
     on_output: OnOutput | None = None
+    has_room: Callable[[], bool] = always
 
     def __post_init__(self) -> None:
         if not self.argv or not self.argv[0]:
@@ -121,7 +129,7 @@ def shown_paths(spec: RunSpec, env: Mapping[str, str]) -> tuple[Path, ...]:
             {
                 path
                 for path in wanted
-                if path.exists()
+                if _exists(path)
                 and any(covered in path.parents for covered in COVERED)
                 and not any(path.is_relative_to(workspace) for workspace in spec.workspaces)
             }
@@ -133,6 +141,13 @@ def _installation(binaries: Path) -> Path:
     """Give the folder around `bin`, unless that is one of those that are covered."""
     around = binaries.parent
     return around if binaries.name == "bin" and around not in COVERED else binaries
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # Behind a folder that is not ours to enter.
+        return False
 
 
 def _is_file(path: Path) -> bool:
@@ -148,7 +163,7 @@ def hidden_paths(spec: RunSpec, *, more: tuple[Path, ...]) -> tuple[Path, ...]:
     wanted = [*map(Path, _HIDDEN), *more, *spec.hidden]
     if home is not None:
         wanted += [home / name for name in _HIDDEN_AT_HOME]
-    found = sorted({path.resolve() for path in wanted if path.exists()})
+    found = sorted({path.resolve() for path in wanted if _exists(path)})
     return tuple(path for path in found if not any(other in path.parents for other in found))
 
 

@@ -48,7 +48,7 @@ class StopRequest:
         """Ask for the end; the second time there is no grace."""
         self.breach = self.breach or Breach(reason=RunReason.KILLED, message=why, is_graceful=True)
         self.count += 1
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # It is closed: the run is over.
             os.eventfd_write(self._fd, 1)
 
     def fileno(self) -> int:
@@ -57,7 +57,7 @@ class StopRequest:
 
     def taken(self) -> None:
         """Note that the request was seen."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             os.eventfd_read(self._fd)
 
     def close(self) -> None:
@@ -151,8 +151,6 @@ class Watch:
         try:
             self._watch(self._boxed.fd, self._listen)
             self._watch(self._stop.fileno(), self._asked)
-            for capture in self._captures:
-                self._watch(capture.fd, lambda capture=capture: self._take(capture))  # type: ignore[misc]
             while not self._is_over():
                 self._turn()
             self._note_survivors()
@@ -170,6 +168,7 @@ class Watch:
     # One turn -----------------------------------------------------------------------------------
 
     def _turn(self) -> None:
+        self._watch_captures()
         for fd, _ in self._poll.poll(1000 * self._wait_s()):
             if fd in self._calls:
                 self._calls[fd]()
@@ -182,6 +181,14 @@ class Watch:
             self._on_alert(alert)
         if self._breach is None and (breach := breach_of(self._limits, sample)) is not None:
             self._ask_to_end(breach)
+
+    def _watch_captures(self) -> None:
+        """Look only at output that can be taken: a slow reader slows the command, not us."""
+        for capture in self._captures:
+            if capture.fd >= 0 and not capture.has_room():
+                self._unwatch(capture.fd)
+            elif capture.fd >= 0 and capture.fd not in self._calls:
+                self._watch(capture.fd, lambda capture=capture: self._take(capture))  # type: ignore[misc]
 
     def _wait_s(self) -> float:
         """Wait until something is due: a sample, the end of the time, the end of the grace."""
@@ -290,10 +297,9 @@ class Watch:
             )
 
     def _note(self, violation: Violation) -> None:
-        if len(self._violations) >= VIOLATIONS_MAX:
-            return
-        self._violations.append(violation)
-        self._on_violation(violation)
+        if len(self._violations) < VIOLATIONS_MAX:
+            self._violations.append(violation)
+            self._on_violation(violation)
         breach = self._judge(violation)
         if breach is not None and self._breach is None and self._ended is None:
             self._ask_to_end(breach)

@@ -30,6 +30,14 @@ def kinds(path, *, kind=ChangeKind.CREATED, file_type="file", **more):
         ({"path": ".git/hooks/post-commit"}, ViolationKind.PROTECTED_PATH),
         ({"path": ".git/hooks/deep/er"}, ViolationKind.PROTECTED_PATH),
         ({"path": ".git/config", "kind": ChangeKind.DELETED}, ViolationKind.PROTECTED_PATH),
+        (
+            {"path": "x", "mode_before": 0o4755, "mode_after": 0o4755, "kind": ChangeKind.MODIFIED},
+            ViolationKind.SETUID_BIT,
+        ),
+        ({"path": "sub/.git/hooks/post-checkout"}, ViolationKind.PROTECTED_PATH),
+        ({"path": ".git/hooks", "link_target": "hk"}, ViolationKind.PROTECTED_PATH),
+        ({"path": ".git", "link_target": "g2"}, ViolationKind.PROTECTED_PATH),
+        ({"path": "evil", "link_target": "x/../OUTSIDE"}, ViolationKind.ESCAPING_LINK),
         ({"path": "x", "link_target": "/etc/passwd"}, ViolationKind.ESCAPING_LINK),
         ({"path": "a/x", "link_target": "../../y"}, ViolationKind.ESCAPING_LINK),
         ({"path": "x", "link_target": "/work/kb2/y"}, ViolationKind.ESCAPING_LINK),
@@ -44,7 +52,7 @@ def test_trap_is_found(change, kind):
     [
         {"path": "x", "mode_after": 0o755},
         {"path": "d", "file_type": "folder", "mode_after": 0o2775},
-        {"path": "x", "mode_before": 0o4755, "mode_after": 0o4755, "kind": ChangeKind.MODIFIED},
+        {"path": "x", "mode_before": 0o4755, "mode_after": 0o4755, "kind": ChangeKind.METADATA},
         {"path": "x", "mode_before": 0o4755, "kind": ChangeKind.DELETED},
         {"path": ".git/objects/ab/cd"},
         {"path": "a/x", "link_target": "../y"},

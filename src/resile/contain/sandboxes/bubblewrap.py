@@ -23,7 +23,7 @@ from resile.contain.sandboxes.host import current_host
 from resile.contain.sandboxes.interpreted import BOOT, loader_environment
 from resile.contain.sandboxes.model import Box, Stdio
 from resile.contain.sandboxes.parked import ControlledBox, Parked
-from resile.contain.sandboxes.recipe import NEW_NETWORK, NEW_USER, Recipe, Step, recipe_of
+from resile.contain.sandboxes.recipe import COVERED, NEW_NETWORK, NEW_USER, Recipe, Step, recipe_of
 from resile.core.process import run_bounded
 from resile.errors import OperationError
 
@@ -36,15 +36,16 @@ class BubblewrapLauncher:
 
     Args:
         program: The path of `bwrap`.
-        interpreter: What runs beside it and as pid 1 of the box, which must be able to read it:
-            it must not lie below /tmp, /run or what is hidden. Default: our own.
+        interpreter: What runs beside it and as pid 1 of the box. It must not lie below what is
+            hidden. Default: our own.
     """
 
     name = "bubblewrap"
 
     def __init__(self, program: str, *, interpreter: str = sys.executable) -> None:
         self._program = program
-        self._argv = (interpreter, "-I", "-S", str(BOOT))
+        # The one behind a virtual environment's link: it needs nothing of that environment.
+        self._argv = (os.path.realpath(interpreter), "-I", "-S", str(BOOT))
 
     def own_processes(self, cgroup: Cgroup | None) -> int:  # noqa: ARG002 - the port's
         """Give 3: the one that watches, bubblewrap, and pid 1 of the box."""
@@ -70,7 +71,7 @@ class BubblewrapLauncher:
     def _recipe(self, box: Box) -> Recipe:
         recipe = recipe_of(box, current_host())
         at = recipe.steps.index(("command",))
-        wrap = ("bubblewrap", self._program, *arguments_of(recipe))
+        wrap = ("bubblewrap", self._program, *arguments_of(recipe), *_own(Path(self._argv[0])))
         return replace(recipe, steps=(wrap, *recipe.steps[at:]))
 
 
@@ -95,6 +96,13 @@ def arguments_of(recipe: Recipe) -> tuple[str, ...]:
             taken.append(step)
         arguments += _translated(step, taken)
     return tuple(arguments)
+
+
+def _own(interpreter: Path) -> Iterator[str]:
+    """Show what pid 1 of the box is made of, where the box has folders of its own instead."""
+    for path in (interpreter.parent.parent, BOOT.parent):
+        if any(covered in path.parents for covered in COVERED):
+            yield from ("--ro-bind", str(path), str(path))
 
 
 def _translated(step: Step, taken: list[Step]) -> Iterator[str]:

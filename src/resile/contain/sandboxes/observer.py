@@ -17,6 +17,7 @@ import platform
 import select
 import socket
 import struct
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -35,8 +36,9 @@ _ANSWER = struct.Struct("=QqiI")
 _CONTINUE: Final = 1
 _CALLS_PER_READ_MAX: Final = 64
 """So that a command which does nothing else does not keep the supervisor from its limits."""
-_RECORDS_MAX: Final = 1000
-"""Of one run. More is answered, but not told: the same command would only fill the journal."""
+_RECORDS_MAX: Final = 100
+"""Of one system call in one run. More is answered, but not told: the same call would only fill the
+journal, and must not hide another one that ends the run."""
 _TEXT_BYTES_MAX: Final = 256
 _ADDRESS_BYTES_MAX: Final = 28
 """A sockaddr_in6. Those of local sockets are longer, but of no interest."""
@@ -76,7 +78,7 @@ class Observer:
         self.refused_count = 0
         """Refused calls, the ones not recorded among them."""
         self._clock = clock
-        self._recorded_count = 0
+        self._recorded_counts: Counter[str] = Counter()
         self._names = {number: name for name, number in MACHINES[platform.machine()][1].items()}
         self._poll = select.poll()
         self._poll.register(notify_fd, select.POLLIN)
@@ -109,24 +111,26 @@ class Observer:
             if not _is_outside(address):
                 self._answer(call_id, 0)
                 return None
-            violation = self._recorded(ViolationKind.CONNECT, f"connect {address}", thread_id)
+            detail = f"connect {address}"
+            violation = self._recorded(ViolationKind.CONNECT, name, detail, thread_id)
             self._answer(call_id, errno.ENETUNREACH)
             return violation
-        detail = _described(name, thread_id, arguments) if self._has_room else name
-        violation = self._recorded(ViolationKind.SYSCALL, detail, thread_id)
+        detail = _described(name, thread_id, arguments) if self._has_room(name) else name
+        violation = self._recorded(ViolationKind.SYSCALL, name, detail, thread_id)
         is_valid = self._is_valid(call_id)
         self._answer(call_id, errno.EPERM)
         return violation if is_valid else None
 
-    @property
-    def _has_room(self) -> bool:
-        return self._recorded_count < _RECORDS_MAX
+    def _has_room(self, name: str) -> bool:
+        return self._recorded_counts[name] < _RECORDS_MAX
 
-    def _recorded(self, kind: ViolationKind, detail: str, thread_id: int) -> Violation | None:
+    def _recorded(
+        self, kind: ViolationKind, name: str, detail: str, thread_id: int
+    ) -> Violation | None:
         self.refused_count += 1
-        if not self._has_room:
+        if not self._has_room(name):
             return None
-        self._recorded_count += 1
+        self._recorded_counts[name] += 1
         pid, command = _process_of(thread_id)
         return Violation(
             kind=kind,

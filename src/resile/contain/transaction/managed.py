@@ -6,10 +6,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from resile.contain.runs import runs_folder
+from resile.contain.places import runs_folder
 from resile.contain.transaction.lifecycle import Transaction, begin, open_transaction
 from resile.contain.transaction.model import Recovery, Staging, TransactionState
 from resile.contain.transaction.recovering import recover
+from resile.contain.transaction.trees import remove_tree
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.files import SYSTEM_FILES, FileLock, make_private_dir, try_lock
 from resile.core.ids import new_id
@@ -112,8 +113,17 @@ def _remove(run: Path) -> None:
     try:
         begun = open_transaction(run)
     except TransactionError:
-        shutil.rmtree(run, ignore_errors=True)
+        _remove_folder(run)
         return
     if begun.state is not TransactionState.COMMITTING:
         begun.discard()
-        shutil.rmtree(run, ignore_errors=True)
+        _remove_folder(run)
+
+
+def _remove_folder(run: Path) -> None:
+    fd = os.open(run.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # What stays is swept later.
+            remove_tree(fd, run.name)
+    finally:
+        os.close(fd)

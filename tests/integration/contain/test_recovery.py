@@ -1,0 +1,154 @@
+"""What a crash or a hostile command leaves is brought to one of its two ends, whatever it is."""
+
+import io
+import json
+import os
+import threading
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from resile.cli.pump import Pump
+from resile.contain import Limits, StopRequest, kill_run, recover_runs
+from resile.contain.api import _spec
+from resile.contain.runner import Run
+from resile.contain.transaction import open_transaction
+from resile.contain.transaction.files import TreeFiles
+from resile.core.vocabulary import RunReason, RunState
+from resile.errors import OperationError, TransactionError
+
+pytestmark = pytest.mark.needs_cgroups
+
+DEEP = "import os\nfor n in range(1500): os.mkdir('d' * 30); os.chdir('d' * 30)"
+
+
+def aged(place, run_id):
+    old = time.time() - 3600
+    os.utime(place.host.runs.path(run_id), (old, old))
+
+
+def orphan(place, run_id, **changes):
+    """Let the record say that its supervisor is another process, which is gone."""
+    path = place.host.runs.path(run_id) / "run.json"
+    record = json.loads(path.read_text())
+    record["supervisor"]["start_ticks"] += 1
+    path.write_text(json.dumps(record | changes))
+
+
+def test_folders_that_nest_deeper_than_the_interpreter_recurses_are_removed(place):
+    with pytest.raises(TransactionError, match="deeper"):
+        place.run("python3", "-S", "-c", DEEP, commit="ask", limits={"disk_files": 5000})
+
+    assert place.host.runs.ids() == ()
+    assert place.kinds() == ["run.begun", "run.rolled_back"]
+    assert place.files() == {"notes.txt": "one\n"}
+
+
+def test_one_run_that_cannot_be_recovered_does_not_hinder_the_others(place):
+    for _ in range(2):
+        place.sh("echo two >> notes.txt", commit="ask")
+    first, second = place.host.runs.ids()
+    for run_id in (first, second):
+        orphan(place, run_id, state="running")
+    (place.host.runs.path(first) / "tx.json").write_text("damaged")
+
+    done = recover_runs(place.host)
+
+    assert [(item.run_id, item.did) for item in done] == [(first, "failed"), (second, "undone")]
+    assert place.files() == {"notes.txt": "one\n"}
+
+
+@pytest.mark.parametrize("content", ["", "{}"])
+def test_commit_that_was_decided_is_finished_although_the_record_is_lost(place, content):
+    place.sh("echo two >> notes.txt; echo x > new", commit="ask")
+    run_id = place.host.runs.ids()[0]
+    cut_after_log(place, run_id)
+    (place.host.runs.path(run_id) / "run.json").write_text(content)
+    aged(place, run_id)
+
+    done = recover_runs(place.host)
+
+    assert [item.did for item in done] == ["finished"]
+    assert place.files() == {"notes.txt": "one\ntwo\n", "new": "x\n"}
+    assert not list(place.workspace.glob(".resile-tx-*"))
+
+
+def cut_after_log(place, run_id):
+    """Commit in a child process that dies right after the write-ahead log is there."""
+
+    class Cut:
+        def before(self, effect, name):
+            if effect.startswith(("exchange", "add", "move", "take", "rename")):
+                os._exit(0)
+
+    folder = place.host.runs.path(run_id)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            open_transaction(folder, files=TreeFiles(Cut())).commit()
+        finally:
+            os._exit(1)
+    os.waitpid(pid, 0)
+    assert (folder / "wal").exists()
+    assert not (folder / "done").exists()
+
+
+def test_run_that_died_before_its_commit_began_is_undone(place):
+    place.sh("echo two >> notes.txt", commit="ask")
+    run_id = place.host.runs.ids()[0]
+    orphan(place, run_id, state="committing", commit="auto")
+
+    done = recover_runs(place.host)
+
+    assert [item.did for item in done] == ["undone"]
+    assert place.files() == {"notes.txt": "one\n"}
+    assert place.host.runs.ids() == ()
+
+
+def test_kill_comes_although_it_cannot_be_noted(place, monkeypatch):
+    def refuse(*_):
+        raise OperationError("the disk is full")
+
+    outcomes = []
+    thread = threading.Thread(target=lambda: outcomes.append(place.sh("sleep 600")))
+    thread.start()
+    deadline_s = time.monotonic() + 30
+    while not any(r.state is RunState.RUNNING for r in place.host.runs.records()):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)
+    monkeypatch.setattr(place.host.runs, "note_kill", refuse)
+
+    assert kill_run(place.host.runs, place.host.runs.find("last"), who="me")
+    thread.join(30)
+
+    assert outcomes[0].reason is not RunReason.OK
+
+
+def test_reader_that_does_not_read_holds_no_limit_up(place):
+    spec = _spec(("yes",), limits=Limits(time_s=0.5, grace_s=0.1), workspace=place.workspace)
+    with_reader = replace(spec, on_output=lambda *_: None, has_room=lambda: False)
+    stop = StopRequest()
+
+    outcome = Run(place.host, with_reader, stop=stop).execute()
+
+    stop.close()
+    assert outcome.reason is RunReason.TIMEOUT
+    assert outcome.usage.time_s < 20
+
+
+def test_output_that_cannot_be_printed_is_told_once(monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, _chunk):
+            raise OSError(28, "No space left on device")
+
+    told = []
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(buffer=Full()))
+
+    with Pump(told.append) as pump:
+        pump.put("stdout", b"a")
+        pump.put("stdout", b"b")
+
+    assert len(told) == 1
+    assert "No space left" in told[0]
