@@ -21,6 +21,7 @@ from tests.support.stubborn import STUBBORN, live_marks
 from resile.contain import Host, Limits, Network, Runs, StopRequest, kill_run, run
 from resile.contain.api import _spec
 from resile.contain.runner import Run
+from resile.contain.sandboxes.bubblewrap import find_bubblewrap
 from resile.core.vocabulary import RunState
 
 TRIALS = 500
@@ -136,7 +137,7 @@ def _ways(host: Host, work: Path) -> Iterator[tuple[str, Callable[[], object]]]:
         "unshare -mpfi": ["unshare", "-mpfi", "/bin/true"],
         "firejail --noprofile": ["firejail", "--quiet", "--noprofile", "/bin/true"],
     }
-    bubblewrap = _bubblewrap()
+    bubblewrap = find_bubblewrap()
     if bubblewrap:
         box = [bubblewrap, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
         box += ["--unshare-all", "--share-net", "--die-with-parent"]
@@ -154,18 +155,6 @@ def _ways(host: Host, work: Path) -> Iterator[tuple[str, Callable[[], object]]]:
                     argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
                 ),
             )
-
-
-def _bubblewrap() -> str:
-    """Find one of 0.11 or newer, which knows --overlay: in PATH, or beside this Python."""
-    beside = Path(sys.executable).parent / "bwrap"
-    for path in (str(beside) if beside.exists() else None, shutil.which("bwrap")):
-        if path:
-            text = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
-            numbers = tuple(int(part) for part in text.stdout.split()[-1].split(".")[:2])
-            if numbers >= (0, 11):
-                return path
-    return ""
 
 
 def _spawn() -> None:

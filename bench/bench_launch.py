@@ -21,14 +21,13 @@ from pathlib import Path
 from resile.contain.cgroups import Cgroup, CgroupLimits, probe
 from resile.contain.sandboxes import (
     Box,
-    BubblewrapLauncher,
     MainEnded,
     NativeLauncher,
     OverlayMount,
     PythonLauncher,
     Stdio,
 )
-from resile.contain.sandboxes.bubblewrap import find_bubblewrap
+from resile.contain.sandboxes.bubblewrap import BubblewrapLauncher, find_bubblewrap
 
 ROUNDS = 40
 PAUSE_S = 0.05

@@ -14,11 +14,11 @@ from tests.vm.guest import Check, Scene
 
 from resile.contain import Cgroup, CgroupKind, CgroupLimits, empty
 from resile.contain.sandboxes import (
-    BubblewrapLauncher,
     NativeLauncher,
     PythonLauncher,
     open_launcher,
 )
+from resile.contain.sandboxes.bubblewrap import BubblewrapLauncher
 from resile.core.process import Spawner, SpawnSpec
 
 MIB = 1 << 20

@@ -163,7 +163,8 @@ def command(
     """
     host = open_host(config)
     with contextlib.closing(host):
-        host.prepare_soon()
+        host.prepare_soon()  # Tries the sandbox, while the journal is opened here.
+        host.journal  # noqa: B018 - opens it
         limits, more = profile_named(profile, config)
         more = dict(more)
         spec = RunSpec(

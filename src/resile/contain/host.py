@@ -77,6 +77,7 @@ class Host:
         self.environ = dict(os.environ if environ is None else environ)
         self.clock = clock
         self._lock = threading.Lock()
+        self._journal_lock = threading.Lock()
         self._berth: Berth | None = None
         self._tree: CgroupTree | None = None
         self._launcher: Launcher | None = None
@@ -91,7 +92,7 @@ class Host:
         Raises:
             JournalError: If it cannot be opened.
         """
-        with self._lock:
+        with self._journal_lock:
             if self._journal is None:
                 make_private_dir(self.journal_folder)
                 self._journal = open_journal(self.journal_folder, limits=self._limits)
@@ -156,6 +157,7 @@ class Host:
         with self._lock:
             self._is_closed = True
             berth, self._berth = self._berth, None
+        with self._journal_lock:
             journal, self._journal = self._journal, None
         if berth is not None:
             berth.parked.close()

@@ -12,7 +12,7 @@ from resile.core.clock import Clock
 QUICK_S = 0.05
 """Between two samples at first, when most runs end or go wrong."""
 QUICK_FOR_S = 1.0
-CALM_S = 0.25
+CALM_S = 0.5
 """Later: ten runs cost less than 1 % of a core so."""
 _SHARE_WINDOW_S = 0.9
 """Over which the share of the processor is taken: a few of the kernel's periods of 100 ms."""

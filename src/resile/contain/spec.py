@@ -124,14 +124,16 @@ def shown_paths(spec: RunSpec, env: Mapping[str, str]) -> tuple[Path, ...]:
         binaries += [program.absolute().parent, program.resolve().parent]
     named = [Path(word) for word in spec.argv[1:] if word.startswith("/")]
     wanted = [*spec.shown, *map(_installation, binaries), *(p for p in named if _is_file(p))]
+    workspaces = tuple(f"{workspace}/" for workspace in spec.workspaces)
+    covered = tuple(f"{path}/" for path in COVERED)
     return tuple(
         sorted(
             {
                 path
                 for path in wanted
-                if _exists(path)
-                and any(covered in path.parents for covered in COVERED)
-                and not any(path.is_relative_to(workspace) for workspace in spec.workspaces)
+                if str(path).startswith(covered)
+                and not f"{path}/".startswith(workspaces)
+                and _exists(path)
             }
         )
     )
@@ -144,10 +146,7 @@ def _installation(binaries: Path) -> Path:
 
 
 def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # Behind a folder that is not ours to enter.
-        return False
+    return os.path.exists(path)  # noqa: PTH110 - False behind a folder that is not ours to enter
 
 
 def _is_file(path: Path) -> bool:
@@ -163,8 +162,12 @@ def hidden_paths(spec: RunSpec, *, more: tuple[Path, ...]) -> tuple[Path, ...]:
     wanted = [*map(Path, _HIDDEN), *more, *spec.hidden]
     if home is not None:
         wanted += [home / name for name in _HIDDEN_AT_HOME]
-    found = sorted({path.resolve() for path in wanted if _exists(path)})
-    return tuple(path for path in found if not any(other in path.parents for other in found))
+    found = sorted({os.path.realpath(path) for path in wanted if _exists(path)})
+    outer: list[str] = []
+    for path in found:  # In their order a folder comes right before what is in it.
+        if not outer or not f"{path}/".startswith(f"{outer[-1]}/"):
+            outer.append(path)
+    return tuple(map(Path, outer))
 
 
 def resolve_memory(limits: Limits) -> Limits:

@@ -5,7 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from resile.contain.sandboxes import LaunchFailed, SandboxFacts, open_launcher, probe, sandbox_facts
+from resile.contain.sandboxes import (
+    LaunchFailed,
+    SandboxFacts,
+    bubblewrap,
+    open_launcher,
+    probe,
+    sandbox_facts,
+)
 from resile.contain.sandboxes.probe import Attempt
 from resile.errors import SpawnError
 
@@ -27,7 +34,7 @@ def fresh() -> Iterator[None]:
 def facts_where(monkeypatch: pytest.MonkeyPatch):
     def facts_where(*, is_built: bool = True, program: str = "/bwrap", **outcomes: Attempt):
         monkeypatch.setattr(probe, "is_built", lambda: is_built)
-        monkeypatch.setattr(probe, "find_bubblewrap", lambda: program)
+        monkeypatch.setattr(bubblewrap, "find_bubblewrap", lambda: program)
 
         def tried(launcher, *, has_overlay=True):
             found = outcomes.get(launcher.name, fails("namespaces"))

@@ -1,6 +1,5 @@
 """Boxes around commands, and the launchers that build them: native, bubblewrap, pure Python."""
 
-from resile.contain.sandboxes.bubblewrap import BubblewrapLauncher
 from resile.contain.sandboxes.failures import explained
 from resile.contain.sandboxes.interpreted import PythonLauncher
 from resile.contain.sandboxes.model import (
@@ -26,7 +25,6 @@ __all__ = [
     "BindMount",
     "Box",
     "Boxed",
-    "BubblewrapLauncher",
     "LaunchFailed",
     "Launcher",
     "MainEnded",

@@ -13,13 +13,11 @@ import contextlib
 import errno
 import fcntl
 import os
-import platform
 import select
 import socket
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -79,7 +77,7 @@ class Observer:
         """Refused calls, the ones not recorded among them."""
         self._clock = clock
         self._recorded_counts: Counter[str] = Counter()
-        self._names = {number: name for name, number in MACHINES[platform.machine()][1].items()}
+        self._names = {number: name for name, number in MACHINES[os.uname().machine][1].items()}
         self._poll = select.poll()
         self._poll.register(notify_fd, select.POLLIN)
 
@@ -167,9 +165,9 @@ def _address(thread_id: int, arguments: Sequence[int]) -> str:
     family = int.from_bytes(data[:2], "little")
     port = int.from_bytes(data[2:4], "big")
     if family == socket.AF_INET and len(data) >= 8:
-        return f"{ip_address(data[4:8])}:{port}"
+        return f"{socket.inet_ntop(socket.AF_INET, data[4:8])}:{port}"
     if family == socket.AF_INET6 and len(data) >= 24:
-        return f"[{ip_address(data[8:24])}]:{port}"
+        return f"[{socket.inet_ntop(socket.AF_INET6, data[8:24])}]:{port}"
     return ""
 
 
@@ -177,6 +175,8 @@ def _is_outside(address: str) -> bool:
     """Tell whether an address is beyond the box: its own loopback is a harmless place."""
     if not address:
         return False
+    from ipaddress import ip_address  # a millisecond, which a run without a connection saves
+
     host = ip_address(address.rpartition(":")[0].strip("[]"))
     mapped = getattr(host, "ipv4_mapped", None)
     return not (mapped or host).is_loopback and not host.is_unspecified

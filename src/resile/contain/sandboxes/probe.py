@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 
 from resile.contain.model import Network
-from resile.contain.sandboxes.bubblewrap import BubblewrapLauncher, find_bubblewrap
 from resile.contain.sandboxes.host import current_host, needs_user_attributes
 from resile.contain.sandboxes.interpreted import PythonLauncher
 from resile.contain.sandboxes.model import (
@@ -31,6 +30,7 @@ from resile.core.clock import SYSTEM_CLOCK
 from resile.errors import OperationError, SpawnError
 
 _TRY_TIMEOUT_S = 10.0
+_BUBBLEWRAP = "bubblewrap"
 _REFUSED = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.ENOSYS)
 """How kernels and containers say no to namespaces; ENOSPC is `max_user_namespaces = 0`."""
 _SWITCHES = (
@@ -88,8 +88,8 @@ def open_launcher(found: SandboxFacts | str) -> Launcher:
         return NativeLauncher()
     if name == PythonLauncher.name:
         return PythonLauncher()
-    if name == BubblewrapLauncher.name and (program := find_bubblewrap()):
-        return BubblewrapLauncher(program)
+    if name == _BUBBLEWRAP and (wrapped := _bubblewrap()):
+        return wrapped
     why = "; ".join(found.missing) if isinstance(found, SandboxFacts) else f"no launcher {name!r}"
     raise SpawnError(why, hint="run `resile doctor` to see what this machine allows")
 
@@ -112,8 +112,16 @@ def _candidates() -> Iterator[tuple[Launcher | None, str]]:
         why = "the native launcher is not built: a box takes some 30 ms longer; install a C"
         yield None, f"{why} compiler and install resile again"
     yield PythonLauncher(), ""
+    wrapped = _bubblewrap()
+    yield (wrapped, "") if wrapped else (None, "no bubblewrap 0.11 or newer")
+
+
+def _bubblewrap() -> Launcher | None:
+    """Give the launcher that nobody loads who has a better one."""
+    from resile.contain.sandboxes.bubblewrap import BubblewrapLauncher, find_bubblewrap
+
     program = find_bubblewrap()
-    yield (BubblewrapLauncher(program), "") if program else (None, "no bubblewrap 0.11 or newer")
+    return BubblewrapLauncher(program) if program else None
 
 
 def _facts(launcher: Launcher, found: Attempt, reasons: list[str]) -> SandboxFacts:
@@ -133,7 +141,7 @@ def _facts(launcher: Launcher, found: Attempt, reasons: list[str]) -> SandboxFac
     missing += [
         f"boxes have no {stage}: a container around us forbids it" for stage in found.warned
     ]
-    is_bubblewrap = launcher.name == BubblewrapLauncher.name
+    is_bubblewrap = launcher.name == _BUBBLEWRAP
     if is_bubblewrap:
         missing.append("bubblewrap limits the size of the private /tmp, not its number of files")
     is_privileged = current_host().is_privileged
@@ -166,7 +174,7 @@ def _tried(launcher: Launcher, *, has_overlay: bool = True) -> Attempt:
         made = {part: folder / part for part in ("lower", "upper", "work")}
         for path in made.values():
             path.mkdir()
-        uses_user = launcher.name == BubblewrapLauncher.name or needs_user_attributes()
+        uses_user = launcher.name == _BUBBLEWRAP or needs_user_attributes()
         overlay = OverlayMount(**made, target=made["lower"], is_unprivileged=uses_user)
         box = Box(
             argv=("true",),

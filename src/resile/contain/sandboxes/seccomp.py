@@ -8,9 +8,10 @@ Docker and Flatpak, without what namespaces and dropped capabilities refuse by t
 """
 
 import errno
-import platform
+import os
 import struct
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Final
 
 from resile.contain.model import Network
@@ -118,6 +119,7 @@ _UNCHANGED: Final = 0xFFFFFFFF
 Instruction = tuple[int, int, int, int]
 
 
+@cache
 def filter_for(
     *,
     uid: int,
@@ -138,7 +140,7 @@ def filter_for(
     Raises:
         OperationError: If this architecture's numbers are not known.
     """
-    name = machine or platform.machine()
+    name = machine or os.uname().machine
     if name not in MACHINES:
         raise OperationError(
             f"no seccomp filter for {name}", hint="boxes are made on x86_64 and aarch64"

@@ -1,6 +1,5 @@
 """Shows what a change is, as text for people and as data for programs."""
 
-import difflib
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -159,7 +158,9 @@ def _lines(change: Change, before: _Side, after: _Side) -> Iterator[str]:
 
 
 def _unified(before: Sequence[str], after: Sequence[str], old: str, new: str) -> Iterator[str]:
-    for line in difflib.unified_diff(before, after, old, new):
+    from difflib import unified_diff  # only who looks at a diff needs it
+
+    for line in unified_diff(before, after, old, new):
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
 
 

@@ -38,12 +38,12 @@ def take_stamp(folder: Path, *, clock: Clock = SYSTEM_CLOCK) -> ClockStamp:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(folder / _STAMP_NAME, flags, 0o600)
     try:
-        first_ns = now_ns = _touched(fd)
+        first_ns = _touched(fd)
         for _ in range(_TICKS_MAX):
+            now_ns = _touched(fd)
             if now_ns != first_ns:
                 break
             clock.sleep(_TICK_S)
-            now_ns = _touched(fd)
     finally:
         os.close(fd)
     return ClockStamp(file_time_ns=now_ns, offset_ns=boot_offset_ns(), boot_id=boot_id())

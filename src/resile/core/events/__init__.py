@@ -6,66 +6,74 @@ whole vocabulary of the journal (docs/reference/events.md lists it).
 
 Bodies only grow: a field is added with a default, never renamed or removed; a change of meaning
 raises `version`.
+
+Payloads are loaded when they are first used: a command that writes three kinds does not pay for
+forty.
 """
+
+from typing import TYPE_CHECKING
 
 from resile.core.events.envelope import (
     BODY_BYTES_MAX,
+    HOMES,
     Event,
     Payload,
     announce,
     payload_fields,
     payload_kinds,
 )
-from resile.core.events.incidents import (
-    IncidentAbsorbed,
-    IncidentAcknowledged,
-    IncidentFlapping,
-    IncidentJoined,
-    IncidentOpened,
-    IncidentRaised,
-    IncidentReopened,
-    IncidentResolved,
-    NoticeSent,
-)
-from resile.core.events.recovery import (
-    ActionFinished,
-    ActionStarted,
-    FaultClosed,
-    FaultEscalated,
-    FaultOpened,
-    PlanDecided,
-    PlanFinished,
-    Step,
-)
-from resile.core.events.runs import (
-    RunAlerted,
-    RunBegun,
-    RunBreached,
-    RunCommitted,
-    RunEnded,
-    RunRolledBack,
-    RunViolated,
-)
-from resile.core.events.system import (
-    BrainStarted,
-    BrainStopped,
-    CheckChanged,
-    Checkpointed,
-    GuardLost,
-    HeartbeatReceived,
-    JournalPruned,
-    JournalSealed,
-    MaintenanceChanged,
-    OperatorRequested,
-    ProcessExited,
-    ProcessStarted,
-    ServiceChanged,
-    ServiceNotified,
-    ServiceReady,
-)
+
+if TYPE_CHECKING:
+    from resile.core.events.incidents import (
+        IncidentAbsorbed,
+        IncidentAcknowledged,
+        IncidentFlapping,
+        IncidentJoined,
+        IncidentOpened,
+        IncidentRaised,
+        IncidentReopened,
+        IncidentResolved,
+        NoticeSent,
+    )
+    from resile.core.events.journal import JournalPruned, JournalSealed
+    from resile.core.events.recovery import (
+        ActionFinished,
+        ActionStarted,
+        FaultClosed,
+        FaultEscalated,
+        FaultOpened,
+        PlanDecided,
+        PlanFinished,
+        Step,
+    )
+    from resile.core.events.runs import (
+        RunAlerted,
+        RunBegun,
+        RunBreached,
+        RunCommitted,
+        RunEnded,
+        RunRolledBack,
+        RunViolated,
+    )
+    from resile.core.events.system import (
+        BrainStarted,
+        BrainStopped,
+        CheckChanged,
+        Checkpointed,
+        GuardLost,
+        HeartbeatReceived,
+        MaintenanceChanged,
+        OperatorRequested,
+        ProcessExited,
+        ProcessStarted,
+        ServiceChanged,
+        ServiceNotified,
+        ServiceReady,
+    )
 
 __all__ = [
     "BODY_BYTES_MAX",
+    "HOMES",
     "ActionFinished",
     "ActionStarted",
     "BrainStarted",
@@ -111,3 +119,15 @@ __all__ = [
     "payload_fields",
     "payload_kinds",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    for home in HOMES:
+        found = getattr(import_module(home), name, None)
+        if found is not None:
+            return found
+    raise AssertionError(f"{name} is exported and has no home")

@@ -4,11 +4,16 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
 from typing import Any, ClassVar
 
 from resile.core.codec import decode, encode
 from resile.core.ids import new_id
 
+HOMES = tuple(
+    f"resile.core.events.{name}" for name in ("runs", "journal", "recovery", "incidents", "system")
+)
+"""The modules that declare payloads; those that a short-lived command needs come first."""
 BODY_BYTES_MAX = 1 << 20
 """The longest body the journal takes: a checkpoint of a few hundred services is below 200 KiB."""
 
@@ -66,7 +71,7 @@ class Event:
         Raises:
             ValueError: If the body does not fit its kind.
         """
-        kind = Payload.registry.get(self.kind)
+        kind = Payload.registry.get(self.kind) or _registry().get(self.kind)
         return None if kind is None else decode(kind, self.body)
 
 
@@ -86,9 +91,16 @@ def announce(payload: Payload, *, at: datetime, actor: str) -> Event:
 
 def payload_kinds() -> tuple[str, ...]:
     """List every kind of event that this version writes, sorted."""
-    return tuple(sorted(Payload.registry))
+    return tuple(sorted(_registry()))
 
 
 def payload_fields(kind: str) -> tuple[str, ...]:
     """List the body's fields of a kind, in order."""
-    return tuple(f.name for f in dataclasses.fields(Payload.registry[kind]))  # type: ignore[arg-type]
+    return tuple(f.name for f in dataclasses.fields(_registry()[kind]))  # type: ignore[arg-type]
+
+
+def _registry() -> Mapping[str, type[Payload]]:
+    """Give every payload that this version knows, loaded."""
+    for home in HOMES:
+        import_module(home)
+    return Payload.registry

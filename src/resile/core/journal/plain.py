@@ -3,11 +3,12 @@
 from typing import Any
 
 from resile.core.journal.port import Record
-from resile.core.sentences import sentence
 
 
 def record_json(record: Record) -> dict[str, Any]:
     """Give a record with its event's fields and a sentence for people."""
+    from resile.core.sentences import sentence  # it loads every payload; who only writes needs none
+
     event = record.event
     return {
         "seq": record.seq,
