@@ -1,11 +1,12 @@
 """Errors become words and exit codes in one place."""
 
+import subprocess
 import sys
 
 import pytest
 
 from resile.cli import app as app_module
-from resile.cli.main import main, run
+from resile.cli.main import run
 from resile.errors import JournalBrokenError
 
 
@@ -100,11 +101,20 @@ def test_interrupt_ends_quietly(failing, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_main_exits_with_the_code(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["resile", "nonsense"])
+@pytest.mark.parametrize(
+    ("word", "code", "stdout", "stderr"),
+    [("nonsense", 2, "", "nonsense"), ("--version", 0, "resile, version", "")],
+)
+def test_main_leaves_with_the_code_and_loses_no_output(word, code, stdout, stderr):
+    """In a process of its own: it leaves without taking the interpreter apart."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from resile.cli.main import main; main()", word],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
 
-    with pytest.raises(SystemExit) as caught:
-        main()
-
-    assert caught.value.code == 2
-    assert "nonsense" in capsys.readouterr().err
+    assert done.returncode == code
+    assert stdout in done.stdout
+    assert stderr in done.stderr
