@@ -146,7 +146,6 @@ def fresh_box(folder: Path) -> Box:
         argv=("true",),
         env={"PATH": os.environ["PATH"]},
         cwd=str(lower),
-        scratch=folder,
         mounts=(overlay,),
         hidden=(Path("/root/.ssh"),),
         tmp_bytes=1 << 28,

@@ -124,7 +124,6 @@ def box_in(room: Room, *argv: str, **given: Any) -> Box:
         "argv": argv,
         "env": {"PATH": PATH},
         "cwd": str(room.workspace),
-        "scratch": room.folder,
         "mounts": (room.overlay(),),
     }
     return Box(**{**values, **given})

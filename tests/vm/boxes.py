@@ -5,7 +5,6 @@ import os
 import select
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from resile.contain import Cgroup
 from resile.contain.model import Network
@@ -58,7 +57,6 @@ class Boxed:
             argv=argv,
             env=dict(os.environ),
             cwd=str(mounts[0].target) if mounts else "/",
-            scratch=Path("/nowhere"),
             mounts=tuple(mounts),
             network=Network.HOST,
             is_observed=False,

@@ -9,7 +9,7 @@ from pathlib import Path
 from resile.core.vocabulary import RunReason, RunState, ViolationKind
 from resile.errors import ConfigError
 
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+MIB, GIB = 1 << 20, 1 << 30
 
 
 class Network(StrEnum):

@@ -136,9 +136,8 @@ class Run:
     def _watch(self, berth: Berth, transaction: Transaction) -> tuple[Watched, Sequence[Capture]]:
         limits = self._spec.limits
         own_processes = self._host.launcher.own_processes(berth.group)
-        scratch = self._host.runs.path(berth.run_id) / "scratch"
         with contextlib.ExitStack() as stack:
-            boxed, captures = self._launch(berth, transaction, scratch, stack)
+            boxed, captures = self._launch(berth, transaction, stack)
             self._note_running(boxed)
             watch = Watch(
                 boxed,
@@ -163,23 +162,18 @@ class Run:
             return watch.run(), captures
 
     def _launch(
-        self,
-        berth: Berth,
-        transaction: Transaction,
-        scratch: Path,
-        stack: contextlib.ExitStack,
+        self, berth: Berth, transaction: Transaction, stack: contextlib.ExitStack
     ) -> tuple[Boxed, list[Capture]]:
         """Give the parked launcher its box; what was opened for it is closed with the stack."""
         try:
             if berth.group is not None:
                 self._host.tree.create(berth.group.name, self._group_limits(berth.group))
-            scratch.mkdir(mode=0o700)
+            self._box = self._make_box(transaction)
             stdio, captures = open_stdio(self._spec, stack)
         except BaseException:
             berth.parked.close()
             raise
         try:
-            self._box = self._make_box(transaction, scratch)
             boxed = berth.parked.launch(self._box, stdio)
         finally:
             os.close(stdio.stdout_fd)
@@ -187,7 +181,7 @@ class Run:
         stack.callback(boxed.close)
         return boxed, captures
 
-    def _make_box(self, transaction: Transaction, scratch: Path) -> Box:
+    def _make_box(self, transaction: Transaction) -> Box:
         spec, limits = self._spec, self._spec.limits
         cwd = spec.cwd or (spec.workspaces[0] if spec.workspaces else Path("/tmp"))  # noqa: S108 - its own
         state = self._host.journal_folder.parent
@@ -196,7 +190,6 @@ class Run:
             argv=spec.argv,
             env=env,
             cwd=str(cwd),
-            scratch=scratch,
             mounts=(
                 *transaction.mounts,
                 *(

@@ -4,7 +4,7 @@
     RUNS/run_.../run.json  the record
     RUNS/run_.../live.json what it uses, twice a second, for whoever looks on
     RUNS/run_.../killed    who asked for its end, written before anybody kills
-    RUNS/run_.../...       its transaction and its scratch folder
+    RUNS/run_.../...       its transaction
     RUNS/retired-run_...   what is over, and removed in a moment
 
 A run's folder is removed when its changes are committed or undone; its story is in the journal.

@@ -13,7 +13,7 @@ HOST = Host(uid=1000, gid=1001, is_privileged=False, landlock_abi=7)
 
 
 def words(**given) -> str:
-    box = Box(**{"argv": ("true",), "env": {}, "cwd": "/", "scratch": Path("/s"), **given})
+    box = Box(**{"argv": ("true",), "env": {}, "cwd": "/", **given})
     return " ".join(arguments_of(recipe_of(box, HOST)))
 
 

@@ -9,7 +9,7 @@ from resile.contain.sandboxes import Box, LaunchFailed, explained
 
 
 def said(command: str, stage: str, number: int, path: str = "", cwd: str = "/") -> str:
-    box = Box(argv=(command,), env={"PATH": "/a:/b"}, cwd=cwd, scratch=Path("/s"))
+    box = Box(argv=(command,), env={"PATH": "/a:/b"}, cwd=cwd)
     error = explained(box, LaunchFailed(stage=stage, number=number, path=path))
     return f"{error.message} | {error.hint}"
 
@@ -61,7 +61,7 @@ def test_missing_file_is_told_apart_from_a_missing_interpreter(tmp_path: Path) -
     ],
 )
 def test_shortage_of_the_machine_may_pass(stage: str, number: int, is_transient: bool) -> None:
-    box = Box(argv=("true",), env={}, cwd="/", scratch=Path("/s"))
+    box = Box(argv=("true",), env={}, cwd="/")
 
     error = explained(box, LaunchFailed(stage=stage, number=number))
 

@@ -15,7 +15,7 @@ NEW_NETWORK = 0x40000000
 
 
 def box(**given) -> Box:
-    return Box(**{"argv": ("true",), "env": {}, "cwd": "/w", "scratch": Path("/s"), **given})
+    return Box(**{"argv": ("true",), "env": {}, "cwd": "/w", **given})
 
 
 def overlay(target: str, *, is_unprivileged: bool = True) -> OverlayMount:

@@ -48,7 +48,6 @@ class Box:
         argv: The command; argv[0] is looked up in the PATH of `env`.
         env: Its whole environment.
         cwd: Where it runs, as it sees it.
-        scratch: An empty private folder of the run; no launcher needs it so far.
         mounts: Its workspaces and what else it may see or write, in this order.
         hidden: Folders and files that it sees empty: keys, state, sockets.
         readable: Where it may read; empty means everywhere that is not hidden (landlock).
@@ -62,7 +61,6 @@ class Box:
     argv: tuple[str, ...]
     env: Mapping[str, str]
     cwd: str
-    scratch: Path
     mounts: tuple[OverlayMount | BindMount, ...] = ()
     hidden: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = ()

@@ -73,8 +73,6 @@ class Observer:
         self.fd = notify_fd
         self.has_ended = False
         """True when no process is left that could call; `fd` stays readable then."""
-        self.refused_count = 0
-        """Refused calls, the ones not recorded among them."""
         self._clock = clock
         self._recorded_counts: Counter[str] = Counter()
         self._names = {number: name for name, number in MACHINES[os.uname().machine][1].items()}
@@ -125,7 +123,6 @@ class Observer:
     def _recorded(
         self, kind: ViolationKind, name: str, detail: str, thread_id: int
     ) -> Violation | None:
-        self.refused_count += 1
         if not self._has_room(name):
             return None
         self._recorded_counts[name] += 1

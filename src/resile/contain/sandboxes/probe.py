@@ -180,7 +180,6 @@ def _tried(launcher: Launcher, *, has_overlay: bool = True) -> Attempt:
             argv=("true",),
             env={"PATH": os.environ.get("PATH", os.defpath)},
             cwd="/",
-            scratch=folder,
             mounts=(overlay,) if has_overlay else (),
             network=Network.NONE,
         )

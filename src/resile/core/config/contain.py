@@ -9,9 +9,6 @@ from resile.core.config.faults import did_you_mean, fault, quoted
 from resile.core.config.units import DurationIn, ShareIn, SizeIn, SizeOrShareIn
 from resile.core.vocabulary import ViolationKind
 
-BASES = ("strict", "build")
-"""The profiles that ship."""
-
 
 class ProfileSection(Section):
     """Limits by name, for `resile run --profile NAME`. What is left out is as in `base`."""
