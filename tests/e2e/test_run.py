@@ -128,7 +128,7 @@ def test_changes_are_looked_at_and_committed_in_parts(shell):
     assert "+two" in diff.stdout
     assert "~ notes.txt" in diff.stdout
     assert [r["state"] for r in shell.runs()] == ["ready"]
-    assert shell("commit", "last", "new").returncode == 0
+    assert shell("commit", "last", "new").stdout.endswith(": 1 change committed\n")
     assert shell.files() == {"new": "x\n", "notes.txt": "one\n"}
     assert shell("discard", "last").returncode == 0
     assert shell.files() == {"new": "x\n", "notes.txt": "one\n"}

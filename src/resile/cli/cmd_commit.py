@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from resile.cli.contained import open_host
+from resile.cli.contained import count_of, open_host
 from resile.cli.options import config_option, json_option
 from resile.cli.output import print_json
 from resile.cli.who import operator
@@ -28,4 +28,4 @@ def command(run_id: str, paths: tuple[str, ...], config: Path | None, *, as_json
     if as_json:
         print_json({"run_id": record.run_id, "committed": count})
     else:
-        print(f"{record.run_id}: {count} changes committed")
+        print(f"{record.run_id}: {count_of(count)} committed")

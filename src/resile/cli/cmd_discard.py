@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from resile.cli.contained import open_host
+from resile.cli.contained import count_of, open_host
 from resile.cli.options import config_option, json_option
 from resile.cli.output import print_json
 from resile.cli.who import operator
@@ -23,4 +23,4 @@ def command(run_id: str, config: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"run_id": record.run_id, "discarded": record.changes})
     else:
-        print(f"{record.run_id}: {record.changes} changes discarded")
+        print(f"{record.run_id}: {count_of(record.changes)} discarded")

@@ -186,12 +186,12 @@ def summary(outcome: Outcome) -> list[str]:
     changes = sum(len(diff.changes) for diff in outcome.diffs)
     short = outcome.run_id
     if outcome.state is RunState.READY:
-        lines.append(f"{_count(changes)} wait: see them with `resile diff {short}`, then")
+        lines.append(f"{count_of(changes)} wait: see them with `resile diff {short}`, then")
         lines.append(f"`resile commit {short}` or `resile discard {short}`")
     elif outcome.state is RunState.COMMITTED and changes:
-        lines.append(f"{_count(changes)} committed")
+        lines.append(f"{count_of(changes)} committed")
     elif changes:
-        lines.append(f"{_count(changes)} undone: the workspace is as it was")
+        lines.append(f"{count_of(changes)} undone: the workspace is as it was")
     return [clean(line) for line in lines]
 
 
@@ -206,7 +206,8 @@ def _violation_lines(outcome: Outcome) -> list[str]:
     return lines
 
 
-def _count(changes: int) -> str:
+def count_of(changes: int) -> str:
+    """Say how many changes."""
     return "1 change" if changes == 1 else f"{changes} changes"
 
 
