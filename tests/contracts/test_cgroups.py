@@ -63,6 +63,8 @@ while time.monotonic() < end:
     time.sleep(0.001)
 """
 
+LOOKS = 30
+
 HOG = "import sys; held = bytearray(300 << 20); sys.exit(5)"
 
 
@@ -237,6 +239,7 @@ def test_a_group_that_forks_and_exits_all_the_time_is_emptied(
     wait_until(begun.exists, "the first generation")
     members.wait(pid)
 
+    assert all(group.is_populated() for _ in range(LOOKS)), "a chain has always one that lives"
     assert empty(group, timeout_s=DEADLINE_S)
 
     assert group.pids() == ()
