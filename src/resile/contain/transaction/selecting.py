@@ -14,7 +14,8 @@ def selected(sealed: Sealed, paths: Sequence[str]) -> tuple[Operation, ...]:
     """Give the operations that some paths stand for.
 
     A path stands for what is done to it and to all below it; inside of a new or deleted folder it
-    stands for that whole folder. Names of one new file belong together.
+    stands for that whole folder. Inside of anything else there is nothing. Names of one new file
+    belong together.
 
     Args:
         sealed: All operations.
@@ -64,6 +65,8 @@ def check_known(sealed: Sequence[Sealed], paths: Sequence[str]) -> None:
     """
     unknown = unknown_paths(sealed, paths)
     if unknown:
+        for path in unknown:
+            _check_folders(sealed, path)
         named = ", ".join(unknown[:_NAMED_MAX])
         raise TransactionError(
             f"{len(unknown)} of the paths have no change: {named}",
@@ -75,4 +78,21 @@ def _stands_for(path: str, operation: Operation) -> bool:
     """Tell whether a path is the operation's, above it, or inside of the folder that it is about."""
     if path in (".", operation.path) or operation.path.startswith(f"{path}/"):
         return True
-    return operation.after is None and path.startswith(f"{operation.path}/")
+    is_inside = operation.after is None and path.startswith(f"{operation.path}/")
+    return is_inside and _is_of_folder(operation)
+
+
+def _is_of_folder(operation: Operation) -> bool:
+    """Tell whether a folder comes or goes: only then is something inside of it."""
+    was_folder = operation.base is not None and operation.base.is_folder
+    return was_folder or operation.file_type == "folder"
+
+
+def _check_folders(sealed: Sequence[Sealed], path: str) -> None:
+    """Refuse a path that leads through what is no folder."""
+    for operation in (o for part in sealed for o in part.operations):
+        if path.startswith(f"{operation.path}/") and not _is_of_folder(operation):
+            raise TransactionError(
+                f"{path} has no change: {operation.path} is a {operation.file_type}, not a folder",
+                hint=f"Name {operation.path} itself, or another path that the diff shows.",
+            )

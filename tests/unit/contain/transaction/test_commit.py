@@ -63,6 +63,31 @@ def test_a_path_without_a_change_is_refused(changed: Transaction) -> None:
         changed.commit(["mod", "spare"])
 
 
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [
+        ("created/x", "created is a file"),
+        ("mod/x", "mod is a file"),
+        ("chmod/x/y", "chmod is a file"),
+        ("soft/x", "soft is a link"),
+        ("new/e/x", ""),
+        ("k/f", ""),
+    ],
+)
+def test_a_path_through_what_is_no_folder_is_refused(
+    changed: Transaction, workspace: Path, path: str, there: str
+) -> None:
+    """Inside of a new folder, and of one that a file took the place of, a path means the whole."""
+    before = snapshot(workspace)
+
+    if there:
+        with pytest.raises(TransactionError, match=f"{path} has no change: {there}, not a folder"):
+            changed.commit([path])
+        assert differences(snapshot(workspace), before) == []
+    else:
+        assert changed.commit([path]).committed == 1
+
+
 def test_what_is_discarded_cannot_be_committed(changed: Transaction, workspace: Path) -> None:
     before = snapshot(workspace)
 
