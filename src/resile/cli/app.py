@@ -1,6 +1,5 @@
 """The table of subcommands. A subcommand's module is imported only when that one is invoked."""
 
-import difflib
 import importlib
 from collections.abc import Sequence
 from typing import Any
@@ -76,6 +75,8 @@ class LazyGroup(click.Group):
         name = args[0]
         if name in COMMANDS or name.startswith("-"):
             return super().resolve_command(context, args)
+        import difflib  # Only who mistypes needs it.
+
         near = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
         hint = f"did you mean `resile {near[0]}`?" if near else "`resile --help` lists them"
         raise ConfigError(f"there is no command {name!r}", hint=hint)

@@ -9,7 +9,6 @@ import gc
 import json
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -67,6 +66,8 @@ def run(arguments: Sequence[str]) -> int:
         return _reader_left()
     except Exception as exc:  # noqa: BLE001 - the last stop: a traceback is no answer to a user
         if os.environ.get("RESILE_DEBUG") == "1":
+            import traceback  # Only who looks for a mistake of ours needs it.
+
             traceback.print_exc()
         return _tell(_unexpected(exc), as_json=as_json)
 

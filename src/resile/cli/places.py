@@ -6,7 +6,6 @@ must be quick, and must work while somebody is editing the rest of the file.
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +114,8 @@ def _nearest(start: Path) -> Path:
 
 
 def _state_dir(file: Path) -> str:
+    import tomllib  # Here, as a run outside of any system need not load it.
+
     try:
         content = file.read_bytes()
         data = tomllib.loads(content.decode())

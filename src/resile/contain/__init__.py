@@ -23,43 +23,33 @@ from resile.contain.cgroups import (
 )
 
 if TYPE_CHECKING:
-    from resile.contain._all import (
-        RUNS_VARIABLE,
-        STATE_VARIABLE,
+    from resile.contain.api import RunOptions, arun, run
+    from resile.contain.host import STATE_VARIABLE, Host, default_host
+    from resile.contain.kill import kill_run
+    from resile.contain.model import (
         STRICT,
         AtQuota,
         Change,
         ChangeKind,
         CommitMode,
-        Host,
         Limits,
         Network,
         Outcome,
-        Recovered,
-        Run,
-        RunOptions,
-        RunRecord,
-        Runs,
-        RunSpec,
-        SandboxFacts,
-        StopRequest,
-        Transaction,
         Usage,
         Violation,
         WorkspaceDiff,
-        arun,
         build_limits,
-        commit_run,
-        default_host,
-        diff_of,
-        diff_text,
-        discard_run,
-        kill_run,
-        recover_runs,
-        run,
-        runs_folder,
-        sandbox_facts,
     )
+    from resile.contain.places import RUNS_VARIABLE, runs_folder
+    from resile.contain.recover import Recovered, recover_runs
+    from resile.contain.runner import Run
+    from resile.contain.runs import RunRecord, Runs
+    from resile.contain.sandboxes import SandboxFacts, sandbox_facts
+    from resile.contain.settle import commit_run, diff_of, discard_run
+    from resile.contain.spec import RunSpec
+    from resile.contain.transaction import Transaction
+    from resile.contain.transaction.differing import diff_text
+    from resile.contain.watch import StopRequest
 
 __all__ = [
     "RUNS_VARIABLE",
@@ -114,8 +104,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from resile.contain import _all
+    from resile.contain._homes import HOMES
+    from resile.core.lazy import load
 
-    return getattr(_all, name)
+    return load(__name__, name, HOMES)

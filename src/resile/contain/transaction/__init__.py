@@ -1,24 +1,30 @@
-"""A transaction over folders: what is changed in them is committed whole, or never happened."""
+"""A transaction over folders: what is changed in them is committed whole, or never happened.
 
-from resile.contain.transaction.differing import ChangeText, describe_change, diff_text
-from resile.contain.transaction.lifecycle import (
-    Transaction,
-    begin,
-    measure,
-    open_transaction,
-    state_of,
-)
-from resile.contain.transaction.managed import sweep, transaction
-from resile.contain.transaction.model import (
-    CommitResult,
-    Recovered,
-    Recovery,
-    Skipped,
-    Staging,
-    TransactionState,
-    Written,
-)
-from resile.contain.transaction.recovering import recover
+Its modules are loaded when a name of theirs is first used: most transactions change nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from resile.contain.transaction.differing import ChangeText, describe_change, diff_text
+    from resile.contain.transaction.lifecycle import (
+        Transaction,
+        begin,
+        measure,
+        open_transaction,
+        state_of,
+    )
+    from resile.contain.transaction.managed import sweep, transaction
+    from resile.contain.transaction.model import (
+        CommitResult,
+        Recovered,
+        Recovery,
+        Skipped,
+        Staging,
+        TransactionState,
+        Written,
+    )
+    from resile.contain.transaction.recovering import recover
 
 __all__ = [
     "ChangeText",
@@ -40,3 +46,10 @@ __all__ = [
     "sweep",
     "transaction",
 ]
+
+
+def __getattr__(name: str) -> object:
+    from resile.contain.transaction._homes import HOMES
+    from resile.core.lazy import load
+
+    return load(__name__, name, HOMES)

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resile.contain.model import WorkspaceDiff
 from resile.contain.sandboxes.model import BindMount, OverlayMount
 from resile.contain.transaction.bases import Base, ManifestBase, StampBase
 from resile.contain.transaction.beginning import ENTRIES_MAX, make_transaction
-from resile.contain.transaction.committing import Places, commit, finish, places
 from resile.contain.transaction.copying import measure_fd, unpack
 from resile.contain.transaction.files import TreeFiles
 from resile.contain.transaction.listing import Listing
@@ -43,12 +43,14 @@ from resile.contain.transaction.records import (
     write_record,
 )
 from resile.contain.transaction.sealing import seal_workspace
-from resile.contain.transaction.selecting import check_known, selected
 from resile.contain.transaction.stamps import boot_id, clock_fault, take_stamp, threshold_ns
 from resile.contain.transaction.trees import FOLDER_FLAGS
-from resile.contain.transaction.wal import CommitLog
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import TransactionError
+
+if TYPE_CHECKING:  # Committing is loaded by who commits: most runs change nothing.
+    from resile.contain.transaction.committing import Places
+    from resile.contain.transaction.wal import CommitLog
 
 _MEASURED_MAX = 50_000
 """Entries that `measure` looks at: about 50 ms. A run that made more is over its limit anyway."""
@@ -287,6 +289,9 @@ class Transaction:
             TransactionError: If it is not sealed, a path has no change, or the disk is full: the
                 workspace is as it was. If it is left between: `recover` finishes or undoes it.
         """
+        from resile.contain.transaction.committing import commit, places
+        from resile.contain.transaction.selecting import check_known, selected
+
         sealed = self._ready()
         check_known(sealed.parts, paths)
         chosen = [selected(part, paths) for part in sealed.parts]
@@ -418,8 +423,10 @@ class Transaction:
             os.close(fd)
 
 
-def _cleaned(place: Places, log: CommitLog) -> bool:
+def _cleaned(place: "Places", log: "CommitLog") -> bool:
     """Clean up after a commit that is done; what cannot be cleaned now is left to `recover`."""
+    from resile.contain.transaction.committing import finish
+
     try:
         finish(place, log)
     except TransactionError:

@@ -1,0 +1,57 @@
+"""Where the names are that `resile.contain` loads when they are first used."""
+
+from typing import Final
+
+HOMES: Final = {
+    "api": (
+        "RunOptions",
+        "arun",
+        "run",
+    ),
+    "host": (
+        "Host",
+        "STATE_VARIABLE",
+        "default_host",
+    ),
+    "kill": ("kill_run",),
+    "model": (
+        "AtQuota",
+        "Change",
+        "ChangeKind",
+        "CommitMode",
+        "Limits",
+        "Network",
+        "Outcome",
+        "STRICT",
+        "Usage",
+        "Violation",
+        "WorkspaceDiff",
+        "build_limits",
+    ),
+    "places": (
+        "RUNS_VARIABLE",
+        "runs_folder",
+    ),
+    "recover": (
+        "Recovered",
+        "recover_runs",
+    ),
+    "runner": ("Run",),
+    "runs": (
+        "RunRecord",
+        "Runs",
+    ),
+    "sandboxes": (
+        "SandboxFacts",
+        "sandbox_facts",
+    ),
+    "settle": (
+        "commit_run",
+        "diff_of",
+        "discard_run",
+    ),
+    "spec": ("RunSpec",),
+    "transaction": ("Transaction",),
+    "transaction.differing": ("diff_text",),
+    "watch": ("StopRequest",),
+}
