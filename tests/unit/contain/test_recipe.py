@@ -72,7 +72,7 @@ def test_plain_user_gets_a_user_namespace_and_its_attributes() -> None:
     made = recipe_of(box(mounts=(overlay("/w"),)), HOST)
 
     assert made.namespaces & NEW_USER
-    assert [step[4:] for step in made.steps if step[0] == "overlay"] == [("userxattr",)]
+    assert [step[4:] for step in made.steps if step[0] == "overlay"] == [("userxattr", "volatile")]
 
 
 def test_root_gets_overlays_without_references_to_the_lower_folder() -> None:
@@ -80,7 +80,8 @@ def test_root_gets_overlays_without_references_to_the_lower_folder() -> None:
     made = recipe_of(box(mounts=(overlay("/w", is_unprivileged=False),)), host)
 
     assert not made.namespaces & NEW_USER
-    assert ("redirect_dir=off", "index=off", "metacopy=off") in [s[4:] for s in made.steps]
+    options = ("redirect_dir=off", "index=off", "metacopy=off", "volatile")
+    assert options in [s[4:] for s in made.steps]
 
 
 def test_host_network_is_kept_and_its_resolver_shown() -> None:

@@ -45,6 +45,9 @@ LISTENER, _KILLABLE = 8, 32
 """Give a descriptor to observe; do not wake the caller for lesser signals (since Linux 5.19)."""
 OVERLAY_OPTIONS: Final = ("redirect_dir=off", "index=off", "metacopy=off")
 """What the transaction can read; without them a rename would be a reference to the lower folder."""
+UNSYNCED: Final = "volatile"
+"""No sync of an overlay reaches the disk: else its end would sync the whole file system below, for
+changes that a power cut may take. Their commit syncs them, and so does a seal that is to last."""
 DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
 """No others: uid 0 could open the disk itself."""
 _FD_LINKS: Final = {
@@ -162,7 +165,7 @@ def _sources(box: Box, host: Host) -> Iterator[tuple[Step, tuple[str, Step]]]:
         if isinstance(mount, OverlayMount):
             options = ("userxattr",) if mount.is_unprivileged else OVERLAY_OPTIONS
             folders = (str(mount.lower), str(mount.upper), str(mount.work))
-            take = ("overlay", *folders, *options)
+            take = ("overlay", *folders, *options, UNSYNCED)
         else:
             attributes = _NO_SETUID | _NO_DEVICES | (0 if mount.is_writable else _READ_ONLY)
             take = ("tree", str(mount.source), str(attributes))
