@@ -145,7 +145,7 @@ def _installation(binaries: Path) -> Path:
     return around if binaries.name == "bin" and around not in COVERED else binaries
 
 
-def _exists(path: Path) -> bool:
+def _exists(path: str | Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110 - False behind a folder that is not ours to enter
 
 
@@ -158,10 +158,10 @@ def _is_file(path: Path) -> bool:
 
 def hidden_paths(spec: RunSpec, *, more: tuple[Path, ...]) -> tuple[Path, ...]:
     """List what exists and is to be hidden; what is inside of another one is left out."""
-    home = Path(pwd.getpwuid(os.geteuid()).pw_dir) if _has_home() else None
-    wanted = [*map(Path, _HIDDEN), *more, *spec.hidden]
-    if home is not None:
-        wanted += [home / name for name in _HIDDEN_AT_HOME]
+    home = _home()
+    wanted = [*_HIDDEN, *map(str, (*more, *spec.hidden))]
+    if home:
+        wanted += [f"{home}/{name}" for name in _HIDDEN_AT_HOME]
     found = sorted({os.path.realpath(path) for path in wanted if _exists(path)})
     outer: list[str] = []
     for path in found:  # In their order a folder comes right before what is in it.
@@ -192,9 +192,9 @@ def impossible(limits: Limits) -> Iterator[str]:
         yield f"--cpu {limits.cpu_share * 100:g}%: this machine has {cores} cores"
 
 
-def _has_home() -> bool:
+def _home() -> str:
+    """Tell where the user's own files are; empty for one whom nobody knows."""
     try:
-        pwd.getpwuid(os.geteuid())
+        return pwd.getpwuid(os.geteuid()).pw_dir
     except KeyError:
-        return False
-    return True
+        return ""

@@ -21,10 +21,14 @@ def make_folder(path: str) -> None:
     """
     for attempt in range(_MAKE_ATTEMPTS):
         try:
-            Path(path).mkdir(parents=True, exist_ok=True)
+            os.mkdir(path)  # noqa: PTH102 - before each run, and mostly it is there
+        except FileExistsError:
+            return
         except FileNotFoundError:
             if attempt == _MAKE_ATTEMPTS - 1:
                 raise
+            with contextlib.suppress(FileNotFoundError):
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
         else:
             return
 
@@ -35,6 +39,9 @@ def remove_folder(path: str) -> None:
     Raises:
         CgroupError: If somebody is in it.
     """
+    with contextlib.suppress(OSError):
+        os.rmdir(path)  # noqa: PTH106 - after each run, and mostly nothing is below
+        return
     for folder in reversed(list(walk(path))):
         _remove_one(folder)
 

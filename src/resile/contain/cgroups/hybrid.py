@@ -34,7 +34,7 @@ class HybridCgroup:
 
     def usage(self) -> CgroupUsage:
         """Read memory from v1 and processor time from v2, which counts it without a controller."""
-        return replace(self._legacy.usage(), cpu_s=self._unified.usage().cpu_s)
+        return replace(self._legacy.usage(), cpu_s=self._unified.cpu_s())
 
     def remove(self) -> None:
         """Remove the empty group from each hierarchy."""

@@ -49,15 +49,19 @@ class UnifiedCgroup:
 
     def usage(self) -> CgroupUsage:
         """Read the counters."""
-        cpu_us = _folders.read_field(f"{self._folder}/cpu.stat", "usage_usec")
         return CgroupUsage(
             memory_bytes=_folders.read_int(f"{self._folder}/memory.current"),
             memory_max_bytes=_folders.read_int(f"{self._folder}/memory.peak"),
-            cpu_s=None if cpu_us is None else cpu_us / 1e6,
+            cpu_s=self.cpu_s(),
             oom_kills=_folders.read_field(f"{self._folder}/memory.events", "oom_kill"),
             processes=_folders.read_int(f"{self._folder}/pids.current"),
             refused_processes=_folders.read_field(f"{self._folder}/pids.events", "max"),
         )
+
+    def cpu_s(self) -> float | None:
+        """Read the processor time, which is counted without a controller, too."""
+        cpu_us = _folders.read_field(f"{self._folder}/cpu.stat", "usage_usec")
+        return None if cpu_us is None else cpu_us / 1e6
 
     def remove(self) -> None:
         """Remove the empty group."""
