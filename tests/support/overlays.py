@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.transactions import hide_folders
 from tests.support.trees import (
     KINDS,
     Snapshot,
@@ -28,6 +29,7 @@ OPTIONS = {
 CHANGES: dict[str, Callable[[Path], None]] = {
     "all": change_all,
     "brief": change_briefly,
+    "hidden": hide_folders,
     **KINDS,
 }
 NOBODY = 65534

@@ -109,6 +109,31 @@ def change_closed_tree(root: Path) -> None:
         (root / name).chmod(0o555)
 
 
+def make_hidden_tree(root: Path) -> None:
+    """Make what `hide_folders` closes."""
+    for name in ("kept", "opaque", "gone", "narrow"):
+        (root / name / "in").mkdir(parents=True)
+        (root / name / "in/file").write_text(name)
+        (root / name / "file").write_text(name)
+
+
+def hide_folders(root: Path) -> None:
+    """Make, replace and keep folders that not even their owner may enter, as test suites do."""
+    for name in ("gone", "opaque"):
+        shutil.rmtree(root / name)
+    for name, mode in (("created", 0), ("opaque", 0), ("listed", 0o400), ("entered", 0o100)):
+        (root / name / "in").mkdir(parents=True)
+        (root / name / "in/file").write_text(f"new {name}")
+        for path in (root / name / "in/file", root / name / "in", root / name):
+            os.setxattr(path, "user.k", b"v")
+            path.chmod(mode)
+    for name, mode in (("kept", 0), ("narrow", 0o600)):
+        (root / name / "in/file").write_text(f"changed {name}")
+        (root / name / "file").unlink()
+        for path in (root / name / "in/file", root / name / "in", root / name):
+            path.chmod(mode)
+
+
 def open_all(root: Path) -> None:
     """Let the owner into every folder."""
     for folder, folders, _ in os.walk(root):

@@ -13,6 +13,7 @@ from typing import Any
 
 Snapshot = dict[str, tuple[Any, ...]]
 _FACTS = 6
+_CLOSED = ("its folder may not be entered",) * _FACTS
 
 
 class Crashed(BaseException):
@@ -58,6 +59,8 @@ def snapshot(root: Path) -> Snapshot:
             path = Path(folder) / name
             key = str(path.relative_to(root))
             found[key] = _facts(path)
+            if found[key] == _CLOSED:
+                continue
             status = path.lstat()
             if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
                 names[status.st_ino].append(key)
@@ -295,7 +298,10 @@ def change_briefly(root: Path) -> None:
 
 
 def _facts(path: Path) -> tuple[Any, ...]:
-    status = path.lstat()
+    try:
+        status = path.lstat()
+    except PermissionError:
+        return _CLOSED
     mode = status.st_mode
     content = ""
     if stat.S_ISLNK(mode):
@@ -318,11 +324,18 @@ def _content(path: Path, status: os.stat_result) -> str:
 def _xattrs(path: Path) -> tuple[tuple[str, str], ...]:
     return tuple(
         sorted(
-            (name, os.getxattr(path, name, follow_symlinks=False).hex())
+            (name, _xattr(path, name))
             for name in os.listxattr(path, follow_symlinks=False)
             if "overlay." not in name
         )
     )
+
+
+def _xattr(path: Path, name: str) -> str:
+    try:
+        return os.getxattr(path, name, follow_symlinks=False).hex()
+    except PermissionError:
+        return "may not be read"
 
 
 def _tupled(value: Any) -> Any:

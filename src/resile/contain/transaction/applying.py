@@ -16,6 +16,7 @@ from dataclasses import replace
 from resile.contain.transaction.files import TreeFiles
 from resile.contain.transaction.model import KeptFolder, Signature, difference
 from resile.contain.transaction.trees import (
+    is_closed,
     is_stuck,
     open_file,
     open_parent,
@@ -29,7 +30,7 @@ from resile.errors import TransactionError
 
 SINCE_SEALED = "since the transaction was sealed"
 _RIGHTS = 0o777
-"""A change of owner takes the other bits; an ordinary user's own right to write is ours to open."""
+"""A change of owner takes the other bits; an ordinary user's own rights are ours to open."""
 
 
 class StepConflict(Exception):  # noqa: N818 - it never leaves this package
@@ -85,7 +86,10 @@ class Applier:
             OSError: If a step failed.
         """
         self._open_folders()
+        closing = [step for step in reversed(self._log.steps) if _closes(step)]
         for step in self._log.steps:
+            if step in closing:
+                continue
             if step.kind is StepKind.ATTRIBUTES:
                 self._bring_attributes(step, is_replay=is_replay)
             elif not self._is_done(step):
@@ -97,6 +101,9 @@ class Applier:
                 self._settle(step, step.staged_inode, step.final_mode)
         self._close_folders()
         self._sync()
+        for step in closing:
+            self._bring_attributes(step, is_replay=is_replay)
+            self._sync_entry(step)
 
     def undo(self, *, is_replay: bool = False) -> None:
         """Take each step that is done back, the last one first, then make all of it durable.
@@ -108,6 +115,7 @@ class Applier:
             TransactionError: If somebody changed what a step put there; nothing is taken back.
             OSError: If a step failed.
         """
+        self._open_folders()
         done = [
             step
             for step in reversed(self._log.steps)
@@ -118,12 +126,12 @@ class Applier:
             )
         ]
         if hindered := [step.path for step in done if not self._is_reversible(step)]:
+            self._close_folders()
             raise TransactionError(
                 f"the commit cannot be undone: {hindered[0]} was changed since"
                 + (f", and {len(hindered) - 1} more" if len(hindered) > 1 else ""),
                 hint="Finish it instead: resile recover. Both versions are kept until then.",
             )
-        self._open_folders()
         for step in sorted(done, key=lambda step: step.kind is StepKind.ATTRIBUTES):
             self._undo(step)
         for step in self._log.steps:
@@ -150,15 +158,21 @@ class Applier:
             return False
 
     def _open_folders(self) -> None:
-        """Let their owner into folders that he may not write, for as long as this takes."""
+        """Let their owner into folders that he may not write or enter, for as long as this takes.
+
+        Those above come first.
+        """
         for number, folder in self._closed_folders():
             with (
                 contextlib.suppress(FileNotFoundError, NotADirectoryError),
                 open_parent(self._root_fds[number], folder.path) as (fd, name),
             ):
-                if _is_inode(fd, name, folder.inode):
+                status = status_of(fd, name)
+                if status is not None and status.st_ino == folder.inode:
                     self._opened.add((number, folder.path))
-                    self._open_up(fd, name)
+                    if is_closed(status.st_mode, stat.S_IRWXU):
+                        mode = stat.S_IMODE(status.st_mode) | stat.S_IRWXU
+                        self._files.set_mode(fd, name, mode)
 
     def _close_folders(self) -> None:
         """Take that back; those that got attributes of their own have them."""
@@ -170,14 +184,15 @@ class Applier:
                 contextlib.suppress(FileNotFoundError, NotADirectoryError),
                 open_parent(self._root_fds[number], folder.path) as (fd, name),
             ):
-                if _is_inode(fd, name, folder.inode, mode=folder.mode | stat.S_IWUSR):
+                if _is_inode(fd, name, folder.inode, mode=folder.mode | stat.S_IRWXU):
                     self._files.set_mode(fd, name, folder.mode)
 
     def _closed_folders(self) -> Iterator[tuple[int, KeptFolder]]:
-        if os.geteuid() == 0:
-            return
+        closing = {(s.workspace, s.path) for s in self._log.steps if _closes(s)}
         for number, folders in enumerate(self._log.folders):
-            yield from ((number, f) for f in folders if not f.mode & stat.S_IWUSR)
+            for folder in folders:
+                if (number, folder.path) in closing or is_closed(folder.mode, stat.S_IRWXU):
+                    yield number, folder
 
     def _settle(self, step: Step, inode: int, mode: int) -> None:
         """Take back that a folder was opened for its owner so that it could be moved."""
@@ -275,7 +290,7 @@ class Applier:
             now = read_signature(fd, name)
         if base is None or after is None or now is None or now.inode != base.inode:
             return f"replaced {SINCE_SEALED}"
-        rights = _RIGHTS if os.geteuid() == 0 else _RIGHTS & ~stat.S_IWUSR
+        rights = _RIGHTS if os.geteuid() == 0 else _RIGHTS & ~stat.S_IRWXU
         is_ours = (
             now.size == base.size
             and now.mtime_ns in (base.mtime_ns, after.mtime_ns)
@@ -345,8 +360,16 @@ def _as_it_was(step: Step, now: Signature | None) -> Signature | None:
     base = step.base
     if base is None or now is None or not base.is_folder:
         return now
-    is_opened = os.geteuid() != 0 and now.mode == base.mode | stat.S_IWUSR
+    opened = (base.mode | stat.S_IWUSR, base.mode | stat.S_IRWXU)
+    is_opened = os.geteuid() != 0 and now.mode in opened
     return replace(now, mode=base.mode) if is_opened else now
+
+
+def _closes(step: Step) -> bool:
+    """Tell whether a step takes from a folder's owner what it needs to work on what is inside."""
+    if step.kind is not StepKind.ATTRIBUTES or step.base is None or step.after is None:
+        return False
+    return step.base.is_folder and step.after.mode & stat.S_IRWXU != stat.S_IRWXU
 
 
 def _is_inode(fd: int, name: str, inode: int, *, mode: int | None = None) -> bool:

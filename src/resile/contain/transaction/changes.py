@@ -15,6 +15,7 @@ from resile.contain.transaction.trees import (
     open_private_folder,
     open_readable_file,
     read_metadata,
+    read_private_metadata,
     status_of,
     too_deep,
 )
@@ -62,7 +63,8 @@ def compare_entries(
         return ChangeKind.REPLACED
     if not _is_same_inside(staged_fd, lower_fd, name, after, before):
         return ChangeKind.MODIFIED
-    old, new = read_metadata(lower_fd, name, before), read_metadata(staged_fd, name, after)
+    old = read_metadata(lower_fd, name, before)
+    new = read_private_metadata(staged_fd, name, after)
     is_same_time = old.mtime_ns == new.mtime_ns or not stat.S_ISREG(after.st_mode)
     is_same = (old.mode, old.uid, old.gid, old.attributes) == (
         new.mode,

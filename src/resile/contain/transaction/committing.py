@@ -308,6 +308,7 @@ def _fill_stage(
         stage_fd=stage_fd,
         marks=marks_of(place.folder, place.record, number),
         sources={source.group: source for source in sealed.sources},
+        closed=sealed.closed,
         files=place.files,
     )
     try:

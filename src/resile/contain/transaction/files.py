@@ -16,11 +16,15 @@ from resile.contain.transaction.model import Metadata
 from resile.contain.transaction.trees import (
     FOLDER_FLAGS,
     copy_data,
+    is_closed,
     open_entry,
     read_attributes,
     remove_tree,
 )
 from resile.core.files import PRIVATE_FOLDER_MODE, SYSTEM_FILES, Files
+
+_ATTRIBUTE_BITS = stat.S_IRUSR | stat.S_IWUSR
+"""What an owner needs to read and set attributes."""
 
 
 class Gate(Protocol):
@@ -156,12 +160,20 @@ class TreeFiles:
 
 
 def _set_metadata(path: str, status: os.stat_result, metadata: Metadata) -> None:
-    """Bring an inode to its metadata; owner first, because chown takes bits and capabilities."""
+    """Bring an inode to its metadata; owner first, because chown takes bits and capabilities.
+
+    Attributes can only be set while the mode lets us: one that does not is given last.
+    """
     if (status.st_uid, status.st_gid) != (metadata.uid, metadata.gid):
         os.chown(path, metadata.uid, metadata.gid)
+    mode = metadata.mode
+    if is_closed(mode, _ATTRIBUTE_BITS):
+        mode |= _ATTRIBUTE_BITS
     if not stat.S_ISLNK(status.st_mode):
-        os.chmod(path, metadata.mode)  # noqa: PTH101 - as the calls beside it
+        os.chmod(path, mode)  # noqa: PTH101 - as the calls beside it
     _set_attributes(path, metadata.attributes)
+    if mode != metadata.mode and not stat.S_ISLNK(status.st_mode):
+        os.chmod(path, metadata.mode)  # noqa: PTH101 - as the calls beside it
     if metadata.mtime_ns is not None:
         os.utime(path, ns=(metadata.mtime_ns, metadata.mtime_ns))
 

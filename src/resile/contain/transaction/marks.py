@@ -13,7 +13,7 @@ from typing import Protocol
 
 from resile.contain.transaction import _kernel
 from resile.contain.transaction.model import Signature, difference, signature_of
-from resile.contain.transaction.trees import attributes_digest, entry_path
+from resile.contain.transaction.trees import FILE_BITS, attributes_digest, entry_path, let_in
 from resile.errors import TransactionError
 
 _HANDLE_HEAD = 21
@@ -92,9 +92,10 @@ class OverlayMarks:
 
     def _attribute(self, folder_fd: int, name: str, attribute: str) -> bytes | None:
         try:
-            return os.getxattr(
-                entry_path(folder_fd, name), self._prefix + attribute, follow_symlinks=False
-            )
+            with let_in(folder_fd, name, FILE_BITS):
+                return os.getxattr(
+                    entry_path(folder_fd, name), self._prefix + attribute, follow_symlinks=False
+                )
         except OSError:
             return None
 
@@ -128,6 +129,8 @@ class CopyMarks:
         copied = self._copies.get(path)
         if copied is None or copied.inode != status.st_ino:
             return False
+        if copied.mode != status.st_mode:
+            return False  # It may keep us from reading what else it carries.
         if copied.is_folder:
             return copied.digest == attributes_digest(folder_fd, name, status)
         return difference(copied, signature_of(status)) == ""

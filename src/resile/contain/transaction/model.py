@@ -207,6 +207,7 @@ class Sealed:
         folders: Those above the operations.
         sources: For new names of unchanged files.
         skipped: What is left out.
+        closed: The modes of staged entries that keep their owner out, by path.
     """
 
     operations: tuple[Operation, ...] = ()
@@ -214,6 +215,7 @@ class Sealed:
     folders: tuple[KeptFolder, ...] = ()
     sources: tuple[LinkSource, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    closed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

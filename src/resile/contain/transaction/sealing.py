@@ -35,11 +35,15 @@ from resile.contain.transaction.model import (
     type_name,
 )
 from resile.contain.transaction.trees import (
+    FILE_BITS,
+    FOLDER_BITS,
+    is_closed,
     names_in,
     open_folder,
     open_private_folder,
     read_attributes_signature,
     read_metadata,
+    read_private_metadata,
     read_signature,
     status_of,
     too_deep,
@@ -109,6 +113,7 @@ class _Walk:
         self._folders: dict[str, KeptFolder] = {}
         self._sources: dict[int, LinkSource] = {}
         self._skipped: list[Skipped] = []
+        self._closed: dict[str, int] = {}
         self._inside_left = INSIDE_MAX
 
     def sealed(self) -> Sealed:
@@ -120,6 +125,7 @@ class _Walk:
             folders=tuple(folder for path, folder in self._folders.items() if path in above),
             sources=tuple(self._sources.values()),
             skipped=tuple(self._skipped),
+            closed=self._closed,
         )
 
     def root(self, staged_fd: int, lower_fd: int, fault: str) -> None:
@@ -163,6 +169,7 @@ class _Walk:
 
     def _entry(self, entry: _Entry) -> None:
         status = entry.status
+        self._note_mode(entry.path, status)
         if entry.path.startswith(STAGE_PREFIX):
             self._skip(entry.path, "reserved_name")
         elif status is None or self._marks.is_deleted(entry.staged_fd, entry.name, status):
@@ -208,7 +215,8 @@ class _Walk:
         if self._marks.is_untouched(entry.path, entry.staged_fd, entry.name, status):
             return
         before = replace(read_metadata(entry.lower_fd, entry.name, lower), mtime_ns=None)
-        after = replace(read_metadata(entry.staged_fd, entry.name, status), mtime_ns=None)
+        after = read_private_metadata(entry.staged_fd, entry.name, status)
+        after = replace(after, mtime_ns=None)
         if entry.path == "." and os.geteuid() != 0:
             after = replace(after, uid=before.uid, gid=before.gid)
         if before != after:
@@ -236,7 +244,7 @@ class _Walk:
         before = after = None
         if kind is ChangeKind.METADATA and lower is not None and not is_linked and not notes:
             before = read_metadata(entry.lower_fd, entry.name, lower)
-            after = read_metadata(entry.staged_fd, entry.name, status)
+            after = read_private_metadata(entry.staged_fd, entry.name, status)
         groups = {status.st_ino} if is_linked else set()
         fault = self._present_fault(entry)
         self._add(entry, kind, fault, groups=groups, before=before, after=after, notes=notes)
@@ -282,6 +290,7 @@ class _Walk:
         with open_private_folder(folder_fd, name) as fd:
             for entry in sorted(os.listdir(fd)):  # noqa: PTH208 - a folder has no path here
                 status = os.stat(entry, dir_fd=fd, follow_symlinks=False)
+                self._note_mode(f"{path}/{entry}", status)
                 if stat.S_ISDIR(status.st_mode):
                     self._look_inside(f"{path}/{entry}", fd, entry, groups, depth + 1)
                 elif self._marks.is_deleted(fd, entry, status):
@@ -348,6 +357,14 @@ class _Walk:
         """Leave out groups that hang on a file that is there already: each name can go alone."""
         groups = tuple(g for g in operation.groups if g not in self._sources)
         return replace(operation, groups=groups)
+
+    def _note_mode(self, path: str, status: os.stat_result | None) -> None:
+        """Note the mode of what is opened for a while: a commit that dies meanwhile loses it."""
+        if status is None:
+            return
+        bits = FOLDER_BITS if stat.S_ISDIR(status.st_mode) else FILE_BITS
+        if is_closed(status.st_mode, bits):
+            self._closed[path] = stat.S_IMODE(status.st_mode)
 
     def _skip(self, path: str, reason: str) -> None:
         self._skipped.append(Skipped(workspace=self._workspace, path=path, reason=reason))

@@ -8,6 +8,7 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 
 from resile.contain.transaction import _kernel
 from resile.contain.transaction.changes import is_committable
@@ -25,7 +26,7 @@ from resile.contain.transaction.trees import (
     open_parent,
     open_private_file,
     open_private_folder,
-    read_metadata,
+    read_private_metadata,
     read_signature_like,
     too_deep,
 )
@@ -46,6 +47,8 @@ class Stage:
         stage_fd: The stage, empty.
         marks: How the staged tree is read.
         sources: Files of the workspace that get further names, by group.
+        closed: The modes that entries of the staged tree were sealed with, where one may have lost
+            it to a commit that died while it read the entry.
         files: The effects.
     """
 
@@ -57,6 +60,7 @@ class Stage:
         stage_fd: int,
         marks: Marks,
         sources: Mapping[int, LinkSource],
+        closed: Mapping[str, int],
         files: TreeFiles,
     ) -> None:
         self._root_fd = root_fd
@@ -64,7 +68,9 @@ class Stage:
         self._stage_fd = stage_fd
         self._marks = marks
         self._sources = sources
+        self._closed = closed
         self._files = files
+        self._paths: dict[str, str] = {}
         self._built: dict[int, str] = {}
         self._unsynced: list[int] = []
         self.conflicts: list[tuple[str, str]] = []
@@ -81,6 +87,7 @@ class Stage:
             TransactionError: If it nests too deep.
         """
         slot = slot_name(number)
+        self._paths[slot] = operation.path
         with open_parent(self._staged_fd, operation.path, is_private=True) as (fd, name):
             self._entry(fd, name, self._stage_fd, slot, place=slot, depth=0)
         status = os.stat(slot, dir_fd=self._stage_fd, follow_symlinks=False)
@@ -104,7 +111,9 @@ class Stage:
         self, source_fd: int, source: str, target_fd: int, target: str, *, place: str, depth: int
     ) -> None:
         status = os.stat(source, dir_fd=source_fd, follow_symlinks=False)
-        metadata = read_metadata(source_fd, source, status)
+        metadata = read_private_metadata(source_fd, source, status)
+        if (mode := self._closed.get(self._path_of(place))) is not None:
+            metadata = replace(metadata, mode=mode)
         if stat.S_ISDIR(status.st_mode):
             self._folder(
                 source_fd, source, target_fd, target, place=place, depth=depth, metadata=metadata
@@ -120,6 +129,11 @@ class Stage:
         else:
             self._files.make_fifo(target_fd, target)
         self._files.set_metadata(target_fd, target, metadata)
+
+    def _path_of(self, place: str) -> str:
+        """Tell what will be the path of an entry of the stage."""
+        slot, slash, below = place.partition("/")
+        return f"{self._paths[slot]}{slash}{below}"
 
     def _folder(
         self,

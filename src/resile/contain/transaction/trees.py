@@ -18,6 +18,9 @@ from resile.contain.transaction.model import (
 )
 from resile.errors import TransactionError
 
+FOLDER_BITS = stat.S_IRUSR | stat.S_IXUSR
+"""What an owner needs to list a folder and to reach what is in it."""
+FILE_BITS = stat.S_IRUSR
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ENTRY_FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -73,7 +76,8 @@ def open_parent(root_fd: int, path: str, *, is_private: bool = False) -> Iterato
     Args:
         root_fd: Where the path begins.
         path: Relative; `.` is the root itself.
-        is_private: The tree is ours: folders whose modes forbid it are opened all the same.
+        is_private: The tree is ours: we are let into folders whose modes forbid it, for as long
+            as this lasts.
 
     Raises:
         OSError: ENOENT or ENOTDIR if a folder on the way is missing or is something else (ELOOP
@@ -81,23 +85,24 @@ def open_parent(root_fd: int, path: str, *, is_private: bool = False) -> Iterato
     """
     *folders, name = path.split("/")
     fd = os.dup(root_fd)
-    try:
-        for folder in folders:
-            if is_private:
-                below = _open_forced(fd, folder, FOLDER_FLAGS, 0o500)
-            else:
+    with contextlib.ExitStack() as stack:
+        try:
+            for folder in folders:
+                if is_private:
+                    stack.enter_context(let_in(fd, folder, FOLDER_BITS))
                 below = os.open(folder, FOLDER_FLAGS, dir_fd=fd)
+                os.close(fd)
+                fd = below
+            yield fd, name
+        finally:
             os.close(fd)
-            fd = below
-        yield fd, name
-    finally:
-        os.close(fd)
 
 
 @contextlib.contextmanager
 def open_private_file(folder_fd: int, name: str) -> Iterator[int]:
     """Open a file of ours for reading, even if its own mode forbids that."""
-    fd = _open_forced(folder_fd, name, _FILE_FLAGS, 0o400)
+    with let_in(folder_fd, name, FILE_BITS):
+        fd = os.open(name, _FILE_FLAGS, dir_fd=folder_fd)
     try:
         yield fd
     finally:
@@ -106,12 +111,35 @@ def open_private_file(folder_fd: int, name: str) -> Iterator[int]:
 
 @contextlib.contextmanager
 def open_private_folder(folder_fd: int, name: str) -> Iterator[int]:
-    """Open a folder of ours for reading, even if its own mode forbids that."""
-    fd = _open_forced(folder_fd, name, FOLDER_FLAGS, 0o500)
-    try:
+    """Open a folder of ours, and reach what is in it, even if its own mode forbids that."""
+    with let_in(folder_fd, name, FOLDER_BITS), open_folder(folder_fd, name) as fd:
         yield fd
-    finally:
-        os.close(fd)
+
+
+@contextlib.contextmanager
+def let_in(folder_fd: int, name: str, bits: int) -> Iterator[None]:
+    """Give ourselves rights to an entry of ours for as long as this lasts, if its mode lacks them.
+
+    Whoever dies meanwhile leaves it with them: what must know the mode afterwards has noted it.
+
+    Raises:
+        OSError: If it is not there, or is not ours.
+    """
+    mode = os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode
+    if stat.S_ISLNK(mode) or not is_closed(mode, bits):
+        yield
+        return
+    with open_entry(folder_fd, name) as (status, path):
+        os.chmod(path, stat.S_IMODE(status.st_mode) | bits)  # noqa: PTH101 - as the calls beside it
+        try:
+            yield
+        finally:
+            os.chmod(path, stat.S_IMODE(status.st_mode))  # noqa: PTH101 - as the calls beside it
+
+
+def is_closed(mode: int, bits: int) -> bool:
+    """Tell whether a mode keeps its owner out; root is never kept out."""
+    return mode & bits != bits and os.geteuid() != 0
 
 
 @contextlib.contextmanager
@@ -176,6 +204,12 @@ def read_metadata(folder_fd: int, name: str, status: os.stat_result) -> Metadata
         mtime_ns=status.st_mtime_ns,
         attributes=read_attributes(entry_path(folder_fd, name), follow=False),
     )
+
+
+def read_private_metadata(folder_fd: int, name: str, status: os.stat_result) -> Metadata:
+    """Read what an entry of ours carries, even if its own mode forbids that."""
+    with let_in(folder_fd, name, FILE_BITS):
+        return read_metadata(folder_fd, name, status)
 
 
 def read_signature(folder_fd: int, name: str, *, is_deep: bool = False) -> Signature | None:
@@ -303,18 +337,6 @@ def _empty(top_fd: int, folder_fd: int, depth: int) -> bool:
                 is_empty &= _empty(top_fd, fd, depth + 1)
             os.rmdir(name, dir_fd=folder_fd)
     return is_empty
-
-
-def _open_forced(folder_fd: int, name: str, flags: int, bits: int) -> int:
-    try:
-        return os.open(name, flags, dir_fd=folder_fd)
-    except PermissionError:
-        with open_entry(folder_fd, name) as (status, path):
-            os.chmod(path, stat.S_IMODE(status.st_mode) | bits)  # noqa: PTH101 - as the calls beside it
-            try:
-                return os.open(name, flags, dir_fd=folder_fd)
-            finally:
-                os.chmod(path, stat.S_IMODE(status.st_mode))  # noqa: PTH101 - as the calls beside it
 
 
 def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:

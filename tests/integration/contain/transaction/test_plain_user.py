@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,13 @@ from tests.support.transactions import (
     Scene,
     change_closed_tree,
     copied,
+    hide_folders,
     make_closed_tree,
+    make_hidden_tree,
     make_scene,
     now,
     open_all,
+    without_times,
 )
 from tests.support.trees import (
     KINDS,
@@ -67,14 +70,92 @@ def test_commit_gives_what_the_command_saw(folder: Path, staging: Staging, kind:
     assert found == ""
 
 
+@pytest.mark.parametrize("staging", [Staging.OVERLAY_USER, Staging.COPY])
+def test_folders_that_nobody_may_enter_are_committed(folder: Path, staging: Staging) -> None:
+    workspace, expected = folder / "workspace", folder / "expected"
+
+    def work() -> str:
+        for place in (workspace, expected):
+            place.mkdir()
+            make_hidden_tree(place)
+        hide_folders(expected)
+        transaction = begin(folder / "run", [workspace], staging=staging)
+        if staging is Staging.COPY:
+            hide_folders(copied(transaction))
+        else:
+            run_in_overlay(transaction, "hidden")
+        transaction.seal()
+        transaction.commit()
+        return transaction.state
+
+    assert in_child(work, uid=NOBODY) == TransactionState.COMMITTED
+    committed = without_times(snapshot(workspace))
+    assert differences(committed, without_times(snapshot(expected))) == []
+
+
+@pytest.mark.parametrize("staging", [Staging.OVERLAY_USER, Staging.COPY])
+def test_what_is_in_a_closed_folder_is_listed_and_its_mode_kept(
+    folder: Path, staging: Staging
+) -> None:
+    """Until a commit the modes are as the command left them, and nobody loses what is there."""
+
+    def work() -> str:
+        workspace = folder / "workspace"
+        workspace.mkdir()
+        make_hidden_tree(workspace)
+        transaction = begin(folder / "run", [workspace], staging=staging)
+        if staging is Staging.COPY:
+            hide_folders(copied(transaction))
+        else:
+            run_in_overlay(transaction, "hidden")
+        (diff,) = transaction.seal()
+        return "\n".join(f"{c.path} {c.kind} {c.mode_after or 0:o}" for c in diff.changes)
+
+    found = set(in_child(work, uid=NOBODY).splitlines())
+
+    assert {"created created 0", "created/in/file created 0", "kept metadata 0"} <= found
+    assert {"opaque replaced 0", "opaque/file deleted 0", "narrow/in/file modified 600"} <= found
+    staged = folder / "run/w0" / ("copy" if staging is Staging.COPY else "upper")
+    modes = {name: (staged / name).stat().st_mode & 0o777 for name in ("created", "kept", "narrow")}
+    assert modes == {"created": 0, "kept": 0, "narrow": 0o600}
+
+
+def test_modes_outlive_a_commit_that_died_while_it_read(folder: Path) -> None:
+    """It lets itself into closed folders; when it is killed then, they stay open."""
+    workspace = folder / "workspace"
+
+    def work() -> str:
+        workspace.mkdir()
+        make_hidden_tree(workspace)
+        transaction = begin(folder / "run", [workspace], staging=Staging.COPY)
+        hide_folders(copied(transaction))
+        transaction.seal()
+        for path in ("created", "created/in", "created/in/file"):
+            (copied(transaction) / path).chmod(0o700)
+        open_transaction(transaction.folder).commit()
+        return ""
+
+    in_child(work, uid=NOBODY)
+
+    paths = ("created", "created/in", "created/in/file")
+    assert [(workspace / path).stat().st_mode & 0o777 for path in paths] == [0, 0, 0]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("undo", [False, True])
-def test_folders_that_their_owner_may_not_write_survive_each_crash(
-    folder: Path, undo: bool
+@pytest.mark.parametrize(
+    ("make", "change"),
+    [(make_closed_tree, change_closed_tree), (make_hidden_tree, hide_folders)],
+)
+def test_folders_that_their_owner_may_not_use_survive_each_crash(
+    folder: Path,
+    undo: bool,
+    make: Callable[[Path], None],
+    change: Callable[[Path], None],
 ) -> None:
     def crash_everywhere() -> str:
-        scene = make_scene(folder, make_closed_tree, change_closed_tree)
+        scene = make_scene(folder, make, change)
         gate = CrashingGate()
         scene.fresh(gate).commit()
         assert differences(now(scene.workspace), scene.new) == []
