@@ -1,4 +1,8 @@
-"""`resile run`: a command that nobody trusts, under a kill switch and as a transaction."""
+"""`resile run`: a command that nobody trusts, under a kill switch and as a transaction.
+
+What watches and settles a run is loaded in `command`, after the host began to start its launcher:
+the one takes about as long as the other.
+"""
 
 import contextlib
 import os
@@ -7,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -21,10 +25,11 @@ from resile.cli.contained import (
 )
 from resile.cli.options import config_option, json_option
 from resile.cli.output import print_json, say
-from resile.cli.pump import Pump
-from resile.contain import CommitMode, Outcome, Run, RunSpec, StopRequest
-from resile.core.process import signal_name
+from resile.contain import CommitMode
 from resile.core.units import parse_duration, parse_share, parse_size
+
+if TYPE_CHECKING:
+    from resile.contain import Outcome, StopRequest
 
 T = TypeVar("T")
 
@@ -163,7 +168,10 @@ def command(
     """
     host = open_host(config)
     with contextlib.closing(host):
-        host.prepare_soon()  # Tries the sandbox, while the journal is opened here.
+        host.prepare_soon()  # Tries the sandbox, while all else is loaded and opened here.
+        from resile.cli.pump import Pump
+        from resile.contain import Run, RunSpec, StopRequest
+
         host.journal  # noqa: B018 - opens it
         limits, more = profile_named(profile, config)
         more = dict(more)
@@ -191,7 +199,7 @@ def command(
     return exit_code_of(outcome)
 
 
-def _show(outcome: Outcome, *, as_json: bool) -> None:
+def _show(outcome: "Outcome", *, as_json: bool) -> None:
     if as_json:
         print_json(outcome_data(outcome))
         return
@@ -202,8 +210,9 @@ def _show(outcome: Outcome, *, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _stopping_on_signals(stop: StopRequest) -> Iterator[None]:
+def _stopping_on_signals(stop: "StopRequest") -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the run; a second one ends it without grace."""
+    from resile.core.process import signal_name
 
     def ask(number: int, _frame: object) -> None:
         stop.ask(f"{signal_name(number)} to resile")

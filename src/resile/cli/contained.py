@@ -1,32 +1,24 @@
-"""What the commands of contained runs share: where runs are, limits from profiles, texts, exit codes."""
+"""What the commands of contained runs share: where runs are, limits from profiles, texts, exit codes.
+
+Little is loaded at once: `resile run` starts its launcher first, and loads the rest meanwhile.
+"""
 
 import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resile.cli.output import clean
 from resile.cli.places import find_places
-from resile.contain import (
-    STRICT,
-    AtQuota,
-    Change,
-    Host,
-    Limits,
-    Network,
-    Outcome,
-    RunRecord,
-    Runs,
-    WorkspaceDiff,
-    build_limits,
-    default_host,
-    runs_folder,
-)
+from resile.contain import STRICT, AtQuota, Limits, Network, build_limits, runs_folder
 from resile.core.codec import encode
 from resile.core.units import format_duration, format_size
 from resile.core.vocabulary import RunReason, RunState, ViolationKind
 from resile.errors import ConfigError
+
+if TYPE_CHECKING:
+    from resile.contain import Change, Host, Outcome, RunRecord, WorkspaceDiff
 
 TIMEOUT_CODE = 124
 """As timeout(1) does."""
@@ -59,12 +51,14 @@ _LIMIT_OF_SETTING = {
 """The field of `Limits` for each setting of a profile, and for each flag."""
 
 
-def open_host(config: Path | None) -> Host:
+def open_host(config: Path | None) -> "Host":
     """Give the host of the nearest system; without one, the user's own.
 
     Raises:
         ConfigError: If a configuration is named that is not there.
     """
+    from resile.contain import Host, Runs, default_host
+
     try:
         places = find_places(config)
     except ConfigError:
@@ -104,7 +98,7 @@ def with_flags(limits: Limits, flags: Mapping[str, Any]) -> Limits:
     return replace(limits, **given)
 
 
-def exit_code_of(outcome: Outcome) -> int:
+def exit_code_of(outcome: "Outcome") -> int:
     """Tell the exit code of `resile run`: the command's own wherever it ended by itself."""
     fixed = {
         RunReason.TIMEOUT: TIMEOUT_CODE,
@@ -125,7 +119,7 @@ def exit_code_of(outcome: Outcome) -> int:
     return outcome.exit_code or 0
 
 
-def outcome_data(outcome: Outcome) -> dict[str, Any]:
+def outcome_data(outcome: "Outcome") -> dict[str, Any]:
     """Give an outcome as plain data; what was printed as text."""
     data = {
         field.name: encode(getattr(outcome, field.name))
@@ -139,7 +133,7 @@ def outcome_data(outcome: Outcome) -> dict[str, Any]:
     return data
 
 
-def diff_data(diff: WorkspaceDiff) -> dict[str, Any]:
+def diff_data(diff: "WorkspaceDiff") -> dict[str, Any]:
     """Give what changed in a workspace as plain data; names that are no text with U+FFFD."""
     changes = [encode(change) for change in diff.changes]
     for change in changes:
@@ -148,7 +142,7 @@ def diff_data(diff: WorkspaceDiff) -> dict[str, Any]:
     return {"workspace": str(diff.workspace), "changes": changes}
 
 
-def record_data(record: RunRecord, live: Mapping[str, Any]) -> dict[str, Any]:
+def record_data(record: "RunRecord", live: Mapping[str, Any]) -> dict[str, Any]:
     """Give an open run as plain data."""
     data: dict[str, Any] = encode(record)
     for private in ("layout", "group", "launcher"):
@@ -160,7 +154,7 @@ def record_data(record: RunRecord, live: Mapping[str, Any]) -> dict[str, Any]:
 _MARKS = {"created": "+", "deleted": "-", "modified": "~", "metadata": "m", "replaced": "!"}
 
 
-def change_line(change: Change) -> str:
+def change_line(change: "Change") -> str:
     """Tell a change in one line."""
     size = ""
     if change.size_after is not None:
@@ -175,7 +169,7 @@ def change_line(change: Change) -> str:
     return f"{_MARKS[change.kind]} {clean(change.path)}{kind}{clean(size)}{notes}"
 
 
-def summary(outcome: Outcome) -> list[str]:
+def summary(outcome: "Outcome") -> list[str]:
     """Say what came of a run, in lines for people; none where all went well and nothing changed."""
     lines = []
     if outcome.reason not in (RunReason.OK, RunReason.EXIT):
@@ -195,7 +189,7 @@ def summary(outcome: Outcome) -> list[str]:
     return [clean(line) for line in lines]
 
 
-def _violation_lines(outcome: Outcome) -> list[str]:
+def _violation_lines(outcome: "Outcome") -> list[str]:
     """Tell some violations of each kind, so that many of one do not hide the others."""
     lines = []
     for kind in ViolationKind:

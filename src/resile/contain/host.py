@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resile.contain.cgroups import (
     Cgroup,
@@ -27,8 +28,11 @@ from resile.contain.spec import CONTAINED_VARIABLE
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.files import make_private_dir
 from resile.core.ids import new_id
-from resile.core.journal import SegmentLimits, SqliteJournal, open_journal
+from resile.core.journal import SegmentLimits
 from resile.errors import CgroupError, RejectedError, ResileError
+
+if TYPE_CHECKING:
+    from resile.core.journal import SqliteJournal
 
 STATE_VARIABLE = "RESILE_STATE_DIR"
 """The guard tells its services where the state of their system is, so that one journal has all."""
@@ -86,7 +90,7 @@ class Host:
         self.warning = ""
 
     @property
-    def journal(self) -> SqliteJournal:
+    def journal(self) -> "SqliteJournal":
         """The journal, opened when it is first needed.
 
         Raises:
@@ -94,6 +98,9 @@ class Host:
         """
         with self._journal_lock:
             if self._journal is None:
+                # Loaded here, while the launcher starts that `prepare_soon` parks.
+                from resile.core.journal import open_journal
+
                 make_private_dir(self.journal_folder)
                 self._journal = open_journal(self.journal_folder, limits=self._limits)
             return self._journal

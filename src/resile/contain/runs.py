@@ -21,7 +21,6 @@ from typing import Any
 
 from resile.contain.cgroups import Cgroup, CgroupLayout, open_tree
 from resile.contain.places import RUNS_VARIABLE
-from resile.contain.transaction.trees import remove_tree
 from resile.core.codec import decode, encode
 from resile.core.files import make_private_dir, write_atomic
 from resile.core.process import Identity, is_alive
@@ -229,6 +228,9 @@ class Runs:
 
     def _remove(self, name: str) -> None:
         """Remove a folder, however deep and whatever its modes; others may do the same meanwhile."""
+        # Loaded here, as a host looks for its runs before it needs anything of a transaction.
+        from resile.contain.transaction.trees import remove_tree
+
         try:
             fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:

@@ -18,9 +18,10 @@ from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.events import Event
 from resile.core.files import SYSTEM_FILES
 from resile.core.journal.chain import Entry, prepare
+from resile.core.journal.limits import SegmentLimits
 from resile.core.journal.port import Head, Query, Record
 from resile.core.journal.read import Reader, check_end
-from resile.core.journal.segments import SegmentLimits, list_segments
+from resile.core.journal.segments import list_segments
 from resile.core.journal.writer import ChainWriter
 from resile.errors import JournalError
 

@@ -16,13 +16,13 @@ from resile.core.files import Files, make_private_dir, try_lock
 from resile.core.journal.chain import START, Entry, broken, from_microseconds
 from resile.core.journal.head import NAME as HEAD_NAME
 from resile.core.journal.head import HeadFile, create_head, read_head
+from resile.core.journal.limits import SegmentLimits
 from resile.core.journal.port import Head, Query, Record
 from resile.core.journal.read import Reader, check_end
 from resile.core.journal.schema import FAULTS, PAGE_BYTES, connect_writer, storage_error
 from resile.core.journal.segments import (
     LOCK_NAME,
     Segment,
-    SegmentLimits,
     create_segment,
     insert,
     is_sealed,
