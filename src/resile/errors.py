@@ -11,6 +11,10 @@ ResileError
     ├── CgroupError            a control group could not be made, read or emptied  exit 1
     ├── TransactionError       a transaction could not be begun, read or ended     exit 1
     │   └── ConflictError          the workspace was changed since it began        exit 7
+    ├── StoreError             a store could not be read or written                exit 1
+    │   ├── NotAStoreError         there is no store, or not of a known version    exit 2
+    │   ├── StoreKeyError          the key is missing or not this store's          exit 2
+    │   └── StoreDamagedError      something in the store is not what was put in   exit 8
     ├── DaemonUnreachableError no daemon answers for this folder                   exit 6
     └── MissingExtraError      an optional package is not installed                exit 1
 
@@ -138,6 +142,38 @@ class ConflictError(TransactionError):
     def problems(self) -> tuple[str, ...]:
         """One line for each path."""
         return tuple(f"{path}: {what}" for path, what in self.paths)
+
+
+class StoreError(OperationError):
+    """A store could not be read or written."""
+
+
+class NotAStoreError(StoreError):
+    """There is no store at this place, or one of a version to come."""
+
+    exit_code = 2
+
+
+class StoreKeyError(StoreError):
+    """The store is encrypted, and the key is missing or is another one."""
+
+    exit_code = 2
+
+
+class StoreDamagedError(StoreError):
+    """Something in a store is missing, or is not what was put in.
+
+    Args:
+        message: One sentence that names it.
+        name: The file in the store, such as `packs/3f...`; empty if it is about none.
+        hint: What to do next.
+    """
+
+    exit_code = 8
+
+    def __init__(self, message: str, *, name: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint or "see what is damaged: resile verify --data")
+        self.name = name
 
 
 class DaemonUnreachableError(OperationError):

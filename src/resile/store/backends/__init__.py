@@ -1,0 +1,1 @@
+"""Where a store lives: a folder, memory, a bucket."""

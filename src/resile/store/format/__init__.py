@@ -1,0 +1,1 @@
+"""The bytes of a store: frames, packs, trees, snapshots, keys."""

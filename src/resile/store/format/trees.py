@@ -1,0 +1,183 @@
+"""Folders as JSON, and back: the tree blobs of a store."""
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from resile.errors import StoreDamagedError
+from resile.store.model import ENTRIES_PER_TREE_MAX, ID_BYTES, Entry, EntryType
+
+_VERSION = 1
+_MODE_MAX = 0o7777
+
+
+def encode_tree(entries: Sequence[Entry]) -> bytes:
+    """Write a folder of at most 10,000 entries, which must be sorted by name.
+
+    Raises:
+        AssertionError: If there are more.
+    """
+    if len(entries) > ENTRIES_PER_TREE_MAX:
+        raise AssertionError(f"{len(entries)} entries in one tree blob")
+    return _dump({"version": _VERSION, "entries": [entry_to_json(entry) for entry in entries]})
+
+
+def encode_parts(parts: Sequence[bytes]) -> bytes:
+    """Write a folder whose entries stand in the tree blobs with these ids."""
+    return _dump({"version": _VERSION, "parts": [part.hex() for part in parts]})
+
+
+def decode_tree(data: bytes, what: str) -> tuple[tuple[Entry, ...], tuple[bytes, ...]]:
+    """Read a tree blob: its entries, or the ids of its parts.
+
+    Names that would lead out of the folder are refused, whoever wrote them.
+
+    Raises:
+        StoreDamagedError: If it is none; `what` names it in the message.
+    """
+    try:
+        tree = json.loads(data)
+        _check_version(tree["version"])
+        parts = tuple(_id(part) for part in tree.get("parts", ()))
+        entries = tuple(entry_from_json(entry) for entry in tree.get("entries", ()))
+        _check_names([entry.name for entry in entries])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        raise StoreDamagedError(f"{what} is no folder: {exc}") from exc
+    return entries, parts
+
+
+def entry_to_json(entry: Entry) -> dict[str, Any]:
+    """Write an entry; what is empty is left out."""
+    data: dict[str, Any] = _text("name", entry.name)
+    data["type"] = entry.type.value
+    data["mode"] = entry.mode
+    data["uid"] = entry.uid
+    data["gid"] = entry.gid
+    data["mtime_ns"] = entry.mtime_ns
+    if entry.type is EntryType.FILE:
+        _write_content(data, entry)
+    elif entry.type is EntryType.FOLDER:
+        data["tree"] = entry.tree.hex()
+    elif entry.type is EntryType.LINK:
+        data |= _text("target", entry.target)
+    elif entry.rdev:
+        data["rdev"] = entry.rdev
+    if entry.xattrs:
+        data["xattrs"] = {name: entry.xattrs[name].hex() for name in sorted(entry.xattrs)}
+    return data
+
+
+def entry_from_json(data: dict[str, Any]) -> Entry:
+    """Read an entry.
+
+    Raises:
+        ValueError, KeyError, TypeError: If it is none.
+    """
+    numbers = {key: _number(data[key]) for key in ("uid", "gid")}
+    mode = _number(data["mode"])
+    if mode > _MODE_MAX:
+        raise ValueError(f"mode {mode}")
+    extents = data.get("extents")
+    entry = Entry(
+        name=_bytes("name", data),
+        type=EntryType(data["type"]),
+        mode=mode,
+        uid=numbers["uid"],
+        gid=numbers["gid"],
+        mtime_ns=int(data["mtime_ns"]),
+        size=_number(data.get("size", 0)),
+        chunks=tuple(_id(chunk) for chunk in data.get("chunks", ())),
+        lists=tuple(_id(chunk) for chunk in data.get("lists", ())),
+        extents=None if extents is None else tuple((_number(a), _number(b)) for a, b in extents),
+        tree=_id(data["tree"]) if data["type"] == EntryType.FOLDER else b"",
+        target=_bytes("target", data) if data["type"] == EntryType.LINK else b"",
+        rdev=_number(data.get("rdev", 0)),
+        xattrs={str(k): bytes.fromhex(v) for k, v in data.get("xattrs", {}).items()},
+        hard_link=str(data.get("hard_link", "")),
+        origin=str(data.get("origin", "")),
+    )
+    _check_extents(entry)
+    return entry
+
+
+def encode_ids(ids: Sequence[bytes]) -> bytes:
+    """Write a list of ids, for a file with very many chunks."""
+    return _dump([one.hex() for one in ids])
+
+
+def decode_ids(data: bytes, what: str) -> tuple[bytes, ...]:
+    """Read a list of ids.
+
+    Raises:
+        StoreDamagedError: If it is none.
+    """
+    try:
+        return tuple(_id(one) for one in json.loads(data))
+    except (ValueError, TypeError, RecursionError) as exc:
+        raise StoreDamagedError(f"{what} is no list of chunks: {exc}") from exc
+
+
+def _write_content(data: dict[str, Any], entry: Entry) -> None:
+    data["size"] = entry.size
+    if entry.chunks:
+        data["chunks"] = [chunk.hex() for chunk in entry.chunks]
+    if entry.lists:
+        data["lists"] = [chunk.hex() for chunk in entry.lists]
+    if entry.extents is not None:
+        data["extents"] = [list(extent) for extent in entry.extents]
+    if entry.hard_link:
+        data["hard_link"] = entry.hard_link
+    if entry.origin:
+        data["origin"] = entry.origin
+
+
+def _check_version(version: object) -> None:
+    if version != _VERSION:
+        raise ValueError(f"version {version}")
+
+
+def _check_names(names: list[bytes]) -> None:
+    for name in names:
+        if not name or name in (b".", b"..") or b"/" in name or b"\0" in name:
+            raise ValueError(f"{name!r} is no name")
+    if any(before >= after for before, after in pairwise(names)):
+        raise ValueError("its names are not in order")
+
+
+def _check_extents(entry: Entry) -> None:
+    end = 0
+    for offset, length in entry.extents or ():
+        if offset < end or not length or offset + length > entry.size:
+            raise ValueError(f"extents of {entry.name!r} overlap or end beyond its size")
+        end = offset + length
+
+
+def _text(key: str, value: bytes) -> dict[str, Any]:
+    try:
+        return {key: value.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {f"{key}_hex": value.hex()}
+
+
+def _bytes(key: str, data: dict[str, Any]) -> bytes:
+    if key in data:
+        return str(data[key]).encode("utf-8")
+    return bytes.fromhex(data[f"{key}_hex"])
+
+
+def _id(text: str) -> bytes:
+    value = bytes.fromhex(text)
+    if len(value) != ID_BYTES:
+        raise ValueError(f"{text!r} is no id")
+    return value
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} is no number that can be here")
+    return value
+
+
+def _dump(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
