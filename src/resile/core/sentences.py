@@ -132,6 +132,21 @@ def _committed(payload: events.RunCommitted) -> str:
     return f"{payload.changes} changes committed{by}{rest}"
 
 
+def _tried(payload: events.EscapeNoticed) -> str:
+    shown = [
+        f"{one.violation} {one.detail}" + (f" by {one.command} ({one.pid})" if one.pid else "")
+        for one in payload.tried[:2]
+    ]
+    rest = payload.count - len(shown)
+    what = "; ".join([*shown, *([f"{rest} more"] if rest > 0 else [])]) or payload.reason
+    return f"{payload.run_id} ({' '.join(payload.command)[:60]}) tried {what}"
+
+
+def _contained(payload: events.EscapeContained) -> str:
+    why = f", {payload.reason}" if payload.reason else ""
+    return f"nothing of {payload.run_id} lives any more{why}"
+
+
 def _count(names: tuple[str, ...]) -> str:
     return "1 service" if len(names) == 1 else f"{len(names)} services"
 
@@ -141,6 +156,8 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.BrainStopped: lambda p: f"the brain ended: {p.reason}",
     events.Checkpointed: lambda _p: "state saved",
     events.CheckChanged: _changed,
+    events.EscapeContained: _contained,
+    events.EscapeNoticed: _tried,
     events.GuardLost: lambda p: f"guard {p.pid} is gone; {_count(p.killed)} killed",
     events.HeartbeatReceived: lambda p: f"{p.check} had a heartbeat",
     events.JournalPruned: lambda p: f"the journal let go of its records up to {p.through_seq}",

@@ -99,6 +99,8 @@ class FaultKind(StrEnum):
     DISK_NEARLY_FULL = "disk_nearly_full"
     CHECK_DOWN = "check_down"
     """A system check is down for which no better name exists."""
+    ESCAPE_ATTEMPT = "escape_attempt"
+    """A contained run tried what its sandbox is there to prevent."""
 
 
 class ActionKind(StrEnum):

@@ -141,6 +141,11 @@ class Loop:
         self._put(_Told(payload, actor, durable))
         await durable
 
+    async def record_all(self, payloads: Sequence[Payload]) -> None:
+        """Hand payloads in, in this order, and wait until the last is durable and folded."""
+        self.tell(*payloads[:-1])
+        await self.record(payloads[-1])
+
     async def run(self) -> None:
         """Work until cancelled. Actions under way are cancelled too; they stay in flight."""
         try:

@@ -2,12 +2,14 @@
 
 from resile.incidents.book import IncidentBook
 from resile.incidents.decide import decide
+from resile.incidents.escapes import ESCAPE_KINDS, escapes_in, suspects
 from resile.incidents.model import Incident, IncidentState, KnownFault
 from resile.incidents.timeline import TIMELINE_KINDS, Line, timeline
 from resile.incidents.uptime import UPTIME_KINDS, Bar, UptimeBook
 from resile.incidents.view import incident_view
 
 __all__ = [
+    "ESCAPE_KINDS",
     "TIMELINE_KINDS",
     "UPTIME_KINDS",
     "Bar",
@@ -18,6 +20,8 @@ __all__ = [
     "Line",
     "UptimeBook",
     "decide",
+    "escapes_in",
     "incident_view",
+    "suspects",
     "timeline",
 ]

@@ -46,11 +46,13 @@ class IncidentBook(Pages):
         twin = IncidentBook.__new__(IncidentBook)
         Pages.__init__(twin, self.spec, self.graph)
         twin.incidents, twin.faults = dict(self.incidents), dict(self.faults)
+        twin.read_seq = self.read_seq
         return twin
 
     def snapshot(self) -> dict[str, Any]:
         """Give the book as JSON data, for a checkpoint."""
-        data: dict[str, Any] = encode(BookRecord(incidents=self.incidents, faults=self.faults))
+        record = BookRecord(incidents=self.incidents, faults=self.faults, read_seq=self.read_seq)
+        data: dict[str, Any] = encode(record)
         return data
 
     @classmethod
@@ -63,13 +65,14 @@ class IncidentBook(Pages):
         record = decode(BookRecord, snapshot)
         book = cls(spec)
         book.incidents, book.faults = dict(record.incidents), dict(record.faults)
+        book.read_seq = record.read_seq
         return book
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IncidentBook):
             return NotImplemented
-        mine = (self.spec, self.incidents, self.faults)
-        return mine == (other.spec, other.incidents, other.faults)
+        mine = (self.spec, self.incidents, self.faults, self.read_seq)
+        return mine == (other.spec, other.incidents, other.faults, other.read_seq)
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -11,7 +11,8 @@ once they are folded, asking again gives none.
 3. An incident whose root lies upstream of another's root absorbs it, with its earlier beginning.
 4. Severity rises to that of the most urgent fault, and never falls.
 5. An incident that flaps is held open. It is resolved when all its faults have been closed for a
-   while, which is longer after flapping.
+   while, which is longer after flapping. What a contained run tried is closed when nothing of the
+   run lives; its incident waits for a person nevertheless, for a day at most.
 6. People hear of the beginning (P0 at once, else after a wait and only if it still lasts), of a
    rise in severity, of the end once it has lasted, and of the return after that.
 """
@@ -37,6 +38,7 @@ from resile.incidents.model import (
     JOIN_BEFORE_S,
     MONITORING_S,
     REOPEN_WINDOW_S,
+    UNSEEN_HOLD_S,
     Incident,
     KnownFault,
     failure_class,
@@ -53,6 +55,7 @@ _TITLES = {
     FaultKind.DEPENDENCY_DOWN: "suffers from a dependency",
     FaultKind.DISK_NEARLY_FULL: "is nearly full",
     FaultKind.CHECK_DOWN: "is down",
+    FaultKind.ESCAPE_ATTEMPT: "tried what its sandbox prevents",
 }
 
 
@@ -123,6 +126,8 @@ def _resolve(book: IncidentBook, now: datetime) -> Iterator[Finding]:
         if incident.restored_at is None or incident.is_flapping:
             continue
         hold_s = FLAPPING_STABLE_S if incident.has_flapped else MONITORING_S
+        if incident.is_security and not _is_looked_at(book, incident):
+            hold_s = UNSEEN_HOLD_S
         quiet_since = max((*incident.changes, incident.opened_at))
         due_at = quiet_since + timedelta(seconds=hold_s)
         if now < due_at:
@@ -137,6 +142,15 @@ def _resolve(book: IncidentBook, now: datetime) -> Iterator[Finding]:
             is_within_rto=incident.longest_s <= rto_s and not incident.is_withdrawn,
             is_withdrawn=incident.is_withdrawn,
         )
+
+
+def _is_looked_at(book: IncidentBook, incident: Incident) -> bool:
+    """Tell whether a person took it on after all of its faults had been seen."""
+    seen_at = max(
+        (fault.opened_at for fault in book.faults_of(incident.incident_id)),
+        default=incident.opened_at,
+    )
+    return incident.acknowledged_at is not None and incident.acknowledged_at >= seen_at
 
 
 _STAGES: tuple[Stage[IncidentBook], ...] = (
@@ -182,7 +196,8 @@ def _reopened(book: IncidentBook, fault: KnownFault) -> IncidentReopened | None:
 
 
 def _opened(fault: KnownFault) -> IncidentOpened:
-    name = fault.target.partition("/")[2]
+    kind, _, name = fault.target.partition("/")
+    name = f"a run under {name}" if kind == "profile" else name
     reason = f": {fault.reason}" if fault.reason else ""
     return IncidentOpened(
         incident_id=made_id("inc", fault.began_at, fault.fault_id),

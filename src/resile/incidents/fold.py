@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from resile.core.events import (
+    EscapeContained,
+    EscapeNoticed,
     FaultClosed,
     FaultEscalated,
     FaultOpened,
@@ -20,7 +22,7 @@ from resile.core.events import (
     NoticeSent,
     Payload,
 )
-from resile.core.vocabulary import Outcome
+from resile.core.vocabulary import FaultKind, Outcome
 from resile.incidents import flapping
 from resile.incidents.model import (
     FAULTS_MAX,
@@ -64,12 +66,55 @@ def _fault_closed(book: Pages, payload: FaultClosed, at: datetime) -> None:
         restored_at=payload.restored_at,
         is_withdrawn=payload.outcome is Outcome.WITHDRAWN,
     )
-    book.faults[fault.fault_id] = closed
-    for other in book.faults_of(fault.incident_id):
-        is_older = other.fault_id != fault.fault_id and not other.is_open
-        if fault.incident_id and is_older and other.target == fault.target:
+    _close(book, closed, at)
+
+
+def _escape_noticed(book: Pages, payload: EscapeNoticed, at: datetime) -> None:
+    """Take a run for the fault that it is; its id is the fault's."""
+    book.read_seq = max(book.read_seq, payload.read_seq)
+    known = book.faults.get(payload.run_id)
+    if known is not None:
+        priority = most_urgent(known.priority, payload.priority)
+        book.faults[known.fault_id] = replace(known, priority=priority)
+        return
+    book.faults[payload.run_id] = KnownFault(
+        fault_id=payload.run_id,
+        kind=FaultKind.ESCAPE_ATTEMPT,
+        target=payload.target,
+        priority=payload.priority,
+        objective=payload.priority,
+        began_at=payload.began_at,
+        opened_at=at,
+        reason=payload.reason,
+    )
+
+
+def _escape_contained(book: Pages, payload: EscapeContained, at: datetime) -> None:
+    book.read_seq = max(book.read_seq, payload.read_seq)
+    fault = book.faults.get(payload.run_id)
+    if fault is not None and fault.is_open:
+        closed = replace(
+            fault,
+            priority=most_urgent(fault.priority, payload.priority),
+            closed_at=at,
+            restored_at=payload.ended_at,
+        )
+        _close(book, closed, at)
+
+
+def _close(book: Pages, closed: KnownFault, at: datetime) -> None:
+    book.faults[closed.fault_id] = closed
+    if closed.incident_id:
+        _forget_older(book, closed)
+        _refresh(book, closed.incident_id, at)
+
+
+def _forget_older(book: Pages, closed: KnownFault) -> None:
+    """Forget the other closed faults of the same target in the same incident."""
+    for other in book.faults_of(closed.incident_id):
+        is_other = other.fault_id != closed.fault_id and not other.is_open
+        if is_other and other.target == closed.target:
             del book.faults[other.fault_id]
-    _refresh(book, fault.incident_id, at)
 
 
 def _opened(book: Pages, payload: IncidentOpened, at: datetime) -> None:
@@ -183,7 +228,9 @@ def _take_in(book: Pages, incident_id: str, fault_id: str, target: str, at: date
     if incident is None:
         return
     if fault is not None:
-        book.faults[fault_id] = replace(fault, incident_id=incident_id)
+        book.faults[fault_id] = taken = replace(fault, incident_id=incident_id)
+        if not taken.is_open:  # It came and went before this was decided.
+            _forget_older(book, taken)
     book.change(
         incident_id,
         faults=(*incident.faults, fault_id)[-FAULTS_MAX:],
@@ -236,6 +283,8 @@ def _forget_oldest(book: Pages) -> None:
 
 
 FOLDS: Mapping[type[Payload], Callable[[Pages, Any, datetime], None]] = {
+    EscapeContained: _escape_contained,
+    EscapeNoticed: _escape_noticed,
     FaultOpened: _fault_opened,
     FaultEscalated: _fault_escalated,
     FaultClosed: _fault_closed,

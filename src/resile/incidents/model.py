@@ -26,6 +26,10 @@ RESOLVED_NOTICE_WAIT_S = 120.0
 """So long an incident must have been resolved until people are told: nobody wants to hear of
 the end of something that begins again a minute later."""
 
+UNSEEN_HOLD_S = 86_400.0
+"""So long an escape attempt waits for a person, although it is contained. Acknowledged, it is resolved
+as everything else is; after a quiet day nobody is going to look any more."""
+
 INCIDENTS_MAX = 200
 """So many resolved incidents are remembered, the newest."""
 FAULTS_MAX = 50
@@ -164,6 +168,11 @@ class Incident:
         return IncidentState.ACKNOWLEDGED if self.acknowledged_by else IncidentState.OPEN
 
     @property
+    def is_security(self) -> bool:
+        """Tell whether somebody tried to get out of a sandbox: a person must hear of it."""
+        return self.failure_class == ESCAPE
+
+    @property
     def is_active(self) -> bool:
         """Tell whether it is neither resolved nor absorbed."""
         return self.resolved_at is None and not self.absorbed_into
@@ -175,13 +184,18 @@ class BookRecord:
 
     incidents: Mapping[str, Incident] = field(default_factory=dict)
     faults: Mapping[str, KnownFault] = field(default_factory=dict)
+    read_seq: int = 0
+
+
+ESCAPE = FaultKind.ESCAPE_ATTEMPT.value
+"""The failure class of security incidents."""
 
 
 def failure_class(kind: FaultKind) -> str:
     """Tell what sort of trouble a fault is: kinds of one class are the same trouble."""
     if kind in (FaultKind.NOT_READY, FaultKind.DEPENDENCY_DOWN):
         return "unready"
-    if kind in (FaultKind.DISK_NEARLY_FULL, FaultKind.CHECK_DOWN):
+    if kind in (FaultKind.DISK_NEARLY_FULL, FaultKind.CHECK_DOWN, FaultKind.ESCAPE_ATTEMPT):
         return kind.value
     return "down"
 

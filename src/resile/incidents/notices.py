@@ -40,7 +40,8 @@ def _while_active(incident: Incident, now: datetime) -> Iterator[Finding]:
             text = f"{incident.severity} now (was {known}): {incident.title}"
             yield _notice(incident, f"raised:{incident.severity}", text)
         return
-    if incident.restored_at is not None and not incident.is_flapping:
+    is_quiet = incident.restored_at is not None and not incident.is_flapping
+    if is_quiet and not incident.is_security:  # An escape attempt is told although it is contained.
         return
     if incident.told is Told.RESOLVED:
         text = f"{incident.severity} is back: {incident.title}"

@@ -20,6 +20,8 @@ class Pages:
         self.graph = graph
         self.incidents: dict[str, Incident] = {}
         self.faults: dict[str, KnownFault] = {}
+        self.read_seq = 0
+        """How far the journal was read for what contained runs tried: others append that."""
 
     def faults_of(self, incident_id: str) -> list[KnownFault]:
         """Give the faults of an active incident: the open ones, and each target's last closed."""

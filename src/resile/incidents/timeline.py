@@ -13,6 +13,7 @@ TIMELINE_KINDS = (
     "action.finished",
     "action.started",
     "check.changed",
+    "escape.*",
     "fault.*",
     "incident.*",
     "maintenance.changed",

@@ -24,6 +24,7 @@ from resile.core.events.envelope import (
 )
 
 if TYPE_CHECKING:
+    from resile.core.events.escapes import EscapeContained, EscapeNoticed, Tried
     from resile.core.events.incidents import (
         IncidentAbsorbed,
         IncidentAcknowledged,
@@ -80,6 +81,8 @@ __all__ = [
     "BrainStopped",
     "CheckChanged",
     "Checkpointed",
+    "EscapeContained",
+    "EscapeNoticed",
     "Event",
     "FaultClosed",
     "FaultEscalated",
@@ -115,6 +118,7 @@ __all__ = [
     "ServiceNotified",
     "ServiceReady",
     "Step",
+    "Tried",
     "announce",
     "payload_fields",
     "payload_kinds",

@@ -11,7 +11,8 @@ from resile.core.codec import decode, encode
 from resile.core.ids import new_id
 
 HOMES = tuple(
-    f"resile.core.events.{name}" for name in ("runs", "journal", "recovery", "incidents", "system")
+    f"resile.core.events.{name}"
+    for name in ("runs", "journal", "recovery", "incidents", "escapes", "system")
 )
 """The modules that declare payloads; those that a short-lived command needs come first."""
 BODY_BYTES_MAX = 1 << 20

@@ -44,6 +44,7 @@ from resile.daemon.broadcast import Broadcast
 from resile.daemon.console import Console
 from resile.daemon.contained import ContainedRuns
 from resile.daemon.crashes import Crashes
+from resile.daemon.escapes import EscapeWatch
 from resile.daemon.guard_client import GuardClient, Told
 from resile.daemon.loop import Due, Loop
 from resile.daemon.measures import Measures
@@ -182,6 +183,7 @@ class Brain:
         instances = await self._guard.connect()
         self._servers.open(is_patient=bool(instances))
         self._adopt(instances)
+        escapes = EscapeWatch(self._journal, self._book, tell=self._loop.record_all)
         async with asyncio.TaskGroup() as group:
             workers = [
                 group.create_task(work, name=name)
@@ -190,6 +192,7 @@ class Brain:
                     ("ping", self._ping()),
                     ("sample", self._sample()),
                     ("sweep", self._sweep.run()),
+                    ("escapes", escapes.run()),
                     ("servers", self._servers.serve(self._view)),
                 )
             ]
