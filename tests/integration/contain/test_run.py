@@ -226,6 +226,32 @@ def test_escape_is_killed_audited_and_rolled_back(place):
     assert place.events("run.breached")[0]["reason"] == "violation"
 
 
+def test_escape_takes_everything_with_it_that_the_run_started(place):
+    """Those of a session of their own, whose parent is gone, die too."""
+    mark = f"9{os.getpid():06}"
+    (place.workspace / "agent.py").write_text(
+        "import ctypes, pathlib, subprocess, time\n"
+        "for trap in ('', 'trap : TERM HUP;'):\n"
+        f"    subprocess.run(['sh', '-c', f\"(setsid sh -c '{{trap}} sleep {mark}; :' &)\"])\n"
+        "names = lambda: [p.read_bytes() for p in pathlib.Path('/proc').glob('[0-9]*/cmdline')]\n"
+        f"while sum(n.startswith(b'sleep\\0{mark}') for n in names()) < 2: time.sleep(0.01)\n"
+        "ctypes.CDLL(None).unshare(0x10000000)\n"
+        "time.sleep(60)\n"
+    )
+
+    outcome = place.run("python3", "agent.py", limits={"time_s": 50.0, "processes": 30})
+
+    assert outcome.reason is RunReason.VIOLATION, outcome.stderr
+    assert [p for p in Path("/proc").glob("[0-9]*/cmdline") if mark in _text(p)] == []
+
+
+def _text(path):
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
 def test_alerts_come_before_the_limit(place):
     place.sh("sleep 0.5", limits={"time_s": 0.6})
 
