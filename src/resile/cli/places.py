@@ -15,7 +15,7 @@ from resile.errors import ConfigError
 FILE_NAME = "resile.toml"
 _STATE_DIR = ".resile"
 _STATE_DIR_VARIABLE = "RESILE_RESILE__STATE_DIR"
-_STATE_DIR_LINE = re.compile(rb"""^\s*state_dir\s*=\s*(["'])(.+?)\1""", re.MULTILINE)
+_STATE_DIR_LINE = rb"""(?m)^\s*state_dir\s*=\s*(["'])(.+?)\1"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,5 +138,5 @@ def _state_dir(file: Path) -> str:
 
 
 def _state_dir_of_broken(content: bytes) -> str:
-    line = _STATE_DIR_LINE.search(content)
+    line = re.search(_STATE_DIR_LINE, content)
     return os.fsdecode(line[2]) if line else _STATE_DIR

@@ -28,9 +28,10 @@ _SIZE_UNITS: Final = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|min|s|m|h|d)")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?i?B)")
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_DURATION_PART: Final = r"(\d+(?:\.\d+)?)(ms|min|s|m|h|d)"
+"""This one and the next are compiled, and then kept, by the first text: many only format."""
+_SIZE: Final = r"(\d+(?:\.\d+)?)\s*([kKMGT]?i?B)"
+_PERCENT: Final = r"(\d+(?:\.\d+)?)\s*%"
 _RANGE_SEPARATOR = ".."
 
 
@@ -43,7 +44,7 @@ def parse_duration(text: str | float) -> float:
     if not isinstance(text, str):
         return _checked_seconds(float(text), str(text))
     compact = text.replace(" ", "")
-    parts = _DURATION_PART.findall(compact)
+    parts = re.findall(_DURATION_PART, compact)
     if not parts or "".join(number + unit for number, unit in parts) != compact:
         raise ValueError(f'{text!r} is not a duration; write "250ms", "10s", "1m30s" or "2h"')
     seconds = sum(float(number) * _DURATION_UNITS_S[unit] for number, unit in parts)
@@ -74,7 +75,7 @@ def parse_size(text: str | int) -> int:
     """
     if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
         return text
-    match = _SIZE.fullmatch(str(text).strip())
+    match = re.fullmatch(_SIZE, str(text).strip())
     if match is None:
         raise ValueError(f'{text!r} is not a size; write "512MiB", "2GiB", "1GB" or bytes')
     number, unit = match.groups()
@@ -92,7 +93,7 @@ def parse_share(text: str | float) -> float:
     """
     if isinstance(text, int | float) and not isinstance(text, bool) and 0 <= text < inf:
         return float(text)
-    match = _PERCENT.fullmatch(str(text).strip())
+    match = re.fullmatch(_PERCENT, str(text).strip())
     if match is None or not isfinite(float(match.group(1))):
         raise ValueError(f'{text!r} is not a share; write "50%" or "150%"')
     return float(match.group(1)) / 100
