@@ -19,6 +19,7 @@ from resile.contain.sandboxes.observer import Observer
 from resile.contain.sandboxes.port import Boxed, Launcher, Parked
 from resile.contain.sandboxes.probe import open_launcher, sandbox_facts, user_namespace_fix
 from resile.contain.sandboxes.recipe import COVERED
+from resile.contain.sandboxes.remembered import forget, known_facts
 
 __all__ = [
     "COVERED",
@@ -39,6 +40,8 @@ __all__ = [
     "Stdio",
     "Warned",
     "explained",
+    "forget",
+    "known_facts",
     "open_launcher",
     "sandbox_facts",
     "user_namespace_fix",

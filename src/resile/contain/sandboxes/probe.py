@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import select
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -33,7 +32,7 @@ _TRY_TIMEOUT_S = 10.0
 _BUBBLEWRAP = "bubblewrap"
 _REFUSED = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.ENOSYS)
 """How kernels and containers say no to namespaces; ENOSPC is `max_user_namespaces = 0`."""
-_SWITCHES = (
+SWITCHES = (
     ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "0", "1"),
     ("/proc/sys/kernel/unprivileged_userns_clone", "1", "0"),
     ("/proc/sys/user/max_user_namespaces", "15000", "0"),
@@ -96,7 +95,7 @@ def open_launcher(found: SandboxFacts | str) -> Launcher:
 
 def user_namespace_fix() -> str:
     """Say what lets an ordinary user make namespaces, as far as it can be seen."""
-    for path, wanted, bad in _SWITCHES:
+    for path, wanted, bad in SWITCHES:
         with contextlib.suppress(OSError):
             if Path(path).read_text(encoding="ascii").strip() == bad:
                 name = path.removeprefix("/proc/sys/").replace("/", ".")
@@ -147,7 +146,7 @@ def _facts(launcher: Launcher, found: Attempt, reasons: list[str]) -> SandboxFac
     is_privileged = current_host().is_privileged
     return SandboxFacts(
         launcher=launcher.name,
-        has_user_namespace=not is_privileged or not any(map(_forbids, _SWITCHES)),
+        has_user_namespace=not is_privileged or not any(map(_forbids, SWITCHES)),
         has_overlay=has_overlay,
         landlock_abi=abi,
         has_seccomp_notify=has_notify,
@@ -169,6 +168,8 @@ def _landlock_abi() -> int:
 
 def _tried(launcher: Launcher, *, has_overlay: bool = True) -> Attempt:
     """Build a box with everything in it, and run `true`."""
+    import tempfile  # Here, as it loads much, and who has tried before does not try.
+
     with tempfile.TemporaryDirectory(prefix="resile-probe-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         made = {part: folder / part for part in ("lower", "upper", "work")}
