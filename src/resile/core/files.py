@@ -124,6 +124,17 @@ def write_durable(
         ) from exc
 
 
+def replace_at(source: str, target: str, *, source_fd: int, target_fd: int) -> None:
+    """Rename between two open folders of one file system, over the target; atomic.
+
+    Durable after an fsync of both. A link is renamed itself, never followed.
+
+    Raises:
+        OSError: As rename(2).
+    """
+    os.rename(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+
+
 def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE_FILE_MODE) -> None:
     """Put content at a path, all or nothing for whoever reads; not durable: a power cut may lose it.
 
@@ -178,12 +189,14 @@ def make_private_dir(path: Path) -> None:
 class FileLock:
     """A held exclusive lock; the kernel lets it go when the process ends, however it ends.
 
-    Not thread-safe.
+    Not thread-safe. A child that is forked meanwhile has a copy, by which the lock lives on if
+    this process dies first; it is let go here all the same, and never there.
     """
 
     def __init__(self, fd: int, path: Path) -> None:
         self.path = path
         self._fd = fd
+        self._owner_pid = os.getpid()
 
     def note(self, text: str) -> None:
         """Write who holds the lock, for others to read; at most 64 bytes."""
@@ -193,6 +206,8 @@ class FileLock:
     def close(self) -> None:
         """Let go. May be called twice."""
         if self._fd >= 0:
+            if os.getpid() == self._owner_pid:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
             os.close(self._fd)
             self._fd = -1
 

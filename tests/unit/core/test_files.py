@@ -222,6 +222,38 @@ def test_a_holder_that_left_no_note_is_unknown(tmp_path: Path) -> None:
         lock_file(tmp_path / "lock")
 
 
+def test_a_forked_child_neither_keeps_a_lock_nor_lets_it_go(tmp_path: Path) -> None:
+    lock = lock_file(tmp_path / "lock")
+    asked, ask = os.pipe()
+    told, tell = os.pipe()
+    pid = os.fork()
+    if not pid:
+        lock.close()
+        os.write(tell, b"closed")
+        os.close(ask)
+        os.read(asked, 1)
+        os._exit(0)
+    copy_pid = os.fork()
+    if not copy_pid:
+        os.close(ask)
+        os.read(asked, 1)
+        os._exit(0)
+    try:
+        os.read(told, 6)
+        held = try_lock(tmp_path / "lock")
+        lock.close()
+        free = try_lock(tmp_path / "lock")
+    finally:
+        for fd in (asked, ask, told, tell):
+            os.close(fd)
+        os.waitpid(pid, 0)
+        os.waitpid(copy_pid, 0)
+
+    assert held is None
+    assert free is not None
+    free.close()
+
+
 def test_a_link_is_no_lock(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to(tmp_path / "victim")
 

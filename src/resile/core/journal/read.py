@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from resile.core.journal.chain import START, broken, microseconds, row_event, row_hash
+from resile.core.journal.forking import SQLITE_GATE
 from resile.core.journal.head import read_head
 from resile.core.journal.port import Head, Query, Record
 from resile.core.journal.schema import FAULTS, connect_reader, storage_error
@@ -54,13 +55,15 @@ class Reader:
     def close(self) -> None:
         """Let go of the connection. The reader may be used again."""
         if self._connection is not None:
-            self._connection.close()
+            with SQLITE_GATE.inside():
+                self._connection.close()
         self._connection = self._path = None
 
     def _retried(self, read: Callable[[tuple[Segment, ...]], T], attempts: int = LISTINGS_MAX) -> T:
         segments = list_segments(self._folder)
         try:
-            return read(segments)
+            with SQLITE_GATE.inside():
+                return read(segments)
         except JournalError:
             self.close()
             raise

@@ -14,6 +14,7 @@ from resile.core.clock import Clock
 from resile.core.events import JournalPruned
 from resile.core.files import Files, make_private_dir, try_lock
 from resile.core.journal.chain import START, Entry, broken, from_microseconds
+from resile.core.journal.forking import SQLITE_GATE
 from resile.core.journal.head import NAME as HEAD_NAME
 from resile.core.journal.head import HeadFile, create_head, read_head
 from resile.core.journal.limits import SegmentLimits
@@ -77,7 +78,7 @@ class ChainWriter:
             JournalBrokenError: If the journal is shorter than its head file says.
             JournalError: If it cannot be opened.
         """
-        with self._undoing(self._let_go):
+        with SQLITE_GATE.inside(), self._undoing(self._let_go):
             self._open()
 
     def commit(self, entries: list[Entry]) -> list[Record]:
@@ -88,12 +89,13 @@ class ChainWriter:
         """
         if self._connection is None:
             self.open()
-        with self._undoing(self._abandon):
+        with SQLITE_GATE.inside(), self._undoing(self._abandon):
             return self._finish(self._begin(), entries)
 
     def close(self) -> None:
         """Let go of the files; the head file is durable then."""
-        self._let_go()
+        with SQLITE_GATE.inside():
+            self._let_go()
 
     # Transactions -------------------------------------------------------------------------------
 
