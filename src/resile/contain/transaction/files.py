@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from resile.contain.transaction import _kernel
 from resile.contain.transaction.model import Metadata
 from resile.contain.transaction.trees import (
     FOLDER_FLAGS,
@@ -21,6 +20,7 @@ from resile.contain.transaction.trees import (
     read_attributes,
     remove_tree,
 )
+from resile.core import kernel
 from resile.core.files import PRIVATE_FOLDER_MODE, SYSTEM_FILES, Files
 
 _ATTRIBUTE_BITS = stat.S_IRUSR | stat.S_IWUSR
@@ -136,12 +136,12 @@ class TreeFiles:
     def move(self, source_fd: int, source: str, target_fd: int, target: str) -> None:
         """Rename to where nothing is; atomic."""
         self._gate.before("move", target)
-        _kernel.move(source_fd, source, target_fd, target)
+        kernel.move(source_fd, source, target_fd, target)
 
     def exchange(self, source_fd: int, source: str, target_fd: int, target: str) -> None:
         """Let two entries change places; atomic."""
         self._gate.before("exchange", target)
-        _kernel.exchange(source_fd, source, target_fd, target)
+        kernel.exchange(source_fd, source, target_fd, target)
 
     def sync(self, fd: int) -> None:
         """Make a file's content, or a folder's entries, durable."""
@@ -151,7 +151,7 @@ class TreeFiles:
     def sync_file_system(self, fd: int) -> None:
         """Make all that was written to a file system durable."""
         self._gate.before("sync_file_system", "")
-        _kernel.sync_file_system(fd)
+        kernel.sync_file_system(fd)
 
     def remove_tree(self, folder_fd: int, name: str) -> None:
         """Remove an entry and all below it, whatever its depth and modes; none is fine."""

@@ -8,7 +8,6 @@ import os
 import stat
 from collections.abc import Iterator
 
-from resile.contain.transaction import _kernel
 from resile.contain.transaction.model import (
     DEPTH_MAX,
     STAGE_PREFIX,
@@ -16,6 +15,7 @@ from resile.contain.transaction.model import (
     Signature,
     signature_of,
 )
+from resile.core import kernel
 from resile.errors import TransactionError
 
 FOLDER_BITS = stat.S_IRUSR | stat.S_IXUSR
@@ -329,7 +329,7 @@ def _empty(top_fd: int, folder_fd: int, depth: int) -> bool:
             os.unlink(name, dir_fd=folder_fd)
         elif depth == DEPTH_MAX:
             os.chmod(name, 0o700, dir_fd=folder_fd)
-            _kernel.move(folder_fd, name, top_fd, f".resile-{os.urandom(8).hex()}")
+            kernel.move(folder_fd, name, top_fd, f".resile-{os.urandom(8).hex()}")
             is_empty = False
         else:
             os.chmod(name, 0o700, dir_fd=folder_fd)
