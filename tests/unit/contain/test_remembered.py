@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from resile.contain.sandboxes import SandboxFacts, forget, known_facts, remembered, sandbox_facts
+from resile.contain.sandboxes import (
+    SandboxFacts,
+    forget,
+    known_facts,
+    probe,
+    remembered,
+    sandbox_facts,
+)
 
 GOOD = SandboxFacts(launcher="native", has_overlay=True, landlock_abi=7, has_seccomp_notify=True)
 LESS = SandboxFacts(launcher="native", landlock_abi=7, missing=("no overlay can be mounted",))
@@ -30,7 +37,7 @@ class Trying:
 @pytest.fixture
 def trying(monkeypatch: pytest.MonkeyPatch) -> Trying:
     made = Trying()
-    monkeypatch.setattr(remembered, "sandbox_facts", made)
+    monkeypatch.setattr(probe, "sandbox_facts", made)
     return made
 
 

@@ -1,5 +1,11 @@
-"""Boxes around commands, and the launchers that build them: native, bubblewrap, pure Python."""
+"""Boxes around commands, and the launchers that build them: native, bubblewrap, pure Python.
 
+The probe is loaded by who tries for the first time.
+"""
+
+from typing import TYPE_CHECKING
+
+from resile.contain.sandboxes.choosing import open_launcher, user_namespace_fix
 from resile.contain.sandboxes.failures import explained
 from resile.contain.sandboxes.interpreted import PythonLauncher
 from resile.contain.sandboxes.model import (
@@ -17,9 +23,11 @@ from resile.contain.sandboxes.model import (
 from resile.contain.sandboxes.native import NativeLauncher
 from resile.contain.sandboxes.observer import Observer
 from resile.contain.sandboxes.port import Boxed, Launcher, Parked
-from resile.contain.sandboxes.probe import open_launcher, sandbox_facts, user_namespace_fix
 from resile.contain.sandboxes.recipe import COVERED
 from resile.contain.sandboxes.remembered import forget, known_facts
+
+if TYPE_CHECKING:
+    from resile.contain.sandboxes.probe import sandbox_facts
 
 __all__ = [
     "COVERED",
@@ -46,3 +54,9 @@ __all__ = [
     "sandbox_facts",
     "user_namespace_fix",
 ]
+
+
+def __getattr__(name: str) -> object:
+    from resile.core.lazy import load
+
+    return load(__name__, name, {"probe": ("sandbox_facts",)})

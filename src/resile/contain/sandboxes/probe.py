@@ -10,6 +10,12 @@ from functools import cache
 from pathlib import Path
 
 from resile.contain.model import Network
+from resile.contain.sandboxes.choosing import (
+    BUBBLEWRAP,
+    SWITCHES,
+    user_namespace_fix,
+    wrapped_launcher,
+)
 from resile.contain.sandboxes.host import current_host, needs_user_attributes
 from resile.contain.sandboxes.interpreted import PythonLauncher
 from resile.contain.sandboxes.model import (
@@ -26,18 +32,11 @@ from resile.contain.sandboxes.model import (
 from resile.contain.sandboxes.native import NativeLauncher, is_built
 from resile.contain.sandboxes.port import Boxed, Launcher
 from resile.core.clock import SYSTEM_CLOCK
-from resile.errors import OperationError, SpawnError
+from resile.errors import OperationError
 
 _TRY_TIMEOUT_S = 10.0
-_BUBBLEWRAP = "bubblewrap"
 _REFUSED = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.ENOSYS)
 """How kernels and containers say no to namespaces; ENOSPC is `max_user_namespaces = 0`."""
-SWITCHES = (
-    ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "0", "1"),
-    ("/proc/sys/kernel/unprivileged_userns_clone", "1", "0"),
-    ("/proc/sys/user/max_user_namespaces", "15000", "0"),
-)
-"""What forbids user namespaces, the value to set, and the value that forbids."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,33 +75,6 @@ def sandbox_facts() -> SandboxFacts:
     return SandboxFacts(launcher="", landlock_abi=_landlock_abi(), missing=(what, *reasons))
 
 
-def open_launcher(found: SandboxFacts | str) -> Launcher:
-    """Give the launcher that the facts name, or one by its name.
-
-    Raises:
-        SpawnError: If there is none.
-    """
-    name = found if isinstance(found, str) else found.launcher
-    if name == NativeLauncher.name:
-        return NativeLauncher()
-    if name == PythonLauncher.name:
-        return PythonLauncher()
-    if name == _BUBBLEWRAP and (wrapped := _bubblewrap()):
-        return wrapped
-    why = "; ".join(found.missing) if isinstance(found, SandboxFacts) else f"no launcher {name!r}"
-    raise SpawnError(why, hint="run `resile doctor` to see what this machine allows")
-
-
-def user_namespace_fix() -> str:
-    """Say what lets an ordinary user make namespaces, as far as it can be seen."""
-    for path, wanted, bad in SWITCHES:
-        with contextlib.suppress(OSError):
-            if Path(path).read_text(encoding="ascii").strip() == bad:
-                name = path.removeprefix("/proc/sys/").replace("/", ".")
-                return f"sysctl {name}={wanted}"
-    return "a container, chroot or sandbox around us forbids user namespaces; allow them there"
-
-
 def _candidates() -> Iterator[tuple[Launcher | None, str]]:
     """Give the launchers, best first, or why one cannot even be tried."""
     if is_built():
@@ -111,16 +83,8 @@ def _candidates() -> Iterator[tuple[Launcher | None, str]]:
         why = "the native launcher is not built: a box takes some 30 ms longer; install a C"
         yield None, f"{why} compiler and install resile again"
     yield PythonLauncher(), ""
-    wrapped = _bubblewrap()
+    wrapped = wrapped_launcher()
     yield (wrapped, "") if wrapped else (None, "no bubblewrap 0.11 or newer")
-
-
-def _bubblewrap() -> Launcher | None:
-    """Give the launcher that nobody loads who has a better one."""
-    from resile.contain.sandboxes.bubblewrap import BubblewrapLauncher, find_bubblewrap
-
-    program = find_bubblewrap()
-    return BubblewrapLauncher(program) if program else None
 
 
 def _facts(launcher: Launcher, found: Attempt, reasons: list[str]) -> SandboxFacts:
@@ -140,7 +104,7 @@ def _facts(launcher: Launcher, found: Attempt, reasons: list[str]) -> SandboxFac
     missing += [
         f"boxes have no {stage}: a container around us forbids it" for stage in found.warned
     ]
-    is_bubblewrap = launcher.name == _BUBBLEWRAP
+    is_bubblewrap = launcher.name == BUBBLEWRAP
     if is_bubblewrap:
         missing.append("bubblewrap limits the size of the private /tmp, not its number of files")
     is_privileged = current_host().is_privileged
@@ -175,7 +139,7 @@ def _tried(launcher: Launcher, *, has_overlay: bool = True) -> Attempt:
         made = {part: folder / part for part in ("lower", "upper", "work")}
         for path in made.values():
             path.mkdir()
-        uses_user = launcher.name == _BUBBLEWRAP or needs_user_attributes()
+        uses_user = launcher.name == BUBBLEWRAP or needs_user_attributes()
         overlay = OverlayMount(**made, target=made["lower"], is_unprivileged=uses_user)
         box = Box(
             argv=("true",),

@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from resile.contain.sandboxes.choosing import SWITCHES
 from resile.contain.sandboxes.model import SandboxFacts
 from resile.contain.sandboxes.native import BINARY, SOURCE, NativeLauncher
-from resile.contain.sandboxes.probe import SWITCHES, sandbox_facts
 from resile.core.codec import decode, encode
 from resile.core.files import make_private_dir, write_atomic
 from resile.core.process import boot_id
@@ -37,7 +37,9 @@ def known_facts(folder: Path) -> SandboxFacts:
         kept = json.loads(path.read_bytes())
         if kept["version"] == _VERSION and kept["situation"] == situation:
             return decode(SandboxFacts, kept["facts"])
-    found = sandbox_facts()
+    from resile.contain.sandboxes import probe
+
+    found = probe.sandbox_facts()
     if found.launcher == NativeLauncher.name and not found.missing:
         content = {"version": _VERSION, "situation": situation, "facts": encode(found)}
         with contextlib.suppress(OperationError, OSError):
@@ -48,7 +50,9 @@ def known_facts(folder: Path) -> SandboxFacts:
 
 def forget(folder: Path) -> None:
     """Let the next process try anew: a box failed that should not have."""
-    sandbox_facts.cache_clear()
+    from resile.contain.sandboxes import probe
+
+    probe.sandbox_facts.cache_clear()
     with contextlib.suppress(OSError):
         (folder / _NAME).unlink()
 
