@@ -138,3 +138,48 @@ class Snapshot:
     parent: str = ""
     counts: Counts = Counts()
     unread: tuple[Unread, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which store this is.
+
+    Args:
+        store_id: 16 random bytes.
+        created_at: UTC.
+        cipher: `none` or `aes-256-gcm`.
+        key_id: Tells one key from another; empty if there is none.
+    """
+
+    store_id: bytes
+    created_at: datetime
+    cipher: str
+    key_id: str
+
+
+class MarkKind(StrEnum):
+    """What a mark says."""
+
+    PROTECTED = "protected"
+    """A snapshot that `forget` keeps."""
+    DOOMED = "doomed"
+    """Packs that nothing needed when the mark was made; removed after a grace time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A note about the store.
+
+    Args:
+        name: The file that holds it; empty until it is written.
+        kind: What it says.
+        created_at: UTC.
+        snapshot: The protected one; else empty.
+        packs: The doomed ones.
+    """
+
+    kind: MarkKind
+    created_at: datetime
+    name: str = ""
+    snapshot: str = ""
+    packs: tuple[str, ...] = ()

@@ -179,13 +179,16 @@ class PackWriter:
         raw = blobs[0][1] if len(blobs) == 1 else b"".join(data for _, data in blobs)
         self._frames.append(self._file.add_frame(self._kind, raw))
 
-    def publish(self) -> tuple[str, PackTable]:
+    def table(self) -> PackTable:
+        """Give what is in it."""
+        return PackTable(frames=tuple(self._frames), blobs=tuple(self._blobs))
+
+    def publish(self) -> str:
         """Write the table and give the pack its name; durable when it returns."""
-        table = PackTable(frames=tuple(self._frames), blobs=tuple(self._blobs))
-        frame = self._file.add_frame(FrameKind.TABLE, encode_table(table))
+        frame = self._file.add_frame(FrameKind.TABLE, encode_table(self.table()))
         self._file.add_tail(_TAIL.pack(frame.offset, frame.length, _TAIL_MAGIC))
         name, _ = self._file.publish("packs")
-        return name, table
+        return name
 
 
 def encode_table(table: PackTable) -> bytes:

@@ -1,0 +1,289 @@
+"""The catalog: where each blob stands, and what each folder looked like. A cache, never a truth.
+
+It lies in the user's cache folder, one for each store. A damaged one, or one of another version, is
+thrown away and made anew from the packs.
+"""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from resile.core.files import make_private_dir
+from resile.errors import StoreError
+from resile.store.format.frames import Coding, Frame, FrameKind
+from resile.store.format.packs import PackTable
+
+VERSION = 1
+_BUSY_TIMEOUT_S = 30.0
+_CACHE_KIB = 16 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Where a blob stands.
+
+    Args:
+        pack: The pack's name.
+        frame: Its frame.
+        start: In the raw frame.
+        length: Bytes.
+    """
+
+    pack: str
+    frame: Frame
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderRow:
+    """What a folder looked like when it was read last.
+
+    Args:
+        digest: Sums up the facts of its entries.
+        tree: The id of its tree blob.
+        files: Entries that are no folders.
+        bytes: Their sizes.
+    """
+
+    digest: bytes
+    tree: bytes
+    files: int
+    bytes: int
+
+
+class Catalog:
+    """An open catalog. Safe to share between threads; several processes may have it open."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it, or make it.
+
+        Raises:
+            StoreError: If it cannot be made.
+        """
+        make_private_dir(path.parent)
+        self._path = path
+        self._lock = threading.RLock()
+        self._db = self._open_or_renew()
+
+    def close(self) -> None:
+        """Close it. Idempotent."""
+        with self._lock:
+            self._db.close()
+
+    def packs(self) -> dict[str, int]:
+        """List the known packs and their sizes."""
+        with self._using() as db:
+            return dict(db.execute("SELECT name, size FROM packs"))
+
+    def add_pack(self, name: str, size: int, table: PackTable) -> None:
+        """Learn what is in a pack. Idempotent."""
+        with self._writing() as db:
+            row = db.execute(
+                "INSERT INTO packs (name, size) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING number",
+                (name, size),
+            ).fetchone()
+            if row is None:
+                return
+            db.executemany(
+                "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (row[0], i, f.offset, f.stored_bytes, f.raw_bytes, f.kind, f.coding)
+                    for i, f in enumerate(table.frames)
+                ),
+            )
+            db.executemany(
+                "INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?, ?)",
+                ((b.blob_id, row[0], b.frame, b.start, b.length) for b in table.blobs),
+            )
+
+    def drop_pack(self, name: str) -> None:
+        """Forget a pack that is gone. Idempotent."""
+        with self._writing() as db:
+            row = db.execute(
+                "DELETE FROM packs WHERE name = ? RETURNING number", (name,)
+            ).fetchone()
+            if row is not None:
+                db.execute("DELETE FROM frames WHERE pack = ?", row)
+                db.execute("DELETE FROM blobs WHERE pack = ?", row)
+
+    def has_blobs(self) -> bool:
+        """Tell whether any blob is known."""
+        with self._using() as db:
+            return db.execute("SELECT 1 FROM blobs LIMIT 1").fetchone() is not None
+
+    def has_blob(self, blob_id: bytes) -> bool:
+        """Tell whether a blob stands somewhere."""
+        with self._using() as db:
+            found = db.execute("SELECT 1 FROM blobs WHERE id = ? LIMIT 1", (blob_id,))
+            return found.fetchone() is not None
+
+    def locate(self, blob_id: bytes) -> list[Location]:
+        """Give every place of a blob; empty if it is unknown."""
+        with self._using() as db:
+            rows = db.execute(
+                "SELECT p.name, f.start, f.kind, f.coding, f.stored, f.raw, b.start, b.length"
+                " FROM blobs b JOIN packs p ON p.number = b.pack"
+                " JOIN frames f ON f.pack = b.pack AND f.number = b.frame WHERE b.id = ?",
+                (blob_id,),
+            ).fetchall()
+        return [
+            Location(
+                pack=name,
+                frame=Frame(
+                    offset=offset,
+                    kind=FrameKind(kind),
+                    coding=Coding(coding),
+                    stored_bytes=stored,
+                    raw_bytes=raw,
+                ),
+                start=start,
+                length=length,
+            )
+            for name, offset, kind, coding, stored, raw, start, length in rows
+        ]
+
+    def blobs_in(self, pack: str) -> list[tuple[bytes, int]]:
+        """List the blobs of a pack: id and length."""
+        with self._using() as db:
+            return db.execute(
+                "SELECT b.id, b.length FROM blobs b JOIN packs p ON p.number = b.pack"
+                " WHERE p.name = ?",
+                (pack,),
+            ).fetchall()
+
+    def snapshots(self) -> dict[str, bytes]:
+        """List the known snapshots: name and record."""
+        with self._using() as db:
+            return dict(db.execute("SELECT name, record FROM snapshots"))
+
+    def add_snapshot(self, name: str, record: bytes) -> None:
+        """Learn a snapshot. Idempotent."""
+        with self._writing() as db:
+            db.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (name, record))
+
+    def drop_snapshot(self, name: str) -> None:
+        """Forget a snapshot that is gone. Idempotent."""
+        with self._writing() as db:
+            db.execute("DELETE FROM snapshots WHERE name = ?", (name,))
+
+    def folders(self, source: str) -> dict[bytes, FolderRow]:
+        """Give what the folders of a source looked like."""
+        with self._using() as db:
+            rows = db.execute(
+                "SELECT path, digest, tree, files, bytes FROM folders WHERE source = ?", (source,)
+            ).fetchall()
+        return {
+            path: FolderRow(digest=digest, tree=tree, files=files_, bytes=bytes_)
+            for path, digest, tree, files_, bytes_ in rows
+        }
+
+    def facts(self, source: str, path: bytes) -> bytes | None:
+        """Give the facts of a folder's entries; None if it is unknown."""
+        with self._using() as db:
+            row = db.execute(
+                "SELECT facts FROM facts WHERE source = ? AND path = ?", (source, path)
+            ).fetchone()
+        return row[0] if row else None
+
+    def save_folders(
+        self, source: str, rows: Mapping[bytes, tuple[FolderRow, bytes]], gone: Iterable[bytes]
+    ) -> None:
+        """Keep what folders look like now, with their facts, and forget those that are gone."""
+        with self._writing() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO folders VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    (source, path, row.digest, row.tree, row.files, row.bytes)
+                    for path, (row, _) in rows.items()
+                ),
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)",
+                ((source, path, facts) for path, (_, facts) in rows.items()),
+            )
+            for path in gone:
+                db.execute("DELETE FROM folders WHERE source = ? AND path = ?", (source, path))
+                db.execute("DELETE FROM facts WHERE source = ? AND path = ?", (source, path))
+
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._db
+            except sqlite3.Error as exc:
+                raise self._failure(exc) from exc
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._using() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+
+    def _failure(self, exc: sqlite3.Error) -> StoreError:
+        return StoreError(
+            f"the catalog {self._path} fails: {exc}",
+            hint="it is only a cache: remove it, and the next command makes it anew",
+            is_transient=True,
+        )
+
+    def _open_or_renew(self) -> sqlite3.Connection:
+        try:
+            return _open(self._path)
+        except sqlite3.OperationalError as exc:
+            raise self._failure(exc) from exc
+        except sqlite3.DatabaseError:
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        try:
+            return _open(self._path)
+        except sqlite3.Error as exc:
+            raise self._failure(exc) from exc
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Open a catalog of our version.
+
+    Raises:
+        sqlite3.OperationalError: If it cannot be opened.
+        sqlite3.DatabaseError: If it is damaged or of another version.
+    """
+    db = sqlite3.connect(
+        path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        path.chmod(0o600)
+        db.execute("PRAGMA journal_mode = WAL")
+        # A power cut may take the last commits, never the order: then packs are read again.
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        _prepare(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        for statement in _schema():
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {VERSION}")
+    db.execute("COMMIT")
+    if version not in (0, VERSION):
+        raise sqlite3.DatabaseError(f"version {version}")
+
+
+def _schema() -> list[str]:
+    text = Path(__file__).with_name("catalog.sql").read_text(encoding="utf-8")
+    return [statement for statement in text.split(";") if statement.strip()]

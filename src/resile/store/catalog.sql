@@ -1,0 +1,51 @@
+CREATE TABLE packs (
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    size INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE frames (
+    pack INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    stored INTEGER NOT NULL,
+    raw INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    coding INTEGER NOT NULL,
+    PRIMARY KEY (pack, number)
+) STRICT, WITHOUT ROWID;
+
+-- A blob may stand in several packs: two machines stored it at the same time.
+CREATE TABLE blobs (
+    id BLOB NOT NULL,
+    pack INTEGER NOT NULL,
+    frame INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    PRIMARY KEY (id, pack, frame, start)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX blobs_of_a_pack ON blobs (pack);
+
+CREATE TABLE snapshots (
+    name TEXT PRIMARY KEY,
+    record BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What a folder looked like when it was read last: only what looks otherwise is read again.
+CREATE TABLE folders (
+    source TEXT NOT NULL,
+    path BLOB NOT NULL,
+    digest BLOB NOT NULL,
+    tree BLOB NOT NULL,
+    files INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (source, path)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE facts (
+    source TEXT NOT NULL,
+    path BLOB NOT NULL,
+    facts BLOB NOT NULL,
+    PRIMARY KEY (source, path)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,406 @@
+"""An open store: its keys, its catalog in step with its files, and reading by id."""
+
+import contextlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.errors import (
+    ConfigError,
+    NotAStoreError,
+    StoreDamagedError,
+    StoreError,
+    StoreKeyError,
+)
+from resile.store.backends.port import Backend, put
+from resile.store.catalog import Catalog, Location
+from resile.store.format.frames import (
+    HEADER_BYTES,
+    STORE_ID_BYTES,
+    Cipher,
+    FileKind,
+    FrameKind,
+    decode_header,
+)
+from resile.store.format.keys import Box, Keys
+from resile.store.format.packs import (
+    TAIL_BYTES,
+    Coder,
+    FileWriter,
+    PackTable,
+    decode_table,
+    decode_tail,
+    open_frame,
+    read_record,
+)
+from resile.store.format.records import (
+    decode_identity,
+    decode_snapshot,
+    encode_identity,
+    encode_snapshot,
+)
+from resile.store.format.trees import decode_ids, decode_tree
+from resile.store.model import Entry, Identity, Snapshot
+
+FORMAT_NAME = "format"
+_CACHED_FRAMES = 12
+"""Decoded frames that are kept, of 1 to 4 MiB: neighbours are read together."""
+_PREFIX_DIGITS_MIN = 4
+_TABLE_GUESS_BYTES = 64 << 10
+"""Read from a pack's end at once: mostly the whole table."""
+_CIPHERS = {Cipher.NONE: "none", Cipher.AES_256_GCM: "aes-256-gcm"}
+
+
+class Repository:
+    """A store that is open. Safe to share between threads.
+
+    Args:
+        backend: Where it is.
+        identity: Which it is.
+        keys: Its keys.
+        catalog: Its catalog; closed with it.
+        clock: Stamps what is written.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        identity: Identity,
+        keys: Keys,
+        catalog: Catalog,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.backend = backend
+        self.identity = identity
+        self.keys = keys
+        self.catalog = catalog
+        self.clock = clock
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._frames: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._boxes: dict[str, Box] = {}
+
+    @property
+    def store_id(self) -> bytes:
+        """Which store this is."""
+        return self.identity.store_id
+
+    def close(self) -> None:
+        """Close the catalog. Idempotent."""
+        self.catalog.close()
+
+    def coder(self) -> Coder:
+        """Give this thread's coder."""
+        if not hasattr(self._local, "coder"):
+            self._local.coder = Coder()
+        return self._local.coder  # type: ignore[no-any-return]
+
+    def refresh(self) -> None:
+        """Bring the catalog in step with what the store holds now.
+
+        Raises:
+            StoreError: If the store cannot be read. A damaged pack or snapshot is left out: what
+                is in it is unknown, and `verify` tells.
+        """
+        known = self.catalog.packs()
+        there = {file.name: file.size_bytes for file in self.backend.list("packs")}
+        for name in known.keys() - there.keys():
+            self.catalog.drop_pack(name)
+        for name in sorted(there.keys() - known.keys()):
+            with contextlib.suppress(StoreDamagedError):
+                self.catalog.add_pack(name, there[name], self.read_table(name, there[name]))
+        self._refresh_snapshots()
+
+    def read_table(self, name: str, size: int) -> PackTable:
+        """Read what is in a pack, from the pack itself.
+
+        Raises:
+            StoreDamagedError: If its end, its table or its header is damaged.
+        """
+        start = max(0, size - _TABLE_GUESS_BYTES)
+        end = self.backend.read(name, start, size - start)
+        offset, length = decode_tail(end, name)
+        if offset + length + TAIL_BYTES != size:
+            raise StoreDamagedError(f"{name} is cut, or its end is damaged", name=name)
+        data = end[offset - start :] if offset >= start else self.backend.read(name, offset, length)
+        raw = open_frame(data[:length], offset, box=self._box(name), coder=self.coder(), name=name)
+        return decode_table(raw, name)
+
+    def read_blob(self, blob_id: bytes) -> bytes:
+        """Read a blob, and check that it is the one with this id.
+
+        Raises:
+            StoreDamagedError: If no healthy copy of it is in the store.
+        """
+        places = self.catalog.locate(blob_id)
+        failure: StoreDamagedError | None = None
+        for place in places:
+            try:
+                raw = self._read_frame(place)
+            except StoreDamagedError as exc:
+                failure = exc
+                continue
+            data = raw[place.start : place.start + place.length]
+            if self.keys.is_id_of(data, blob_id):
+                return data
+            failure = StoreDamagedError(
+                f"{place.pack} holds other bytes than its table says", name=place.pack
+            )
+        raise failure or StoreDamagedError(f"the blob {blob_id.hex()} is missing")
+
+    def locate(self, blob_id: bytes) -> tuple[str, int, int]:
+        """Give a key to sort by, so that blobs which stand together are read together."""
+        places = self.catalog.locate(blob_id)
+        if not places:
+            return ("", 0, 0)
+        return (places[0].pack, places[0].frame.offset, places[0].start)
+
+    def tree(self, tree_id: bytes) -> list[Entry]:
+        """Read a folder: all of its entries.
+
+        Raises:
+            StoreDamagedError: If it is missing or damaged.
+        """
+        what = f"the folder {tree_id.hex()[:16]}"
+        entries, parts = decode_tree(self.read_blob(tree_id), what)
+        found = list(entries)
+        for part in parts:
+            entries, below = decode_tree(self.read_blob(part), what)
+            if below or (found and entries and entries[0].name <= found[-1].name):
+                raise StoreDamagedError(f"{what} has parts that do not follow each other")
+            found.extend(entries)
+        return found
+
+    def chunks(self, entry: Entry) -> tuple[bytes, ...]:
+        """Give the ids of a file's blobs, in order.
+
+        Raises:
+            StoreDamagedError: If the list is missing or damaged.
+        """
+        if not entry.lists:
+            return entry.chunks
+        return tuple(
+            chunk
+            for part in entry.lists
+            for chunk in decode_ids(self.read_blob(part), f"the list {part.hex()[:16]}")
+        )
+
+    def snapshots(self) -> list[Snapshot]:
+        """List the snapshots, oldest first."""
+        found = [decode_snapshot(data, name) for name, data in self.catalog.snapshots().items()]
+        return sorted(found, key=lambda one: (one.started_at, one.snapshot_id))
+
+    def find(self, name: str, *, source: str = "") -> Snapshot:
+        """Find a snapshot by `latest`, its id, or the beginning of its id.
+
+        Args:
+            name: At least 4 digits, or `latest`.
+            source: With `latest`: of this folder; empty: of any.
+
+        Raises:
+            StoreError: If there is none, or several begin so.
+        """
+        every = self.snapshots()
+        if name == "latest":
+            found = [one for one in every if not source or one.source == source][-1:]
+        elif len(name) >= _PREFIX_DIGITS_MIN:
+            found = [one for one in every if one.snapshot_id.startswith(name.lower())]
+        else:
+            raise ConfigError(
+                f"{name!r} names no snapshot",
+                hint="give `latest`, or at least 4 digits of its id: resile snapshots",
+            )
+        if len(found) != 1:
+            raise StoreError(
+                f"{len(found) or 'no'} snapshots are called {name!r}",
+                hint="list them: resile snapshots",
+            )
+        return found[0]
+
+    def put_snapshot(self, snapshot: Snapshot) -> Snapshot:
+        """Store a snapshot's record; durable when it returns. Gives it with its id.
+
+        Raises:
+            StoreError: If it could not be written.
+        """
+        record = encode_snapshot(snapshot)
+        name = self.put_record("snapshots", FileKind.SNAPSHOT, record)
+        self.catalog.add_snapshot(name, record)
+        return decode_snapshot(record, name)
+
+    def put_record(self, folder: str, kind: FileKind, record: bytes) -> str:
+        """Store a small file of one record; give its name. Durable when it returns."""
+        upload = self.backend.begin()
+        try:
+            file = FileWriter(
+                upload, kind, keys=self.keys, store_id=self.store_id, coder=self.coder()
+            )
+            file.add_frame(FrameKind.RECORD, record)
+            name, _ = file.publish(folder)
+        finally:
+            upload.abandon()
+        return name
+
+    def read_record(self, name: str, kind: FileKind) -> bytes:
+        """Read a small file of one record.
+
+        Raises:
+            StoreDamagedError: If it is missing or damaged.
+        """
+        return read_record(
+            self.backend.read(name), kind, keys=self.keys, coder=self.coder(), name=name
+        )
+
+    def _refresh_snapshots(self) -> None:
+        known = self.catalog.snapshots()
+        there = {file.name for file in self.backend.list("snapshots")}
+        for name in known.keys() - there:
+            self.catalog.drop_snapshot(name)
+        for name in there - known.keys():
+            with contextlib.suppress(StoreDamagedError):
+                record = self.read_record(name, FileKind.SNAPSHOT)
+                decode_snapshot(record, name)
+                self.catalog.add_snapshot(name, record)
+
+    def _read_frame(self, place: Location) -> bytes:
+        key = (place.pack, place.frame.offset)
+        with self._lock:
+            if (raw := self._frames.get(key)) is not None:
+                self._frames.move_to_end(key)
+                return raw
+        data = self.backend.read(place.pack, place.frame.offset, place.frame.length)
+        raw = open_frame(
+            data,
+            place.frame.offset,
+            box=self._box(place.pack),
+            coder=self.coder(),
+            name=place.pack,
+        )
+        with self._lock:
+            self._frames[key] = raw
+            if len(self._frames) > _CACHED_FRAMES:
+                self._frames.popitem(last=False)
+        return raw
+
+    def _box(self, name: str) -> Box:
+        """Give what opens the frames of a pack; of an encrypted store its header is read."""
+        if self.keys.cipher is Cipher.NONE:
+            return _OPEN_BOX
+        box = self._boxes.get(name)
+        if box is None:
+            box = self.keys.box(decode_header(self.backend.read(name, 0, HEADER_BYTES), name))
+            self._boxes[name] = box
+        return box
+
+
+_OPEN_BOX = Box(None, b"")
+
+
+def create(
+    backend: Backend,
+    *,
+    cache: Path,
+    key: bytes | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Repository:
+    """Make a store where none is, and open it.
+
+    Args:
+        backend: Where. A folder that holds other things is refused.
+        cache: The folder for catalogs.
+        key: 32 bytes, to encrypt it; None: it is not encrypted.
+        clock: Stamps it.
+
+    Raises:
+        StoreError: If there is one, or it cannot be written.
+    """
+    if any(True for _ in backend.list("")):
+        raise StoreError(
+            f"{backend.url} is not empty", hint="give an empty or new folder for a new store"
+        )
+    keys = Keys(key)
+    identity = Identity(
+        store_id=os.urandom(STORE_ID_BYTES),
+        created_at=clock.now(),
+        cipher=_CIPHERS[keys.cipher],
+        key_id=keys.key_id,
+    )
+    if not put(backend, FORMAT_NAME, encode_identity(identity)):
+        return open_store(backend, cache=cache, key=key, clock=clock)
+    return _opened(backend, identity, keys, cache, clock)
+
+
+def open_store(
+    backend: Backend,
+    *,
+    cache: Path,
+    key: bytes | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Repository:
+    """Open a store, with its catalog in step.
+
+    Args:
+        backend: Where it is.
+        cache: The folder for catalogs.
+        key: Its key, if it is encrypted.
+        clock: Stamps what is written.
+
+    Raises:
+        NotAStoreError: If there is none, or one of a version to come.
+        StoreKeyError: If the key is missing or another one.
+        StoreDamagedError: If the file `format` is damaged.
+        StoreError: If it cannot be read.
+    """
+    identity = read_identity(backend)
+    keys = Keys(key)
+    if identity.key_id != keys.key_id:
+        raise StoreKeyError(
+            f"{backend.url} is encrypted with the key {identity.key_id}"
+            if identity.key_id
+            else f"{backend.url} is not encrypted",
+            hint="give its key: --key-file FILE" if identity.key_id else "give no key",
+        )
+    return _opened(backend, identity, keys, cache, clock)
+
+
+def read_identity(backend: Backend) -> Identity:
+    """Read which store this is.
+
+    Raises:
+        NotAStoreError: If there is none.
+        StoreDamagedError: If the file is damaged.
+    """
+    try:
+        data = backend.read(FORMAT_NAME)
+    except StoreDamagedError as exc:
+        raise NotAStoreError(
+            f"there is no store at {backend.url}",
+            hint="the first snapshot makes one: resile snapshot DIR --store PLACE",
+        ) from exc
+    return decode_identity(data, backend.url)
+
+
+@contextlib.contextmanager
+def closing(repository: Repository) -> Iterator[Repository]:
+    """Close a store at the end."""
+    try:
+        yield repository
+    finally:
+        repository.close()
+
+
+def _opened(
+    backend: Backend, identity: Identity, keys: Keys, cache: Path, clock: Clock
+) -> Repository:
+    catalog = Catalog(cache / identity.store_id.hex() / "catalog.sqlite")
+    repository = Repository(backend, identity=identity, keys=keys, catalog=catalog, clock=clock)
+    try:
+        repository.refresh()
+    except BaseException:
+        repository.close()
+        raise
+    return repository

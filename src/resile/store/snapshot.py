@@ -1,0 +1,437 @@
+"""Taking a snapshot: walk, read what changed, write the folders, publish.
+
+    walk (rows and digests) -> what looks as before is taken over -> readers put the rest into packs
+      -> folders become tree blobs, the deepest first -> packs durable -> the snapshot's record
+
+A crash before the last step leaves packs that no snapshot needs, and nothing else.
+"""
+
+import contextlib
+import os
+import socket
+import stat
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from pwd import getpwuid
+
+from resile.errors import ConfigError, StoreError
+from resile.store.catalog import FolderRow
+from resile.store.format.frames import FileKind
+from resile.store.format.trees import encode_parts, encode_tree
+from resile.store.ingest import Ingest, Packer
+from resile.store.marks import doomed_packs
+from resile.store.model import (
+    ENTRIES_PER_TREE_MAX,
+    Counts,
+    Entry,
+    EntryType,
+    Snapshot,
+    Unread,
+)
+from resile.store.readers import BATCH_BYTES, BATCH_ROWS, Batch, Readers, path_text
+from resile.store.reading import read_xattrs
+from resile.store.repository import Repository
+from resile.store.walk import (
+    DEPTH_MAX,
+    EVERYTHING,
+    FOLDER_FLAGS,
+    Facts,
+    Row,
+    Rules,
+    decode_facts,
+    digest_of,
+    encode_facts,
+    facts_of,
+    scan,
+)
+
+UNREAD_MAX = 1_000
+"""So many paths that could not be read are listed in a snapshot; more are counted in the last."""
+_PENDING_FOLDERS = 2_000
+"""Folders that wait for their files: bounds the memory."""
+_CTIME = 5
+"""Where the ctime stands among the facts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """Why files were read.
+
+    Args:
+        new: They were not there before.
+        changed: Their size or time differs.
+        touched: Only their ctime differs (moved, another owner, another file system).
+    """
+
+    new: int = 0
+    changed: int = 0
+    touched: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What came of it.
+
+    Args:
+        snapshot: As it is stored.
+        why: Why files were read.
+        is_changed: Something differs from the parent.
+    """
+
+    snapshot: Snapshot
+    why: Why
+    is_changed: bool
+
+
+OnProgress = Callable[[int, int], None]
+"""Called now and then with how many entries were seen and how many bytes they have."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Node:
+    """A folder that is being taken."""
+
+    path: str
+    row: Row | None
+    rows: list[Row]
+    digest: bytes
+    scanned_ns: int
+    files: int
+    size_bytes: int
+    is_same: bool = False
+    tree: bytes = b""
+    xattrs: dict[str, bytes] | None = None
+    entries: dict[str, Entry] = field(default_factory=dict)
+    children: "list[_Node]" = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """Let go of what only its own tree needed: memory is bounded by what is open."""
+        self.rows, self.entries, self.children, self.batches = [], {}, [], []
+
+
+def take_snapshot(
+    repository: Repository,
+    source: Path,
+    *,
+    tags: tuple[str, ...] = (),
+    rules: Rules = EVERYTHING,
+    on_progress: OnProgress = lambda _seen, _bytes: None,
+) -> Taken:
+    """Take a snapshot of a folder; durable when it returns.
+
+    What could not be read is listed in the snapshot; the rest is taken.
+
+    Args:
+        repository: Where to.
+        source: The folder; links in its path are followed, below it none is.
+        tags: What the user calls it.
+        rules: What is left out.
+        on_progress: Is told how far it is.
+
+    Raises:
+        ConfigError: If `source` is no folder.
+        StoreError: If the store could not be written; there is no new snapshot then.
+    """
+    source = source.absolute()
+    try:
+        fd = os.open(source, FOLDER_FLAGS & ~os.O_NOFOLLOW)
+    except OSError as exc:
+        raise ConfigError(
+            f"{source} cannot be read as a folder: {exc.strerror}", hint="give a folder"
+        ) from exc
+    try:
+        with repository.backend.hold(is_exclusive=False):
+            return _Session(repository, source, rules, on_progress).take(fd, tags)
+    finally:
+        os.close(fd)
+
+
+class _Session:
+    """One snapshot that is being taken. Not thread-safe."""
+
+    def __init__(
+        self, repository: Repository, source: Path, rules: Rules, on_progress: OnProgress
+    ) -> None:
+        self._repository = repository
+        self._source = path_text(str(source))
+        self._rules = rules
+        self._on_progress = on_progress
+        self._started_at = repository.clock.now()
+        self._ingest = Ingest(repository, doomed=doomed_packs(repository))
+        self._readers = Readers(self._ingest)
+        self._trees = Packer(self._ingest, FileKind.TREE_PACK)
+        self._old = repository.catalog.folders(self._source)
+        self._seen: set[bytes] = set()
+        self._waiting: deque[_Node] = deque()
+        self._fresh: dict[bytes, tuple[FolderRow, bytes]] = {}
+        self._unread: list[Unread] = []
+        self._unread_count = 0
+        self._counts = Counts()
+        self._new = self._changed = self._touched = 0
+
+    def take(self, fd: int, tags: tuple[str, ...]) -> Taken:
+        parent = self._parent()
+        try:
+            root = self._visit(fd, "", None, 0)
+            self._settle(everything=True)
+            self._trees.finish()
+            self._readers.finish()
+        except BaseException:
+            self._readers.abandon()
+            self._trees.abandon()
+            raise
+        snapshot = self._repository.put_snapshot(
+            Snapshot(
+                snapshot_id="",
+                source=self._source,
+                host=socket.gethostname(),
+                user=_user(),
+                started_at=self._started_at,
+                finished_at=self._repository.clock.now(),
+                root=_root_entry(fd, root.tree),
+                tags=tuple(sorted(set(tags))),
+                parent=parent.snapshot_id if parent else "",
+                counts=replace(
+                    self._counts,
+                    new_bytes=self._ingest.new_bytes,
+                    stored_bytes=self._ingest.stored_bytes,
+                ),
+                unread=self._all_unread(),
+            )
+        )
+        gone = self._old.keys() - self._seen
+        self._repository.catalog.save_folders(self._source, self._fresh, gone)
+        is_same = parent is not None and parent.root.tree == root.tree
+        return Taken(
+            snapshot=snapshot,
+            why=Why(new=self._new, changed=self._changed, touched=self._touched),
+            is_changed=not is_same,
+        )
+
+    def _parent(self) -> Snapshot | None:
+        found = [one for one in self._repository.snapshots() if one.source == self._source]
+        return found[-1] if found else None
+
+    def _visit(self, fd: int, path: str, row: Row | None, depth: int) -> _Node:
+        """Take a folder that is open, and all below it."""
+        key = os.fsencode(path)
+        scanned_ns = int(self._repository.clock.now().timestamp() * 1e9)
+        rows = scan(fd, path, self._rules)
+        node = _Node(
+            path=path,
+            row=row,
+            rows=rows,
+            digest=digest_of(rows),
+            scanned_ns=scanned_ns,
+            files=sum(not one.is_folder for one in rows),
+            size_bytes=sum(one.status.st_size for one in rows if stat.S_ISREG(one.status.st_mode)),
+        )
+        self._seen.add(key)
+        self._count(node)
+        old = self._old.get(key)
+        looks_same = old is not None and old.digest == node.digest
+        facts = (
+            {} if looks_same else decode_facts(self._repository.catalog.facts(self._source, key))
+        )
+        for one in rows:
+            if one.is_folder:
+                self._visit_below(
+                    fd,
+                    node,
+                    one,
+                    depth,
+                    is_new=not looks_same and facts.get(one.name) != facts_of(one.status),
+                )
+        if old is not None and looks_same and all(child.is_same for child in node.children):
+            node.is_same, node.tree = True, old.tree
+            node.forget()
+            return node
+        self._read(fd, node, old, facts, looks_same=looks_same)
+        self._waiting.append(node)
+        self._settle()
+        return node
+
+    def _visit_below(self, fd: int, node: _Node, row: Row, depth: int, *, is_new: bool) -> None:
+        path = f"{node.path}/{row.name}" if node.path else row.name
+        if depth >= DEPTH_MAX:
+            self._note(Unread(path=path_text(path), reason=f"folders nest deeper than {DEPTH_MAX}"))
+            return
+        try:
+            below = os.open(row.name, FOLDER_FLAGS, dir_fd=fd)
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            self._note(Unread(path=path_text(path), reason=exc.strerror or str(exc)))
+            return
+        try:
+            child = self._visit(below, path, row, depth + 1)
+            if is_new:
+                child.xattrs = read_xattrs(below)
+        except OSError as exc:
+            self._note(Unread(path=path_text(path), reason=exc.strerror or str(exc)))
+            return
+        finally:
+            os.close(below)
+        node.children.append(child)
+
+    def _read(
+        self,
+        fd: int,
+        node: _Node,
+        old: FolderRow | None,
+        facts: dict[str, Facts],
+        *,
+        looks_same: bool,
+    ) -> None:
+        """Take over the entries that look as before, and have the others read."""
+        before = self._entries_before(old)
+        to_read = []
+        for row in node.rows:
+            entry = before.get(row.name)
+            is_same = looks_same or facts.get(row.name) == facts_of(row.status)
+            if entry is not None and is_same:
+                node.entries[row.name] = entry
+            elif not row.is_folder:
+                self._say_why(row, facts.get(row.name))
+                to_read.append(row)
+        for rows in _batches(to_read):
+            batch = Batch(folder_fd=os.dup(fd), path=node.path, rows=rows)
+            node.batches.append(batch)
+            self._readers.submit(batch)
+
+    def _entries_before(self, old: FolderRow | None) -> dict[str, Entry]:
+        if old is None:
+            return {}
+        try:
+            entries = self._repository.tree(old.tree)
+        except StoreError:
+            return {}  # It was forgotten, or is damaged: then all of the folder is read again.
+        return {os.fsdecode(entry.name): entry for entry in entries}
+
+    def _say_why(self, row: Row, facts: Facts | None) -> None:
+        now = facts_of(row.status)
+        if facts is None:
+            self._new += 1
+        elif facts[:_CTIME] == now[:_CTIME]:
+            self._touched += 1
+        else:
+            self._changed += 1
+
+    def _settle(self, *, everything: bool = False) -> None:
+        """Write the folders whose files are read; wait only if too many wait for theirs."""
+        while self._waiting:
+            node = self._waiting[0]
+            must_wait = everything or len(self._waiting) > _PENDING_FOLDERS
+            if not must_wait and not all(batch.done.is_set() for batch in node.batches):
+                return
+            for batch in node.batches:
+                batch.done.wait()
+            self._readers.check()
+            self._waiting.popleft()
+            self._write(node)
+
+    def _write(self, node: _Node) -> None:
+        """Make a folder's tree blob; those below it are made."""
+        for batch in node.batches:
+            for entry in batch.entries:
+                node.entries[os.fsdecode(entry.name)] = entry
+            for unread in batch.unread:
+                self._note(unread)
+        for child in node.children:
+            node.entries[child.row.name] = _folder_entry(child, node.entries.get(child.row.name))  # type: ignore[union-attr]
+        visited = {child.row.name for child in node.children if child.row}
+        entries = [
+            node.entries[row.name]
+            for row in node.rows
+            if row.name in node.entries and (not row.is_folder or row.name in visited)
+        ]
+        node.tree = self._put_tree(entries)
+        facts, is_lasting = encode_facts(node.rows, node.scanned_ns)
+        is_whole = len(entries) == len(node.rows)
+        self._fresh[os.fsencode(node.path)] = (
+            FolderRow(
+                digest=node.digest if is_lasting and is_whole else b"",
+                tree=node.tree,
+                files=node.files,
+                bytes=node.size_bytes,
+            ),
+            facts,
+        )
+        node.forget()
+
+    def _put_tree(self, entries: list[Entry]) -> bytes:
+        if len(entries) <= ENTRIES_PER_TREE_MAX:
+            return self._trees.put(encode_tree(entries))
+        return self._trees.put(
+            encode_parts(
+                [
+                    self._trees.put(encode_tree(entries[i : i + ENTRIES_PER_TREE_MAX]))
+                    for i in range(0, len(entries), ENTRIES_PER_TREE_MAX)
+                ]
+            )
+        )
+
+    def _count(self, node: _Node) -> None:
+        self._counts = Counts(
+            files=self._counts.files + node.files,
+            folders=self._counts.folders + 1,
+            bytes=self._counts.bytes + node.size_bytes,
+        )
+        self._on_progress(self._counts.files, self._counts.bytes)
+
+    def _note(self, unread: Unread) -> None:
+        self._unread_count += 1
+        if len(self._unread) < UNREAD_MAX:
+            self._unread.append(unread)
+
+    def _all_unread(self) -> tuple[Unread, ...]:
+        more = self._unread_count - len(self._unread)
+        last = (Unread(path="", reason=f"and {more} more"),) if more else ()
+        return (*self._unread, *last)
+
+
+def _batches(rows: list[Row]) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += row.status.st_size
+        if len(batch) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _folder_entry(child: _Node, before: Entry | None) -> Entry:
+    if before is not None and child.xattrs is None:
+        return before if before.tree == child.tree else replace(before, tree=child.tree)
+    if child.row is None:
+        raise AssertionError("the source is no entry of a folder")
+    return _entry_of(child.row.name, child.row.status, child.tree, child.xattrs or {})
+
+
+def _root_entry(fd: int, tree: bytes) -> Entry:
+    return _entry_of("", os.fstat(fd), tree, read_xattrs(fd))
+
+
+def _entry_of(name: str, status: os.stat_result, tree: bytes, xattrs: dict[str, bytes]) -> Entry:
+    return Entry(
+        name=os.fsencode(name),
+        type=EntryType.FOLDER,
+        mode=stat.S_IMODE(status.st_mode),
+        uid=status.st_uid,
+        gid=status.st_gid,
+        mtime_ns=status.st_mtime_ns,
+        tree=tree,
+        xattrs=xattrs,
+    )
+
+
+def _user() -> str:
+    with contextlib.suppress(KeyError):
+        return getpwuid(os.geteuid()).pw_name
+    return str(os.geteuid())

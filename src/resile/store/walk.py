@@ -1,0 +1,143 @@
+"""Folders as they are now, and what of them must be read again."""
+
+import fnmatch
+import json
+import marshal
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from blake3 import blake3
+
+DEPTH_MAX = 256
+"""Folders inside of folders: each level keeps a descriptor open."""
+PRIVATE_PREFIX = ".resile-"
+"""Begins the names of what resile itself keeps in folders for a moment: stages, restores."""
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIGEST_BYTES = 16
+_TICK_NS = 100_000_000
+"""The kernel's clock for files ticks every 1 to 10 ms; whatever changed this shortly before it was
+looked at may change again and have the same times."""
+_COARSE_TICK_NS = 2_000_000_000
+"""For file systems that know whole seconds only (FAT: two)."""
+_SECOND_NS = 1_000_000_000
+
+Facts = tuple[int, int, int, int, int, int, int, int]
+"""mode, uid, gid, size, mtime_ns, ctime_ns, inode, links: equal facts, equal entry."""
+
+
+class Row(NamedTuple):
+    """An entry as a scan found it; a tuple, as there is one for each file of the source.
+
+    Args:
+        name: As the system gives it; bytes that are no UTF-8 are escaped.
+        status: Its status; links are not followed.
+    """
+
+    name: str
+    status: os.stat_result
+
+    @property
+    def is_folder(self) -> bool:
+        """Tell whether it is a folder."""
+        return stat.S_ISDIR(self.status.st_mode)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a snapshot leaves out.
+
+    Args:
+        excludes: Patterns such as `*.tmp` (any name) or `build/*` (a path from the source on).
+        device: Only what lies on this device; None: everything.
+        hidden: Folders that are left out by their identity (device, inode): the store itself.
+    """
+
+    excludes: tuple[str, ...] = ()
+    device: int | None = None
+    hidden: frozenset[tuple[int, int]] = frozenset()
+
+    def leave_out(self, folder: str, name: str, status: os.stat_result) -> bool:
+        """Tell whether an entry is left out."""
+        if name.startswith(PRIVATE_PREFIX) or (status.st_dev, status.st_ino) in self.hidden:
+            return True
+        if self.device is not None and status.st_dev != self.device:
+            return True
+        path = f"{folder}/{name}" if folder else name
+        return any(
+            fnmatch.fnmatchcase(path if "/" in pattern else name, pattern.rstrip("/"))
+            for pattern in self.excludes
+        )
+
+
+EVERYTHING = Rules()
+
+
+def scan(fd: int, folder: str, rules: Rules) -> list[Row]:
+    """Read an open folder: its entries in the order of their names' bytes.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    rows = []
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # It went in between, as anything may at any time.
+            if not rules.leave_out(folder, entry.name, status):
+                rows.append(Row(entry.name, status))
+    rows.sort(key=_name_bytes)
+    return rows
+
+
+def facts_of(status: os.stat_result) -> Facts:
+    """Give what tells that an entry is what it was."""
+    return (
+        status.st_mode,
+        status.st_uid,
+        status.st_gid,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_ino,
+        status.st_nlink,
+    )
+
+
+def digest_of(rows: Iterable[Row]) -> bytes:
+    """Sum up a folder: equal digests, equal facts of every entry."""
+    facts = [(row.name, facts_of(row.status)) for row in rows]
+    # Version 2 has no references, which would depend on what else is in memory.
+    return blake3(marshal.dumps(facts, 2)).digest(_DIGEST_BYTES)
+
+
+def is_recent(status: os.stat_result, now_ns: int) -> bool:
+    """Tell whether an entry changed so shortly ago that its next change might not show."""
+    newest = max(status.st_ctime_ns, status.st_mtime_ns)
+    is_coarse = status.st_ctime_ns % _SECOND_NS == 0
+    return newest > now_ns - (_COARSE_TICK_NS if is_coarse else _TICK_NS)
+
+
+def encode_facts(rows: Iterable[Row], now_ns: int) -> tuple[bytes, bool]:
+    """Write the facts of a folder's entries; tell whether all of them can be relied on."""
+    lasting = [row for row in rows if row.is_folder or not is_recent(row.status, now_ns)]
+    facts = {row.name: facts_of(row.status) for row in lasting}
+    return json.dumps(facts, separators=(",", ":")).encode("ascii"), len(facts) == len(list(rows))
+
+
+def decode_facts(data: bytes | None) -> dict[str, Facts]:
+    """Read them; none if they are damaged: then everything is read again."""
+    if data is None:
+        return {}
+    try:
+        return {name: tuple(facts) for name, facts in json.loads(data).items()}
+    except (ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _name_bytes(row: Row) -> bytes:
+    return os.fsencode(row.name)
