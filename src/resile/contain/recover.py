@@ -11,6 +11,7 @@ from resile.contain.cgroups import empty
 from resile.contain.host import OF_A_SYSTEM, Host
 from resile.contain.kill import KILL_TIMEOUT_S
 from resile.contain.runs import RunRecord
+from resile.contain.transaction import Recovered as RecoveredTransaction
 from resile.contain.transaction import Recovery, TransactionState, open_transaction
 from resile.contain.transaction import recover as recover_transaction
 from resile.contain.transaction.managed import sweep
@@ -23,6 +24,8 @@ from resile.errors import CgroupError, ResileError, TransactionError
 NEVER_BEGAN_S = 10.0
 """A folder without a record is of a run that died before it began anything; records are written
 within milliseconds."""
+_NAMED_MAX = 10
+"""Paths that are named of a commit that could not be finished; more tell nobody anything."""
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +67,9 @@ def _transactions(host: Host) -> Iterator[Recovered]:
         if action is Recovery.FINISHED:
             yield Recovered(run_id=name, did="finished", detail="its commit is in place")
         elif action is not Recovery.NOTHING:
-            yield Recovered(run_id=name, did="undone", detail="its process is gone")
+            is_lost = action is Recovery.LOST
+            why = "somebody removed a part of its commit" if is_lost else "its process is gone"
+            yield Recovered(run_id=name, did="undone", detail=why)
 
 
 def _remove_empty_groups(host: Host) -> None:
@@ -115,46 +120,61 @@ def _recover(host: Host, record: RunRecord, *, undo: bool) -> Iterator[Recovered
                 detail=why,
             )
         )
-    if _is_committed(host, record, undo=undo):
+    done = _recovered_transaction(host, record, undo=undo)
+    if done is not None and done.state is TransactionState.COMMITTED:
         payloads.append(RunCommitted(run_id=record.run_id, changes=record.changes, who="recover"))
         yield _close(host, record, payloads, did="finished", detail="its commit is in place")
     else:
+        if done is not None and done.action is Recovery.LOST:
+            why = f"{why}; {_what_happened(done)}"
         payloads.append(RunRolledBack(run_id=record.run_id, why=why, who="recover"))
         yield _close(host, record, payloads, did="undone", detail=why)
 
 
-def _is_committed(host: Host, record: RunRecord, *, undo: bool) -> bool:
-    """Bring the transaction to an end; tell whether that is the committed one."""
+def _recovered_transaction(
+    host: Host, record: RunRecord, *, undo: bool
+) -> RecoveredTransaction | None:
+    """Bring the transaction to an end; None if the run died before it began one."""
     folder = host.runs.path(record.run_id)
     if not (folder / "tx.json").exists():
-        return False  # It died before it began one.
-    done = recover_transaction(folder, undo=undo)
-    return done.state is TransactionState.COMMITTED
+        return None
+    return recover_transaction(folder, undo=undo)
+
+
+def _what_happened(done: RecoveredTransaction) -> str:
+    """Say what stood against the end of a transaction, path by path, as far as anybody reads."""
+    named = [f"{path} {fault}" for path, fault in done.conflicts[:_NAMED_MAX]]
+    left = len(done.conflicts) - len(named)
+    return "; ".join((*named, *([f"{left} more"] if left else [])))
 
 
 def _finish_commit(host: Host, record: RunRecord, *, undo: bool) -> Iterator[Recovered]:
     """End a commit that was cut. One that was undone leaves its changes waiting, as before."""
     folder = host.runs.path(record.run_id)
     done = recover_transaction(folder, undo=undo)
+    if done.action is Recovery.LOST:
+        why = _what_happened(done)
+        told = RunRolledBack(run_id=record.run_id, why=why, who="recover")
+        yield _close(host, record, [told], did="undone", detail=why)
     if done.action is Recovery.UNDONE:
-        what = "; ".join(f"{path} {fault}" for path, fault in done.conflicts)
-        yield Recovered(run_id=record.run_id, did="undone", detail=what or "its changes wait")
+        detail = _what_happened(done) or "its changes wait"
+        yield Recovered(run_id=record.run_id, did="undone", detail=detail)
     if done.action not in (Recovery.FINISHED, Recovery.CLEANED):
         return
     is_whole = done.state is TransactionState.COMMITTED
     if not is_whole and done.action is Recovery.CLEANED:
         return
     left = 0 if is_whole else sum(len(diff.changes) for diff in open_transaction(folder).diffs)
-    told = RunCommitted(
+    committed = RunCommitted(
         run_id=record.run_id,
         changes=record.changes - left,
         is_whole=is_whole,
         who="recover",
     )
     if is_whole:
-        yield _close(host, record, [told], did="finished", detail="its commit is in place")
+        yield _close(host, record, [committed], did="finished", detail="its commit is in place")
     else:
-        _tell(host, record, [told])
+        _tell(host, record, [committed])
         host.runs.write(replace(record, changes=left))
         yield Recovered(run_id=record.run_id, did="finished", detail=f"{left} changes wait")
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -75,13 +76,17 @@ def test_commit_that_was_decided_is_finished_although_the_record_is_lost(place, 
     assert not list(place.workspace.glob(".resile-tx-*"))
 
 
-def cut_after_log(place, run_id):
-    """Commit in a child process that dies right after the write-ahead log is there."""
+def cut_after_log(place, run_id, *, renames=0):
+    """Commit in a child process that dies right after the write-ahead log, or so many renames."""
 
     class Cut:
+        left = renames + 1
+
         def before(self, effect, name):
             if effect.startswith(("exchange", "add", "move", "take", "rename")):
-                os._exit(0)
+                self.left -= 1
+                if not self.left:
+                    os._exit(0)
 
     folder = place.host.runs.path(run_id)
     pid = os.fork()
@@ -93,6 +98,63 @@ def cut_after_log(place, run_id):
     os.waitpid(pid, 0)
     assert (folder / "wal").exists()
     assert not (folder / "done").exists()
+
+
+def without_stage(place, *, renames):
+    """Cut a commit, and remove the folder that holds what is not yet in place."""
+    place.sh("echo two >> notes.txt; echo x > new", commit="ask")
+    run_id = place.host.runs.ids()[0]
+    cut_after_log(place, run_id, renames=renames)
+    (stage,) = place.workspace.glob(".resile-tx-*")
+    shutil.rmtree(stage)
+    return run_id, stage
+
+
+@pytest.mark.parametrize("is_orphan", [False, True])
+def test_commit_whose_stage_was_removed_is_closed_and_told(place, is_orphan):
+    run_id, stage = without_stage(place, renames=1)
+    if is_orphan:
+        orphan(place, run_id, state="committing")
+
+    done = recover_runs(place.host)
+    again = recover_runs(place.host)
+
+    assert [(item.run_id, item.did) for item in done] == [(run_id, "undone")]
+    assert f"{stage} is missing; new is in place and stays" in done[0].detail
+    assert place.files() == {"notes.txt": "one\n", "new": "x\n"}
+    assert place.host.runs.ids() == ()
+    assert again == ()
+    assert place.kinds()[-1] == "run.rolled_back"
+
+
+def test_commit_whose_stage_was_removed_before_anything_was_in_place_can_be_made_again(place):
+    run_id, stage = without_stage(place, renames=0)
+
+    done = recover_runs(place.host)
+
+    assert [(item.did, item.detail) for item in done] == [("undone", f"{stage} is missing")]
+    assert place.files() == {"notes.txt": "one\n"}
+    open_transaction(place.host.runs.path(run_id)).commit()
+    assert place.files() == {"notes.txt": "one\ntwo\n", "new": "x\n"}
+
+
+def test_workspace_that_is_not_mounted_keeps_what_is_to_come(place):
+    place.sh("echo two >> notes.txt; echo x > new", commit="ask")
+    run_id = place.host.runs.ids()[0]
+    cut_after_log(place, run_id, renames=1)
+    elsewhere = place.workspace.with_name("elsewhere")
+    place.workspace.rename(elsewhere)
+    place.workspace.mkdir()
+
+    first = recover_runs(place.host)
+    place.workspace.rmdir()
+    elsewhere.rename(place.workspace)
+    second = recover_runs(place.host)
+
+    assert [item.did for item in first] == ["failed"]
+    assert "is another folder than it was" in first[0].detail
+    assert [item.did for item in second] == ["finished"]
+    assert place.files() == {"notes.txt": "one\ntwo\n", "new": "x\n"}
 
 
 def test_run_that_died_before_its_commit_began_is_undone(place):

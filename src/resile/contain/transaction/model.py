@@ -329,6 +329,9 @@ class Recovery(StrEnum):
     """The commit was past its commit point: the workspaces now hold all of it."""
     UNDONE = "undone"
     """The workspaces are as they were before the commit; the changes are kept."""
+    LOST = "lost"
+    """Somebody removed the folder that held what the commit replaced: what was in place stays, and
+    the rest of the changes can be committed no more."""
     CLEANED = "cleaned"
     """The commit had not reached its commit point, or was done: what it left behind is removed."""
 
@@ -341,7 +344,7 @@ class Recovered:
         action: What was done.
         state: Where the transaction stands now.
         workspaces: Which it is about.
-        conflicts: Why it was undone and not finished: paths and what happened to them.
+        conflicts: Why it was undone or lost and not finished: paths and what happened to them.
     """
 
     action: Recovery

@@ -1,11 +1,14 @@
 """Brings a transaction that was cut at any point to one of its two ends."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from resile.contain.transaction.applying import Applier, StepConflict
 from resile.contain.transaction.committing import (
     Places,
     carry_out,
+    drop_log,
     finish,
     places,
     refresh,
@@ -18,9 +21,22 @@ from resile.contain.transaction.committing import (
 from resile.contain.transaction.files import TreeFiles
 from resile.contain.transaction.lifecycle import open_transaction, state_of
 from resile.contain.transaction.model import Recovered, Recovery
-from resile.contain.transaction.places import opened_stages, stage_name, workspace_paths
-from resile.contain.transaction.records import DONE_NAME, WAL_NAME, read_record, read_sealed
-from resile.contain.transaction.wal import CommitLog
+from resile.contain.transaction.places import (
+    opened_stages,
+    root_fault,
+    stage_name,
+    workspace_paths,
+)
+from resile.contain.transaction.records import (
+    DISCARDED_NAME,
+    DONE_NAME,
+    WAL_NAME,
+    read_record,
+    read_sealed,
+    write_record,
+)
+from resile.contain.transaction.trees import open_parent, status_of
+from resile.contain.transaction.wal import CommitLog, Step, StepKind
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import TransactionError
 
@@ -41,8 +57,8 @@ def recover(
         files: The effects.
 
     Raises:
-        TransactionError: If there is no transaction, its files are damaged, the disk refuses, or
-            somebody changed what the commit had put into the workspace and it shall be undone.
+        TransactionError: If there is no transaction, its files are damaged, the disk refuses, a
+            workspace is not there, or somebody changed what the commit had put into the workspace and it shall be undone.
             Nothing is lost: it can be called again.
     """
     opened = open_transaction(folder, clock=clock, files=files)
@@ -73,7 +89,8 @@ def _recovered(place: Places, *, undo: bool) -> tuple[Recovery, tuple[tuple[str,
         finish(place, log)
         return Recovery.CLEANED, ()
     with opened_stages(place.root_fds, stage_name(place.record)) as stage_fds:
-        _check_stages(place, log, stage_fds)
+        if lost := _lost_stages(place, log, stage_fds):
+            return _without_stages(place, log, stage_fds, lost)
         applier = Applier(log, root_fds=place.root_fds, stage_fds=stage_fds, files=place.files)
         conflicts = () if undo else _finished(place, log, applier)
         if undo or conflicts:
@@ -105,11 +122,68 @@ def _finished(place: Places, log: CommitLog, applier: Applier) -> tuple[tuple[st
     return ()
 
 
-def _check_stages(place: Places, log: CommitLog, stage_fds: list[int]) -> None:
-    for number, inode in enumerate(log.stages):
-        if inode and stage_fds[number] < 0:
+def _lost_stages(place: Places, log: CommitLog, stage_fds: Sequence[int]) -> list[int]:
+    """Find the workspaces whose stage somebody removed.
+
+    Raises:
+        TransactionError: If it may come back: the workspace itself is another one now, as when its
+            file system is not mounted.
+    """
+    lost = [n for n, inode in enumerate(log.stages) if inode and stage_fds[n] < 0]
+    for number in lost:
+        workspace = place.record.workspaces[number]
+        if root_fault(workspace, place.root_fds[number], place.record):
             raise TransactionError(
-                f"{stage_name(place.record)} is missing in "
-                f"{place.record.workspaces[number].path}: it holds what is not yet in place",
-                hint="Put it back; without it the commit can be neither finished nor undone.",
+                f"{workspace.path} is another folder than it was, and "
+                f"{stage_name(place.record)}, which holds what is not yet in place, is not in it",
+                hint="Put the workspace back (is it mounted?), and recover again.",
             )
+    return lost
+
+
+def _without_stages(
+    place: Places, log: CommitLog, stage_fds: Sequence[int], lost: Sequence[int]
+) -> tuple[Recovery, tuple[tuple[str, str], ...]]:
+    """Undo what can be undone without the stages that are lost.
+
+    What is in place in their workspaces stays, as what was there before is gone. If nothing is,
+    all is undone, and the changes are kept.
+    """
+    missing = tuple(
+        (f"{place.record.workspaces[number].path}/{stage_name(place.record)}", "is missing")
+        for number in lost
+    )
+    is_needed = [
+        step.workspace in lost and step.kind is not StepKind.ATTRIBUTES for step in log.steps
+    ]
+    cut = [step for step, is_cut in zip(log.steps, is_needed, strict=True) if is_cut]
+    rest = tuple(step for step, is_cut in zip(log.steps, is_needed, strict=True) if not is_cut)
+    in_place = tuple(
+        (shown(place, step.workspace, step.path), "is in place and stays")
+        for step in cut
+        if _is_in_place(place, step)
+    )
+    applier = Applier(
+        replace(log, steps=rest), root_fds=place.root_fds, stage_fds=stage_fds, files=place.files
+    )
+    applier.undo(is_replay=True)
+    if in_place:
+        write_record(place.folder / DISCARDED_NAME, {}, files=place.files.durable)
+    drop_log(place)
+    remove_stages(place)
+    if in_place:
+        return Recovery.LOST, (*missing, *in_place)
+    parts = read_sealed(place.folder).parts
+    refresh(place, parts, touched_by(log) | source_inodes(parts))
+    return Recovery.UNDONE, missing
+
+
+def _is_in_place(place: Places, step: Step) -> bool:
+    """Tell whether a step was done, by its target alone: it is not what was there before."""
+    try:
+        with open_parent(place.root_fds[step.workspace], step.path) as (fd, name):
+            status = status_of(fd, name)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    inode = None if status is None else status.st_ino
+    return inode != (None if step.base is None else step.base.inode)
