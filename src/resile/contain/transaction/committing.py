@@ -11,6 +11,7 @@ the old tree stands, and the changes are kept.
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -67,6 +68,8 @@ from resile.core.files import PRIVATE_FOLDER_MODE
 from resile.errors import ConflictError, TransactionError
 
 Conflicts = list[tuple[str, str]]
+_HAS_NO_RENAMES = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
+"""Network file systems and old kernels; a seccomp filter around us may say it, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,6 +316,7 @@ def _fill_stage(
     )
     try:
         _make_plain(stage_fd, files=place.files)
+        _check_renames(place, number, stage_fd)
         steps = []
         for slot, operation in enumerate(operations):
             inode, mode = stage.build(slot, operation) if is_staged(operation) else (0, None)
@@ -334,6 +338,22 @@ def _make_plain(stage_fd: int, *, files: TreeFiles) -> None:
     status = os.fstat(stage_fd)
     plain = Metadata(mode=PRIVATE_FOLDER_MODE, uid=status.st_uid, gid=status.st_gid, mtime_ns=None)
     files.set_metadata(stage_fd, ".", plain)
+
+
+def _check_renames(place: Places, number: int, stage_fd: int) -> None:
+    """Refuse a file system that cannot exchange entries, before anything is built for it."""
+    try:
+        place.files.check_renames(stage_fd)
+    except OSError as exc:
+        if exc.errno not in _HAS_NO_RENAMES:
+            raise
+        workspace = place.record.workspaces[number].path
+        raise TransactionError(
+            f"{workspace} cannot take a commit: its file system or the kernel cannot exchange two "
+            f"entries at once (renameat2: {exc.strerror})",
+            hint="Nothing was changed. Use a workspace on ext4, XFS, btrfs or tmpfs; until the run "
+            f"is discarded, its files are in {staged_paths(place.folder, place.record)[number]}",
+        ) from exc
 
 
 def _write_log(place: Places, log: CommitLog) -> None:

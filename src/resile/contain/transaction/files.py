@@ -23,6 +23,7 @@ from resile.contain.transaction.trees import (
 from resile.core import kernel
 from resile.core.files import PRIVATE_FOLDER_MODE, SYSTEM_FILES, Files
 
+_PROBES = ("probe-1", "probe-2", "probe-3")
 _ATTRIBUTE_BITS = stat.S_IRUSR | stat.S_IWUSR
 """What an owner needs to read and set attributes."""
 
@@ -142,6 +143,19 @@ class TreeFiles:
         """Let two entries change places; atomic."""
         self._gate.before("exchange", target)
         kernel.exchange(source_fd, source, target_fd, target)
+
+    def check_renames(self, folder_fd: int) -> None:
+        """Make sure that `exchange` and `move` work in a folder of ours that is empty.
+
+        EINVAL or ENOSYS: the kernel or the file system cannot do it.
+        """
+        self._gate.before("check_renames", "")
+        for name in _PROBES[:2]:
+            os.mkdir(name, PRIVATE_FOLDER_MODE, dir_fd=folder_fd)
+        kernel.exchange(folder_fd, _PROBES[0], folder_fd, _PROBES[1])
+        kernel.move(folder_fd, _PROBES[1], folder_fd, _PROBES[2])
+        for name in _PROBES[::2]:
+            os.rmdir(name, dir_fd=folder_fd)
 
     def sync(self, fd: int) -> None:
         """Make a file's content, or a folder's entries, durable."""

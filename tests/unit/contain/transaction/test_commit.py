@@ -1,5 +1,6 @@
 """Committing all or a part, discarding, measuring, and several workspaces at once."""
 
+import errno
 import os
 import stat
 import tempfile
@@ -210,6 +211,36 @@ def test_the_log_is_between_what_is_built_and_what_is_renamed(changed: Transacti
     assert not (built | {"set_metadata"}) & set(gate.effects[last_sync:log])
     done = gate.effects.index("replace", after)
     assert not renamed & set(gate.effects[done:])
+
+
+class NoExchange:
+    """A file system that cannot exchange entries. Keeps the effects that it let pass."""
+
+    def __init__(self, number: int) -> None:
+        self.effects: list[str] = []
+        self._number = number
+
+    def before(self, effect: str, name: str) -> None:
+        if effect in ("check_renames", "exchange", "move"):
+            raise OSError(self._number, os.strerror(self._number))
+        self.effects.append(effect)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS])
+def test_a_file_system_without_exchange_is_refused_before_anything_is_built(
+    changed: Transaction, workspace: Path, number: int
+) -> None:
+    before = snapshot(workspace)
+    gate = NoExchange(number)
+
+    with pytest.raises(TransactionError, match="cannot take a commit: its file system") as caught:
+        open_transaction(changed.folder, files=TreeFiles(gate)).commit()
+
+    assert str(copied(changed)) in caught.value.hint
+    assert not {"create_file", "write", "make_link", "replace"} & set(gate.effects)
+    assert differences(snapshot(workspace), before) == []
+    assert changed.state is TransactionState.READY
+    assert changed.commit().pending == 0
 
 
 def test_holes_stay_holes(changed: Transaction, workspace: Path) -> None:
