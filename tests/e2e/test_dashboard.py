@@ -3,11 +3,12 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.web import scenes
+from tests.unit.web import incident_scenes, scenes
 from tests.unit.web.site import Site, serving
 
 from resile.core.events import ServiceReady
@@ -123,17 +124,43 @@ def test_a_kill_is_shown_as_it_happens(browser: Any) -> None:
 def recover(view: Any) -> None:
     for name in ("dispatcher", "scanner", "archive"):
         view.put_service(name)
-    view.incident_list[0] = scenes.resolved(view.now) | {"id": "inc_1"}
+    view.incident_list[0] = incident_scenes.resolved(view.now) | {"id": "inc_1"}
     view.append(ServiceReady(service="scanner", generation=2, after_s=0.2))
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_an_escape_attempt_is_contained_and_waits_for_a_person(
+    browser: Any, scheme: str, width: int
+) -> None:
+    expect = playwright.expect
+    view = scenes.all_up()
+    view.incident_list.insert(0, incident_scenes.escaped(view.now - timedelta(minutes=3)))
+    with serving(view) as site:
+        seen = visit(browser, site, scheme=scheme, width=width)
+        incident = seen.page.locator("#open [data-incident=inc_01ESCAPE]")
+
+        expect(incident.locator(".took")).to_have_text("Contained in 40 ms within 2 min")
+        expect(incident.locator(".stands")).to_have_text(
+            "waits for a person: resile incidents ack inc_01ESCAPE"
+        )
+        steps = incident.locator(".timeline li")
+        assert [steps.nth(i).get_attribute("data-state") for i in range(2)] == ["DOWN", "UP"]
+        assert not seen.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        view.incident_list[0] |= {"acknowledged_by": "ann"}
+        seen.page.reload()
+        expect(incident.locator(".stands")).to_have_text("monitoring by ann")
+        view.incident_list[0] |= {"state": "resolved", "resolved_at": view.now.isoformat()}
+        assert seen.troubles == []
+        seen.page.context.close()
 
 
 def test_a_withdrawn_incident_does_not_look_recovered(browser: Any) -> None:
     expect = playwright.expect
     view = scenes.all_up()
     view.incident_list[:] = [
-        scenes.withdrawn(view.now),
-        scenes.withdrawn(view.now) | {"id": "inc_late", "is_within_rto": False},
-        scenes.resolved(view.now) | {"id": "inc_good"},
+        incident_scenes.withdrawn(view.now),
+        incident_scenes.withdrawn(view.now) | {"id": "inc_late", "is_within_rto": False},
+        incident_scenes.resolved(view.now) | {"id": "inc_good"},
     ]
     with serving(view) as site:
         page = visit(browser, site).page

@@ -160,6 +160,10 @@ def test_conflict_has_its_exit_code_and_loses_nothing(shell):
         (("run", "--env", "NOT_SET_ANYWHERE", "--", "true"), "NOT_SET_ANYWHERE"),
         (("diff", "nothing"), "resile runs"),
         (("commit", "nothing"), "resile runs"),
+        (("runs", "nothing"), "resile runs --all"),
+        (("runs", "last"), "resile runs --all"),
+        (("diff", "last"), "resile runs"),
+        (("kill", "last"), "resile runs"),
         (("kill",), "--all"),
         (("kill", "--all", "x"), "--all"),
     ],
@@ -171,6 +175,21 @@ def test_wrong_input_is_told_with_a_hint(shell, words, text):
     assert text in done.stderr
     assert "Traceback" not in done.stderr
     assert shell.runs() == []
+
+
+def test_run_that_is_closed_is_shown_with_what_it_used_of_its_limits(shell):
+    assert shell("run", "--time", "20s", "--", "sh", "-c", "exit 3").returncode == 3
+
+    shown = shell("runs", "last")
+    data = json.loads(shell("runs", "last", "--json").stdout)
+
+    assert shell("runs").stdout == "no run is open; `resile runs --all` lists others\n"
+    assert data["id"] in shell("runs", "--all").stdout
+    assert data["limits"]["time_s"] == 20
+    assert (data["exit_code"], data["state"]) == (3, "discarded")
+    time_row = next(line for line in shown.stdout.splitlines() if line.startswith("time"))
+    assert "20s" in time_row
+    assert "the run ended, exit" in shown.stdout
 
 
 def test_run_is_killed_by_another_command(shell):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.e2e import test_dashboard as dashboard
-from tests.unit.web import scenes
+from tests.unit.web import incident_scenes, scenes
 from tests.unit.web.site import Site, serving
 
 from resile.core.events import RunBegun
@@ -98,7 +98,7 @@ def test_runs_are_shown_with_what_they_use(browser: Any, site: Site) -> None:
 
     expect(seen.page.locator("#verdict")).to_have_text("2 runs wait for a decision")
     expect(seen.page.locator("#open > .run")).to_have_count(4)
-    expect(seen.page.locator("#closed > .run")).to_have_count(2)
+    expect(seen.page.locator("#closed > .run")).to_have_count(4)
     late = seen.row(scenes.TIMEOUT)
     expect(late.locator(".command")).to_have_text("pytest -q")
     expect(late.locator(".word")).to_have_text("Undone")
@@ -110,6 +110,28 @@ def test_runs_are_shown_with_what_they_use(browser: Any, site: Site) -> None:
     expect(meters.nth(2).locator(".bar")).to_have_attribute("data-close", "very")
     expect(meters.nth(3).locator(".bar")).to_have_attribute("aria-valuenow", "100")
     assert seen.troubles == []
+    seen.page.context.close()
+
+
+def test_what_never_started_is_not_counted_as_ended_by_force(browser: Any, site: Site) -> None:
+    expect = playwright.expect
+    seen = visit(browser, site)
+
+    expect(seen.page.locator("#figure-stopped")).to_have_text("2")
+    expect(seen.page.locator("#figure-unstarted")).to_have_text("1")
+    row = seen.row(scenes.UNSTARTED)
+    expect(row).to_have_attribute("data-state", "DEGRADED")
+    expect(row.locator(".word")).to_have_text("Not started")
+    expect(seen.row(incident_scenes.ESCAPED)).to_have_attribute("data-state", "DOWN")
+    seen.page.context.close()
+
+
+def test_a_closed_run_shows_what_it_used_of_its_limits(browser: Any, site: Site) -> None:
+    seen = visit(browser, site)
+    meters = seen.open(incident_scenes.ESCAPED).locator(".meter")
+
+    playwright.expect(meters.filter(has_text="mean cpu").locator(".bar")).to_be_visible()
+    playwright.expect(meters.filter(has_text="most memory")).to_contain_text("of 512 MiB")
     seen.page.context.close()
 
 

@@ -11,10 +11,11 @@ from resile.errors import ConfigError
 
 COMMANDS = {
     "beat": "Send a heartbeat to a check that waits for it.",
+    "cat": "Write a file of a snapshot to standard output.",
     "commit": "Commit the changes of a contained run.",
     "config": "Check, show and describe resile.toml.",
     "dashboard": "Print a link that lets the dashboard decide about runs.",
-    "diff": "Show what a contained run would change.",
+    "diff": "Show what a contained run would change, or compare two snapshots.",
     "discard": "Throw away the changes of a contained run.",
     "doctor": "Tell what this machine allows, and how to allow more.",
     "down": "Stop everything in order, the daemon last.",
@@ -24,11 +25,14 @@ COMMANDS = {
     "journal": "Verify the journal's chain, or export its head.",
     "kill": "Kill contained runs, or all of them at once.",
     "logs": "Show a service's output.",
+    "ls": "List what is in a snapshot.",
     "maintenance": "Say that you work on a service or a check.",
     "recover": "Finish or undo what a crash left of contained runs.",
     "restart": "Stop services and start them again.",
     "run": "Run a command that nobody trusts: limits, sandbox, undo.",
-    "runs": "List contained runs that are open.",
+    "runs": "List contained runs, or show one.",
+    "snapshot": "Keep a folder as it is now.",
+    "snapshots": "List the snapshots.",
     "start": "Start services, also out of quarantine.",
     "status": "Show every service and check.",
     "stop": "Stop services and keep them stopped.",
@@ -46,6 +50,7 @@ Exit codes:
   5  the journal's chain is broken
   6  no daemon answers for this folder
   7  somebody else changed what a run changed: nothing was committed
+  8  something in a store is damaged or missing
 
 RESILE_DEBUG=1 shows tracebacks. Every subcommand takes --json."""
 

@@ -21,6 +21,8 @@ def command(run_id: str, paths: tuple[str, ...], config: Path | None, *, as_json
 
     All or nothing, also when the power goes in the middle. Exit code 7 if somebody else changed
     the same files since the run began: nothing is committed then, and nothing lost.
+
+    An ID may be shortened; `last` is the newest open run.
     """
     host = open_host(config)
     record = host.runs.find(run_id)

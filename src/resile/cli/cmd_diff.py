@@ -23,6 +23,8 @@ def command(run_id: str, config: Path | None, *, stat: bool, as_json: bool) -> N
     """Show what the run ID would change: unified diffs of texts, one line for everything else.
 
     + created, - deleted, ~ modified, m only metadata, ! replaced by another kind of file.
+
+    An ID may be shortened; `last` is the newest open run.
     """
     host = open_host(config)
     transaction, diffs = diff_of(host, host.runs.find(run_id))

@@ -16,7 +16,10 @@ from resile.contain import discard_run
 @config_option
 @json_option
 def command(run_id: str, config: Path | None, *, as_json: bool) -> None:
-    """Throw away the changes of the run ID: its workspaces stay as they are."""
+    """Throw away the changes of the run ID: its workspaces stay as they are.
+
+    An ID may be shortened; `last` is the newest open run.
+    """
     host = open_host(config)
     record = host.runs.find(run_id)
     discard_run(host, record, who=operator())

@@ -28,7 +28,7 @@ def command(
 ) -> None:
     """Kill runs by ID, with everything that they started; what they changed is undone.
 
-    An ID may be shortened; `last` is the newest. Done when nothing of them lives.
+    An ID may be shortened; `last` is the newest that is at work. Done when nothing of them lives.
     """
     if bool(ids) == is_all:
         raise ConfigError("name the runs, or say --all", hint="`resile runs` lists them")

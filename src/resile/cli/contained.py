@@ -18,7 +18,7 @@ from resile.core.vocabulary import RunReason, RunState, ViolationKind
 from resile.errors import ConfigError
 
 if TYPE_CHECKING:
-    from resile.contain import Change, Host, Outcome, RunRecord, WorkspaceDiff
+    from resile.contain import Change, Host, Outcome, WorkspaceDiff
 
 TIMEOUT_CODE = 124
 """As timeout(1) does."""
@@ -140,15 +140,6 @@ def diff_data(diff: "WorkspaceDiff") -> dict[str, Any]:
         for key in ("path", "link_target"):
             change[key] = os.fsencode(change[key]).decode(errors="replace")
     return {"workspace": str(diff.workspace), "changes": changes}
-
-
-def record_data(record: "RunRecord", live: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an open run as plain data."""
-    data: dict[str, Any] = encode(record)
-    for private in ("layout", "group", "launcher"):
-        data.pop(private)
-    data["supervisor"] = {"pid": record.supervisor.pid, "is_orphan": record.is_orphan}
-    return {**data, "live": dict(live)}
 
 
 _MARKS = {"created": "+", "deleted": "-", "modified": "~", "metadata": "m", "replaced": "!"}

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from resile.contain.places import RUNS_VARIABLE, runs_folder
     from resile.contain.recover import Recovered, recover_runs
     from resile.contain.runner import Run
-    from resile.contain.runs import RunRecord, Runs
+    from resile.contain.runs import RunRecord, Runs, matching
     from resile.contain.sandboxes import SandboxFacts, sandbox_facts
     from resile.contain.settle import commit_run, diff_of, discard_run
     from resile.contain.spec import RunSpec
@@ -92,6 +92,7 @@ __all__ = [
     "empty",
     "kill_everything",
     "kill_run",
+    "matching",
     "open_tree",
     "probe",
     "recover_runs",

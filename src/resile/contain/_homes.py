@@ -40,6 +40,7 @@ HOMES: Final = {
     "runs": (
         "RunRecord",
         "Runs",
+        "matching",
     ),
     "sandboxes": (
         "SandboxFacts",

@@ -377,6 +377,7 @@ class Run:
             commit=self._spec.commit,
             profile=self._spec.profile,
             supervisor_pid=os.getpid(),
+            limits=self._record.limits,
         )
 
     def _on_alert(self, alert: Alert) -> None:

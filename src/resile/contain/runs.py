@@ -13,7 +13,7 @@ A run's folder is removed when its changes are committed or undone; its story is
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -156,16 +156,14 @@ class Runs:
             raise ConfigError("an empty text names no run", hint="`resile runs` lists them")
         if prefix == "last" and ids:
             return self.read(ids[-1])
-        text = prefix if prefix.startswith(_PREFIX) else _PREFIX + prefix.upper()
-        found = [run_id for run_id in ids if run_id.startswith(text)]
-        found = found or [run_id for run_id in ids if run_id.endswith(prefix.upper())]
+        found = matching(ids, prefix)
         if len(found) == 1:
             return self.read(found[0])
         if found:
             raise ConfigError(f"{len(found)} runs begin with {prefix!r}", hint="type more of it")
         raise ConfigError(
             f"there is no open run {prefix!r}",
-            hint="`resile runs` lists them; those that are committed or undone are closed",
+            hint="`resile runs` lists them, and `resile runs --all` those that are closed, too",
         )
 
     def ids(self) -> tuple[str, ...]:
@@ -242,6 +240,13 @@ class Runs:
                     return
         finally:
             os.close(fd)
+
+
+def matching(ids: Sequence[str], text: str) -> tuple[str, ...]:
+    """Give the ids that begin with a text, with or without `run_`; else those that end with it."""
+    start = text if text.startswith(_PREFIX) else _PREFIX + text.upper()
+    found = tuple(run_id for run_id in ids if run_id.startswith(start))
+    return found or tuple(run_id for run_id in ids if run_id.endswith(text.upper()))
 
 
 _SECRET_WORDS = ("password", "passwd", "token", "secret", "apikey", "api-key", "api_key")

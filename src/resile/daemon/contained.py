@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from resile.core.clock import Clock
-from resile.core.codec import encode
 from resile.core.journal import Journal, Query
-from resile.daemon.run_stories import RUN_KINDS, RunStories, open_facts, tell
+from resile.daemon.run_stories import RUN_KINDS, RunStories, open_facts, record_facts, tell
 from resile.errors import RejectedError, TransactionError
 
 if TYPE_CHECKING:
@@ -175,7 +174,7 @@ class ContainedRuns:
     def _open(self, record: "RunRecord", stories: RunStories) -> dict[str, Any]:
         live = self._host().runs.live(record.run_id)
         with self._lock:
-            return open_facts(_facts(record), live, stories.get(record.run_id))
+            return open_facts(record_facts(record), live, stories.get(record.run_id))
 
     def _diff(self, run_id: str) -> dict[str, Any]:
         from resile.contain import diff_of
@@ -230,26 +229,6 @@ def _change(
         "path": _name(change.path),
         "link_target": _name(change.link_target),
         "diff": text,
-    }
-
-
-def _facts(record: "RunRecord") -> dict[str, Any]:
-    """Give what everybody may see of a record."""
-    return {
-        "id": record.run_id,
-        "command": list(record.command),
-        "state": record.state,
-        "is_orphan": record.is_orphan,
-        "commit": record.commit,
-        "profile": record.profile,
-        "backend": record.backend,
-        "workspaces": list(record.workspaces),
-        "supervisor_pid": record.supervisor.pid,
-        "began_at": record.began_at.isoformat(),
-        "reason": record.reason,
-        "message": record.message,
-        "changes": record.changes,
-        "limits": encode(dict(record.limits)),
     }
 
 

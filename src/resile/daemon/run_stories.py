@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from resile.core.codec import encode
 from resile.core.events import (
     RunBegun,
     RunCommitted,
@@ -15,6 +16,9 @@ from resile.core.events import (
 from resile.core.journal import Record
 from resile.core.sentences import sentence
 from resile.core.vocabulary import RunReason, RunState
+
+if TYPE_CHECKING:
+    from resile.contain import RunRecord
 
 RUN_KINDS = ("run.*",)
 STORIES_MAX = 300
@@ -66,7 +70,7 @@ class RunStory:
             "signal": ended.signal if ended else "",
             "changes": ended.changes if ended else 0,
             "violations": self.violations,
-            "limits": None,
+            "limits": dict(self.begun.limits) or None,
             "usage": {name: getattr(ended, name) for name in _USED} if ended else {},
         }
 
@@ -149,7 +153,7 @@ def open_facts(
     """Give what is known of an open run: its record goes before its story, its story before `live`.
 
     Args:
-        record: What `ContainedRuns` took from its record.
+        record: What `record_facts` took from its record.
         live: What it uses; a run writes that twice a second.
         story: From the journal; None if that tells nothing yet, or it began too long ago.
     """
@@ -169,6 +173,26 @@ def open_facts(
         "settled_at": None,
         "settled_by": "",
         "usage": dict(live) if at_work else {**_lasting(live), **used},
+    }
+
+
+def record_facts(record: "RunRecord") -> dict[str, Any]:
+    """Give what everybody may see of the record of an open run."""
+    return {
+        "id": record.run_id,
+        "command": list(record.command),
+        "state": record.state,
+        "is_orphan": record.is_orphan,
+        "commit": record.commit,
+        "profile": record.profile,
+        "backend": record.backend,
+        "workspaces": list(record.workspaces),
+        "supervisor_pid": record.supervisor.pid,
+        "began_at": record.began_at.isoformat(),
+        "reason": record.reason,
+        "message": record.message,
+        "changes": record.changes,
+        "limits": encode(dict(record.limits)),
     }
 
 

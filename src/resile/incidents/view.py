@@ -46,6 +46,7 @@ def incident_view(incident: Incident, records: Iterable[Record], now: datetime) 
         "rto_s": rto_s,
         "is_within_rto": not is_missed if is_over or is_missed else None,
         "is_withdrawn": incident.is_withdrawn,
+        "is_security": incident.is_security,
         "faults": list(incident.faults),
         "members": list(incident.members),
         "timeline": [encode(line) for line in timeline(incident, records)],

@@ -55,7 +55,7 @@ class FakeRuns:
             "signal": "",
             "changes": 0,
             "violations": 0,
-            "limits": None if state in _CLOSED else _limits(),
+            "limits": _limits(),
             "usage": _usage(is_running=is_running),
             "tried": [],
             "timeline": [],

@@ -155,6 +155,10 @@ class Incident(Shape):
         default=False,
         description="It ended because an operator took its root out; it did not recover.",
     )
+    is_security: bool = Field(
+        default=False,
+        description="A contained run tried what its sandbox prevents: it waits for a person.",
+    )
     faults: list[str] = []
     members: list[str] = []
     timeline: list[TimelineEntry] = []

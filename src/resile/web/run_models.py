@@ -68,7 +68,9 @@ class Run(Shape):
     signal: str = ""
     changes: int = 0
     violations: int = 0
-    limits: Allowed | None = Field(default=None, description="null: the run is closed.")
+    limits: Allowed | None = Field(
+        default=None, description="null: the run is closed, and an older version ran it."
+    )
     usage: Usage = Usage()
 
 

@@ -1,5 +1,6 @@
 """Runs as the journal tells them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -189,3 +190,14 @@ def test_the_brains_own_state_does_not_move_with_runs() -> None:
     assert after == before
     assert decide_incidents(book, NOW).payloads == ()
     assert 'part="run"' in measures.text(world, book, {}, dropped_count=0)
+
+
+def test_a_closed_run_has_its_limits_and_an_older_one_has_none() -> None:
+    limits = {"time_s": 10.0, "memory": 1 << 29, "network": "none"}
+
+    assert story(begun(limits=limits), ended())["limits"] == limits
+    (older,) = records(begun())
+    body = {key: value for key, value in older.event.body.items() if key != "limits"}
+    read = replace(older.event, body=body).payload()
+    assert isinstance(read, RunBegun)
+    assert story(read, ended())["limits"] is None

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.unit.web.incident_scenes import ESCAPED, opened, resolved, step
+
 from resile.core.events import (
     ActionFinished,
     ActionStarted,
@@ -28,11 +30,13 @@ from resile.core.vocabulary import (
     RunReason,
     RunState,
 )
+from resile.testing.runs import FakeRuns
 from resile.testing.view import FakeSystemView
 
 NAMES = ("dispatcher", "scanner", "reasoner", "policy", "archive")
 RUNNING, LOOPING, WAITING = "run_01RUNNING", "run_01LOOPING", "run_01WAITING"
 CONFLICT, COMMITTED, TIMEOUT = "run_01CONFLICT", "run_01COMMITTED", "run_01TIMEOUT"
+UNSTARTED = "run_01UNSTARTED"
 TURNED = "x\u202egpj.exe\u2066\u200b"
 """A right-to-left override and its like."""
 HOSTILE = "<img src=x onerror=\"document.body.dataset.pwned='1'\">'&lt;"
@@ -138,7 +142,7 @@ def hostile() -> FakeSystemView:
 
 
 def with_runs(*, now: datetime | None = None) -> FakeSystemView:
-    """Two contained runs at work, two that wait for a decision, two that are over."""
+    """Two contained runs at work, two that wait for a decision, four that are over."""
     view = all_up(now=now)
     runs, ago = view.contained, lambda seconds: view.now - timedelta(seconds=seconds)
     runs.put(RUNNING, RunState.RUNNING, began_at=ago(4.2), commit="auto")
@@ -176,6 +180,14 @@ def with_runs(*, now: datetime | None = None) -> FakeSystemView:
         changes=1,
     )
     runs.diffs[CONFLICT] = [{"workspace": "/srv/kb", "changes": changes()[:1]}]
+    _put_closed(runs, view.now)
+    return view
+
+
+def _put_closed(runs: FakeRuns, now: datetime) -> None:
+    def ago(seconds: float) -> datetime:
+        return now - timedelta(seconds=seconds)
+
     runs.put(COMMITTED, RunState.COMMITTED, began_at=ago(3600), changes=12, commit="auto")
     runs.put(
         TIMEOUT,
@@ -189,7 +201,31 @@ def with_runs(*, now: datetime | None = None) -> FakeSystemView:
         signal="SIGTERM",
         settled_by="",
     )
-    return view
+    runs.put(
+        ESCAPED,
+        RunState.DISCARDED,
+        began_at=ago(7300),
+        command=["./agent", "--task", "7"],
+        reason=RunReason.VIOLATION,
+        code="CRITICAL_STOP",
+        message="tried syscall mount /dev/sda; everything of it was killed, and nothing is kept",
+        exit_code=None,
+        signal="SIGKILL",
+        violations=1,
+        tried=[tried(ago(7299))],
+        settled_by="",
+    )
+    runs.put(
+        UNSTARTED,
+        RunState.DISCARDED,
+        began_at=ago(7400),
+        command=["no-such-program"],
+        reason=RunReason.LAUNCH_FAILED,
+        message="there is no command 'no-such-program'",
+        exit_code=127,
+        usage={},
+        settled_by="",
+    )
 
 
 def hostile_runs() -> FakeSystemView:
@@ -197,7 +233,7 @@ def hostile_runs() -> FakeSystemView:
     view = FakeSystemView(name=HOSTILE, now=datetime.now(UTC))
     facts = {"command": [HOSTILE, TURNED], "message": HOSTILE, "workspaces": [HOSTILE]}
     violation = tried(view.now) | {"detail": HOSTILE, "command": HOSTILE}
-    step = _step(view.now, 0, HOSTILE, HOSTILE, 1)
+    line = step(view.now, 0, HOSTILE, HOSTILE, 1)
     view.contained.put(
         WAITING,
         RunState.READY,
@@ -205,7 +241,7 @@ def hostile_runs() -> FakeSystemView:
         changes=1,
         violations=1,
         tried=[violation],
-        timeline=[step],
+        timeline=[line],
         **facts,
     )
     change = changes()[0] | {"path": HOSTILE + TURNED, "link_target": HOSTILE, "notes": [HOSTILE]}
@@ -315,77 +351,3 @@ def _answered(name: str, at: datetime) -> list[tuple[Payload, float]]:
         began_at=at,
     )
     return [(plan, 0.004), (started, 0.2), (finished, 0.214), (checked, 1.9)]
-
-
-def opened(at: datetime) -> dict[str, Any]:
-    """An open incident, three seconds old."""
-    return {
-        "id": "inc_1",
-        "title": "scanner crashed: killed by SIGKILL",
-        "severity": Priority.P1,
-        "state": "open",
-        "target": "service/scanner",
-        "began_at": at.isoformat(),
-        "opened_at": at.isoformat(),
-        "restored_at": None,
-        "resolved_at": None,
-        "acknowledged_by": None,
-        "flapping": False,
-        "absorbed_into": None,
-        "duration_s": None,
-        "rto_s": 120.0,
-        "is_within_rto": None,
-        "is_withdrawn": False,
-        "faults": ["flt_1"],
-        "members": ["service/scanner"],
-        "timeline": [
-            _step(at, 0, "process.exited", "pid 4319 killed by SIGKILL", 21),
-            _step(at, 0.002, "fault.opened", "P1 crash: killed by SIGKILL", 23),
-            _step(at, 0.004, "plan.decided", "restart, attempt 1: start scanner", 25),
-            _step(at, 0.2, "action.started", "start scanner", 26),
-            _step(at, 0.214, "action.finished", "done in 14ms", 27),
-        ],
-    }
-
-
-def resolved(at: datetime) -> dict[str, Any]:
-    """An incident that was over after 1.3 s."""
-    over = at + timedelta(seconds=1.28)
-    return opened(at) | {
-        "id": "inc_0",
-        "title": "reasoner hangs: live check timed out",
-        "state": "resolved",
-        "target": "service/reasoner",
-        "severity": Priority.P2,
-        "restored_at": over.isoformat(),
-        "resolved_at": over.isoformat(),
-        "duration_s": 1.28,
-        "rto_s": 300.0,
-        "is_within_rto": True,
-        "timeline": [
-            _step(at, 0, "check.changed", "UP → DOWN: no answer in 1s", 12),
-            _step(
-                at, 0.01, "plan.decided", "restart, attempt 1: kill reasoner, start reasoner", 13
-            ),
-            _step(at, 1.28, "fault.closed", "recovered in 1.3s, within its 5m", 18),
-        ],
-    }
-
-
-def withdrawn(at: datetime) -> dict[str, Any]:
-    """An incident whose target an operator stopped after 1.3 s."""
-    lasted = "withdrawn: an operator took its target out; it had lasted 1.3s"
-    return resolved(at) | {
-        "is_within_rto": None,
-        "is_withdrawn": True,
-        "timeline": [
-            _step(at, 0, "check.changed", "UP → DOWN: no answer in 1s", 12),
-            _step(at, 1.28, "fault.closed", "reasoner: hang withdrawn after 1.3s", 18),
-            _step(at, 11.28, "incident.resolved", lasted, 19),
-        ],
-    }
-
-
-def _step(at: datetime, after_s: float, kind: str, text: str, seq: int) -> dict[str, Any]:
-    moment = (at + timedelta(seconds=after_s)).isoformat()
-    return {"at": moment, "kind": kind, "subject": "service/scanner", "text": text, "seq": seq}

@@ -24,6 +24,7 @@ def incident(incident_id: str = "inc_1") -> dict[str, object]:
         "opened_at": AT,
         "rto_s": 120.0,
         "is_withdrawn": False,
+        "is_security": False,
         "timeline": [{"at": AT, "kind": "fault.opened", "subject": "s", "text": "t", "seq": 1}],
     }
 

@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.unit.web import scenes
+from tests.unit.web import incident_scenes, scenes
 from tests.unit.web.client import ask
 
 from resile.web import create_app
@@ -116,7 +116,10 @@ def test_every_file_of_the_dashboard_is_short() -> None:
 
 def test_the_plain_page_tells_a_withdrawal_from_a_recovery() -> None:
     view = scenes.empty()
-    view.incident_list[:] = [scenes.withdrawn(view.now), scenes.resolved(view.now)]
+    view.incident_list[:] = [
+        incident_scenes.withdrawn(view.now),
+        incident_scenes.resolved(view.now),
+    ]
 
     text = ask(create_app(view), "/status").text
 

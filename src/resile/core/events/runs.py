@@ -1,8 +1,9 @@
 """The story of a contained run: what began, what it used, what it tried, what became of its changes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from resile.core.events.envelope import Payload
 from resile.core.vocabulary import RunReason, ViolationKind
@@ -36,6 +37,8 @@ class RunBegun(_RunPayload):
     profile: str = ""
     supervisor_pid: int
     """Of the process that watches it; when that dies, the run ends."""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """What it may use, memory in bytes; 0: no limit. Empty in what older versions wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

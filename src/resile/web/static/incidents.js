@@ -4,8 +4,8 @@ import { byId, el, setAttribute, setText, setTime, showEmpty, sync } from '/stat
 import { ago, clock, duration, plural } from '/static/format.js';
 
 const DAY_MS = 86400e3;
-const BAD = /^(fault\.opened|fault\.escalated|incident\.(opened|raised|reopened)|guard\.lost)$/;
-const GOOD = /^(fault\.closed|incident\.resolved|service\.ready)$/;
+const BAD = /^(escape\.noticed|fault\.opened|fault\.escalated|incident\.(opened|raised|reopened)|guard\.lost)$/;
+const GOOD = /^(escape\.contained|fault\.closed|incident\.resolved|service\.ready)$/;
 const WITHDRAWN = /^withdrawn:|\bwithdrawn after\b/;
 const OURS = /^(action|plan)\./;
 
@@ -73,7 +73,7 @@ function showCourse(node, incident) {
 
 function courseOf(incident, isOver, isLate) {
   if (!isOver) return ['For ', 'of', ''];
-  const done = incident.is_withdrawn ? 'Withdrawn after ' : 'Recovered in ';
+  const done = incident.is_withdrawn ? 'Withdrawn after ' : incident.is_security ? 'Contained in ' : 'Recovered in ';
   if (isLate) return [done, 'objective missed', 'missed'];
   return incident.is_withdrawn ? [done, '', ''] : [done, 'within', 'met'];
 }
@@ -81,11 +81,15 @@ function courseOf(incident, isOver, isLate) {
 function showStanding(place, incident) {
   const by = incident.acknowledged_by ? ` by ${incident.acknowledged_by}` : '';
   const flapping = incident.flapping ? ', flapping' : '';
+  if (incident.state === 'monitoring' && incident.is_security && !by) {
+    if (!place.querySelector('code')) place.replaceChildren('waits for a person: ', el('code', '', `resile incidents ack ${incident.id}`));
+    return;
+  }
   if (incident.state !== 'resolved') {
     setText(place, `${incident.state}${by}${flapping}`);
     return;
   }
-  if (!place.firstElementChild) place.replaceChildren(el('time'));
+  if (place.firstElementChild?.tagName !== 'TIME') place.replaceChildren(el('time'));
   setTime(place.firstElementChild, incident.resolved_at ?? incident.began_at, ago);
 }
 

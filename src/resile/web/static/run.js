@@ -8,7 +8,8 @@ import { ask } from '/static/live.js';
 import { renderUsage, setWords, visible } from '/static/usage.js';
 
 const STATES = { starting: 'Starting', running: 'Running', ready: 'Waiting', committing: 'Committing', committed: 'Committed', discarded: 'Undone' };
-const CALM = new Set(['ok', 'exit', 'signal', null]);
+const CALM = new Set(['ok', 'exit', 'signal', 'commit_conflict', null]);
+const FORCED = new Set(['timeout', 'oom', 'cpu_budget', 'processes', 'disk', 'output', 'violation', 'killed', 'supervisor_lost']);
 const SURE_MS = 4000;
 const VERBS = {
   commit: { label: 'Commit', done: 'committed' },
@@ -18,13 +19,15 @@ const VERBS = {
 
 export const isAtWork = (run) => run.state === 'starting' || run.state === 'running';
 export const isWaiting = (run) => run.state === 'ready';
-export const isForced = (run) => run.reason !== 'commit_conflict' && !CALM.has(run.reason);
+export const isForced = (run) => FORCED.has(run.reason);
+export const isUnstarted = (run) => run.reason === 'launch_failed';
 
 export function toneOf(run) {
   if (run.is_orphan) return 'UNKNOWN';
   if (run.state === 'ready') return run.reason === 'ok' ? 'MAINTENANCE' : 'DEGRADED';
   if (run.is_open) return 'RUNNING';
-  if (isForced(run)) return 'DOWN';
+  if (isUnstarted(run)) return 'DEGRADED';
+  if (!CALM.has(run.reason)) return 'DOWN';
   return run.state === 'committed' ? 'UP' : 'STOPPED';
 }
 
@@ -52,7 +55,7 @@ export function updateRun(node, run, page) {
   const command = run.command.map(visible).join(' ');
   setText(node.querySelector('.command'), command);
   setAttribute(node.querySelector('.command'), 'title', command);
-  setText(node.querySelector('.word'), run.is_orphan ? 'Lost' : STATES[run.state] ?? run.state);
+  setText(node.querySelector('.word'), wordOf(run));
   setText(node.querySelector('.reason'), (run.reason ?? '').replaceAll('_', ' '));
   setText(node.querySelector('.sum'), [run.changes && plural(run.changes, 'change'), run.violations && plural(run.violations, 'violation')].filter(Boolean).join(', '));
   setText(node.querySelector('.took'), duration(secondsOf(run)));
@@ -60,6 +63,11 @@ export function updateRun(node, run, page) {
   if (!node.firstChild.open) return;
   showBody(node, page);
   if (run.is_open || node.story?.state !== run.state) readMore(node, page);
+}
+
+function wordOf(run) {
+  if (run.is_orphan) return 'Lost';
+  return isUnstarted(run) && !run.is_open ? 'Not started' : STATES[run.state] ?? run.state;
 }
 
 function secondsOf(run) {

@@ -4,7 +4,7 @@ import { signed, takeToken } from '/static/access.js';
 import { byId, setAttribute, setMark, setText, showEmpty, sync, tickAll } from '/static/dom.js';
 import { clock, count, plural } from '/static/format.js';
 import { ask, follow, together } from '/static/live.js';
-import { createRun, isAtWork, isForced, isWaiting, updateRun } from '/static/run.js';
+import { createRun, isAtWork, isForced, isUnstarted, isWaiting, updateRun } from '/static/run.js';
 
 const POLL_MS = 5000;
 const POLL_AT_WORK_MS = 1000;
@@ -53,6 +53,9 @@ function showVerdict() {
   setText(byId('figure-running'), count(atWork));
   setText(byId('figure-waiting'), count(waiting));
   setText(byId('figure-stopped'), count(runs.filter(isForced).length));
+  const unstarted = runs.filter(isUnstarted).length;
+  byId('unstarted').hidden = !unstarted;
+  setText(byId('figure-unstarted'), count(unstarted));
   if (waiting) say('MAINTENANCE', `${plural(waiting, 'run')} ${waiting === 1 ? 'waits' : 'wait'} for a decision`);
   else if (atWork) say('RUNNING', `${plural(atWork, 'run')} at work`);
   else say('UNKNOWN', 'No run is open');

@@ -16,14 +16,20 @@ function metersOf(run, seconds) {
   const isNow = typeof usage.memory_bytes === 'number';
   return [
     { label: 'time', used: seconds, most: limits?.time_s, write: duration },
-    typeof usage.cpu_share === 'number'
-      ? { label: 'cpu', used: usage.cpu_share, most: limits?.cpu_share, write: percent }
-      : { label: 'cpu time', used: usage.cpu_s, most: limits?.cpu_time_s, write: duration },
+    ...cpuOf(usage, limits),
     { label: isNow ? 'memory' : 'most memory', used: usage.memory_bytes ?? usage.memory_max_bytes, most: limits?.memory, write: bytes },
     { label: 'processes', used: usage.processes_max, most: limits?.processes, write: count },
     { label: 'disk', used: usage.disk_bytes, most: limits?.disk_bytes, write: bytes },
     { label: 'output', used: usage.output_bytes, most: limits?.output_bytes, write: bytes },
   ];
+}
+
+// Now where it runs; else the mean over its time, and its sum where that is what is limited.
+function cpuOf({ cpu_share: share, cpu_s: spent, time_s: time }, limits) {
+  const sum = { label: 'cpu time', used: spent, most: limits?.cpu_time_s, write: duration };
+  if (typeof share === 'number') return [{ label: 'cpu', used: share, most: limits?.cpu_share, write: percent }];
+  if (sum.most || !limits?.cpu_share || !time || typeof spent !== 'number') return [sum];
+  return [{ label: 'mean cpu', used: spent / time, most: limits.cpu_share, write: percent }];
 }
 
 function createMeter(meter) {
