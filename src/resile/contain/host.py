@@ -23,7 +23,14 @@ from resile.contain.cgroups import (
 )
 from resile.contain.places import runs_folder
 from resile.contain.runs import Runs
-from resile.contain.sandboxes import Launcher, Parked, SandboxFacts, open_launcher, sandbox_facts
+from resile.contain.sandboxes import (
+    Launcher,
+    Parked,
+    SandboxFacts,
+    forget,
+    known_facts,
+    open_launcher,
+)
 from resile.contain.spec import CONTAINED_VARIABLE
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.files import make_private_dir
@@ -85,6 +92,7 @@ class Host:
         self._berth: Berth | None = None
         self._tree: CgroupTree | None = None
         self._launcher: Launcher | None = None
+        self._facts: SandboxFacts | None = None
         self._journal: SqliteJournal | None = None
         self._is_closed = False
         self.warning = ""
@@ -108,7 +116,14 @@ class Host:
     @property
     def facts(self) -> SandboxFacts:
         """What a sandbox can be here."""
-        return sandbox_facts()
+        with self._lock:
+            return self._find_facts()
+
+    def distrust_facts(self) -> None:
+        """Look again before the next run: a box could not be built."""
+        with self._lock:
+            self._facts = self._launcher = None
+        forget(self.runs.folder)
 
     @property
     def launcher(self) -> Launcher:
@@ -205,8 +220,13 @@ class Host:
 
     def _open_launcher(self) -> Launcher:
         if self._launcher is None:
-            self._launcher = open_launcher(sandbox_facts())
+            self._launcher = open_launcher(self._find_facts())
         return self._launcher
+
+    def _find_facts(self) -> SandboxFacts:
+        if self._facts is None:
+            self._facts = known_facts(self.runs.folder)
+        return self._facts
 
 
 def default_host(environ: Mapping[str, str] | None = None) -> Host:

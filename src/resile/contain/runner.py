@@ -269,6 +269,8 @@ class Run:
                 *watched.warnings,
             ),
         )
+        if watched.failed is not None and watched.failed.stage not in _OF_THE_COMMAND:
+            self._host.distrust_facts()
         fate = fate_of(
             self._spec.commit, verdict.reason, violations=len(violations), changes=changes
         )
@@ -446,6 +448,8 @@ class Run:
 
 
 _LISTED_MAX = 5
+_OF_THE_COMMAND = ("exec", "cwd")
+"""Failures that say nothing of the machine."""
 
 
 def _exit_code(watched: Watched) -> int | None:
