@@ -12,7 +12,8 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from resile.core.clock import SYSTEM_CLOCK
-from resile.core.process import identity_of, run_bounded
+from resile.core.process import identity_of
+from resile.core.spawning import run_bounded
 from resile.health import CheckKind, CheckResult, CheckSpec, LookContext, ProcessSampler, Scheduler
 from resile.health import look as look_once
 from resile.health.schedule import phase_s

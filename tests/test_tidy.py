@@ -42,10 +42,10 @@ class Ban:
     but: tuple[str, ...] = ()
 
 
-_PROCESS = ("core/process.py", "core/helper.py")
+_PROCESS = ("core/spawning.py", "core/helper.py")
 _FORKS = (*_PROCESS, "contain/sandboxes/pure")
 """`pure` is a program of its own with one thread, started as such; it cannot import resile."""
-_SOCKETS = ("core/process.py", "contain/sandboxes", "health/checks", "daemon", "cli")
+_SOCKETS = ("core/spawning.py", "contain/sandboxes", "health/checks", "daemon", "cli")
 """`contain/sandboxes` speaks over a pair of sockets with the programs that build its boxes."""
 BANS = (
     Ban(name="time.", instead="a Clock (core.clock)", homes=("core/clock.py",)),
@@ -58,15 +58,15 @@ BANS = (
     Ban(name="os.renames", instead="core.files", homes=("core/files.py",)),
     Ban(name="os.replace", instead="core.files", homes=("core/files.py",)),
     Ban(name="shutil.move", instead="core.files", homes=("core/files.py",)),
-    Ban(name="subprocess.", instead="core.process", homes=_PROCESS),
-    Ban(name="os.fork", instead="core.process", homes=_FORKS),
-    Ban(name="os.forkpty", instead="core.process", homes=_PROCESS),
-    Ban(name="os.posix_spawn", instead="core.process", homes=_PROCESS),
-    Ban(name="os.system", instead="core.process", homes=()),
-    Ban(name="os.popen", instead="core.process", homes=()),
-    Ban(name="multiprocessing.", instead="core.process", homes=()),
-    Ban(name="asyncio.create_subprocess_exec", instead="core.process", homes=()),
-    Ban(name="asyncio.create_subprocess_shell", instead="core.process", homes=()),
+    Ban(name="subprocess.", instead="core.spawning", homes=_PROCESS),
+    Ban(name="os.fork", instead="core.spawning", homes=_FORKS),
+    Ban(name="os.forkpty", instead="core.spawning", homes=_PROCESS),
+    Ban(name="os.posix_spawn", instead="core.spawning", homes=_PROCESS),
+    Ban(name="os.system", instead="core.spawning", homes=()),
+    Ban(name="os.popen", instead="core.spawning", homes=()),
+    Ban(name="multiprocessing.", instead="core.spawning", homes=()),
+    Ban(name="asyncio.create_subprocess_exec", instead="core.spawning", homes=()),
+    Ban(name="asyncio.create_subprocess_shell", instead="core.spawning", homes=()),
     *(
         Ban(name=f"socket.{name}", instead="a module that owns sockets", homes=_SOCKETS)
         for name in ("socket.__call__", "create_connection", "create_server", "socketpair")

@@ -23,7 +23,8 @@ from resile.contain import (
     probe,
     remember,
 )
-from resile.core.process import Identity, Spawner, SpawnSpec, identity_of, is_alive
+from resile.core.process import Identity, identity_of, is_alive
+from resile.core.spawning import Spawner, SpawnSpec
 from resile.errors import CgroupError
 
 DEADLINE_S = 30.0

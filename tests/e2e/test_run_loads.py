@@ -27,7 +27,7 @@ NOT_NEEDED = (
     "resile.contain.transaction.wal",
     *("resile.core.config", "resile.core.events.incidents", "resile.core.events.recovery"),
     *("resile.core.events.system", "resile.core.journal.plain", "resile.core.journal.verify"),
-    *("resile.core.metrics", "resile.core.sentences"),
+    *("resile.core.metrics", "resile.core.sentences", "resile.core.spawning"),
 )
 TO_TRY = {"random", "shutil", "tempfile"}
 """Needed where the sandbox lacks something: then it is tried each time."""

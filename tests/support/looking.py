@@ -10,7 +10,8 @@ import pytest
 from tests.support.postgres import Server
 
 from resile.core.clock import SYSTEM_CLOCK
-from resile.core.process import Identity, identity_of, run_bounded
+from resile.core.process import Identity, identity_of
+from resile.core.spawning import run_bounded
 from resile.health import CheckKind, CheckResult, CheckSpec, LookContext, look
 
 PATIENT_S = 10.0

@@ -19,7 +19,7 @@ from resile.contain.sandboxes import (
     open_launcher,
 )
 from resile.contain.sandboxes.bubblewrap import BubblewrapLauncher
-from resile.core.process import Spawner, SpawnSpec
+from resile.core.spawning import Spawner, SpawnSpec
 
 MIB = 1 << 20
 PYTHON = (sys.executable, "-S", "-I", "-c")

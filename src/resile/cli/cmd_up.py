@@ -12,7 +12,7 @@ from resile.cli.options import config_option, json_option
 from resile.cli.output import print_json_line, say
 from resile.cli.places import Places, find_places
 from resile.core.clock import SYSTEM_CLOCK, Clock
-from resile.core.process import Spawner, SpawnSpec
+from resile.core.spawning import Spawner, SpawnSpec
 from resile.errors import OperationError
 
 START_TIMEOUT_S = 30.0

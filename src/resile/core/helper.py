@@ -1,6 +1,6 @@
 """Programs of our own that run beside us and talk over a descriptor. A second home of subprocess.
 
-They stand apart from core.process, as the guard needs that module but not the half megabyte that
+They stand apart from core.spawning, as the guard needs that module but not the half megabyte that
 subprocess takes.
 """
 

@@ -9,7 +9,8 @@ from math import inf
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.events import CheckChanged
-from resile.core.process import Identity, boot_id, run_bounded
+from resile.core.process import Identity, boot_id
+from resile.core.spawning import run_bounded
 from resile.health.agenda import Agenda, Job, Moment
 from resile.health.checks import LookContext, RunCommand, look
 from resile.health.model import CheckResult, CheckSpec, Streak

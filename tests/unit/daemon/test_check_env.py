@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from resile.core.config import load_config
-from resile.core.process import run_bounded
+from resile.core.spawning import run_bounded
 from resile.core.vocabulary import CheckState
 from resile.daemon.wiring import check_specs
 from resile.health import LookContext, look

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping
 
 from resile.contain import CgroupKind, CgroupLayout, CgroupLimits, CgroupUsage
-from resile.core.process import Launch, Spawner, SpawnSpec
+from resile.core.spawning import Launch, Spawner, SpawnSpec
 from resile.errors import CgroupError, SpawnError
 
 

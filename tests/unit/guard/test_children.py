@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.guard.fakes import FakeSpawner, FakeTree
 
-from resile.core.process import Ended
+from resile.core.spawning import Ended
 from resile.daemon.guard.children import Children
 from resile.daemon.guard.reactor import Reactor
 from resile.daemon.protocol import Message, Reply, Spawn

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.unit.guard.fakes import FakeSpawner, FakeTree
 
-from resile.core.process import Ended
+from resile.core.spawning import Ended
 from resile.daemon.guard.keeper import (
     DELAY_FIRST_S,
     DELAY_LAST_S,

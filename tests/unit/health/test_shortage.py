@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from resile.core.process import run_bounded
+from resile.core.spawning import run_bounded
 from resile.core.vocabulary import CheckState
 from resile.errors import SpawnError
 from resile.health import CheckKind, CheckSpec, LookContext, look

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resile.core.process import run_bounded
+from resile.core.spawning import run_bounded
 from resile.errors import SpawnError
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from resile.core.process import Spawner, SpawnSpec
+from resile.core.spawning import Spawner, SpawnSpec
 from resile.errors import SpawnError
 
 SHOW = """
@@ -209,7 +209,7 @@ def test_no_descriptor_is_left_behind() -> None:
 
 PARENT = """
 import os, sys
-from resile.core.process import Spawner, SpawnSpec
+from resile.core.spawning import Spawner, SpawnSpec
 launch = Spawner().launch(
     SpawnSpec(argv=("sleep", "600"), env=os.environ, cwd="/", dies_with_parent=True)
 )
@@ -234,7 +234,7 @@ def test_a_child_can_be_bound_to_its_parents_life() -> None:
 
 REAPER = """
 import os, resource, signal, sys, time
-from resile.core.process import Spawner, SpawnSpec, set_subreaper
+from resile.core.spawning import Spawner, SpawnSpec, set_subreaper
 spawner = Spawner()
 assert spawner.reap() is None
 set_subreaper()

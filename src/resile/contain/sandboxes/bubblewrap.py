@@ -24,7 +24,7 @@ from resile.contain.sandboxes.interpreted import BOOT, loader_environment
 from resile.contain.sandboxes.model import Box, Stdio
 from resile.contain.sandboxes.parked import ControlledBox, Parked
 from resile.contain.sandboxes.recipe import COVERED, NEW_NETWORK, NEW_USER, Recipe, Step, recipe_of
-from resile.core.process import run_bounded
+from resile.core.spawning import run_bounded
 from resile.errors import OperationError
 
 _VERSION_MIN: Final = (0, 11)

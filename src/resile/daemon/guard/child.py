@@ -14,7 +14,8 @@ from enum import Enum
 
 from resile.contain.cgroups import Cgroup
 from resile.core.clock import Clock
-from resile.core.process import Ended, Launch, identity_of
+from resile.core.process import identity_of
+from resile.core.spawning import Ended, Launch
 from resile.daemon.guard.emptying import Emptying
 from resile.daemon.guard.logs import ServiceLog
 from resile.daemon.guard.notify import NotifySocket, Said

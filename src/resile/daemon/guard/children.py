@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resile.contain.cgroups import Cgroup, CgroupTree
 from resile.core.clock import Clock
-from resile.core.process import Ended, Spawner, SpawnSpec
+from resile.core.spawning import Ended, Spawner, SpawnSpec
 from resile.daemon.guard.child import Belongings, Child, ChildPhase
 from resile.daemon.guard.logs import LogFile, ServiceLog
 from resile.daemon.guard.notify import NotifySocket, Said, notify_folder, remove_notify_folder

@@ -23,7 +23,8 @@ from pathlib import Path
 from resile.contain.cgroups import CgroupProbe, kill_everything, probe, remember
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.files import FileLock, lock_file, make_private_dir, write_durable
-from resile.core.process import Ended, Spawner, identity_of, set_subreaper, signal_name
+from resile.core.process import identity_of, signal_name
+from resile.core.spawning import Ended, Spawner, set_subreaper
 from resile.daemon.guard.children import Children
 from resile.daemon.guard.keeper import BrainKeeper, is_hopeless
 from resile.daemon.guard.own_log import LOG_NAME, OwnLog

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from resile.contain.cgroups import Cgroup, CgroupLimits, CgroupTree
 from resile.core.clock import Clock
-from resile.core.process import Ended, Spawner, SpawnSpec
+from resile.core.spawning import Ended, Spawner, SpawnSpec
 from resile.daemon.guard.emptying import Emptying
 from resile.daemon.guard.link import BrainLink
 from resile.daemon.guard.reactor import Reactor, Timer

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from resile.core.clock import Clock
-from resile.core.process import Completed, Identity
+from resile.core.process import Identity
+from resile.core.spawning import Completed
 from resile.core.units import format_duration
 from resile.core.vocabulary import CheckState
 from resile.health.model import CheckSpec
@@ -15,7 +16,7 @@ REASON_LENGTH_MAX = 300
 
 
 class RunCommand(Protocol):
-    """Runs a command to its end: `resile.core.process.run_bounded`, or a fake."""
+    """Runs a command to its end: `resile.core.spawning.run_bounded`, or a fake."""
 
     def __call__(
         self,
