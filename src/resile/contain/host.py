@@ -36,6 +36,7 @@ from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.files import make_private_dir
 from resile.core.ids import new_id
 from resile.core.journal import SegmentLimits
+from resile.core.process import Identity, boot_id, identity_of
 from resile.errors import CgroupError, RejectedError, ResileError
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ STATE_VARIABLE = "RESILE_STATE_DIR"
 OF_A_SYSTEM = SegmentLimits(count_max=1_000_000)
 """For a journal that has a daemon: that one knows how much of it the user wants to keep."""
 _EMPTY_TIMEOUT_S = 10.0
+_IDLE_S = 5.0
+"""Who runs one command after another does so within seconds."""
 _NO_GROUPS = (
     "no cgroups: the sandbox and the kill hold, but memory, processor and processes are not limited; "
     "start it as root, or in a group of its own: systemd-run --user --scope -p Delegate=yes"
@@ -54,11 +57,21 @@ _NO_GROUPS = (
 
 @dataclass(frozen=True, slots=True)
 class Berth:
-    """A launcher that waits in the group of a run to come."""
+    """A launcher that waits in the group of a run to come.
+
+    Args:
+        run_id: Of that run.
+        group: None where there are no groups.
+        parked: It.
+        launcher: Its process; None if that died at once.
+        supervisor: This process.
+    """
 
     run_id: str
     group: Cgroup | None
     parked: Parked
+    launcher: Identity | None
+    supervisor: Identity
 
 
 class Host:
@@ -95,6 +108,9 @@ class Host:
         self._facts: SandboxFacts | None = None
         self._journal: SqliteJournal | None = None
         self._is_closed = False
+        self._worker: threading.Thread | None = None
+        self._worker_lock = threading.Lock()
+        self._is_wanted = threading.Event()
         self.warning = ""
 
     @property
@@ -159,8 +175,14 @@ class Host:
                 self._berth = self._park()
 
     def prepare_soon(self) -> None:
-        """Prepare, in a thread of its own."""
-        threading.Thread(target=self.prepare, name="resile-park", daemon=True).start()
+        """Prepare, in another thread. It is kept for a while, as to start one takes a moment."""
+        with self._worker_lock:
+            self._is_wanted.set()
+            if self._worker is None or not self._worker.is_alive():  # A fork has no threads.
+                self._worker = threading.Thread(
+                    target=self._prepare_each, name="resile-park", daemon=True
+                )
+                self._worker.start()
 
     def release(self, group: Cgroup | None) -> None:
         """Empty a group and remove it.
@@ -179,6 +201,7 @@ class Host:
         with self._lock:
             self._is_closed = True
             berth, self._berth = self._berth, None
+        self._is_wanted.set()  # The other thread sees that there is nothing to do any more.
         with self._journal_lock:
             journal, self._journal = self._journal, None
         if berth is not None:
@@ -193,6 +216,17 @@ class Host:
         if journal is not None:
             journal.close()
 
+    def _prepare_each(self) -> None:
+        """Prepare when it is wanted, until nobody wanted it for a while."""
+        while True:
+            self._is_wanted.wait(_IDLE_S)
+            with self._worker_lock:
+                if self._is_closed or not self._is_wanted.is_set():
+                    self._worker = None
+                    return
+                self._is_wanted.clear()
+            self.prepare()
+
     def _park(self) -> Berth:
         if self.environ.get(CONTAINED_VARIABLE):
             raise RejectedError(
@@ -204,11 +238,20 @@ class Host:
         has_groups = tree.layout.kind is not CgroupKind.NONE
         group = tree.create(run_id, CgroupLimits()) if has_groups else None
         try:
-            return Berth(run_id, group, launcher.park(group))
+            parked = launcher.park(group)
         except ResileError:
             if group is not None:
                 group.remove()
             raise
+        own_pid = os.getpid()
+        return Berth(
+            run_id,
+            group,
+            parked,
+            launcher=identity_of(parked.pid),
+            supervisor=identity_of(own_pid)
+            or Identity(boot_id=boot_id(), pid=own_pid, start_ticks=0),
+        )
 
     def _open_tree(self) -> CgroupTree:
         if self._tree is None:

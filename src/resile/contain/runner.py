@@ -8,51 +8,44 @@ of its changes is journalled when it is done. Whatever is cut in between is fini
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from resile.contain import spec as specs
-from resile.contain.cgroups import Cgroup, CgroupLimits
+from resile.contain.cgroups import CgroupLimits
 from resile.contain.decide import (
-    Alert,
     Breach,
     Evidence,
     Fate,
-    Sample,
     Verdict,
     fate_of,
     judge,
     verdict_of,
 )
-from resile.contain.host import Berth, Host
+from resile.contain.host import Host
 from resile.contain.meter import Meter
-from resile.contain.model import CommitMode, Outcome, Violation, WorkspaceDiff
+from resile.contain.model import CommitMode, Outcome, WorkspaceDiff
 from resile.contain.output import Capture
 from resile.contain.runs import RunRecord, shown
 from resile.contain.sandboxes import BindMount, Box, Boxed, explained
 from resile.contain.scan import violations_in
 from resile.contain.spec import RunSpec
 from resile.contain.stdio import open_stdio
-from resile.contain.transaction import Staging, Transaction, begin
+from resile.contain.story import Story
+from resile.contain.transaction import Staging, Transaction, prepare
+from resile.contain.transaction.listing import DELAY_S
 from resile.contain.watch import StopRequest, Watch, Watched
+from resile.core.codec import encode
 from resile.core.events import (
     Payload,
-    RunAlerted,
     RunBegun,
-    RunBreached,
     RunCommitted,
     RunEnded,
     RunRolledBack,
-    RunViolated,
-    announce,
 )
-from resile.core.journal import Record
-from resile.core.process import Identity, boot_id, identity_of, signal_name
+from resile.core.process import signal_name
 from resile.core.vocabulary import RunReason, RunState
 from resile.errors import ConfigError, ConflictError, ResileError
-
-_LIVE_EVERY_S = 0.5
 
 
 class Run:
@@ -72,7 +65,8 @@ class Run:
         self._spec = replace(spec, limits=specs.resolve_memory(spec.limits))
         self._stop = stop
         self._clock = host.clock
-        self._live_at_s = 0.0
+        self._watch: Watch | None = None
+        self._is_left = False
         self._warnings: list[str] = []
 
     def execute(self) -> Outcome:
@@ -81,45 +75,45 @@ class Run:
         Raises:
             ResileError: If it could not be begun; nothing was run then, and nothing is left.
         """
-        berth = self._host.take_berth()
+        self._berth = self._host.take_berth()
+        self._run_id = self._berth.run_id
+        self._story = Story(self._host, self._run_id)
         try:
-            return self._execute(berth)
+            return self._execute()
         finally:
-            self._host.release(berth.group)
+            self._leave()
 
-    def _execute(self, berth: Berth) -> Outcome:
-        self._run_id = berth.run_id
+    def _execute(self) -> Outcome:
         try:
-            transaction = self._begin(berth)
+            transaction = self._begin()
         except BaseException:
-            berth.parked.close()
-            self._host.runs.remove(berth.run_id)
+            self._berth.parked.close()
+            self._host.runs.remove(self._run_id)
             raise
         with self._rolling_back_unless_ended():
-            watched, captures = self._watch(berth, transaction)
-            self._host.release(berth.group)
+            watched, captures = self._watched(transaction)
             diffs = transaction.seal(is_durable=self._spec.commit is CommitMode.ASK)
         return self._settle(transaction, watched, captures, diffs)
 
-    def _begin(self, berth: Berth) -> Transaction:
-        """Journal that it begins, and begin its transaction meanwhile."""
-        folder = self._host.runs.create(berth.run_id)
-        self._record = self._make_record(berth)
+    def _begin(self) -> Transaction:
+        """Journal that it begins, and prepare its transaction and its box meanwhile."""
+        self._record = self._make_record()
+        folder = self._host.runs.create(self._run_id)
         self._host.runs.write(self._record)
-        is_told = self._told(self._begun())
+        is_told = self._story.told(self._begun())
         try:
-            return begin(
-                folder,
-                self._spec.workspaces,
-                staging=self._staging(),
-                clock=self._clock,
-                is_durable=False,  # Lost in a power cut, it had not touched a workspace yet.
+            transaction = prepare(
+                folder, self._spec.workspaces, staging=self._staging(), clock=self._clock
             )
-        except ResileError as exc:
-            self._tell(RunRolledBack(run_id=self._run_id, why=exc.message))
+            self._set_limits()
+            self._box = self._make_box(transaction)
+        except BaseException as exc:
+            why = exc.message if isinstance(exc, ResileError) else f"it could not be run: {exc}"
+            self._story.tell(RunRolledBack(run_id=self._run_id, why=why))
             raise
         finally:
             is_told.result()  # Nothing is started before this is durable.
+        return transaction
 
     @contextlib.contextmanager
     def _rolling_back_unless_ended(self) -> Iterator[None]:
@@ -127,59 +121,88 @@ class Run:
         try:
             yield
         except BaseException as exc:
-            self._tell(RunRolledBack(run_id=self._run_id, why=f"it could not be run: {exc}"))
-            self._host.runs.remove(self._run_id)
+            try:
+                self._leave()
+            finally:
+                self._story.tell(
+                    RunRolledBack(run_id=self._run_id, why=f"it could not be run: {exc}")
+                )
+                self._host.runs.remove(self._run_id)
             raise
+
+    def _leave(self) -> None:
+        """Wait until nothing of the box is left, and remove its group; again: does nothing."""
+        if self._is_left:
+            return
+        if self._watch is not None:
+            self._watch.wait_gone()
+        self._host.release(self._berth.group)
+        self._is_left = True
 
     # Launch and watch ---------------------------------------------------------------------------
 
-    def _watch(self, berth: Berth, transaction: Transaction) -> tuple[Watched, Sequence[Capture]]:
-        limits = self._spec.limits
-        own_processes = self._host.launcher.own_processes(berth.group)
-        with contextlib.ExitStack() as stack:
-            boxed, captures = self._launch(berth, transaction, stack)
-            self._note_running(boxed)
-            watch = Watch(
-                boxed,
-                berth.group,
-                limits=limits,
-                captures=captures,
-                meter=Meter(
-                    berth.group,
-                    limits=limits,
-                    own_processes=own_processes,
-                    measure_disk=lambda: _written(transaction),
-                    clock=self._clock,
-                ),
-                stop=self._stop,
-                judge=lambda violation: judge(violation, kills=self._spec.kills),
-                on_alert=self._on_alert,
-                on_breach=self._on_breach,
-                on_violation=self._on_violation,
-                on_sample=self._on_sample,
-                clock=self._clock,
-            )
-            return watch.run(), captures
+    def _watched(self, transaction: Transaction) -> tuple[Watched, Sequence[Capture]]:
+        """Launch the command and watch it; what need not come first is done while its box is built.
 
-    def _launch(
-        self, berth: Berth, transaction: Transaction, stack: contextlib.ExitStack
-    ) -> tuple[Boxed, list[Capture]]:
+        The transaction is noted then: until there is something to recover its folder is only
+        to be removed, and the command dies with us.
+        """
+        with contextlib.ExitStack() as stack:
+            boxed, captures = self._launch(stack)
+            try:
+                transaction.note(is_durable=False)  # A power cut undoes the run anyway.
+                self._list_at_s = self._clock.monotonic() + DELAY_S
+                self._watch = self._make_watch(boxed, captures, transaction)
+            except BaseException:
+                boxed.close()
+                raise
+            return self._watch.run(), captures
+
+    def _make_watch(
+        self, boxed: Boxed, captures: Sequence[Capture], transaction: Transaction
+    ) -> Watch:
+        group, limits = self._berth.group, self._spec.limits
+        return Watch(
+            boxed,
+            group,
+            limits=limits,
+            captures=captures,
+            meter=Meter(
+                group,
+                limits=limits,
+                own_processes=self._host.launcher.own_processes(group),
+                measure_disk=lambda: self._written(transaction),
+                clock=self._clock,
+            ),
+            stop=self._stop,
+            judge=lambda violation: judge(violation, kills=self._spec.kills),
+            on_alert=self._story.on_alert,
+            on_breach=self._story.on_breach,
+            on_violation=self._story.on_violation,
+            on_sample=self._story.on_sample,
+            clock=self._clock,
+        )
+
+    def _written(self, transaction: Transaction) -> tuple[int, int]:
+        """Measure what is written; whoever goes on for a while may meet others in the workspaces."""
+        if self._clock.monotonic() >= self._list_at_s:
+            transaction.list_all()
+        written = transaction.measure()
+        return written.bytes_, written.files
+
+    def _launch(self, stack: contextlib.ExitStack) -> tuple[Boxed, list[Capture]]:
         """Give the parked launcher its box; what was opened for it is closed with the stack."""
+        parked = self._berth.parked
         try:
-            if berth.group is not None:
-                self._host.tree.create(berth.group.name, self._group_limits(berth.group))
-            self._box = self._make_box(transaction)
             stdio, captures = open_stdio(self._spec, stack)
         except BaseException:
-            berth.parked.close()
+            parked.close()
             raise
         try:
-            boxed = berth.parked.launch(self._box, stdio)
+            return parked.launch(self._box, stdio), captures
         finally:
             os.close(stdio.stdout_fd)
             os.close(stdio.stderr_fd)
-        stack.callback(boxed.close)
-        return boxed, captures
 
     def _make_box(self, transaction: Transaction) -> Box:
         spec, limits = self._spec, self._spec.limits
@@ -206,14 +229,19 @@ class Run:
             file_bytes_max=limits.disk_bytes,
         )
 
-    def _group_limits(self, group: Cgroup) -> CgroupLimits:
-        limits = self._spec.limits
+    def _set_limits(self) -> None:
+        group, limits = self._berth.group, self._spec.limits
+        if group is None:
+            return
         own = self._host.launcher.own_processes(group)
-        return CgroupLimits(
-            memory_bytes=int(limits.memory),
-            cpu_share=limits.cpu_share,
-            processes=limits.processes + own if limits.processes else 0,
-            is_one_fate=True,
+        self._host.tree.create(
+            group.name,
+            CgroupLimits(
+                memory_bytes=int(limits.memory),
+                cpu_share=limits.cpu_share,
+                processes=limits.processes + own if limits.processes else 0,
+                is_one_fate=True,
+            ),
         )
 
     def _staging(self) -> Staging:
@@ -242,7 +270,7 @@ class Run:
             at=self._clock.now(),
         )
         for violation in found:
-            self._on_violation(violation)
+            self._story.on_violation(violation)
         violations = (*watched.violations, *found)
         verdict = self._verdict(watched)
         killing = (judge(violation, kills=self._spec.kills) for violation in violations)
@@ -317,8 +345,10 @@ class Run:
             why = outcome.message or "nothing of it was to be kept"
             self._close(ended, RunRolledBack(run_id=self._run_id, why=why))
             return replace(outcome, state=RunState.DISCARDED)
+        with self._rolling_back_unless_ended():
+            self._leave()
         self._host.runs.write(self._record)
-        self._tell(ended)
+        self._story.tell(ended)
         if fate is Fate.KEEP:
             return replace(outcome, state=RunState.READY)
         return self._commit(transaction, outcome)
@@ -352,24 +382,14 @@ class Run:
 
     # What is told -------------------------------------------------------------------------------
 
-    def _tell(self, *payloads: Payload) -> None:
-        self._told(*payloads).result()
-
-    def _told(self, *payloads: Payload) -> "Future[tuple[Record, ...]]":
-        """Begin to tell; the future is done when it is durable."""
-        now = self._clock.now()
-        events = (announce(payload, at=now, actor="run") for payload in payloads)
-        return self._host.journal.append_soon(*events)
-
     def _close(self, *payloads: Payload) -> None:
-        """Tell the end, and take the run off the list."""
-        self._tell(*payloads)
-        self._host.runs.retire(self._run_id)
-
-    def _tell_soon(self, payload: Payload) -> None:
-        """Tell what nobody waits for; what is appended later makes it durable too."""
-        with contextlib.suppress(ResileError):  # The end, which must be told, raises then.
-            self._host.journal.append_soon(announce(payload, at=self._clock.now(), actor="run"))
+        """Tell the end, wait meanwhile until the box is gone, and take the run off the list."""
+        is_told = self._story.told(*payloads)
+        try:
+            self._leave()
+        finally:
+            is_told.result()
+            self._host.runs.retire(self._run_id)
 
     def _begun(self) -> RunBegun:
         return RunBegun(
@@ -382,69 +402,24 @@ class Run:
             limits=self._record.limits,
         )
 
-    def _on_alert(self, alert: Alert) -> None:
-        self._tell_soon(RunAlerted(run_id=self._run_id, **asdict(alert)))
-
-    def _on_breach(self, breach: Breach) -> None:
-        self._tell_soon(
-            RunBreached(
-                run_id=self._run_id,
-                label=breach.label,
-                reason=breach.reason,
-                detail=breach.message,
-            )
-        )
-
-    def _on_violation(self, violation: Violation) -> None:
-        self._tell_soon(
-            RunViolated(
-                run_id=self._run_id,
-                violation=violation.kind,
-                detail=violation.detail,
-                pid=violation.pid,
-                command=violation.command,
-                decision=violation.decision,
-                source=violation.source,
-                seen_at=violation.at,
-            )
-        )
-
-    def _on_sample(self, sample: Sample) -> None:
-        now_s = self._clock.monotonic()
-        if now_s < self._live_at_s:
-            return
-        self._live_at_s = now_s + _LIVE_EVERY_S
-        figures = {
-            **asdict(sample.usage),
-            "memory_bytes": sample.memory_bytes,
-            "cpu_share": sample.cpu_share,
-        }
-        with contextlib.suppress(ResileError):  # Figures for whoever looks on; a full disk shows.
-            self._host.runs.note_live(self._run_id, figures)
-
-    def _make_record(self, berth: Berth) -> RunRecord:
-        me = identity_of(os.getpid())
+    def _make_record(self) -> RunRecord:
+        berth = self._berth
         return RunRecord(
-            run_id=berth.run_id,
+            run_id=self._run_id,
             command=shown(self._spec.argv),
             workspaces=tuple(map(str, self._spec.workspaces)),
             commit=self._spec.commit,
             profile=self._spec.profile,
-            limits=asdict(self._spec.limits),
-            state=RunState.STARTING,
+            limits=encode(self._spec.limits),
+            state=RunState.RUNNING,
             began_at=self._clock.now(),
-            supervisor=me or Identity(boot_id=boot_id(), pid=os.getpid(), start_ticks=0),
+            supervisor=berth.supervisor,
+            launcher=berth.launcher,
             journal=str(self._host.journal_folder),
             layout=self._host.tree.layout if berth.group is not None else None,
             group="" if berth.group is None else berth.group.name,
             backend=self._host.launcher.name,
         )
-
-    def _note_running(self, boxed: Boxed) -> None:
-        self._record = replace(
-            self._record, state=RunState.RUNNING, launcher=identity_of(boxed.pid)
-        )
-        self._host.runs.write(self._record)
 
 
 _LISTED_MAX = 5
@@ -465,11 +440,6 @@ def _takes_attributes(folder: Path) -> bool:
     except OSError:  # tmpfs has it since Linux 6.6.
         return False
     return True
-
-
-def _written(transaction: Transaction) -> tuple[int, int]:
-    written = transaction.measure()
-    return written.bytes_, written.files
 
 
 def _ended(outcome: Outcome, changes: int) -> RunEnded:

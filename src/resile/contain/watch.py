@@ -1,7 +1,9 @@
 """Watches a boxed command to its end: output, counters, limits, violations; then leaves nothing of it.
 
 One loop over a few descriptors. Whatever ends the run, the end is the same: the control group is
-killed until the kernel says that it is empty, or, where there is none, the pid namespace is.
+killed until the kernel says that it is empty, or, where there is none, the pid namespace is. Where
+the command has ended and left nobody, that is only about the box, and it need not be waited for at
+once: the kernel takes a millisecond to unmount what the box had.
 """
 
 import contextlib
@@ -138,6 +140,7 @@ class Watch:
         self._observer: Observer | None = None
         self._breach: Breach | None = None
         self._kill_at_s = float("inf")
+        self._is_gone = False
         self._ended: MainEnded | None = None
         self._failed: LaunchFailed | None = None
         self._violations: list[Violation] = []
@@ -147,7 +150,14 @@ class Watch:
         self._calls: dict[int, Callable[[], None]] = {}
 
     def run(self) -> Watched:
-        """Watch until the command has ended or must end; then kill what is left of it."""
+        """Watch until the command has ended or must end; then kill what is left of it.
+
+        Nothing of the command lives when this returns. Its box may still be taken down, if the
+        command left nobody in it: `wait_gone` waits for that.
+
+        Raises:
+            CgroupError: If a process does not die.
+        """
         try:
             self._watch(self._boxed.fd, self._listen)
             self._watch(self._stop.fileno(), self._asked)
@@ -155,7 +165,11 @@ class Watch:
                 self._turn()
             self._note_survivors()
         finally:
-            self._end()
+            self._kill()
+            if self._ended is None or self._ended.has_survivors:
+                self.wait_gone()
+        for capture in self._captures:
+            capture.drain()
         return Watched(
             sample=self._meter.measure(self._output_bytes()),
             breach=self._breach,
@@ -249,12 +263,14 @@ class Watch:
             self._boxed.signal(signal.SIGTERM)
         self._kill_at_s = self._clock.monotonic() + grace_s
 
-    def _end(self) -> None:
-        """Kill until nothing lives; take the last words and the last output."""
-        if self._group is not None:
-            with contextlib.suppress(CgroupError):  # The launcher's own kill follows.
-                self._group.kill()
-        self._boxed.kill()
+    def wait_gone(self) -> None:
+        """Wait until nothing is left of the box either. May be called twice.
+
+        Raises:
+            CgroupError: If a process does not die.
+        """
+        if self._is_gone:
+            return
         if self._group is not None and not empty(
             self._group, timeout_s=KILL_TIMEOUT_S, clock=self._clock
         ):
@@ -265,8 +281,13 @@ class Watch:
         if self._ended is None and self._failed is None:
             self._hear_last_words()
         self._boxed.close()
-        for capture in self._captures:
-            capture.drain()
+        self._is_gone = True
+
+    def _kill(self) -> None:
+        if self._group is not None:
+            with contextlib.suppress(CgroupError):  # The launcher's own kill follows.
+                self._group.kill()
+        self._boxed.kill()
 
     def _hear_last_words(self) -> None:
         deadline_s = self._clock.monotonic() + _LAST_WORDS_S

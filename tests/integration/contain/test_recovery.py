@@ -15,7 +15,7 @@ from resile.cli.pump import Pump
 from resile.contain import Limits, StopRequest, kill_run, recover_runs
 from resile.contain.api import _spec
 from resile.contain.runner import Run
-from resile.contain.transaction import open_transaction
+from resile.contain.transaction import Transaction, open_transaction
 from resile.contain.transaction.files import TreeFiles
 from resile.core.vocabulary import RunReason, RunState
 from resile.errors import OperationError, TransactionError
@@ -165,6 +165,34 @@ def test_run_that_died_before_its_commit_began_is_undone(place):
     done = recover_runs(place.host)
 
     assert [item.did for item in done] == ["undone"]
+    assert place.files() == {"notes.txt": "one\n"}
+    assert place.host.runs.ids() == ()
+
+
+def test_run_that_died_before_its_transaction_was_noted_is_undone(place):
+    place.sh("echo two >> notes.txt", commit="ask")
+    run_id = place.host.runs.ids()[0]
+    orphan(place, run_id, state="running")
+    for name in ("tx.json", "ready.json"):
+        (place.host.runs.path(run_id) / name).unlink()
+
+    done = recover_runs(place.host)
+
+    assert [item.did for item in done] == ["undone"]
+    assert place.files() == {"notes.txt": "one\n"}
+    assert place.host.runs.ids() == ()
+
+
+def test_command_whose_transaction_cannot_be_noted_is_killed_and_undone(place, monkeypatch):
+    def refuse(*_, **__):
+        raise TransactionError("the disk is full")
+
+    monkeypatch.setattr(Transaction, "note", refuse)
+
+    with pytest.raises(TransactionError, match="full"):
+        place.sh("echo two >> notes.txt; sleep 600")
+
+    assert place.kinds() == ["run.begun", "run.rolled_back"]
     assert place.files() == {"notes.txt": "one\n"}
     assert place.host.runs.ids() == ()
 

@@ -112,12 +112,14 @@ class Recipe:
         pieces = [str(number) for number in (self.namespaces, self.uid, self.gid)]
         for name, *arguments in self.steps:
             pieces += [name, str(len(arguments)), *arguments, ""]
-        if broken := [piece for piece in pieces if "\0" in piece]:
+        text = "\0".join((*pieces, ""))
+        if text.count("\0") != len(pieces):
+            broken = next(piece for piece in pieces if "\0" in piece)
             raise ConfigError(
-                f"{broken[0]!r} has a zero byte in it",
+                f"{broken!r} has a zero byte in it",
                 hint="no argument, variable or path of a program can have one",
             )
-        return b"".join(fsencode(piece) + b"\0" for piece in pieces)
+        return fsencode(text)
 
 
 def recipe_of(box: Box, host: Host) -> Recipe:
@@ -193,7 +195,7 @@ def _size(size_bytes: int, files: int) -> str:
 
 def _depth(path: str) -> int:
     """Tell how deep a path lies: what is above must be placed before what is below."""
-    return len(Path(path).parts)
+    return path.rstrip("/").count("/")
 
 
 def _command(box: Box, host: Host) -> Iterator[Step]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         begin,
         measure,
         open_transaction,
+        prepare,
         state_of,
     )
     from resile.contain.transaction.managed import sweep, transaction
@@ -41,6 +42,7 @@ __all__ = [
     "diff_text",
     "measure",
     "open_transaction",
+    "prepare",
     "recover",
     "state_of",
     "sweep",

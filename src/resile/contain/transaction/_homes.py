@@ -13,6 +13,7 @@ HOMES: Final = {
         "begin",
         "measure",
         "open_transaction",
+        "prepare",
         "state_of",
     ),
     "managed": (

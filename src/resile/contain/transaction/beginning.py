@@ -22,7 +22,6 @@ from resile.contain.transaction.model import (
 from resile.contain.transaction.mounts import OWN_TIMES, Mount, mount_of, read_mounts
 from resile.contain.transaction.records import (
     MANIFEST_NAME,
-    RECORD_NAME,
     folder_of,
     staged_root,
     write_record,
@@ -52,9 +51,8 @@ def make_transaction(
     locks: Path | None,
     files: TreeFiles,
     clock: Clock,
-    is_durable: bool,
 ) -> TransactionRecord:
-    """Make a run's folder, and write its record.
+    """Make a run's folder with what its changes go to; the record of it is still to be written.
 
     Raises:
         TransactionError: If a workspace cannot take part, or the folder cannot be made.
@@ -63,20 +61,33 @@ def make_transaction(
     paths = checked_workspaces(folder, workspaces, mounts)
     try:
         make_private_dir(folder)
-        record = _filled(folder, paths, staging, mounts, locks, files=files, clock=clock)
-        write_record(folder / RECORD_NAME, record, files=files.durable, is_durable=is_durable)
+        return _filled(folder, paths, staging, mounts, locks, files=files, clock=clock)
     except OperationError as exc:
-        _remove_made(folder, len(paths))
+        remove_made(folder, len(paths))
         raise TransactionError(exc.message, hint=exc.hint, is_transient=exc.is_transient) from exc
     except OSError as exc:
-        _remove_made(folder, len(paths))
+        remove_made(folder, len(paths))
         raise TransactionError(
             f"the transaction could not be begun: {exc.strerror or exc}"
             + (f" ({exc.filename})" if exc.filename else ""),
             hint=f"Nothing was changed. Check the space and the permissions of {folder.parent}, "
             "and that the workspace can be read.",
         ) from exc
-    return record
+
+
+def remove_made(folder: Path, count: int) -> None:
+    """Take back what was made; the folder itself is the caller's."""
+    try:
+        folder_fd = os.open(folder, FOLDER_FLAGS)
+    except OSError:
+        return
+    try:
+        for number in range(count):
+            remove_tree(folder_fd, folder_of(folder, number).name)
+    except OSError:
+        return  # The error that led here is the one to tell.
+    finally:
+        os.close(folder_fd)
 
 
 def _filled(
@@ -172,18 +183,3 @@ def _is_coarse(root_fd: int) -> bool:
         return all(
             is_whole_second(entry.stat(follow_symlinks=False).st_ctime_ns) for entry in probed
         )
-
-
-def _remove_made(folder: Path, count: int) -> None:
-    """Take back what was made; the folder itself is the caller's."""
-    try:
-        folder_fd = os.open(folder, FOLDER_FLAGS)
-    except OSError:
-        return
-    try:
-        for number in range(count):
-            remove_tree(folder_fd, folder_of(folder, number).name)
-    except OSError:
-        return  # The error that led here is the one to tell.
-    finally:
-        os.close(folder_fd)

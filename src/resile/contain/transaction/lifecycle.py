@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from resile.contain.model import WorkspaceDiff
 from resile.contain.sandboxes.model import BindMount, OverlayMount
 from resile.contain.transaction.bases import Base, ManifestBase, StampBase
-from resile.contain.transaction.beginning import ENTRIES_MAX, make_transaction
+from resile.contain.transaction.beginning import ENTRIES_MAX, make_transaction, remove_made
 from resile.contain.transaction.copying import measure_fd, unpack
 from resile.contain.transaction.files import TreeFiles
 from resile.contain.transaction.listing import Listing
@@ -85,20 +85,39 @@ def begin(
         TransactionError: If a workspace cannot take part, or the disk is full. Nothing is left
             behind but an empty folder.
     """
+    begun = prepare(folder, workspaces, staging=staging, locks=locks, clock=clock, files=files)
+    try:
+        begun.note(is_durable=is_durable)
+    except TransactionError:
+        remove_made(begun.folder, len(begun.record.workspaces))
+        raise
+    begun.list_all()
+    return begun
+
+
+def prepare(
+    folder: Path,
+    workspaces: Sequence[Path],
+    *,
+    staging: Staging,
+    locks: Path | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+    files: TreeFiles | None = None,
+) -> "Transaction":
+    """Begin a transaction as `begin` does, but for what `Transaction.note` does.
+
+    That must be called before anything of it is to be recovered: until then a crash leaves only
+    a folder that nobody needs.
+
+    Raises:
+        TransactionError: As `begin`.
+    """
     tree_files = files or TreeFiles()
     place = folder.parent.resolve() / folder.name
     record = make_transaction(
-        place,
-        workspaces,
-        staging=staging,
-        locks=locks,
-        files=tree_files,
-        clock=clock,
-        is_durable=is_durable,
+        place, workspaces, staging=staging, locks=locks, files=tree_files, clock=clock
     )
-    begun = Transaction(place, record, clock=clock, files=tree_files)
-    begun.start_listing()
-    return begun
+    return Transaction(place, record, clock=clock, files=tree_files)
 
 
 def open_transaction(
@@ -171,6 +190,7 @@ class Transaction:
         self._clock = clock
         self._files = files
         self._listings: dict[int, Listing] = {}
+        self._sealed: SealedRecord | None = None
 
     @property
     def state(self) -> TransactionState:
@@ -196,7 +216,7 @@ class Transaction:
         Raises:
             TransactionError: If it is not sealed.
         """
-        parts = read_sealed(self.folder).parts
+        parts = self._what_is_sealed().parts
         return tuple(
             WorkspaceDiff(workspace=path, changes=part.changes)
             for path, part in zip(self.workspaces, parts, strict=True)
@@ -209,7 +229,7 @@ class Transaction:
         Raises:
             TransactionError: If it is not sealed.
         """
-        return tuple(s for part in read_sealed(self.folder).parts for s in part.skipped)
+        return tuple(s for part in self._what_is_sealed().parts for s in part.skipped)
 
     @property
     def written(self) -> Written:
@@ -218,7 +238,7 @@ class Transaction:
         Raises:
             TransactionError: If it is not sealed.
         """
-        return read_sealed(self.folder).written
+        return self._what_is_sealed().written
 
     def measure(self, *, entries_max: int = _MEASURED_MAX) -> Written:
         """Count what is written by now; see `measure`. Of a copy, what it grew."""
@@ -232,13 +252,27 @@ class Transaction:
             files=max(0, sum(w.files for w in total) - sum(w.files for w in before)),
         )
 
-    def start_listing(self) -> None:
-        """Start to list the workspaces' folders in the background (see `listing`)."""
+    def note(self, *, is_durable: bool = True) -> None:
+        """Write down that it has begun, and list the names right in the workspaces.
+
+        Args:
+            is_durable: As for `begin`.
+
+        Raises:
+            TransactionError: If it could not be written.
+        """
+        path = self.folder / RECORD_NAME
+        write_record(path, self.record, files=self._files.durable, is_durable=is_durable)
         for number, workspace in enumerate(self.record.workspaces):
             if not workspace.has_manifest:
                 threshold = threshold_ns(self.record.stamp, is_coarse=workspace.is_coarse)
                 self._listings[number] = Listing(Path(workspace.path), threshold)
-                self._listings[number].start()
+                self._listings[number].list_root()
+
+    def list_all(self) -> None:
+        """List all folders in the background (see `listing`). Nothing happens the second time."""
+        for listing in self._listings.values():
+            listing.start()
 
     def wait_listed(self) -> None:
         """Wait until the folders are listed; for tests, and whoever wants no doubt."""
@@ -293,6 +327,7 @@ class Transaction:
         from resile.contain.transaction.selecting import check_known, selected
 
         sealed = self._ready()
+        self._sealed = None
         check_known(sealed.parts, paths)
         chosen = [selected(part, paths) for part in sealed.parts]
         if not any(chosen):
@@ -360,7 +395,7 @@ class Transaction:
             now = take_stamp(self.folder, clock=self._clock)
             fault = clock_fault(self.record.stamp, now)
             parts = tuple(
-                self._sealed(number, staged_fds[number], root_fds[number], fault)
+                self._sealed_part(number, staged_fds[number], root_fds[number], fault)
                 for number in range(len(root_fds))
             )
             if is_durable and any(part.operations for part in parts):
@@ -375,8 +410,13 @@ class Transaction:
         write_record(
             self.folder / SEALED_NAME, record, files=self._files.durable, is_durable=is_durable
         )
+        self._sealed = record
 
-    def _sealed(self, number: int, staged_fd: int, root_fd: int, fault: str) -> Sealed:
+    def _what_is_sealed(self) -> SealedRecord:
+        """Give what `seal` has found, until a commit takes of it; else read it."""
+        return self._sealed or read_sealed(self.folder)
+
+    def _sealed_part(self, number: int, staged_fd: int, root_fd: int, fault: str) -> Sealed:
         workspace = self.record.workspaces[number]
         return seal_workspace(
             workspace.path,

@@ -3,7 +3,8 @@
 A folder counts only if its ctime is older than the beginning both before and after it was read:
 then these are exactly the names that it had at the beginning. What changed before it was its
 turn is left out, and so a doubt stays a conflict. Short runs pay for the workspace's own folder
-only, and only while it is small: there most new files of runs side by side are made.
+only, and only while it is small: there most new files of runs side by side are made. The rest is
+for whoever goes on for longer than `DELAY_S`.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ from resile.contain.transaction.trees import (
 )
 
 DELAY_S: Final = 0.2
-"""A run that is over sooner meets hardly anybody, and shall not be slowed."""
+"""A run that is over sooner meets hardly anybody, and shall not be slowed; its owner waits."""
 ROOT_NAMES_MAX: Final = 256
 """So many names in the workspace's own folder are listed at once, in about half a millisecond."""
 NAMES_MAX: Final = 200_000
@@ -49,21 +50,18 @@ class Listed:
 
 
 class Listing:
-    """Lists one workspace in a thread of its own. Safe to share between threads."""
+    """Lists one workspace. Its owner's thread alone may call it; `folder` may be asked by any."""
 
-    def __init__(
-        self, root: Path, threshold_ns: int, *, delay_s: float = DELAY_S, names_max: int = NAMES_MAX
-    ) -> None:
+    def __init__(self, root: Path, threshold_ns: int, *, names_max: int = NAMES_MAX) -> None:
         self._root = root
         self._threshold_ns = threshold_ns
-        self._delay_s = delay_s
         self._left = names_max
         self._folders: dict[str, Listed] = {}
         self._is_stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="resile-listing", daemon=True)
+        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """List the workspace's own folder now, if it is small; begin with all after the delay."""
+    def list_root(self) -> None:
+        """List the workspace's own folder, if it is small."""
         with contextlib.suppress(OSError):
             root_fd = os.open(self._root, FOLDER_FLAGS)
             try:
@@ -71,25 +69,28 @@ class Listing:
                     self._list_one(root_fd, ".")
             finally:
                 os.close(root_fd)
-        self._thread.start()
+
+    def start(self) -> None:
+        """List all folders in the background. Nothing happens the second time, or after the end."""
+        if self._thread is None and not self._is_stopped.is_set():
+            self._thread = threading.Thread(target=self._run, name="resile-listing", daemon=True)
+            self._thread.start()
 
     def stop(self) -> None:
         """End; what was listed stays known. May be called twice; waits for one folder at most."""
         self._is_stopped.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self.wait_complete()
 
     def wait_complete(self) -> None:
-        """Wait until all is listed."""
-        self._thread.join()
+        """Wait until all is listed that will be."""
+        if self._thread is not None:
+            self._thread.join()
 
     def folder(self, path: str) -> Listed | None:
         """Give a folder as it was at the beginning; None if that is not known."""
         return self._folders.get(path)
 
     def _run(self) -> None:
-        if self._is_stopped.wait(self._delay_s):
-            return
         try:
             root_fd = os.open(self._root, FOLDER_FLAGS)
         except OSError:

@@ -37,7 +37,7 @@ def stamp(workspace: Path, tmp_path: Path) -> ClockStamp:
 
 @pytest.fixture
 def listing(workspace: Path, stamp: ClockStamp) -> Iterator[Listing]:
-    listing = Listing(workspace, stamp.file_time_ns, delay_s=0)
+    listing = Listing(workspace, stamp.file_time_ns)
     listing.start()
     listing.wait_complete()
     yield listing
@@ -128,7 +128,7 @@ def test_a_folder_that_changed_before_its_turn_is_not_listed(
     workspace: Path, stamp: ClockStamp
 ) -> None:
     (workspace / "old").unlink()
-    listing = Listing(workspace, stamp.file_time_ns, delay_s=0)
+    listing = Listing(workspace, stamp.file_time_ns)
 
     listing.start()
     listing.wait_complete()
@@ -138,7 +138,7 @@ def test_a_folder_that_changed_before_its_turn_is_not_listed(
 
 
 def test_a_list_has_an_end(workspace: Path, stamp: ClockStamp) -> None:
-    listing = Listing(workspace, stamp.file_time_ns, delay_s=0, names_max=1)
+    listing = Listing(workspace, stamp.file_time_ns, names_max=1)
 
     listing.start()
     listing.wait_complete()
@@ -150,10 +150,12 @@ def test_a_list_has_an_end(workspace: Path, stamp: ClockStamp) -> None:
 def test_a_listing_that_is_stopped_early_knows_the_root_alone(
     workspace: Path, stamp: ClockStamp
 ) -> None:
-    listing = Listing(workspace, stamp.file_time_ns, delay_s=60)
+    listing = Listing(workspace, stamp.file_time_ns)
 
-    listing.start()
+    listing.list_root()
     listing.stop()
+    listing.start()
+    listing.wait_complete()
 
     assert listing.folder(".") is not None
     assert listing.folder("inner") is None
@@ -162,10 +164,9 @@ def test_a_listing_that_is_stopped_early_knows_the_root_alone(
 def test_a_large_root_is_left_to_the_background(workspace: Path, stamp: ClockStamp) -> None:
     for number in range(ROOT_NAMES_MAX):
         (workspace / f"file-{number}").touch()
-    listing = Listing(workspace, stamp.file_time_ns + 10**12, delay_s=60)
+    listing = Listing(workspace, stamp.file_time_ns + 10**12)
 
-    listing.start()
-    listing.stop()
+    listing.list_root()
 
     assert listing.folder(".") is None
 
