@@ -1,1 +1,51 @@
 """Snapshots of folders in packs named by their hash: taken, verified, repaired, restored."""
+
+from resile.store.backends.choose import open_backend
+from resile.store.backends.port import Backend
+from resile.store.collecting import GRACE_S, Collected, collect, forget, protect, unprotect
+from resile.store.decide import Keep, Kept, decide_kept
+from resile.store.differing import Difference, DifferenceKind, compare, text_diff
+from resile.store.finding import find_path, read_file, walk_entries
+from resile.store.format.keys import make_key, read_key
+from resile.store.marks import protected
+from resile.store.model import Counts, Entry, EntryType, Snapshot, Unread
+from resile.store.opening import create, open_store
+from resile.store.repository import Repository
+from resile.store.snapshot import Taken, Why, take_snapshot
+from resile.store.walk import Rules
+
+__all__ = [
+    "GRACE_S",
+    "Backend",
+    "Collected",
+    "Counts",
+    "Difference",
+    "DifferenceKind",
+    "Entry",
+    "EntryType",
+    "Keep",
+    "Kept",
+    "Repository",
+    "Rules",
+    "Snapshot",
+    "Taken",
+    "Unread",
+    "Why",
+    "collect",
+    "compare",
+    "create",
+    "decide_kept",
+    "find_path",
+    "forget",
+    "make_key",
+    "open_backend",
+    "open_store",
+    "protect",
+    "protected",
+    "read_file",
+    "read_key",
+    "take_snapshot",
+    "text_diff",
+    "unprotect",
+    "walk_entries",
+]

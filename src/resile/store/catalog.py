@@ -155,6 +155,17 @@ class Catalog:
                 (pack,),
             ).fetchall()
 
+    def kinds_in(self, pack: str) -> list[tuple[bytes, FrameKind]]:
+        """List the blobs of a pack in their order: id, and the kind of its frame."""
+        with self._using() as db:
+            rows = db.execute(
+                "SELECT b.id, f.kind FROM blobs b JOIN packs p ON p.number = b.pack"
+                " JOIN frames f ON f.pack = b.pack AND f.number = b.frame"
+                " WHERE p.name = ? ORDER BY b.frame, b.start",
+                (pack,),
+            ).fetchall()
+        return [(blob_id, FrameKind(kind)) for blob_id, kind in rows]
+
     def snapshots(self) -> dict[str, bytes]:
         """List the known snapshots: name and record."""
         with self._using() as db:

@@ -28,3 +28,8 @@ def marks(repository: Repository, kind: MarkKind) -> list[Mark]:
 def doomed_packs(repository: Repository) -> frozenset[str]:
     """List the packs that will be removed: nothing new may rely on them."""
     return frozenset(pack for mark in marks(repository, MarkKind.DOOMED) for pack in mark.packs)
+
+
+def protected(repository: Repository) -> frozenset[str]:
+    """List the snapshots that are kept whatever happens, by their ids."""
+    return frozenset(mark.snapshot for mark in marks(repository, MarkKind.PROTECTED))

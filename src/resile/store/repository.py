@@ -1,25 +1,19 @@
 """An open store: its keys, its catalog in step with its files, and reading by id."""
 
 import contextlib
-import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from pathlib import Path
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import (
     ConfigError,
-    NotAStoreError,
     StoreDamagedError,
     StoreError,
-    StoreKeyError,
 )
-from resile.store.backends.port import Backend, put
+from resile.store.backends.port import Backend
 from resile.store.catalog import Catalog, Location
 from resile.store.format.frames import (
     HEADER_BYTES,
-    STORE_ID_BYTES,
     Cipher,
     FileKind,
     FrameKind,
@@ -37,21 +31,17 @@ from resile.store.format.packs import (
     read_record,
 )
 from resile.store.format.records import (
-    decode_identity,
     decode_snapshot,
-    encode_identity,
     encode_snapshot,
 )
 from resile.store.format.trees import decode_ids, decode_tree
 from resile.store.model import Entry, Identity, Snapshot
 
-FORMAT_NAME = "format"
 _CACHED_FRAMES = 12
 """Decoded frames that are kept, of 1 to 4 MiB: neighbours are read together."""
 _PREFIX_DIGITS_MIN = 4
 _TABLE_GUESS_BYTES = 64 << 10
 """Read from a pack's end at once: mostly the whole table."""
-_CIPHERS = {Cipher.NONE: "none", Cipher.AES_256_GCM: "aes-256-gcm"}
 
 
 class Repository:
@@ -165,6 +155,14 @@ class Repository:
         Raises:
             StoreDamagedError: If it is missing or damaged.
         """
+        return self.tree_with_parts(tree_id)[0]
+
+    def tree_with_parts(self, tree_id: bytes) -> tuple[list[Entry], tuple[bytes, ...]]:
+        """Read a folder: all of its entries, and the ids of the blobs that hold parts of it.
+
+        Raises:
+            StoreDamagedError: If it is missing or damaged.
+        """
         what = f"the folder {tree_id.hex()[:16]}"
         entries, parts = decode_tree(self.read_blob(tree_id), what)
         found = list(entries)
@@ -173,7 +171,7 @@ class Repository:
             if below or (found and entries and entries[0].name <= found[-1].name):
                 raise StoreDamagedError(f"{what} has parts that do not follow each other")
             found.extend(entries)
-        return found
+        return found, parts
 
     def chunks(self, entry: Entry) -> tuple[bytes, ...]:
         """Give the ids of a file's blobs, in order.
@@ -298,109 +296,3 @@ class Repository:
 
 
 _OPEN_BOX = Box(None, b"")
-
-
-def create(
-    backend: Backend,
-    *,
-    cache: Path,
-    key: bytes | None = None,
-    clock: Clock = SYSTEM_CLOCK,
-) -> Repository:
-    """Make a store where none is, and open it.
-
-    Args:
-        backend: Where. A folder that holds other things is refused.
-        cache: The folder for catalogs.
-        key: 32 bytes, to encrypt it; None: it is not encrypted.
-        clock: Stamps it.
-
-    Raises:
-        StoreError: If there is one, or it cannot be written.
-    """
-    if any(True for _ in backend.list("")):
-        raise StoreError(
-            f"{backend.url} is not empty", hint="give an empty or new folder for a new store"
-        )
-    keys = Keys(key)
-    identity = Identity(
-        store_id=os.urandom(STORE_ID_BYTES),
-        created_at=clock.now(),
-        cipher=_CIPHERS[keys.cipher],
-        key_id=keys.key_id,
-    )
-    if not put(backend, FORMAT_NAME, encode_identity(identity)):
-        return open_store(backend, cache=cache, key=key, clock=clock)
-    return _opened(backend, identity, keys, cache, clock)
-
-
-def open_store(
-    backend: Backend,
-    *,
-    cache: Path,
-    key: bytes | None = None,
-    clock: Clock = SYSTEM_CLOCK,
-) -> Repository:
-    """Open a store, with its catalog in step.
-
-    Args:
-        backend: Where it is.
-        cache: The folder for catalogs.
-        key: Its key, if it is encrypted.
-        clock: Stamps what is written.
-
-    Raises:
-        NotAStoreError: If there is none, or one of a version to come.
-        StoreKeyError: If the key is missing or another one.
-        StoreDamagedError: If the file `format` is damaged.
-        StoreError: If it cannot be read.
-    """
-    identity = read_identity(backend)
-    keys = Keys(key)
-    if identity.key_id != keys.key_id:
-        raise StoreKeyError(
-            f"{backend.url} is encrypted with the key {identity.key_id}"
-            if identity.key_id
-            else f"{backend.url} is not encrypted",
-            hint="give its key: --key-file FILE" if identity.key_id else "give no key",
-        )
-    return _opened(backend, identity, keys, cache, clock)
-
-
-def read_identity(backend: Backend) -> Identity:
-    """Read which store this is.
-
-    Raises:
-        NotAStoreError: If there is none.
-        StoreDamagedError: If the file is damaged.
-    """
-    try:
-        data = backend.read(FORMAT_NAME)
-    except StoreDamagedError as exc:
-        raise NotAStoreError(
-            f"there is no store at {backend.url}",
-            hint="the first snapshot makes one: resile snapshot DIR --store PLACE",
-        ) from exc
-    return decode_identity(data, backend.url)
-
-
-@contextlib.contextmanager
-def closing(repository: Repository) -> Iterator[Repository]:
-    """Close a store at the end."""
-    try:
-        yield repository
-    finally:
-        repository.close()
-
-
-def _opened(
-    backend: Backend, identity: Identity, keys: Keys, cache: Path, clock: Clock
-) -> Repository:
-    catalog = Catalog(cache / identity.store_id.hex() / "catalog.sqlite")
-    repository = Repository(backend, identity=identity, keys=keys, catalog=catalog, clock=clock)
-    try:
-        repository.refresh()
-    except BaseException:
-        repository.close()
-        raise
-    return repository

@@ -118,7 +118,7 @@ def take_snapshot(
     *,
     tags: tuple[str, ...] = (),
     rules: Rules = EVERYTHING,
-    on_progress: OnProgress = lambda _seen, _bytes: None,
+    on_progress: OnProgress | None = None,
 ) -> Taken:
     """Take a snapshot of a folder; durable when it returns.
 
@@ -153,7 +153,7 @@ class _Session:
     """One snapshot that is being taken. Not thread-safe."""
 
     def __init__(
-        self, repository: Repository, source: Path, rules: Rules, on_progress: OnProgress
+        self, repository: Repository, source: Path, rules: Rules, on_progress: OnProgress | None
     ) -> None:
         self._repository = repository
         self._source = path_text(str(source))
@@ -380,7 +380,8 @@ class _Session:
             folders=self._counts.folders + 1,
             bytes=self._counts.bytes + node.size_bytes,
         )
-        self._on_progress(self._counts.files, self._counts.bytes)
+        if self._on_progress is not None:
+            self._on_progress(self._counts.files, self._counts.bytes)
 
     def _note(self, unread: Unread) -> None:
         self._unread_count += 1

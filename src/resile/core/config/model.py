@@ -24,6 +24,7 @@ from resile.core.config.checks import SystemCheck
 from resile.core.config.contain import ContainSection
 from resile.core.config.faults import fault, quoted
 from resile.core.config.services import GroupSection, ServiceSection
+from resile.core.config.store import SnapshotSection, StoreSection
 from resile.core.config.units import DurationIn, SizeIn
 
 HTTP_PORT = 8470
@@ -148,6 +149,10 @@ class Config(Section):
     )
     contain: ContainSection = setting(
         {}, description="Limits, by name, for commands that nobody trusts."
+    )
+    store: StoreSection = setting({}, description="Where snapshots go.")
+    snapshot: dict[Name, SnapshotSection] = setting(
+        {}, description="Folders that get snapshots by themselves, by name."
     )
 
     def as_data(self) -> dict[str, Any]:

@@ -1,0 +1,96 @@
+"""`resile snapshot`: keep a folder as it is now."""
+
+import contextlib
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from resile.cli.output import print_json, say
+from resile.cli.stores import (
+    ID_DIGITS,
+    PARTIAL_CODE,
+    Progress,
+    StoreOptions,
+    opened,
+    snapshot_data,
+    store_options,
+)
+from resile.core.units import format_size
+from resile.store import Repository, Rules, Taken, take_snapshot
+
+_SHOWN_MAX = 10
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=".", metavar="[DIR]")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="What to call it; repeatable.")
+@click.option(
+    "--exclude",
+    "excludes",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave out: `*.tmp` (any name), `build/*` (a path in DIR); repeatable.",
+)
+@click.option("--one-file-system", is_flag=True, help="Stay on the file system of DIR.")
+@store_options
+def command(
+    folder: Path,
+    tags: tuple[str, ...],
+    excludes: tuple[str, ...],
+    options: StoreOptions,
+    *,
+    one_file_system: bool,
+    as_json: bool,
+) -> int:
+    """Take a snapshot of DIR (default: this folder), and make the store if there is none.
+
+    Files with the same size, times, inode and owner as before are not read again. Exit code 3: some
+    files could not be read; everything else was taken.
+    """
+    with opened(options, is_made=True) as store:
+        rules = _rules(store, folder, excludes, one_file_system=one_file_system)
+        with contextlib.closing(Progress("reading")) as progress:
+            taken = take_snapshot(store, folder, tags=tags, rules=rules, on_progress=progress)
+    if as_json:
+        data = snapshot_data(taken.snapshot)
+        print_json(data | {"is_changed": taken.is_changed, "why": asdict(taken.why)})
+    else:
+        _print(taken)
+    return PARTIAL_CODE if taken.snapshot.unread else 0
+
+
+def _rules(
+    store: Repository, folder: Path, excludes: tuple[str, ...], *, one_file_system: bool
+) -> Rules:
+    hidden = set()
+    place = Path(store.backend.url)
+    with contextlib.suppress(OSError):
+        status = place.stat()
+        hidden.add((status.st_dev, status.st_ino))
+    with contextlib.suppress(OSError):
+        return Rules(
+            excludes=excludes,
+            device=folder.stat().st_dev if one_file_system else None,
+            hidden=frozenset(hidden),
+        )
+    return Rules(excludes=excludes, hidden=frozenset(hidden))
+
+
+def _print(taken: Taken) -> None:
+    snapshot, why = taken.snapshot, taken.why
+    counts = snapshot.counts
+    print(f"snapshot {snapshot.snapshot_id[:ID_DIGITS]} of {snapshot.source}")
+    print(f"  {counts.files:,} files in {counts.folders:,} folders, {format_size(counts.bytes)}")
+    if taken.is_changed:
+        print(
+            f"  {format_size(counts.new_bytes)} new, {format_size(counts.stored_bytes)} stored;"
+            f" read: {why.new:,} new, {why.changed:,} changed"
+            + (f", {why.touched:,} with another ctime only" if why.touched else "")
+        )
+    else:
+        print("  nothing changed since the one before")
+    for one in snapshot.unread[:_SHOWN_MAX]:
+        say(f"not read: {one.path or '...'}: {one.reason}")
+    if len(snapshot.unread) > _SHOWN_MAX:
+        say(f"and {len(snapshot.unread) - _SHOWN_MAX} more: --json lists them")

@@ -1,0 +1,194 @@
+"""What the commands of the store share: finding it, opening it, texts and progress."""
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from resile.cli.options import config_option, json_option
+from resile.cli.places import find_places
+from resile.core.units import format_size
+from resile.errors import ConfigError, NotAStoreError
+
+if TYPE_CHECKING:
+    from resile.core.config import Config
+    from resile.store import Repository, Snapshot
+
+STORE_VARIABLE = "RESILE_STORE"
+PARTIAL_CODE = 3
+"""Something could not be read; the rest is done."""
+ID_DIGITS = 10
+_PROGRESS_EVERY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """What the options of a command say.
+
+    Args:
+        place: `--store`.
+        key_file: `--key-file`.
+        config: `-c`.
+    """
+
+    place: str | None
+    key_file: Path | None
+    config: Path | None
+
+
+def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --store, --key-file, -c and --json; the command gets `options` and `as_json`."""
+
+    @functools.wraps(function)
+    def run(
+        *args: Any, store: str | None, key_file: Path | None, config: Path | None, **more: Any
+    ) -> Any:
+        options = StoreOptions(place=store, key_file=key_file, config=config)
+        return function(*args, options=options, **more)
+
+    store = click.option(
+        "--store",
+        metavar="PLACE",
+        help="A folder, or s3://BUCKET/PREFIX. Default: $RESILE_STORE, else that of resile.toml.",
+    )
+    key_file = click.option(
+        "--key-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="The key of an encrypted store.",
+    )
+    return store(key_file(config_option(json_option(run))))
+
+
+@contextlib.contextmanager
+def opened(options: StoreOptions, *, is_made: bool = False) -> Iterator["Repository"]:
+    """Open the store that the options mean, and close it at the end.
+
+    Args:
+        options: Of the command.
+        is_made: Make it if there is none, with a new key if a key file is named that is not there.
+
+    Raises:
+        ConfigError: If no store is named anywhere.
+        NotAStoreError: If there is none.
+        StoreError: If it cannot be opened.
+    """
+    from resile.store import create, make_key, open_backend, open_store, read_key
+
+    place, key_file = _place_of(options)
+    backend = open_backend(place)
+    cache = cache_folder(os.environ)
+    key = read_key(key_file) if key_file and (key_file.exists() or not is_made) else None
+    try:
+        repository = open_store(backend, cache=cache, key=key)
+    except NotAStoreError:
+        if not is_made:
+            raise
+        if key_file and key is None:
+            key = make_key(key_file)
+        repository = create(backend, cache=cache, key=key)
+    try:
+        yield repository
+    finally:
+        repository.close()
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Give the folder of the catalogs: `$XDG_CACHE_HOME/resile/stores`."""
+    cache = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "resile" / "stores"
+
+
+def snapshot_data(snapshot: "Snapshot") -> dict[str, Any]:
+    """Write a snapshot for `--json`."""
+    counts = snapshot.counts
+    return {
+        "id": snapshot.snapshot_id,
+        "source": snapshot.source,
+        "host": snapshot.host,
+        "user": snapshot.user,
+        "started_at": snapshot.started_at.isoformat(),
+        "finished_at": snapshot.finished_at.isoformat(),
+        "tags": list(snapshot.tags),
+        "parent": snapshot.parent or None,
+        "files": counts.files,
+        "folders": counts.folders,
+        "bytes": counts.bytes,
+        "new_bytes": counts.new_bytes,
+        "stored_bytes": counts.stored_bytes,
+        "unread": [{"path": one.path, "reason": one.reason} for one in snapshot.unread],
+    }
+
+
+def local_time(moment: datetime) -> str:
+    """Write a time as people here do."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def shown(path: bytes) -> str:
+    """Write a path for people and JSON."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+class Progress:
+    """One line on a terminal that says how far it is; nothing in a pipe. Not thread-safe."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._is_shown = sys.stderr.isatty()
+        self._next_s = 0.0
+
+    def __call__(self, files: int, size_bytes: int) -> None:
+        """Say how many files and bytes are done."""
+        if not self._is_shown:
+            return
+        from resile.core.clock import SYSTEM_CLOCK
+
+        now_s = SYSTEM_CLOCK.monotonic()
+        if now_s >= self._next_s:
+            self._next_s = now_s + _PROGRESS_EVERY_S
+            text = f"{self._what}: {files:,} files, {format_size(size_bytes)}"
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Clear the line."""
+        if self._is_shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _place_of(options: StoreOptions) -> tuple[str, Path | None]:
+    """Find where the store is: the option, the environment, the configuration."""
+    place = options.place or os.environ.get(STORE_VARIABLE, "")
+    if place and options.config is None:
+        return place, options.key_file
+    config = _config_of(options.config, is_needed=not place)
+    if config is None:
+        return place, options.key_file
+    key_file = options.key_file or config.store.key_file
+    return place or config.store.place or str(_state_of(options.config) / "store"), key_file
+
+
+def _config_of(file: Path | None, *, is_needed: bool) -> "Config | None":
+    from resile.core.config import load_config
+
+    try:
+        found = find_places(file).config
+    except ConfigError as exc:
+        if file is not None or not is_needed:
+            raise
+        raise ConfigError(
+            "no store is named, and there is no resile.toml here",
+            hint="name one: --store FOLDER, or RESILE_STORE=FOLDER",
+        ) from exc
+    return load_config(found, environ=os.environ)
+
+
+def _state_of(file: Path | None) -> Path:
+    return find_places(file).state

@@ -1,0 +1,114 @@
+"""Making a store, and opening one."""
+
+import os
+from pathlib import Path
+
+from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.errors import NotAStoreError, StoreDamagedError, StoreError, StoreKeyError
+from resile.store.backends.port import Backend, put
+from resile.store.catalog import Catalog
+from resile.store.format.frames import STORE_ID_BYTES, Cipher
+from resile.store.format.keys import Keys
+from resile.store.format.records import decode_identity, encode_identity
+from resile.store.model import Identity
+from resile.store.repository import Repository
+
+FORMAT_NAME = "format"
+_CIPHERS = {Cipher.NONE: "none", Cipher.AES_256_GCM: "aes-256-gcm"}
+
+
+def create(
+    backend: Backend,
+    *,
+    cache: Path,
+    key: bytes | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Repository:
+    """Make a store where none is, and open it.
+
+    Args:
+        backend: Where. A folder that holds other things is refused.
+        cache: The folder for catalogs.
+        key: 32 bytes, to encrypt it; None: it is not encrypted.
+        clock: Stamps it.
+
+    Raises:
+        StoreError: If there is one, or it cannot be written.
+    """
+    if any(True for _ in backend.list("")):
+        raise StoreError(
+            f"{backend.url} is not empty", hint="give an empty or new folder for a new store"
+        )
+    keys = Keys(key)
+    identity = Identity(
+        store_id=os.urandom(STORE_ID_BYTES),
+        created_at=clock.now(),
+        cipher=_CIPHERS[keys.cipher],
+        key_id=keys.key_id,
+    )
+    if not put(backend, FORMAT_NAME, encode_identity(identity)):
+        return open_store(backend, cache=cache, key=key, clock=clock)
+    return _opened(backend, identity, keys, cache, clock)
+
+
+def open_store(
+    backend: Backend,
+    *,
+    cache: Path,
+    key: bytes | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Repository:
+    """Open a store, with its catalog in step.
+
+    Args:
+        backend: Where it is.
+        cache: The folder for catalogs.
+        key: Its key, if it is encrypted.
+        clock: Stamps what is written.
+
+    Raises:
+        NotAStoreError: If there is none, or one of a version to come.
+        StoreKeyError: If the key is missing or another one.
+        StoreDamagedError: If the file `format` is damaged.
+        StoreError: If it cannot be read.
+    """
+    identity = read_identity(backend)
+    keys = Keys(key)
+    if identity.key_id != keys.key_id:
+        raise StoreKeyError(
+            f"{backend.url} is encrypted with the key {identity.key_id}"
+            if identity.key_id
+            else f"{backend.url} is not encrypted",
+            hint="give its key: --key-file FILE" if identity.key_id else "give no key",
+        )
+    return _opened(backend, identity, keys, cache, clock)
+
+
+def read_identity(backend: Backend) -> Identity:
+    """Read which store this is.
+
+    Raises:
+        NotAStoreError: If there is none.
+        StoreDamagedError: If the file is damaged.
+    """
+    try:
+        data = backend.read(FORMAT_NAME)
+    except StoreDamagedError as exc:
+        raise NotAStoreError(
+            f"there is no store at {backend.url}",
+            hint="the first snapshot makes one: resile snapshot DIR --store PLACE",
+        ) from exc
+    return decode_identity(data, backend.url)
+
+
+def _opened(
+    backend: Backend, identity: Identity, keys: Keys, cache: Path, clock: Clock
+) -> Repository:
+    catalog = Catalog(cache / identity.store_id.hex() / "catalog.sqlite")
+    repository = Repository(backend, identity=identity, keys=keys, catalog=catalog, clock=clock)
+    try:
+        repository.refresh()
+    except BaseException:
+        repository.close()
+        raise
+    return repository
