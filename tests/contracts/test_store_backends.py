@@ -1,15 +1,15 @@
 """What every backend of a store promises, wherever the files lie."""
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.support import buckets
 
 from resile.errors import StoreDamagedError, StoreError
-from resile.store.backends import Backend, put
+from resile.store.backends import Backend, open_backend, put
 from resile.store.backends.local import LocalBackend
 from resile.store.backends.memory import MemoryBackend
 from resile.testing import FakeClock
@@ -43,15 +43,22 @@ BAD_NAMES = (
     "FORMAT",
 )
 
-MAKERS: dict[str, Callable[[Path], Backend]] = {
-    "local": lambda folder: LocalBackend(folder / "store"),
-    "memory": lambda _: MemoryBackend(),
-}
+KINDS = ("local", "memory", "s3")
 
 
-@pytest.fixture(params=MAKERS)
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    return MAKERS[request.param](tmp_path)
+@pytest.fixture(params=KINDS)
+def backend(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Backend:
+    match request.param:
+        case "local":
+            return LocalBackend(tmp_path / "store")
+        case "memory":
+            return MemoryBackend()
+    endpoint = request.getfixturevalue("s3_endpoint")
+    for name, value in buckets.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return open_backend(f"s3://{buckets.new_bucket(endpoint)}/some/prefix?endpoint={endpoint}")
 
 
 def names(backend: Backend, folder: str) -> list[str]:
@@ -292,6 +299,27 @@ def test_a_sweep_leaves_what_is_being_written(backend: Backend) -> None:
 def test_shared_holds_go_together(backend: Backend) -> None:
     with backend.hold(is_exclusive=False), backend.hold(is_exclusive=False):
         put(backend, PACK, b"x")
+
+
+def test_no_secret_is_shown(backend: Backend) -> None:
+    with pytest.raises(StoreError) as caught:
+        backend.read(PACK)
+    upload = backend.begin()
+    shown = [backend.url, repr(backend), repr(upload), str(caught.value), caught.value.hint]
+    upload.abandon()
+
+    for secret in (buckets.KEY_ID, buckets.SECRET):
+        assert [text for text in shown if secret in text] == []
+
+
+def test_a_url_opens_the_same_place(backend: Backend) -> None:
+    put(backend, PACK, b"here")
+
+    again = open_backend(backend.url)
+
+    assert again.url == backend.url
+    if backend.url != "memory:":
+        assert again.read(PACK) == b"here"
 
 
 def test_an_error_inside_a_hold_stays_as_it_is(backend: Backend) -> None:
