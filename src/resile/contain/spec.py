@@ -119,13 +119,14 @@ def shown_paths(spec: RunSpec, env: Mapping[str, str]) -> tuple[Path, ...]:
     by their whole path.
     """
     program = Path(spec.argv[0])
-    binaries = [Path(entry) for entry in env.get("PATH", "").split(os.pathsep) if entry]
+    covered = tuple(f"{path}/" for path in COVERED)
+    entries = map(os.path.normpath, env.get("PATH", "").split(os.pathsep))
+    binaries = [Path(entry) for entry in entries if entry.startswith(covered)]
     if len(program.parts) > 1:
         binaries += [program.absolute().parent, program.resolve().parent]
     named = [Path(word) for word in spec.argv[1:] if word.startswith("/")]
     wanted = [*spec.shown, *map(_installation, binaries), *(p for p in named if _is_file(p))]
     workspaces = tuple(f"{workspace}/" for workspace in spec.workspaces)
-    covered = tuple(f"{path}/" for path in COVERED)
     return tuple(
         sorted(
             {
@@ -158,10 +159,7 @@ def _is_file(path: Path) -> bool:
 
 def hidden_paths(spec: RunSpec, *, more: tuple[Path, ...]) -> tuple[Path, ...]:
     """List what exists and is to be hidden; what is inside of another one is left out."""
-    home = _home()
-    wanted = [*_HIDDEN, *map(str, (*more, *spec.hidden))]
-    if home:
-        wanted += [f"{home}/{name}" for name in _HIDDEN_AT_HOME]
+    wanted = [*_HIDDEN, *map(str, (*more, *spec.hidden)), *_kept_at_home()]
     found = sorted({os.path.realpath(path) for path in wanted if _exists(path)})
     outer: list[str] = []
     for path in found:  # In their order a folder comes right before what is in it.
@@ -192,9 +190,13 @@ def impossible(limits: Limits) -> Iterator[str]:
         yield f"--cpu {limits.cpu_share * 100:g}%: this machine has {cores} cores"
 
 
-def _home() -> str:
-    """Tell where the user's own files are; empty for one whom nobody knows."""
+def _kept_at_home() -> Iterator[str]:
+    """Give the places of keys that may be in the user's own folder, after one look at it."""
     try:
-        return pwd.getpwuid(os.geteuid()).pw_dir
-    except KeyError:
-        return ""
+        home = pwd.getpwuid(os.geteuid()).pw_dir
+        names = set(os.listdir(home)) if home else set()  # noqa: PTH208 - its names are enough
+    except (KeyError, OSError):  # Nobody knows the user, or there is no such folder.
+        return
+    for name in _HIDDEN_AT_HOME:
+        if name.partition("/")[0] in names:
+            yield f"{home}/{name}"

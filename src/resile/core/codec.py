@@ -16,12 +16,14 @@ from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 T = TypeVar("T")
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+"""Most of what is encoded; what is a kind of these, such as an enum, is looked at more closely."""
 
 
 def encode(value: object) -> Any:
     """Turn a value into what `json.dumps` takes."""
-    if value is None or (
-        isinstance(value, str | int | float | bool) and not isinstance(value, Enum)
+    if type(value) in _PLAIN or (
+        isinstance(value, str | int | float) and not isinstance(value, Enum)
     ):
         return value
     if isinstance(value, Enum):

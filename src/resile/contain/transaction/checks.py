@@ -129,8 +129,11 @@ def _overlap(first: Path, second: Path) -> bool:
 
 def _record(folder: Path) -> TransactionRecord | None:
     """Read a run's record; None if the folder is no run's."""
+    path = f"{folder}/{RECORD_NAME}"
+    if not os.path.exists(path):  # noqa: PTH110 - before each run, for each folder above a workspace
+        return None
     try:
-        return read_record(folder / RECORD_NAME, TransactionRecord)
+        return read_record(Path(path), TransactionRecord)
     except (OSError, TransactionError):
         return None
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 OWN_TIMES = frozenset(
@@ -37,6 +38,7 @@ def read_mounts() -> tuple[Mount, ...]:
     return parse_mounts(_MOUNTINFO.read_text(encoding="utf-8", errors="surrogateescape"))
 
 
+@lru_cache(maxsize=1)  # One run after another finds the same text.
 def parse_mounts(text: str) -> tuple[Mount, ...]:
     """Read the lines of /proc/self/mountinfo (proc_pid_mountinfo(5)); later ones lie above."""
     mounts = []
