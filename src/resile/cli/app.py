@@ -40,6 +40,7 @@ COMMANDS = {
     "status": "Show every service and check.",
     "stop": "Stop services and keep them stopped.",
     "up": "Start everything that resile.toml declares.",
+    "verify": "Find whatever is wrong with a store.",
 }
 """Each subcommand with its one-line help, so that the list needs no import."""
 

@@ -12,10 +12,12 @@ from resile.store.model import Counts, Entry, EntryType, Snapshot, Unread
 from resile.store.opening import create, open_store
 from resile.store.repository import Repository
 from resile.store.snapshot import Taken, Why, take_snapshot
+from resile.store.verify import Affected, Verified, verify
 from resile.store.walk import Rules
 
 __all__ = [
     "GRACE_S",
+    "Affected",
     "Backend",
     "Collected",
     "Counts",
@@ -30,6 +32,7 @@ __all__ = [
     "Snapshot",
     "Taken",
     "Unread",
+    "Verified",
     "Why",
     "collect",
     "compare",
@@ -47,5 +50,6 @@ __all__ = [
     "take_snapshot",
     "text_diff",
     "unprotect",
+    "verify",
     "walk_entries",
 ]

@@ -146,6 +146,22 @@ class Catalog:
             for name, offset, kind, coding, stored, raw, start, length in rows
         ]
 
+    def length_of(self, blob_id: bytes) -> int | None:
+        """Give a blob's length; None if it is unknown."""
+        with self._using() as db:
+            row = db.execute("SELECT length FROM blobs WHERE id = ? LIMIT 1", (blob_id,)).fetchone()
+        return row[0] if row else None
+
+    def rows_of(self, pack: str) -> list[tuple[bytes, int, int, int]]:
+        """List what is known of a pack: id, offset of the frame, start in it, length."""
+        with self._using() as db:
+            return db.execute(
+                "SELECT b.id, f.start, b.start, b.length FROM blobs b"
+                " JOIN packs p ON p.number = b.pack"
+                " JOIN frames f ON f.pack = b.pack AND f.number = b.frame WHERE p.name = ?",
+                (pack,),
+            ).fetchall()
+
     def blobs_in(self, pack: str) -> list[tuple[bytes, int]]:
         """List the blobs of a pack: id and length."""
         with self._using() as db:

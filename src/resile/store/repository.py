@@ -12,6 +12,7 @@ from resile.errors import (
 )
 from resile.store.backends.port import Backend
 from resile.store.catalog import Catalog, Location
+from resile.store.checking import read_table
 from resile.store.format.frames import (
     HEADER_BYTES,
     Cipher,
@@ -21,12 +22,9 @@ from resile.store.format.frames import (
 )
 from resile.store.format.keys import Box, Keys
 from resile.store.format.packs import (
-    TAIL_BYTES,
     Coder,
     FileWriter,
     PackTable,
-    decode_table,
-    decode_tail,
     open_frame,
     read_record,
 )
@@ -40,8 +38,6 @@ from resile.store.model import Entry, Identity, Snapshot
 _CACHED_FRAMES = 12
 """Decoded frames that are kept, of 1 to 4 MiB: neighbours are read together."""
 _PREFIX_DIGITS_MIN = 4
-_TABLE_GUESS_BYTES = 64 << 10
-"""Read from a pack's end at once: mostly the whole table."""
 
 
 class Repository:
@@ -111,14 +107,7 @@ class Repository:
         Raises:
             StoreDamagedError: If its end, its table or its header is damaged.
         """
-        start = max(0, size - _TABLE_GUESS_BYTES)
-        end = self.backend.read(name, start, size - start)
-        offset, length = decode_tail(end, name)
-        if offset + length + TAIL_BYTES != size:
-            raise StoreDamagedError(f"{name} is cut, or its end is damaged", name=name)
-        data = end[offset - start :] if offset >= start else self.backend.read(name, offset, length)
-        raw = open_frame(data[:length], offset, box=self._box(name), coder=self.coder(), name=name)
-        return decode_table(raw, name)
+        return read_table(self.backend, name, size, keys=self.keys, coder=self.coder())
 
     def read_blob(self, blob_id: bytes) -> bytes:
         """Read a blob, and check that it is the one with this id.

@@ -1,0 +1,237 @@
+"""One file of a store, read whole and compared with everything that it says of itself."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from blake3 import blake3
+
+from resile.errors import StoreDamagedError, StoreError, StoreKeyError
+from resile.store.backends.port import Backend
+from resile.store.format.frames import (
+    HEADER_BYTES,
+    FileKind,
+    Frame,
+    FrameKind,
+    check_frame,
+    decode_header,
+)
+from resile.store.format.keys import Box, Keys
+from resile.store.format.packs import (
+    TAIL_BYTES,
+    BlobPlace,
+    Coder,
+    PackTable,
+    decode_table,
+    decode_tail,
+    open_frame,
+    read_record,
+)
+
+WINDOW_BYTES = 8 << 20
+"""Read at once: two threads with two windows stay far below the memory of one pack."""
+_PACK_KINDS = (FileKind.DATA_PACK, FileKind.TREE_PACK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flaw:
+    """What is wrong with a file of a store.
+
+    Args:
+        name: The file's.
+        what: In a sentence without its name.
+        start, end: The bytes of the file that are concerned; 0, 0: all of it, or none in particular.
+        blobs: The blobs that cannot be read because of it.
+    """
+
+    name: str
+    what: str
+    start: int = 0
+    end: int = 0
+    blobs: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What reading a file showed.
+
+    Args:
+        size_bytes: So much was read.
+        flaws: What is wrong; empty: nothing.
+        table: Of a pack whose table can be read.
+    """
+
+    size_bytes: int
+    flaws: tuple[Flaw, ...] = ()
+    table: PackTable | None = None
+
+
+def check_hash(backend: Backend, name: str) -> Checked:
+    """Compare a file's hash with its name: the quickest way to find any flipped bit.
+
+    Raises:
+        StoreError: If it cannot be read for another reason than damage.
+    """
+    try:
+        hash_ = blake3()
+        size = 0
+        for window in _windows(backend, name):
+            hash_.update(window)
+            size += len(window)
+    except StoreDamagedError as exc:
+        return Checked(size_bytes=0, flaws=(Flaw(name=name, what=_without(name, exc)),))
+    if hash_.hexdigest() != name.rpartition("/")[2]:
+        return Checked(
+            size_bytes=size, flaws=(Flaw(name=name, what="has another hash than its name"),)
+        )
+    return Checked(size_bytes=size)
+
+
+def check_record(
+    backend: Backend, name: str, kind: FileKind, *, keys: Keys, coder: Coder
+) -> Checked:
+    """Read a snapshot or a mark, whole.
+
+    Raises:
+        StoreError: If it cannot be read for another reason than damage.
+    """
+    try:
+        data = backend.read(name)
+        read_record(data, kind, keys=keys, coder=coder, name=name)
+    except (StoreDamagedError, StoreKeyError) as exc:
+        return Checked(size_bytes=0, flaws=(Flaw(name=name, what=_without(name, exc)),))
+    return Checked(size_bytes=len(data))
+
+
+def check_pack(backend: Backend, name: str, size: int, *, keys: Keys, coder: Coder) -> Checked:
+    """Read a pack: its hash, its table, every frame, and every blob against its id.
+
+    Where the hash holds, all of it is as it was written; the frames and blobs are read all the
+    same, because what was written may have been wrong.
+
+    Raises:
+        StoreError: If it cannot be read for another reason than damage.
+    """
+    try:
+        table = read_table(backend, name, size, keys=keys, coder=coder)
+    except (StoreDamagedError, StoreKeyError) as exc:
+        found = check_hash(backend, name)
+        flaw = Flaw(name=name, what=_without(name, exc))
+        return Checked(size_bytes=found.size_bytes, flaws=(flaw,))
+    return _check_frames(backend, name, size, table, keys=keys, coder=coder)
+
+
+def read_table(backend: Backend, name: str, size: int, *, keys: Keys, coder: Coder) -> PackTable:
+    """Read what is in a pack, from the pack itself.
+
+    Raises:
+        StoreDamagedError: If its header, its table or its end is damaged.
+        StoreKeyError: If it does not open.
+    """
+    header = decode_header(backend.read(name, 0, HEADER_BYTES), name)
+    if header.kind not in _PACK_KINDS:
+        raise StoreDamagedError(f"{name} is no pack", name=name)
+    offset, length = decode_tail(backend.read(name, max(0, size - TAIL_BYTES), TAIL_BYTES), name)
+    if offset + length + TAIL_BYTES != size:
+        raise StoreDamagedError(f"{name} is cut, or its end is damaged", name=name)
+    data = backend.read(name, offset, length)
+    raw = open_frame(data, offset, box=keys.box(header), coder=coder, name=name)
+    return decode_table(raw, name)
+
+
+def _check_frames(
+    backend: Backend, name: str, size: int, table: PackTable, *, keys: Keys, coder: Coder
+) -> Checked:
+    box = keys.box(decode_header(backend.read(name, 0, HEADER_BYTES), name))
+    blobs: dict[int, list[BlobPlace]] = {}
+    for blob in table.blobs:
+        blobs.setdefault(blob.frame, []).append(blob)
+    window = _Window(backend, name)
+    flaws = []
+    for index, frame in enumerate(table.frames):
+        places = blobs.get(index, [])
+        try:
+            data = window.take(frame.offset, frame.length)
+            _check_blobs(data, frame, places, box=box, keys=keys, coder=coder, name=name)
+        except (StoreDamagedError, StoreKeyError) as exc:
+            flaws.append(
+                Flaw(
+                    name=name,
+                    what=_without(name, exc),
+                    start=frame.offset,
+                    end=frame.offset + frame.length,
+                    blobs=tuple(blob.blob_id for blob in places),
+                )
+            )
+    if window.finish() != name.rpartition("/")[2] and not flaws:
+        flaws.append(Flaw(name=name, what="has another hash than its name"))
+    return Checked(size_bytes=size, flaws=tuple(flaws), table=table)
+
+
+def _check_blobs(
+    data: bytes | memoryview,
+    frame: Frame,
+    places: list[BlobPlace],
+    *,
+    box: Box,
+    keys: Keys,
+    coder: Coder,
+    name: str,
+) -> None:
+    """Read a frame, and compare each of its blobs with its id.
+
+    Raises:
+        StoreDamagedError: If something differs.
+    """
+    there, stored = check_frame(data, frame.offset, name)
+    if there != frame or frame.kind is FrameKind.TABLE:
+        raise StoreDamagedError(f"{name} has another frame at {frame.offset} than its table says")
+    raw = memoryview(coder.decode(frame, box.open(frame, stored), name))
+    for place in places:
+        if not keys.is_id_of(raw[place.start : place.start + place.length], place.blob_id):
+            raise StoreDamagedError(f"{name} holds other bytes than its table says")
+
+
+class _Window:
+    """Reads a file from its beginning to its end in big pieces, and hashes it. Not thread-safe."""
+
+    def __init__(self, backend: Backend, name: str) -> None:
+        self._pieces = _windows(backend, name)
+        self._hash = blake3()
+        self._held = bytearray()
+        self._start = 0
+
+    def take(self, offset: int, length: int) -> bytes:
+        """Give a range; ranges must ascend. Shorter where the file ends before."""
+        while self._start + len(self._held) < offset + length and self._read():
+            pass
+        at = offset - self._start
+        if at < 0:
+            return b""  # A table whose frames overlap: what it points to is no frame.
+        data = bytes(memoryview(self._held)[at : at + length])
+        del self._held[: at + length]
+        self._start = min(offset + length, self._start + at + len(data))
+        return data
+
+    def finish(self) -> str:
+        """Read the rest; give the hash of all of it."""
+        while self._read():
+            self._held.clear()
+        return self._hash.hexdigest()
+
+    def _read(self) -> bool:
+        piece = next(self._pieces, b"")
+        self._hash.update(piece)
+        self._held += piece
+        return bool(piece)
+
+
+def _windows(backend: Backend, name: str) -> Iterator[bytes]:
+    offset = 0
+    while piece := backend.read(name, offset, WINDOW_BYTES):
+        yield piece
+        offset += len(piece)
+
+
+def _without(name: str, error: StoreError) -> str:
+    """Say what an error says, without the name that stands before it."""
+    return error.message.removeprefix(name).strip()

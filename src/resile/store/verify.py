@@ -1,0 +1,212 @@
+"""Verifying a store: from the snapshots to the packs, from the packs to the catalog, and every byte.
+
+- structure: each snapshot opens, each folder and chunk it needs is known, sizes add up, and each
+  pack's own table says what the catalog says;
+- data: each file has the hash that is its name, each frame opens, each blob has its id.
+"""
+
+import concurrent.futures
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from resile.errors import StoreDamagedError
+from resile.store.checking import Checked, Flaw, check_pack, check_record, read_table
+from resile.store.format.frames import FileKind
+from resile.store.format.packs import PackTable
+from resile.store.model import Entry, EntryType, Snapshot
+from resile.store.repository import Repository
+
+WORKERS = 2
+AFFECTED_MAX = 1_000
+"""So many paths that damage concerns are listed."""
+FLAWS_MAX = 10_000
+_RECORDS = {"snapshots": FileKind.SNAPSHOT, "marks": FileKind.MARK}
+
+OnProgress = Callable[[int, int], None]
+"""Called with how many files were read and how many bytes they have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Affected:
+    """A path that cannot be restored whole.
+
+    Args:
+        snapshot: Its snapshot's id.
+        path: From the source on.
+    """
+
+    snapshot: str
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What verifying found.
+
+    Args:
+        files: Files of the store that were looked at.
+        size_bytes: How much was read of them.
+        snapshots: Snapshots that were walked through.
+        flaws: What is wrong, at most 10,000.
+        affected: What cannot be restored because of it, at most 1,000 paths.
+    """
+
+    files: int
+    size_bytes: int
+    snapshots: int
+    flaws: tuple[Flaw, ...]
+    affected: tuple[Affected, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        """Tell whether nothing is wrong."""
+        return not self.flaws
+
+
+def verify(
+    repository: Repository, *, data: bool = False, on_progress: OnProgress | None = None
+) -> Verified:
+    """Verify a store; changes nothing.
+
+    Args:
+        repository: The store; its catalog must be in step.
+        data: Read every byte.
+        on_progress: Is told how far it is.
+
+    Raises:
+        StoreError: If the store cannot be read for another reason than damage.
+    """
+    files = size_bytes = 0
+    flaws: list[Flaw] = []
+    for checked in _check_files(repository, data=data):
+        files += 1
+        size_bytes += checked.size_bytes
+        flaws += checked.flaws
+        if on_progress is not None:
+            on_progress(files, size_bytes)
+    lost = {blob for flaw in flaws for blob in flaw.blobs}
+    walk = _Walk(repository, lost)
+    snapshots = repository.snapshots()
+    for snapshot in snapshots:
+        walk.through(snapshot)
+    return Verified(
+        files=files,
+        size_bytes=size_bytes,
+        snapshots=len(snapshots),
+        flaws=tuple((*flaws, *walk.flaws)[:FLAWS_MAX]),
+        affected=tuple(walk.affected),
+    )
+
+
+def _check_files(repository: Repository, *, data: bool) -> Iterator[Checked]:
+    """Check each file, several at once; what the catalog has and the store lacks, too."""
+    backend = repository.backend
+    packs = {file.name: file.size_bytes for file in backend.list("packs")}
+    missing = repository.catalog.packs().keys() - packs.keys()
+    yield from (Checked(size_bytes=0, flaws=(Flaw(name=n, what="is missing"),)) for n in missing)
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+
+        def check(name: str) -> Checked:
+            return _check_pack(repository, name, packs[name], data=data)
+
+        yield from pool.map(check, sorted(packs))
+        for folder, kind in _RECORDS.items():
+            for file in backend.list(folder):
+                yield check_record(
+                    backend, file.name, kind, keys=repository.keys, coder=repository.coder()
+                )
+
+
+def _check_pack(repository: Repository, name: str, size: int, *, data: bool) -> Checked:
+    keys, coder, backend = repository.keys, repository.coder(), repository.backend
+    if data:
+        checked = check_pack(backend, name, size, keys=keys, coder=coder)
+    else:
+        try:
+            table = read_table(backend, name, size, keys=keys, coder=coder)
+            checked = Checked(size_bytes=0, table=table)
+        except StoreDamagedError as exc:
+            checked = Checked(size_bytes=0, flaws=(Flaw(name=name, what=exc.message),))
+    if checked.table is None:
+        blobs = tuple(blob for blob, _ in repository.catalog.blobs_in(name))
+        flaws = (*checked.flaws, Flaw(name=name, what="has no table that can be read", blobs=blobs))
+        return Checked(size_bytes=checked.size_bytes, flaws=flaws)
+    if not _agrees(repository, name, checked.table):
+        flaw = Flaw(name=name, what="is known otherwise by the catalog, which `repair` makes anew")
+        return Checked(size_bytes=checked.size_bytes, flaws=(*checked.flaws, flaw))
+    return checked
+
+
+def _agrees(repository: Repository, name: str, table: PackTable) -> bool:
+    """Compare a pack's own table with what the catalog has of it."""
+    known = sorted(repository.catalog.rows_of(name))
+    told = sorted(
+        (blob.blob_id, table.frames[blob.frame].offset, blob.start, blob.length)
+        for blob in table.blobs
+    )
+    return known == told
+
+
+class _Walk:
+    """Goes through snapshots, each folder once, and looks for what is missing. Not thread-safe."""
+
+    def __init__(self, repository: Repository, lost: Collection[bytes]) -> None:
+        self.flaws: list[Flaw] = []
+        self.affected: list[Affected] = []
+        self._repository = repository
+        self._lost = lost
+        self._sound: set[bytes] = set()
+        """Trees below which nothing is wrong: another snapshot need not go there again."""
+
+    def through(self, snapshot: Snapshot) -> None:
+        """Look at all of a snapshot."""
+        self._folder(snapshot, b"", snapshot.root)
+
+    def _folder(self, snapshot: Snapshot, path: bytes, folder: Entry) -> bool:
+        if folder.tree in self._sound:
+            return True
+        try:
+            entries = self._repository.tree(folder.tree)
+        except StoreDamagedError as exc:
+            self._note(snapshot, path, f"cannot be read: {exc.message}")
+            return False
+        is_sound = True
+        for entry in entries:
+            below = path + b"/" + entry.name if path else entry.name
+            if entry.type is EntryType.FOLDER:
+                is_sound &= self._folder(snapshot, below, entry)
+            elif entry.type is EntryType.FILE:
+                is_sound &= self._file(snapshot, below, entry)
+        if is_sound:
+            self._sound.add(folder.tree)
+        return is_sound
+
+    def _file(self, snapshot: Snapshot, path: bytes, entry: Entry) -> bool:
+        try:
+            chunks = self._repository.chunks(entry)
+        except StoreDamagedError as exc:
+            self._note(snapshot, path, f"cannot be read: {exc.message}")
+            return False
+        lengths = [self._length(chunk) for chunk in chunks]
+        if None in lengths:
+            self._note(snapshot, path, "lacks some of its content")
+            return False
+        expected = entry.size if entry.extents is None else sum(n for _, n in entry.extents)
+        if sum(filter(None, lengths)) != expected:
+            self._note(snapshot, path, "has content of another length than its size")
+            return False
+        return True
+
+    def _length(self, blob_id: bytes) -> int | None:
+        """Give a blob's length; None if it is nowhere."""
+        if blob_id in self._lost:
+            return None
+        return self._repository.catalog.length_of(blob_id)
+
+    def _note(self, snapshot: Snapshot, path: bytes, what: str) -> None:
+        if len(self.affected) < AFFECTED_MAX:
+            self.affected.append(Affected(snapshot=snapshot.snapshot_id, path=path))
+        if len(self.flaws) < FLAWS_MAX:
+            shown = path.decode("utf-8", "backslashreplace") or "."
+            name = f"snapshots/{snapshot.snapshot_id}"
+            self.flaws.append(Flaw(name=name, what=f"{shown} {what}"))
