@@ -166,6 +166,8 @@ def test_conflict_has_its_exit_code_and_loses_nothing(shell):
         (("kill", "last"), "resile runs"),
         (("kill",), "--all"),
         (("kill", "--all", "x"), "--all"),
+        (("kill", "--hold", "x"), "resile kill --all --hold"),
+        (("kill", "--all", "--why", "x"), "--hold"),
     ],
 )
 def test_wrong_input_is_told_with_a_hint(shell, words, text):
@@ -203,6 +205,43 @@ def test_run_is_killed_by_another_command(shell):
     assert running.returncode == 137
     assert "killed by" in err
     assert shell.files() == {"notes.txt": "one\n"}
+
+
+def test_emergency_shutdown_holds_new_runs_until_they_are_resumed(shell):
+    running = shell.start("run", "--time", "5m", "--", "sh", "-c", "echo x > f; sleep 300")
+    wait_until(lambda: [r["state"] for r in shell.runs()] == ["running"], "the run")
+
+    killed = shell("kill", "--all", "--hold", "--why", "agents run wild")
+    running.communicate(timeout=30)
+    refused = shell("run", "--", "sh", "-c", "echo x > f")
+
+    assert (killed.returncode, running.returncode, refused.returncode) == (0, 137, 3)
+    assert "until `resile resume`" in killed.stdout
+    assert "agents run wild" in refused.stderr
+    assert "resile resume" in refused.stderr
+    assert "agents run wild" in shell("runs").stderr
+    assert json.loads(shell("runs", "--json").stdout)["held"]["why"] == "agents run wild"
+    assert shell.files() == {"notes.txt": "one\n"}
+
+    assert "may begin again" in shell("resume").stdout
+    assert "were not held" in shell("resume").stdout
+    assert shell("run", "--", "true").returncode == 0
+
+
+@pytest.mark.parametrize("way", ["file", "variable"])
+def test_runs_that_are_switched_off_are_refused_and_not_run_without_a_sandbox(shell, way):
+    (shell.work / "resile.toml").write_text("[resile]\n")
+    if way == "file":
+        (shell.work / "resile.toml").write_text("[contain]\nenabled = false\n")
+    else:
+        shell.env["RESILE_CONTAIN__ENABLED"] = "false"
+
+    done = shell("run", "--", "sh", "-c", "echo x > f")
+
+    assert done.returncode == 3
+    assert "switched off" in done.stderr
+    assert "enabled = true" in done.stderr
+    assert not (shell.work / "f").exists()
 
 
 def test_ctrl_c_ends_the_run_and_undoes_it(shell):

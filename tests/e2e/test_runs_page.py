@@ -9,7 +9,7 @@ from tests.e2e import test_dashboard as dashboard
 from tests.unit.web import incident_scenes, scenes
 from tests.unit.web.site import Site, serving
 
-from resile.core.events import RunBegun
+from resile.core.events import RunBegun, RunsHeld
 from resile.core.vocabulary import RunReason, RunState
 from resile.testing.view import FakeSystemView
 from resile.web import create_app
@@ -132,6 +132,25 @@ def test_a_closed_run_shows_what_it_used_of_its_limits(browser: Any, site: Site)
 
     playwright.expect(meters.filter(has_text="mean cpu").locator(".bar")).to_be_visible()
     playwright.expect(meters.filter(has_text="most memory")).to_contain_text("of 512 MiB")
+    seen.page.context.close()
+
+
+def test_a_hold_is_told_and_goes_away(browser: Any, site: Site, view: FakeSystemView) -> None:
+    expect = playwright.expect
+    seen = visit(browser, site)
+    note = seen.page.locator("#held")
+    expect(note).to_be_hidden()
+
+    def hold() -> None:
+        view.contained.held_by = {"who": "ann", "why": scenes.TURNED, "at": view.now.isoformat()}
+        view.append(RunsHeld(who="ann"), at=view.now)
+
+    site.change(hold)
+
+    expect(note).to_contain_text("New runs are held by ann")
+    expect(note).to_contain_text("x⟨U+202E⟩gpj.exe")
+    expect(note).to_contain_text("resile resume")
+    assert seen.troubles == []
     seen.page.context.close()
 
 

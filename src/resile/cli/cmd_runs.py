@@ -9,8 +9,10 @@ import click
 
 from resile.cli.contained import count_of, open_host
 from resile.cli.options import config_option, json_option
-from resile.cli.output import clean, print_json, print_table
+from resile.cli.output import clean, print_json, print_table, say
+from resile.contain import held
 from resile.core.clock import SYSTEM_CLOCK
+from resile.core.codec import encode
 from resile.core.units import format_duration
 from resile.core.vocabulary import RunState
 
@@ -38,8 +40,12 @@ def command(run_id: str | None, config: Path | None, *, is_all: bool, as_json: b
         print_json(run) if as_json else _show(run)
         return
     runs = all_runs(host) if is_all else open_runs(host)
+    hold = held(host.runs)
+    if hold is not None and not as_json:
+        why = f": {hold.why}" if hold.why else ""
+        say(f"new runs are held by {hold.who}{why}; `resile resume` lets them begin again")
     if as_json:
-        print_json({"runs": runs})
+        print_json({"runs": runs, "held": None if hold is None else encode(hold)})
     elif not runs:
         print("no run is known" if is_all else "no run is open; `resile runs --all` lists others")
     else:

@@ -6,6 +6,7 @@ Little is loaded at once: `resile run` starts its launcher first, and loads the 
 import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from resile.core.vocabulary import RunReason, RunState, ViolationKind
 from resile.errors import ConfigError
 
 if TYPE_CHECKING:
-    from resile.contain import Change, Host, Outcome, WorkspaceDiff
+    from resile.contain import Change, Host, Outcome, Switches, WorkspaceDiff
 
 TIMEOUT_CODE = 124
 """As timeout(1) does."""
@@ -32,6 +33,7 @@ CONFLICT_CODE = 7
 _SIGNAL_CODE = 128
 _SHOWN_MAX = 3
 _SPECIAL_BITS = 0o7000
+_CONTAIN_VARIABLES = "RESILE_CONTAIN__"
 
 _LIMIT_OF_SETTING = {
     "time": "time_s",
@@ -65,7 +67,9 @@ def open_host(config: Path | None) -> "Host":
         if config is not None:
             raise
         return default_host()
-    return Host(runs=Runs(runs_folder(os.environ)), journal=places.journal)
+    return Host(
+        runs=Runs(runs_folder(os.environ)), journal=places.journal, switches=_own_switches(config)
+    )
 
 
 def profile_named(name: str, config: Path | None) -> tuple[Limits, Mapping[str, Any]]:
@@ -197,18 +201,36 @@ def count_of(changes: int) -> str:
 
 
 def _own_profiles(config: Path | None) -> Mapping[str, Any]:
-    """Read the profiles of the nearest configuration; it is only loaded if it may have some."""
+    section = _own_section(config)
+    return {} if section is None else section.profile
+
+
+def _own_switches(config: Path | None) -> "Switches":
+    from resile.contain import Switches
+
+    section = _own_section(config)
+    if section is None:
+        return Switches()
+    return Switches(
+        is_enabled=section.enabled, is_observed=section.observer, has_overlay=section.overlay
+    )
+
+
+@cache
+def _own_section(config: Path | None) -> Any:
+    """Read `[contain]` of the nearest configuration; it is only loaded if it may have some."""
     try:
         file = find_places(config).config
     except ConfigError:
         if config is not None:
             raise
-        return {}
-    if b"contain" not in file.read_bytes():
-        return {}
+        return None
+    is_set = any(name.startswith(_CONTAIN_VARIABLES) for name in os.environ)
+    if not is_set and b"contain" not in file.read_bytes():
+        return None
     from resile.core.config import load_config
 
-    return load_config(file, environ=os.environ).contain.profile
+    return load_config(file, environ=os.environ).contain
 
 
 def _read(section: Any) -> tuple[Limits, Mapping[str, Any]]:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from resile.contain.sandboxes import SandboxFacts, sandbox_facts
     from resile.contain.settle import commit_run, diff_of, discard_run
     from resile.contain.spec import RunSpec
+    from resile.contain.switches import Hold, Switches, held, hold_runs, resume_runs
     from resile.contain.transaction import Transaction
     from resile.contain.transaction.differing import diff_text
     from resile.contain.watch import StopRequest
@@ -66,6 +67,7 @@ __all__ = [
     "Change",
     "ChangeKind",
     "CommitMode",
+    "Hold",
     "Host",
     "Limits",
     "Network",
@@ -78,6 +80,7 @@ __all__ = [
     "Runs",
     "SandboxFacts",
     "StopRequest",
+    "Switches",
     "Transaction",
     "Usage",
     "Violation",
@@ -90,6 +93,8 @@ __all__ = [
     "diff_text",
     "discard_run",
     "empty",
+    "held",
+    "hold_runs",
     "kill_everything",
     "kill_run",
     "matching",
@@ -98,6 +103,7 @@ __all__ = [
     "recover_runs",
     "remember",
     "remembered",
+    "resume_runs",
     "run",
     "runs_folder",
     "sandbox_facts",

@@ -52,6 +52,13 @@ HOMES: Final = {
         "discard_run",
     ),
     "spec": ("RunSpec",),
+    "switches": (
+        "Hold",
+        "Switches",
+        "held",
+        "hold_runs",
+        "resume_runs",
+    ),
     "transaction": ("Transaction",),
     "transaction.differing": ("diff_text",),
     "watch": ("StopRequest",),

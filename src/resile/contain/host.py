@@ -9,7 +9,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ from resile.contain.sandboxes import (
     open_launcher,
 )
 from resile.contain.spec import CONTAINED_VARIABLE
+from resile.contain.switches import ALL_ON, Switches, check_hold, switches_of
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.files import make_private_dir
 from resile.core.ids import new_id
@@ -84,6 +85,7 @@ class Host:
         limits: How much the journal keeps. Default: everything, as the daemon of its system
             prunes it.
         clock: Where time comes from.
+        switches: Which parts are on. Default: all.
     """
 
     def __init__(
@@ -94,8 +96,10 @@ class Host:
         environ: Mapping[str, str] | None = None,
         limits: SegmentLimits = OF_A_SYSTEM,
         clock: Clock = SYSTEM_CLOCK,
+        switches: Switches = ALL_ON,
     ) -> None:
         self._limits = limits
+        self.switches = switches
         self.runs = runs
         self.journal_folder = journal
         self.environ = dict(os.environ if environ is None else environ)
@@ -131,9 +135,10 @@ class Host:
 
     @property
     def facts(self) -> SandboxFacts:
-        """What a sandbox can be here."""
+        """What a sandbox can be here, without what is switched off."""
         with self._lock:
-            return self._find_facts()
+            facts = self._find_facts()
+        return facts if self.switches.has_overlay else replace(facts, has_overlay=False)
 
     def distrust_facts(self) -> None:
         """Look again before the next run: a box could not be built."""
@@ -157,8 +162,11 @@ class Host:
         """Take the parked launcher, or park one now.
 
         Raises:
+            RejectedError: If contained runs are switched off, or held.
             ResileError: If there can be none.
         """
+        self.switches.check()
+        check_hold(self.runs)
         with self._lock:
             berth, self._berth = self._berth, None
             return berth or self._park()
@@ -171,7 +179,7 @@ class Host:
         with contextlib.suppress(OSError):
             self.runs.clear()
         with contextlib.suppress(ResileError, OSError), self._lock:
-            if self._berth is None and not self._is_closed:
+            if self._berth is None and not self._is_closed and self.switches.is_enabled:
                 self._berth = self._park()
 
     def prepare_soon(self) -> None:
@@ -275,9 +283,10 @@ class Host:
 def default_host(environ: Mapping[str, str] | None = None) -> Host:
     """Make a host that uses the system's state folder where one is named, else the user's own."""
     environ = os.environ if environ is None else environ
-    runs = Runs(runs_folder(environ))
+    runs, switches = Runs(runs_folder(environ)), switches_of(environ)
     state = environ.get(STATE_VARIABLE)
     if state:
-        return Host(runs=runs, journal=Path(state) / "journal", environ=environ)
+        journal = Path(state) / "journal"
+        return Host(runs=runs, journal=journal, environ=environ, switches=switches)
     own = runs.folder.parent / "journal"
-    return Host(runs=runs, journal=own, environ=environ, limits=SegmentLimits())
+    return Host(runs=runs, journal=own, environ=environ, limits=SegmentLimits(), switches=switches)

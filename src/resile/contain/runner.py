@@ -32,6 +32,7 @@ from resile.contain.scan import violations_in
 from resile.contain.spec import RunSpec
 from resile.contain.stdio import open_stdio
 from resile.contain.story import Story
+from resile.contain.switches import check_hold
 from resile.contain.transaction import Staging, Transaction, prepare
 from resile.contain.transaction.listing import DELAY_S
 from resile.contain.watch import StopRequest, Watch, Watched
@@ -100,6 +101,7 @@ class Run:
         self._record = self._make_record()
         folder = self._host.runs.create(self._run_id)
         self._host.runs.write(self._record)
+        check_hold(self._host.runs)  # Whoever holds from now on finds the record, and kills.
         is_told = self._story.told(self._begun())
         try:
             transaction = prepare(
@@ -223,6 +225,7 @@ class Run:
             hidden=specs.hidden_paths(spec, more=(self._host.runs.folder, state)),
             readable=spec.readable,
             network=limits.network,
+            is_observed=self._host.switches.is_observed,
             tmp_bytes=limits.disk_bytes,
             tmp_files=limits.disk_files,
             files_max=limits.files,
@@ -292,7 +295,7 @@ class Run:
             diffs=diffs,
             backend=self._host.launcher.name,
             warnings=(
-                *filter(None, (self._host.warning,)),
+                *filter(None, (self._host.warning, self._host.switches.warning)),
                 *self._warnings,
                 *watched.warnings,
             ),

@@ -170,6 +170,10 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.RunEnded: _ran,
     events.RunRolledBack: lambda p: f"changes undone: {p.why}",
     events.RunViolated: lambda p: f"the run tried {p.violation} {p.detail}: {p.decision}",
+    events.RunsHeld: lambda p: (
+        f"{p.who} holds new contained runs" + (f": {p.why}" if p.why else "")
+    ),
+    events.RunsResumed: lambda p: f"{p.who} lets contained runs begin again",
     events.ServiceChanged: _changed,
     events.ServiceNotified: _notified,
     events.ProcessExited: _exited,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from resile.core.clock import Clock
+from resile.core.codec import encode
 from resile.core.journal import Journal, Query
 from resile.daemon.run_stories import RUN_KINDS, RunStories, open_facts, record_facts, tell
 from resile.errors import RejectedError, TransactionError
@@ -73,6 +74,10 @@ class ContainedRuns:
         """Give one run with its violations and its timeline; None if it is not known here."""
         return await self._read(lambda: self._one(run_id))
 
+    async def held(self) -> Mapping[str, Any] | None:
+        """Tell who holds new runs, and why; None if nobody does."""
+        return await self._read(self._held)
+
     async def diff(self, run_id: str) -> Mapping[str, Any]:
         """Give what an open run that has ended would change; long texts and lists are cut."""
         return await self._read(lambda: self._diff(run_id))
@@ -129,6 +134,12 @@ class ContainedRuns:
         with self._lock:
             found += stories.closed(but={record.run_id for record in records})
         return sorted(found, key=lambda run: str(run["id"]), reverse=True)
+
+    def _held(self) -> dict[str, Any] | None:
+        from resile.contain import held
+
+        hold = held(self._host().runs)
+        return None if hold is None else encode(hold)
 
     def _one(self, run_id: str) -> dict[str, Any] | None:
         record = next((r for r in self._own_records() if r.run_id == run_id), None)

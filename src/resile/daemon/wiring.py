@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from resile.contain import Switches
 from resile.contain.cgroups import CgroupLimits
 from resile.core.config import Config
 from resile.core.config.checks import CheckSection
@@ -98,7 +99,7 @@ def launch_specs(
         environ: What services inherit.
         state: The state folder, which they are told.
     """
-    inherited = {**_inherited(environ), STATE_VARIABLE: str(state)}
+    inherited = {**_inherited(environ), **_switches(config), STATE_VARIABLE: str(state)}
     return {
         name: _launch(section, config=config, inherited=inherited)
         for name, section in config.service.items()
@@ -111,6 +112,14 @@ def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
         for name, value in environ.items()
         if name == RUNS_VARIABLE or not name.startswith(INTERNAL_PREFIX)
     }
+
+
+def _switches(config: Config) -> Mapping[str, str]:
+    """Tell `resile.run` inside of a service what the configuration switches off."""
+    contain = config.contain
+    return Switches(
+        is_enabled=contain.enabled, is_observed=contain.observer, has_overlay=contain.overlay
+    ).environ
 
 
 def _service(name: str, section: ServiceSection) -> ServiceSpec:

@@ -25,6 +25,8 @@ class FakeRuns:
         """What refuses a run's commit: paths, and what happened to them."""
         self.decisions: list[tuple[str, str, tuple[str, ...], str]] = []
         """Verb, run, paths, who."""
+        self.held_by: dict[str, Any] | None = None
+        """Who holds new runs: `who`, `why`, `at`."""
         self.failure: Exception | None = None
         """What the next question raises."""
 
@@ -69,6 +71,10 @@ class FakeRuns:
         hidden = ("tried", "timeline")
         shown = [{k: v for k, v in run.items() if k not in hidden} for run in self.known.values()]
         return sorted(shown, key=lambda run: str(run["began_at"]), reverse=True)
+
+    async def held(self) -> Mapping[str, Any] | None:
+        """Give who holds new runs."""
+        return self.held_by
 
     async def run(self, run_id: str) -> Mapping[str, Any] | None:
         """Give one run."""

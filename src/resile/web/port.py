@@ -26,6 +26,10 @@ class RunsView(Protocol):
         """Give one run with its violations and its timeline; None if it is not known here."""
         ...
 
+    async def held(self) -> Mapping[str, Any] | None:
+        """Tell who holds new runs, as `who`, `why` and `at`; None if nobody does."""
+        ...
+
     async def diff(self, run_id: str) -> Mapping[str, Any]:
         """Give what an open run that has ended would change; long texts and lists are cut.
 

@@ -74,11 +74,20 @@ class Run(Shape):
     usage: Usage = Usage()
 
 
+class Hold(Shape):
+    """New runs are refused until somebody lets them begin again."""
+
+    who: str
+    why: str = ""
+    at: AwareDatetime | None = None
+
+
 class Runs(Shape):
     """Open runs and the latest closed ones, newest first."""
 
     runs: list[Run]
     may_decide: bool = Field(description="Whoever asked may commit, discard and kill.")
+    held: Hold | None = Field(default=None, description="null: new runs may begin.")
 
 
 class Violation(Shape):

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from resile.contain import RUNS_VARIABLE, STATE_VARIABLE
+from resile.contain import RUNS_VARIABLE, STATE_VARIABLE, Switches
+from resile.contain.switches import switches_of
 from resile.core.config import load_config
 from resile.daemon import wiring
 
@@ -42,3 +43,17 @@ def test_services_keep_their_runs_where_the_daemon_sweeps(tmp_path: Path) -> Non
 
 def test_the_names_are_those_that_runs_read() -> None:
     assert (wiring.STATE_VARIABLE, wiring.RUNS_VARIABLE) == (STATE_VARIABLE, RUNS_VARIABLE)
+
+
+def test_services_are_told_what_is_switched_off(tmp_path: Path) -> None:
+    path = tmp_path / "resile.toml"
+    path.write_text('[service.a]\ncommand = ["true"]\n[contain]\nenabled = false\n')
+    config = load_config(path, environ={"RESILE_CONTAIN__OVERLAY": "false"})
+
+    env = wiring.launch_specs(config, environ={}, state=Path("/srv/.resile"))["a"].env
+
+    assert {name: env[name] for name in env if name.startswith("RESILE_CONTAIN")} == {
+        "RESILE_CONTAIN__ENABLED": "false",
+        "RESILE_CONTAIN__OVERLAY": "false",
+    }
+    assert switches_of(env) == Switches(is_enabled=False, has_overlay=False)

@@ -103,8 +103,27 @@ class ProfileSection(Section):
 
 
 class ContainSection(Section):
-    """How commands are run that nobody trusts."""
+    """How commands are run that nobody trusts; each part can be switched off.
 
+    The switches of a system count for `resile run` in its folder, and for `resile.run` inside of its
+    services from their next start on. At once, for everything: `resile kill --all --hold`.
+    """
+
+    enabled: bool = setting(
+        True,
+        description="Off: every contained run is refused with an error that names this switch. "
+        "Nothing is run uncontained instead.",
+    )
+    observer: bool = setting(
+        True,
+        description="Off: the kernel still refuses what is forbidden, but nobody is told of it, so "
+        "no run is ended for it and no incident is made. Each run warns.",
+    )
+    overlay: bool = setting(
+        True,
+        description="Off: workspaces are copied instead of being staged on an overlay, which takes "
+        "time in their size. The transaction is the same.",
+    )
     profile: dict[Name, ProfileSection] = setting(
         {}, description="Limits by name; `strict` and `build` are there without being declared."
     )

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
         RunCommitted,
         RunEnded,
         RunRolledBack,
+        RunsHeld,
+        RunsResumed,
         RunViolated,
     )
     from resile.core.events.system import (
@@ -114,6 +116,8 @@ __all__ = [
     "RunEnded",
     "RunRolledBack",
     "RunViolated",
+    "RunsHeld",
+    "RunsResumed",
     "ServiceChanged",
     "ServiceNotified",
     "ServiceReady",

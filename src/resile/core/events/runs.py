@@ -119,3 +119,30 @@ class RunRolledBack(_RunPayload):
     run_id: str
     why: str
     who: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsHeld(Payload):
+    """Somebody made every new contained run of this user be refused."""
+
+    kind: ClassVar[str] = "runs.held"
+    who: str
+    why: str = ""
+
+    @property
+    def subject(self) -> str:
+        """All of them."""
+        return "runs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsResumed(Payload):
+    """Somebody let contained runs begin again."""
+
+    kind: ClassVar[str] = "runs.resumed"
+    who: str
+
+    @property
+    def subject(self) -> str:
+        """All of them."""
+        return "runs"

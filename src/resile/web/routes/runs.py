@@ -28,7 +28,8 @@ _DECIDER = [Depends(require_decider)]
 @router.get("", response_model=run_models.Runs)
 async def read_runs(view: AskedView, *, is_allowed: MayDecide) -> Response:
     """Give the open runs with what they use now, and the latest closed ones; newest first."""
-    return json_answer({"runs": await view.contained.runs(), "may_decide": is_allowed})
+    runs, held = await view.contained.runs(), await view.contained.held()
+    return json_answer({"runs": runs, "may_decide": is_allowed, "held": held})
 
 
 @router.get("/{run_id}", response_model=run_models.RunStory)

@@ -2,9 +2,10 @@
 
 import { signed, takeToken } from '/static/access.js';
 import { byId, setAttribute, setMark, setText, showEmpty, sync, tickAll } from '/static/dom.js';
-import { clock, count, plural } from '/static/format.js';
+import { ago, clock, count, plural } from '/static/format.js';
 import { ask, follow, together } from '/static/live.js';
 import { createRun, isAtWork, isForced, isUnstarted, isWaiting, updateRun } from '/static/run.js';
+import { visible } from '/static/usage.js';
 
 const POLL_MS = 5000;
 const POLL_AT_WORK_MS = 1000;
@@ -25,6 +26,7 @@ async function refresh() {
     runs = found.runs;
     page.mayDecide = found.may_decide;
     byId('access').hidden = page.mayDecide;
+    showHold(found.held);
     delete document.body.dataset.stale;
     showVerdict();
     render();
@@ -61,6 +63,11 @@ function showVerdict() {
   else say('UNKNOWN', 'No run is open');
 }
 
+function showHold(held) {
+  byId('held').hidden = !held;
+  if (held) setText(byId('held-by'), [visible(held.who), held.at && ago(held.at, Date.now()), visible(held.why)].filter(Boolean).join(', '));
+}
+
 function showStale() {
   say('UNKNOWN', `No answer from resile${lastSeenAt ? ` since ${clock(lastSeenAt)}` : ''}`);
   document.body.dataset.stale = '';
@@ -89,7 +96,7 @@ async function start() {
   setText(byId('name'), status?.name ?? '');
   follow({
     afterSeq: status?.journal.seq ?? 0,
-    onEvent: (event) => event.kind.startsWith('run.') && refreshSoon(),
+    onEvent: (event) => /^runs?\./.test(event.kind) && refreshSoon(),
     onOpen: () => showConnection(true),
     onLost: () => showConnection(false),
   });
