@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[3]
+LINES_MAX = 300
+WIDTH_MAX = 122
 SOURCE = "const char mark[] = SOURCE_MARK;\nint main(void) { return mark[0] == 0; }\n"
 
 
@@ -41,6 +43,14 @@ def folder(hook: ModuleType, tmp_path: Path) -> Path:
     made.mkdir(parents=True)
     (made / "launcher.c").write_text(SOURCE)
     return made
+
+
+def test_launcher_is_short_enough_to_be_read_at_once() -> None:
+    """It builds what keeps a command in: whoever doubts that must be able to read all of it."""
+    lines = (ROOT / "src/resile/contain/sandboxes/launcher.c").read_text().splitlines()
+
+    assert len(lines) <= LINES_MAX
+    assert [line for line in lines if len(line) > WIDTH_MAX] == []
 
 
 def built(hook: ModuleType, root: Path, version: str = "standard") -> dict[str, Any]:

@@ -108,7 +108,7 @@ def test_what_is_refused_comes_after_what_needs_it() -> None:
 
     assert [name for name in child if "allow" not in name] == [
         *("command", "capabilities", "cwd", "privileges", "landlock", "restrict", "seccomp"),
-        *("limit", "limit", "limit", "environment", "execute"),
+        *("limit", "limit", "limit", "environment", "programs", "execute"),
     ]
 
 
@@ -139,10 +139,34 @@ def test_only_an_observed_box_asks_for_a_listener() -> None:
     assert steps(box(is_observed=False), "seccomp")[0][1] == "0"
 
 
-def test_encoding_keeps_bytes_that_are_no_text() -> None:
-    made = Recipe(namespaces=1, uid=2, gid=3, steps=(("cwd", "/\udcff\n"), ("command",)))
+def test_program_is_looked_for_where_the_command_would() -> None:
+    env = {"PATH": "/a:b::/c"}
 
-    assert made.encode() == b"1\x002\x003\x00cwd\x001\x00/\xff\n\x00\x00command\x000\x00\x00"
+    assert steps(box(argv=("tool", "x"), env=env), "programs") == [
+        ("programs", "/a/tool", "b/tool", "tool", "/c/tool")
+    ]
+    assert steps(box(argv=("./tool",), env=env), "programs") == [("programs", "./tool")]
+    assert steps(box(argv=("tool",), env={}), "programs") == [
+        ("programs", "/usr/local/bin/tool", "/usr/bin/tool", "/bin/tool")
+    ]
+
+
+def test_only_a_new_user_namespace_is_told_who_is_who() -> None:
+    plain = Host(uid=1000, gid=100, is_privileged=False, landlock_abi=0)
+    root = Host(uid=0, gid=0, is_privileged=True, landlock_abi=0)
+
+    assert steps(box(), "user", plain) == [
+        ("user", "/proc/self/setgroups", "deny"),
+        ("user", "/proc/self/uid_map", "1000 1000 1"),
+        ("user", "/proc/self/gid_map", "100 100 1"),
+    ]
+    assert steps(box(), "user", root) == []
+
+
+def test_encoding_keeps_bytes_that_are_no_text() -> None:
+    made = Recipe(namespaces=1, steps=(("cwd", "/\udcff\n"), ("command",)))
+
+    assert made.encode() == b"1\x00cwd\x001\x00/\xff\n\x00\x00command\x000\x00\x00"
 
 
 @pytest.mark.parametrize(

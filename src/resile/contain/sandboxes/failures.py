@@ -8,6 +8,7 @@ from pathlib import Path
 from resile.contain.sandboxes.model import Box, LaunchFailed
 from resile.errors import SpawnError
 
+_MISSING = (errno.ENOENT, errno.ENOTDIR)
 _SHORT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC)
 """The machine, or the limit of the box, is short of something."""
 
@@ -26,7 +27,7 @@ def explained(box: Box, failed: LaunchFailed) -> SpawnError:
 
 def _not_executed(box: Box, failed: LaunchFailed) -> tuple[str, str]:
     command = box.argv[0]
-    if failed.number == errno.ENOENT and "/" not in command:
+    if failed.number in _MISSING and "/" not in command:
         where = box.env.get("PATH", "")
         return "command not found", f"install it, or write its whole path; looked in PATH={where}"
     if failed.number == errno.ENOENT:

@@ -1,25 +1,21 @@
 // The native launcher: carries out the recipe of a box (recipe.py lists the steps) and watches over it.
-//
 //     _launcher CONTROL_FD [CGROUP.PROCS...]
-//
-// It joins the groups at once, then waits on the control socket for one message that brings a memfd with the
-// recipe, the command's 0, 1 and 2, and perhaps the folder of a v2 cgroup. Three processes follow:
+// It joins the groups at once, then waits on the control socket for one message that brings a memfd with the recipe,
+// the command's 0, 1 and 2, and perhaps the folder of a v2 cgroup. Three processes follow:
 //   main()   outside the box; kills it when the supervisor is gone or shuts its end, and reaps it.
 //   init()   pid 1 of the box: builds it, forks the command, reaps orphans, passes on signals.
 //   become() turns into the command.
 // They write to the control socket: "main" (with the seccomp listener), "started", "warned|failed STAGE ERRNO PATH",
-// "ended STATUS SURVIVORS". The recipe is text: FLAGS UID GID, then steps as NAME COUNT ARGUMENT... "".
+// "ended STATUS SURVIVORS". The recipe is text: FLAGS, then steps as NAME COUNT ARGUMENT... "".
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,28 +30,29 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#define SLOTS_MAX 256
 // The numbers and flags of the newer calls are the same everywhere; older libc headers lack them.
 enum { OPEN_TREE = 428, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT, PIDFD_OPEN = 434, CLONE3, CLOSE_RANGE, SETATTR = 442 };
-enum { LANDLOCK_CREATE = 444, LANDLOCK_ADD, LANDLOCK_RESTRICT, SET_FLAG = 0, SET_STRING = 1, CMD_CREATE = 6 };
+enum { LANDLOCK_CREATE = 444, LANDLOCK_ADD, LANDLOCK_RESTRICT, SET_FLAG = 0, SET_STRING, CMD_CREATE = 6 };
+enum { SLOTS_MAX = 256 };
 enum { RDONLY = 1, NOSUID = 2, NODEV = 4, RECURSIVE = 0x8000, CLONE_TREE = 1 | O_CLOEXEC, FOLLOW_FROM_FD = 0x14 };
-struct step { const char *name; int count; char **args; };
-
 const char version[] = SOURCE_MARK;  // Python looks for it, to know a stale binary.
-static int control, slots[SLOTS_MAX], slot_count, stdio[3], lifeline[2], failure_fd = -1, step_count;
-static struct step *steps;
-static mode_t old_umask;
+static int control, slots[SLOTS_MAX], slot_count, stdio[3], lifeline[2], failure_fd = -1;
+static struct { const char *name; int is_optional, count; char **args; } step;  // What is being carried out.
+static char *next_at, *recipe_end;  // What is left of the recipe.
+static union { char space[CMSG_SPACE(5 * sizeof(int))]; struct cmsghdr header; } sent;  // Descriptors, with a message.
+static sigset_t all_signals;
 
-static void tell(const char *format, ...) {
-  char text[8192];
+static char *text_of(const char *format, ...) {  // Lasts until the next call.
+  static char text[8192];
   va_list list;
   va_start(list, format);
   vsnprintf(text, sizeof text, format, list);
   va_end(list);
-  while (send(control, text, strlen(text), MSG_NOSIGNAL) < 0 && errno == EINTR);
+  return text;
 }
+static void tell(const char *text) { while (send(control, text, strlen(text), MSG_NOSIGNAL) < 0 && errno == EINTR); }
 static int fail(const char *stage, const char *path) {  // Never comes back.
-  tell("failed %s %d %s", stage, errno, path);
+  tell(text_of("failed %s %d %s", stage, errno, path));
   _exit(failure_fd >= 0 && write(failure_fd, "x", 1) < 0 ? 126 : 125);
 }
 static int must(long result, const char *stage, const char *path) { return result < 0 ? fail(stage, path) : (int)result; }
@@ -64,14 +61,21 @@ static void put(const char *path, const char *text, const char *stage) {
   must(write(fd, text, strlen(text)), stage, path);
   close(fd);
 }
-static void map_to_itself(const char *kind, const char *id) {
-  char path[64], text[64];
-  snprintf(path, sizeof path, "/proc/self/%s_map", kind);
-  snprintf(text, sizeof text, "%s %s 1", id, id);
-  put(path, text, "user");
-}
 static void close_stdio(void) { for (int i = 0; i < 3; i++) close(stdio[i]); }
 static uint64_t number(const char *text) { return strtoull(text, 0, 10); }
+static char *next_word(void) { char *word = next_at; next_at += strlen(word) + 1; return word; }
+static const char *next_step(void) {
+  if (next_at >= recipe_end) fail("recipe", "it ends too early");
+  step.name = next_word();
+  step.is_optional = *step.name == '?';
+  step.name += step.is_optional;
+  step.count = (int)number(next_word());
+  step.args = calloc((size_t)step.count + 1, sizeof *step.args);
+  if (!step.args) fail("recipe", step.name);
+  for (int i = 0; i < step.count; i++) step.args[i] = next_word();
+  next_word();  // The empty one at its end.
+  return step.name;
+}
 
 // Steps of init(): each gives -1 and errno, or ends the box itself.
 static int restrict_mount(int fd, const char *path, unsigned flags, uint64_t attributes) {
@@ -81,16 +85,11 @@ static int restrict_mount(int fd, const char *path, unsigned flags, uint64_t att
 static int do_overlay(char **args, int count) {  // LOWER UPPER WORK OPTION...
   static const char *keys[] = {"lowerdir", "upperdir", "workdir"};
   int fs = must(syscall(FSOPEN, "overlay", 1), "overlay", args[0]);
-  for (int i = 0; i < 3; i++) {  // By descriptor, as a path would need its commas and colons escaped.
-    char text[64];
-    int fd = must(open(args[i], O_PATH | O_DIRECTORY | O_CLOEXEC), "overlay", args[i]);
-    snprintf(text, sizeof text, "/proc/self/fd/%d", fd);
-    must(syscall(FSCONFIG, fs, SET_STRING, keys[i], text, 0), "overlay", args[i]);
-  }
-  for (int i = 3; i < count; i++) {
-    char *value = strchr(args[i], '=');
-    if (value) *value++ = 0;
-    must(syscall(FSCONFIG, fs, value ? SET_STRING : SET_FLAG, args[i], value, 0), "overlay", args[i]);
+  for (int i = 0; i < count; i++) {  // Folders by descriptor, as a path would need its commas and colons escaped.
+    char *value = args[i];
+    const char *key = i < 3 ? keys[i] : strsep(&value, "=");
+    if (i < 3) value = text_of("/proc/self/fd/%d", must(open(value, O_PATH | O_DIRECTORY | O_CLOEXEC), "overlay", value));
+    must(syscall(FSCONFIG, fs, value ? SET_STRING : SET_FLAG, key, value, 0), "overlay", args[i]);
   }
   must(syscall(FSCONFIG, fs, CMD_CREATE, 0, 0, 0), "overlay", args[0]);
   return slots[slot_count++] = must(syscall(FSMOUNT, fs, 1, NOSUID | NODEV), "overlay", args[0]);
@@ -100,12 +99,10 @@ static int do_tree(char **args) {  // PATH ATTRIBUTES
   return fd < 0 ? -1 : restrict_mount(fd, "", AT_EMPTY_PATH | RECURSIVE, number(args[1]));
 }
 static int place(int fd, const char *path) {  // Makes the path where it lies on an empty file system.
-  char copy[4096];
+  char *copy = text_of("%s", path);
   struct stat status;
-  if (fd < 0) return 0;  // Its `?tree` found nothing.
-  if (!syscall(MOVE_MOUNT, fd, "", AT_FDCWD, path, FOLLOW_FROM_FD)) return 0;
+  if (fd < 0 || !syscall(MOVE_MOUNT, fd, "", AT_FDCWD, path, FOLLOW_FROM_FD)) return 0;  // -1: `?tree` found nothing.
   if (errno != ENOENT || fstat(fd, &status)) return -1;
-  snprintf(copy, sizeof copy, "%s", path);
   for (char *slash = strchr(copy + 1, '/'); slash; *slash = '/', slash = strchr(slash + 1, '/')) {
     *slash = 0;
     if (mkdir(copy, 0755) && errno != EEXIST && errno != EROFS) return -1;
@@ -115,27 +112,24 @@ static int place(int fd, const char *path) {  // Makes the path where it lies on
   return (int)syscall(MOVE_MOUNT, fd, "", AT_FDCWD, path, FOLLOW_FROM_FD);
 }
 static int do_hide(const char *path) {
-  struct stat status;
-  if (stat(path, &status)) return -1;
-  if (S_ISDIR(status.st_mode)) return mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m");
-  return place((int)syscall(OPEN_TREE, AT_FDCWD, "/dev/null", CLONE_TREE), path);
+  int result = mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m");
+  return result && errno == ENOTDIR ? place((int)syscall(OPEN_TREE, AT_FDCWD, "/dev/null", CLONE_TREE), path) : result;
 }
 static int do_proc(void) {
   unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY;
   if (!mount("proc", "/proc", "proc", flags, 0)) return 0;
-  tell("warned proc %d /proc", errno);  // A container around us covers parts of its own.
+  tell(text_of("warned proc %d /proc", errno));  // A container around us covers parts of its own.
   return mount("tmpfs", "/proc", "tmpfs", flags, "size=4k,mode=555");
 }
 static int do_loopback(void) {
   struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
   return ioctl(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), SIOCSIFFLAGS, &request);
 }
-static void build(const struct step *step) {
-  const char *name = step->name + (*step->name == '?');
-  char **args = step->args;
+static void build(const char *name, char **args) {
   int result = slot_count < SLOTS_MAX ? 0 : fail("recipe", "too many mounts");
-  if (!strcmp(name, "private")) result = mount(0, "/", 0, MS_REC | MS_PRIVATE, 0);
-  else if (!strcmp(name, "overlay")) result = do_overlay(args, step->count);
+  if (!strcmp(name, "user")) put(args[0], args[1], name);
+  else if (!strcmp(name, "private")) result = mount(0, "/", 0, MS_REC | MS_PRIVATE, 0);
+  else if (!strcmp(name, "overlay")) result = do_overlay(args, step.count);
   else if (!strcmp(name, "tree")) result = do_tree(args);
   else if (!strcmp(name, "lock")) result = restrict_mount(AT_FDCWD, "/", RECURSIVE, RDONLY | NOSUID);
   else if (!strcmp(name, "tmpfs")) result = mount("tmpfs", args[0], "tmpfs", MS_NOSUID | MS_NODEV, args[1]);
@@ -147,17 +141,15 @@ static void build(const struct step *step) {
   else if (!strcmp(name, "seal")) result = restrict_mount(AT_FDCWD, args[0], 0, RDONLY);
   else if (!strcmp(name, "loopback")) result = do_loopback();
   else fail("recipe", name);
-  if (result < 0 && *step->name != '?') fail(name, step->count ? args[!strcmp(name, "place")] : "");
+  if (result < 0 && !step.is_optional) fail(name, step.count ? args[!strcmp(name, "place")] : "");
 }
 
 // Steps of become().
 static void drop_capabilities(void) {
-  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-  struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
+  uint32_t header[] = {0x20080522, 0}, none[6] = {0};  // Version 3; effective, permitted, inheritable, of 64 each.
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  for (int i = 0; i < 64; i++)
-    if (prctl(PR_CAPBSET_DROP, i, 0, 0, 0) && errno != EINVAL) fail("capabilities", "");
-  must(syscall(SYS_capset, &header, none), "capabilities", "");
+  for (int i = 0; i < 64; i++) if (prctl(PR_CAPBSET_DROP, i, 0, 0, 0) && errno != EINVAL) fail("capabilities", "");
+  must(syscall(SYS_capset, header, none), "capabilities", "");
 }
 static void do_limit(char **args) {  // RESOURCE VALUE
   struct rlimit limit;
@@ -165,64 +157,55 @@ static void do_limit(char **args) {  // RESOURCE VALUE
   limit.rlim_max = limit.rlim_cur = number(args[1]) < limit.rlim_max ? number(args[1]) : limit.rlim_max;
   must(setrlimit((int)number(args[0]), &limit), "limit", args[0]);
 }
-static void do_allow(int ruleset, char **args, int is_optional) {  // RIGHTS PATH
+static void do_allow(int ruleset, char **args) {  // RIGHTS PATH
   struct { uint64_t rights; int fd; } __attribute__((packed)) rule = {number(args[0]), open(args[1], O_PATH | O_CLOEXEC)};
   struct stat status;
-  if (rule.fd < 0 && is_optional) return;
+  if (rule.fd < 0 && step.is_optional) return;
   must(rule.fd, "landlock", args[1]);
   // Only these rights mean something for what is no folder: execute, write, read, truncate, ioctl.
   if (!fstat(rule.fd, &status) && !S_ISDIR(status.st_mode)) rule.rights &= 1 | 2 | 4 | 1 << 14 | 1 << 15;
   must(syscall(LANDLOCK_ADD, ruleset, 1, &rule, 0), "landlock", args[1]);
   close(rule.fd);
 }
+static int nibble(char digit) { return digit <= '9' ? digit - '0' : digit - 'a' + 10; }
 static int do_seccomp(char **args) {  // FLAGS HEX
-  static unsigned char code[4096 * sizeof(struct sock_filter)] __attribute__((aligned(8)));
-  size_t size = strlen(args[1]) / 2;
-  for (size_t i = 0; i < size && i < sizeof code; i++) sscanf(args[1] + 2 * i, "%2hhx", code + i);
-  struct sock_fprog program = {.len = (unsigned short)(size / sizeof(struct sock_filter)), .filter = (void *)code};
+  char *hex = args[1];  // Becomes the code, in place.
+  size_t size = strlen(hex) / 2;
+  for (size_t i = 0; i < size; i++) hex[i] = (char)(nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]));
+  struct sock_fprog program = {.len = (unsigned short)(size / sizeof(struct sock_filter)), .filter = (void *)hex};
   unsigned long flags = number(args[0]);
   long fd = syscall(SYS_seccomp, 1, flags, &program);
   if (fd < 0 && errno == EINVAL) fd = syscall(SYS_seccomp, 1, flags & ~32ul, &program);  // Before Linux 5.19.
   return must(fd, "seccomp", "") && flags & 8 ? (int)fd : -1;
 }
 static void send_main(int fd) {  // The kernel adds who we are, as the supervisor knows us.
-  union { char space[CMSG_SPACE(sizeof(int))]; struct cmsghdr header; } extra = {.header = {
-      .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
   struct iovec text = {"main", 4};
-  struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = fd < 0 ? 0 : extra.space,
-                           .msg_controllen = fd < 0 ? 0 : sizeof extra.space};
-  memcpy(CMSG_DATA(&extra.header), &fd, sizeof fd);
+  struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = &sent};
+  message.msg_controllen = fd < 0 ? 0 : CMSG_SPACE(sizeof fd);
+  sent.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+  memcpy(CMSG_DATA(&sent.header), &fd, sizeof fd);
   must(sendmsg(control, &message, MSG_NOSIGNAL), "control", "");
 }
-static void execute(char **argv, char **env) {
-  char path[8192], *folders = "/usr/local/bin:/usr/bin:/bin";
-  int error = ENOENT;
-  for (char **each = env; *each; each++) if (!strncmp(*each, "PATH=", 5)) folders = *each + 5;
-  if (strchr(argv[0], '/')) { execve(argv[0], argv, env); fail("exec", argv[0]); }
-  for (char *next; folders; folders = next) {
-    int length = (int)strcspn(folders, ":");
-    next = folders[length] ? folders + length + 1 : 0;
-    snprintf(path, sizeof path, "%.*s%s%s", length, folders, length ? "/" : "", argv[0]);
-    execve(path, argv, env);
-    if (errno != ENOENT && errno != ENOTDIR) error = errno;
-    if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) break;
+static void execute(char **paths, char **argv, char **env) {  // Becomes the first program that is there.
+  int error = 0;
+  for (; *paths && (!error || error == ENOENT || error == ENOTDIR || error == EACCES); paths++) {
+    execve(*paths, argv, env);
+    if (error != EACCES || (errno != ENOENT && errno != ENOTDIR)) error = errno;  // One that is there tells more.
   }
   errno = error;
   fail("exec", argv[0]);
 }
-static void become(struct step *step) {
+static void become(mode_t old_umask) {
   int ruleset = -1, listener = -1;
-  char **env = 0;
-  sigset_t none;
-  sigemptyset(&none);
+  char **paths = 0, **env = 0;
   for (int i = 1; i < NSIG; i++) signal(i, SIG_DFL);
   must(setsid(), "session", "");
   umask(old_umask);
   for (int i = 0; i < 3; i++) must(dup2(stdio[i], i), "files", "");
   must(syscall(CLOSE_RANGE, 3, ~0u, 4), "files", "");  // 4: mark them to be closed by exec.
-  for (; step < steps + step_count; step++) {
-    const char *name = step->name + (*step->name == '?');
-    char **args = step->args;
+  for (;;) {
+    const char *name = next_step();
+    char **args = step.args;
     if (!strcmp(name, "limit")) do_limit(args);
     else if (!strcmp(name, "capabilities")) drop_capabilities();
     else if (!strcmp(name, "cwd")) must(chdir(args[0]), "cwd", args[0]);
@@ -230,44 +213,34 @@ static void become(struct step *step) {
     else if (!strcmp(name, "landlock")) {  // FILES NETWORK SCOPES SIZE: no kernel takes more than it knows.
       uint64_t handled[3] = {number(args[0]), number(args[1]), number(args[2])};
       ruleset = must(syscall(LANDLOCK_CREATE, handled, number(args[3]), 0), "landlock", "");
-    } else if (!strcmp(name, "allow")) do_allow(ruleset, args, *step->name == '?');
+    } else if (!strcmp(name, "allow")) do_allow(ruleset, args);
     else if (!strcmp(name, "restrict")) must(syscall(LANDLOCK_RESTRICT, ruleset, 0), "landlock", "");
     else if (!strcmp(name, "seccomp")) listener = do_seccomp(args);
     else if (!strcmp(name, "environment")) env = args;
+    else if (!strcmp(name, "programs")) paths = args;
     else if (!strcmp(name, "execute")) {
       send_main(listener);
-      sigprocmask(SIG_SETMASK, &none, 0);
-      execute(args, env);
-    } else break;
+      sigprocmask(SIG_UNBLOCK, &all_signals, 0);
+      execute(paths, args, env);
+    } else fail("recipe", name);
   }
-  errno = EINVAL;
-  fail("recipe", "a step that is not known");
 }
 
-static void reap(pid_t command, int *has_ended) {
-  int status, end = -1;
-  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) if (pid == command) end = status;
-  if (end >= 0) tell("ended %d %d", end, !kill(-1, 0));
-  *has_ended |= end >= 0;
-}
-static void init(const char *uid, const char *gid, int is_user) {
-  int exec_pipe[2], has_ended = 0;
+static void init(void) {
+  int exec_pipe[2], status, end = -1, is_told = 0;
   char text[64];
-  sigset_t all;
-  struct step *step = steps;
   struct signalfd_siginfo info;
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // The lifeline tells if it came too late.
   close(lifeline[1]);
-  sigfillset(&all);
-  sigprocmask(SIG_SETMASK, &all, 0);
-  if (is_user) put("/proc/self/setgroups", "deny", "user"), map_to_itself("uid", uid), map_to_itself("gid", gid);
-  old_umask = umask(022);
-  for (; step < steps + step_count && strcmp(step->name, "command"); step++) build(step);
+  sigfillset(&all_signals);
+  sigprocmask(SIG_SETMASK, &all_signals, 0);
+  mode_t old_umask = umask(022);
+  while (strcmp(next_step(), "command")) build(step.name, step.args);
   prctl(PR_SET_DUMPABLE, 0);  // What runs in the box shall not look into its pid 1.
   must(pipe2(exec_pipe, O_CLOEXEC), "files", "");
-  int child_fd = must(signalfd(-1, &all, SFD_CLOEXEC), "files", "");
+  int child_fd = must(signalfd(-1, &all_signals, SFD_CLOEXEC), "files", "");
   pid_t command = must(fork(), "fork", "");
-  if (!command) { failure_fd = exec_pipe[1]; become(step + 1); }
+  if (!command) { failure_fd = exec_pipe[1]; become(old_umask); }
   close(exec_pipe[1]);
   close_stdio();
   drop_capabilities();
@@ -278,46 +251,30 @@ static void init(const char *uid, const char *gid, int is_user) {
     if (poll(ready, 3, -1) < 0) continue;
     if (ready[2].revents || ready[0].revents & (POLLRDHUP | POLLHUP | POLLERR)) _exit(0);
     memset(text, 0, sizeof text);
-    if (ready[0].revents && recv(control, text, sizeof text - 1, MSG_DONTWAIT) > 7 && !has_ended)
+    if (ready[0].revents && recv(control, text, sizeof text - 1, MSG_DONTWAIT) > 7 && !is_told)
       kill(command, (int)number(text + 7));  // After "signal ".
-    if (ready[1].revents && read(child_fd, &info, sizeof info) > 0) reap(command, &has_ended);
+    if (ready[1].revents && read(child_fd, &info, sizeof info) > 0)
+      for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) if (pid == command) end = status;
+    if (end >= 0 && !is_told++) tell(text_of("ended %d %d", end, !kill(-1, 0)));
   }
 }
-
-static char *next_word(char **at) { char *word = *at; *at += strlen(word) + 1; return word; }
-static char *receive(int *cgroup_fd) {  // Wait for the recipe; give it as it lies in memory.
-  union { char space[CMSG_SPACE(5 * sizeof(int))]; struct cmsghdr header; } extra;
+static int receive(void) {  // Wait for the recipe; give the folder of the cgroup, -1 if there is none.
   char text[16];
-  int fds[5] = {-1, -1, -1, -1, -1};
   struct iovec vector = {text, sizeof text};
-  struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = &extra, .msg_controllen = sizeof extra};
-  struct stat status;
+  struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = &sent, .msg_controllen = sizeof sent};
+  const int *fds = (const int *)CMSG_DATA(&sent.header);
   if (recvmsg(control, &message, MSG_CMSG_CLOEXEC) <= 0) _exit(0);  // Parked, and not wanted any more.
-  if (!CMSG_FIRSTHDR(&message) || extra.header.cmsg_len < CMSG_LEN(4 * sizeof(int))) fail("control", "");
-  memcpy(fds, CMSG_DATA(&extra.header), extra.header.cmsg_len - CMSG_LEN(0));
+  if (!CMSG_FIRSTHDR(&message) || sent.header.cmsg_len < CMSG_LEN(4 * sizeof(int))) fail("control", "");
   memcpy(stdio, fds + 1, sizeof stdio);
-  *cgroup_fd = fds[4];
-  must(fstat(fds[0], &status), "recipe", "");
-  size_t size = (size_t)status.st_size;
-  char *recipe = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fds[0], 0), *at = recipe;
-  char **words = calloc(size, sizeof *words);
-  steps = calloc(size, sizeof *steps);
-  if (recipe == MAP_FAILED || !words || !steps) fail("recipe", "");
-  for (int i = 0; i < 3; i++) next_word(&at);
-  while (at < recipe + size) {
-    struct step *step = &steps[step_count++];
-    step->name = next_word(&at);
-    step->count = (int)number(next_word(&at));
-    step->args = words;
-    for (int i = 0; i < step->count; i++) *words++ = next_word(&at);
-    words += !*next_word(&at);  // The empty one stands for the end of the list, which calloc has written.
-  }
-  return recipe;
+  off_t size = lseek(fds[0], 0, SEEK_END);
+  next_at = mmap(0, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fds[0], 0);
+  if (next_at == MAP_FAILED) fail("recipe", "");
+  recipe_end = next_at + size;
+  return sent.header.cmsg_len < CMSG_LEN(5 * sizeof(int)) ? -1 : fds[4];
 }
 int main(int argc, char **argv) {
   struct ucred supervisor = {.pid = 0};
   socklen_t size = sizeof supervisor;
-  int cgroup_fd = -1, box_fd = -1;
   if (argc < 2 || !version[0]) return 2;
   control = atoi(argv[1]);
   for (int i = 2; i < argc; i++) put(argv[i], "0", "cgroup");
@@ -326,16 +283,15 @@ int main(int argc, char **argv) {
   struct pollfd ready[] = {{control, POLLIN | POLLRDHUP, 0}, {watched_fd, POLLIN, 0}, {-1, POLLIN, 0}};
   while (poll(ready, 2, -1) < 0 && errno == EINTR);
   if (ready[1].revents) return 0;
-  char *flags = receive(&cgroup_fd), *at = flags, *uid = (next_word(&at), next_word(&at)), *gid = next_word(&at);
+  int cgroup_fd = receive();
   must(pipe2(lifeline, O_CLOEXEC), "files", "");
-  struct clone_args clone = {.flags = number(flags) | CLONE_PIDFD, .pidfd = (uintptr_t)&box_fd, .exit_signal = SIGCHLD};
-  if (cgroup_fd >= 0) clone.flags |= CLONE_INTO_CGROUP, clone.cgroup = (uint64_t)cgroup_fd;
+  struct clone_args clone = {.pidfd = (uintptr_t)&ready[2].fd, .exit_signal = SIGCHLD, .cgroup = (uint64_t)cgroup_fd};
+  clone.flags = number(next_word()) | CLONE_PIDFD | (cgroup_fd < 0 ? 0 : CLONE_INTO_CGROUP);
   pid_t box = must(syscall(CLONE3, &clone, sizeof clone), "namespaces", "");
-  if (!box) init(uid, gid, !!(number(flags) & CLONE_NEWUSER));
+  if (!box) init();
   close_stdio();
   close(lifeline[0]);
   ready[0].events = POLLRDHUP;
-  ready[2].fd = box_fd;
   while (poll(ready, 3, -1) < 0 && errno == EINTR);
   if (!ready[2].revents) kill(box, SIGKILL);
   while (waitpid(box, 0, 0) < 0 && errno == EINTR);  // Ends when all that was in the box has ended.

@@ -2,6 +2,7 @@
 
 | step | what it does |
 |---|---|
+| `user PATH TEXT` | write a file that says who is who in a new user namespace |
 | `private` | no mount of the box is seen outside |
 | `overlay LOWER UPPER WORK OPTION...` | make an overlay and keep it in the next slot |
 | `tree PATH ATTRIBUTES` | keep a copy of the mounts at PATH in the next slot |
@@ -18,7 +19,8 @@
 | `cwd PATH` | change to a folder |
 | `landlock FILES NETWORK SCOPES SIZE`, `allow RIGHTS PATH`, `restrict` | landlock |
 | `seccomp FLAGS HEX` | set the filter |
-| `environment NAME=VALUE...`, `execute ARGUMENT...` | become the command |
+| `environment NAME=VALUE...` | what it will be given |
+| `programs PATH...`, `execute ARGUMENT...` | become the first of these that is there |
 
 A step whose name begins with `?` may fail: what it is about need not be there.
 """
@@ -65,6 +67,8 @@ SYSTEM_FOLDERS: Final = (
     *("/dev", "/proc", "/nix/store"),
 )
 """What a program needs to start; readable even where `Box.readable` lists folders."""
+_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+"""Where programs are looked for if the command's environment does not say it."""
 RESOLVER: Final = Path("/etc/resolv.conf")
 
 Step = tuple[str, ...]
@@ -94,13 +98,10 @@ class Recipe:
 
     Args:
         namespaces: The flags of `clone`.
-        uid, gid: What is mapped in a user namespace.
         steps: In this order.
     """
 
     namespaces: int
-    uid: int
-    gid: int
     steps: tuple[Step, ...]
 
     def encode(self) -> bytes:
@@ -109,7 +110,7 @@ class Recipe:
         Raises:
             ConfigError: If a piece has a zero byte in it: it would be taken for other steps.
         """
-        pieces = [str(number) for number in (self.namespaces, self.uid, self.gid)]
+        pieces = [str(self.namespaces)]
         for name, *arguments in self.steps:
             pieces += [name, str(len(arguments)), *arguments, ""]
         text = "\0".join((*pieces, ""))
@@ -127,8 +128,16 @@ def recipe_of(box: Box, host: Host) -> Recipe:
     namespaces = _NEW_BOX
     namespaces |= NEW_NETWORK if box.network is Network.NONE else 0
     namespaces |= 0 if host.is_privileged else NEW_USER
-    steps = (*_mounts(box, host), ("command",), *_command(box, host))
-    return Recipe(namespaces=namespaces, uid=host.uid, gid=host.gid, steps=steps)
+    steps = (*_user(host), *_mounts(box, host), ("command",), *_command(box, host))
+    return Recipe(namespaces=namespaces, steps=steps)
+
+
+def _user(host: Host) -> Iterator[Step]:
+    """Let the command be in a new user namespace who it is outside."""
+    if not host.is_privileged:
+        yield ("user", "/proc/self/setgroups", "deny")
+        yield ("user", "/proc/self/uid_map", f"{host.uid} {host.uid} 1")
+        yield ("user", "/proc/self/gid_map", f"{host.gid} {host.gid} 1")
 
 
 def _mounts(box: Box, host: Host) -> Iterator[Step]:
@@ -209,7 +218,16 @@ def _command(box: Box, host: Host) -> Iterator[Step]:
     yield ("seccomp", str(LISTENER | _KILLABLE if box.is_observed else 0), code.hex())
     yield from _limits(box)  # Late: the steps above need descriptors of their own.
     yield ("environment", *(f"{name}={value}" for name, value in box.env.items()))
+    yield ("programs", *_programs(box))
     yield ("execute", *box.argv)
+
+
+def _programs(box: Box) -> Iterator[str]:
+    """Give where to look for the command's program: as execvp(3), but never as a shell's script."""
+    name = box.argv[0]
+    folders = [""] if "/" in name else box.env.get("PATH", _PATH).split(":")
+    for folder in folders:
+        yield f"{folder}/{name}" if folder else name
 
 
 def _limits(box: Box) -> Iterator[Step]:

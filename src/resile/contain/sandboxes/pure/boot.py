@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
             low = fd + 1
         os.closerange(low, FDS_MAX)
         with telling(control):
-            steps = recipe(recipe_fd)[3]
+            steps = recipe(recipe_fd)[1]
             at = [name for name, _ in steps].index("command")
             Init(control, lifeline_fd, stdio).run(steps[at + 1 :])
         os._exit(125)

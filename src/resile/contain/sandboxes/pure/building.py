@@ -27,6 +27,7 @@ from resile.contain.sandboxes.pure.kernel import (
     call,
     check,
     encoded,
+    put,
 )
 
 
@@ -51,6 +52,10 @@ class Builder:
             if isinstance(exc, StepError):
                 raise
             raise StepError(step, exc.errno or 0, arguments[0] if arguments else "") from exc
+
+    def do_user(self, path: str, text: str) -> None:
+        """Say who is who in a new user namespace."""
+        put(path, text, "user")
 
     def do_private(self) -> None:
         """Keep the box's mounts to itself."""

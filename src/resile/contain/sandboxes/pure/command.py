@@ -62,6 +62,7 @@ class Child:
         self._control = control
         self._ruleset = self._listener = -1
         self._env: dict[str, str] = {}
+        self._programs: tuple[str, ...] = ()
 
     def take(self, name: str, arguments: list[str]) -> None:
         """Carry out one step."""
@@ -125,19 +126,22 @@ class Child:
         """Note the environment."""
         self._env = dict(pair.split("=", 1) for pair in pairs)
 
+    def do_programs(self, *paths: str) -> None:
+        """Note where the program may be."""
+        self._programs = paths
+
     def do_execute(self, *argv: str) -> None:
-        """Tell who we are, and exec."""
+        """Tell who we are, and become the first program that is there."""
         socket.send_fds(self._control, [b"main"], [self._listener] if self._listener >= 0 else [])
-        folders = self._env.get("PATH", "/usr/local/bin:/usr/bin:/bin").split(":")
-        paths = [argv[0]] if "/" in argv[0] else [os.path.join(f, argv[0]) for f in folders]
-        number = errno.ENOENT
-        for path in paths:
+        number = 0
+        for path in self._programs:
             try:
                 os.execve(path, argv, self._env)  # noqa: S606 - no shell is meant
             except OSError as exc:
-                if exc.errno not in (errno.ENOENT, errno.ENOTDIR) or len(paths) == 1:
-                    number = exc.errno or 0
-                if exc.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+                error = exc.errno or 0
+                if number != errno.EACCES or error not in (errno.ENOENT, errno.ENOTDIR):
+                    number = error
+                if number not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
                     break
         raise StepError("exec", number, argv[0])
 

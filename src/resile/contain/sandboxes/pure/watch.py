@@ -22,7 +22,7 @@ from resile.contain.sandboxes.pure.kernel import (
     put,
 )
 
-Recipe = tuple[int, int, int, Steps]
+Recipe = tuple[int, Steps]
 
 BOOT = os.path.join(os.path.dirname(__file__), "boot.py")
 
@@ -40,7 +40,7 @@ def watch(control: socket.socket, join_files: list[str]) -> None:
         return  # Parked, and not wanted any more.
     recipe_fd, *stdio = fds[:4]
     given = recipe(recipe_fd)
-    steps = given[3]
+    steps = given[1]
     lifeline, error_fd = os.pipe(), -1
     if steps[0][0] == "bubblewrap":
         inherited = (control.fileno(), recipe_fd, lifeline[0], *stdio)
@@ -65,12 +65,8 @@ def forked(
     control: socket.socket, given: Recipe, lifeline: tuple[int, int], stdio: list[int]
 ) -> int:
     """Start pid 1 of the box in new namespaces; give its pidfd."""
-    flags, uid, gid, steps = given
+    flags, steps = given
     check(LIBC.unshare(flags & (NEW_USER | NEW_PID)), "namespaces")
-    if flags & NEW_USER:
-        put("/proc/self/setgroups", "deny", "user")
-        put("/proc/self/uid_map", f"{uid} {uid} 1", "user")
-        put("/proc/self/gid_map", f"{gid} {gid} 1", "user")
     pid = os.fork()
     if pid:
         return os.pidfd_open(pid)
@@ -122,12 +118,12 @@ def wrapped(arguments: list[str], inherited: tuple[int, ...]) -> tuple[int, int]
 
 
 def recipe(fd: int) -> Recipe:
-    """Read the recipe: flags, uid, gid, steps."""
+    """Read the recipe: flags, steps."""
     size = os.fstat(fd).st_size
     words = [os.fsdecode(word) for word in os.pread(fd, size, 0).split(b"\0")]
-    steps, at = [], 3
+    steps, at = [], 1
     while at < len(words) - 1:
         count = int(words[at + 1])
         steps.append((words[at], words[at + 2 : at + 2 + count]))
         at += 3 + count
-    return int(words[0]), int(words[1]), int(words[2]), steps
+    return int(words[0]), steps
