@@ -30,6 +30,8 @@ COMMANDS = {
     "ls": "List what is in a snapshot.",
     "maintenance": "Say that you work on a service or a check.",
     "recover": "Finish or undo what a crash left of contained runs.",
+    "repair": "Mend a damaged store.",
+    "replicate": "Keep a second store in step.",
     "restart": "Stop services and start them again.",
     "resume": "Let contained runs begin again after `kill --all --hold`.",
     "run": "Run a command that nobody trusts: limits, sandbox, undo.",

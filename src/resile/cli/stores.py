@@ -100,6 +100,21 @@ def opened(options: StoreOptions, *, is_made: bool = False) -> Iterator["Reposit
         repository.close()
 
 
+def replica_of(options: StoreOptions) -> str:
+    """Give the second store of the configuration; empty if there is none.
+
+    Raises:
+        ConfigError: If the configuration is wrong.
+    """
+    try:
+        config = _config_of(options.config, is_needed=True)
+    except ConfigError:
+        if options.config is not None:
+            raise
+        return ""
+    return config.store.replica if config else ""
+
+
 def cache_folder(environ: Mapping[str, str]) -> Path:
     """Give the folder of the catalogs: `$XDG_CACHE_HOME/resile/stores`."""
     cache = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")

@@ -10,6 +10,8 @@ from resile.store.format.keys import make_key, read_key
 from resile.store.marks import protected
 from resile.store.model import Counts, Entry, EntryType, Snapshot, Unread
 from resile.store.opening import create, open_store
+from resile.store.repairing import Mended, Origin, Repaired, repair
+from resile.store.replicating import Lag, Replicated, lag, replicate
 from resile.store.repository import Repository
 from resile.store.snapshot import Taken, Why, take_snapshot
 from resile.store.verify import Affected, Verified, verify
@@ -27,6 +29,11 @@ __all__ = [
     "EntryType",
     "Keep",
     "Kept",
+    "Lag",
+    "Mended",
+    "Origin",
+    "Repaired",
+    "Replicated",
     "Repository",
     "Rules",
     "Snapshot",
@@ -40,6 +47,7 @@ __all__ = [
     "decide_kept",
     "find_path",
     "forget",
+    "lag",
     "make_key",
     "open_backend",
     "open_store",
@@ -47,6 +55,8 @@ __all__ = [
     "protected",
     "read_file",
     "read_key",
+    "repair",
+    "replicate",
     "take_snapshot",
     "text_diff",
     "unprotect",

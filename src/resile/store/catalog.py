@@ -187,10 +187,22 @@ class Catalog:
         with self._using() as db:
             return dict(db.execute("SELECT name, record FROM snapshots"))
 
-    def add_snapshot(self, name: str, record: bytes) -> None:
-        """Learn a snapshot. Idempotent."""
+    def add_snapshot(self, name: str, record: bytes, file: bytes) -> None:
+        """Learn a snapshot: its record, and the file that holds it. Idempotent."""
         with self._writing() as db:
-            db.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (name, record))
+            db.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (name, record, file))
+
+    def snapshot_file(self, name: str) -> bytes | None:
+        """Give a snapshot's file as it was when it was good; None if it is unknown."""
+        with self._using() as db:
+            row = db.execute("SELECT file FROM snapshots WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def clear(self) -> None:
+        """Forget where everything stands; what folders looked like is kept."""
+        with self._writing() as db:
+            for table in ("packs", "frames", "blobs", "snapshots"):
+                db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
 
     def drop_snapshot(self, name: str) -> None:
         """Forget a snapshot that is gone. Idempotent."""

@@ -27,9 +27,11 @@ CREATE TABLE blobs (
 
 CREATE INDEX blobs_of_a_pack ON blobs (pack);
 
+-- The file as it lies in the store is kept, too: a damaged one can be mended from here.
 CREATE TABLE snapshots (
     name TEXT PRIMARY KEY,
-    record BLOB NOT NULL
+    record BLOB NOT NULL,
+    file BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- What a folder looked like when it was read last: only what looks otherwise is read again.

@@ -41,6 +41,7 @@ class Flaw:
         what: In a sentence without its name.
         start, end: The bytes of the file that are concerned; 0, 0: all of it, or none in particular.
         blobs: The blobs that cannot be read because of it.
+        is_of_file: The file itself is damaged; else only what it leads to is.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Flaw:
     start: int = 0
     end: int = 0
     blobs: tuple[bytes, ...] = ()
+    is_of_file: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,24 +67,33 @@ class Checked:
     table: PackTable | None = None
 
 
+def hashed_windows(backend: Backend, name: str) -> Iterator[bytes]:
+    """Read a file in pieces, and compare its hash with its name at the end.
+
+    Raises:
+        StoreDamagedError: After the last piece, if it is not what its name says.
+        StoreError: If it cannot be read.
+    """
+    hash_ = blake3()
+    for window in _windows(backend, name):
+        hash_.update(window)
+        yield window
+    if hash_.hexdigest() != name.rpartition("/")[2]:
+        raise StoreDamagedError(f"{name} has another hash than its name", name=name)
+
+
 def check_hash(backend: Backend, name: str) -> Checked:
     """Compare a file's hash with its name: the quickest way to find any flipped bit.
 
     Raises:
         StoreError: If it cannot be read for another reason than damage.
     """
+    size = 0
     try:
-        hash_ = blake3()
-        size = 0
-        for window in _windows(backend, name):
-            hash_.update(window)
+        for window in hashed_windows(backend, name):
             size += len(window)
     except StoreDamagedError as exc:
-        return Checked(size_bytes=0, flaws=(Flaw(name=name, what=_without(name, exc)),))
-    if hash_.hexdigest() != name.rpartition("/")[2]:
-        return Checked(
-            size_bytes=size, flaws=(Flaw(name=name, what="has another hash than its name"),)
-        )
+        return Checked(size_bytes=size, flaws=(Flaw(name=name, what=_without(name, exc)),))
     return Checked(size_bytes=size)
 
 

@@ -214,10 +214,8 @@ class Repository:
         Raises:
             StoreError: If it could not be written.
         """
-        record = encode_snapshot(snapshot)
-        name = self.put_record("snapshots", FileKind.SNAPSHOT, record)
-        self.catalog.add_snapshot(name, record)
-        return decode_snapshot(record, name)
+        name = self.put_record("snapshots", FileKind.SNAPSHOT, encode_snapshot(snapshot))
+        return self._learn_snapshot(name)
 
     def put_record(self, folder: str, kind: FileKind, record: bytes) -> str:
         """Store a small file of one record; give its name. Durable when it returns."""
@@ -238,9 +236,16 @@ class Repository:
         Raises:
             StoreDamagedError: If it is missing or damaged.
         """
-        return read_record(
-            self.backend.read(name), kind, keys=self.keys, coder=self.coder(), name=name
-        )
+        return self._open_record(self.backend.read(name), name, kind)
+
+    def rebuild(self) -> None:
+        """Make the catalog anew from the store.
+
+        Raises:
+            StoreError: If the store cannot be read.
+        """
+        self.catalog.clear()
+        self.refresh()
 
     def _refresh_snapshots(self) -> None:
         known = self.catalog.snapshots()
@@ -249,9 +254,17 @@ class Repository:
             self.catalog.drop_snapshot(name)
         for name in there - known.keys():
             with contextlib.suppress(StoreDamagedError):
-                record = self.read_record(name, FileKind.SNAPSHOT)
-                decode_snapshot(record, name)
-                self.catalog.add_snapshot(name, record)
+                self._learn_snapshot(name)
+
+    def _learn_snapshot(self, name: str) -> Snapshot:
+        file = self.backend.read(name)
+        record = self._open_record(file, name, FileKind.SNAPSHOT)
+        snapshot = decode_snapshot(record, name)
+        self.catalog.add_snapshot(name, record, file)
+        return snapshot
+
+    def _open_record(self, file: bytes, name: str, kind: FileKind) -> bytes:
+        return read_record(file, kind, keys=self.keys, coder=self.coder(), name=name)
 
     def _read_frame(self, place: Location) -> bytes:
         key = (place.pack, place.frame.offset)

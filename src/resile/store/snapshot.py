@@ -118,6 +118,7 @@ def take_snapshot(
     *,
     tags: tuple[str, ...] = (),
     rules: Rules = EVERYTHING,
+    distrusted: frozenset[str] = frozenset(),
     on_progress: OnProgress | None = None,
 ) -> Taken:
     """Take a snapshot of a folder; durable when it returns.
@@ -129,6 +130,8 @@ def take_snapshot(
         source: The folder; links in its path are followed, below it none is.
         tags: What the user calls it.
         rules: What is left out.
+        distrusted: Damaged packs: every file is read, and what stands in these alone is stored
+            again.
         on_progress: Is told how far it is.
 
     Raises:
@@ -144,7 +147,8 @@ def take_snapshot(
         ) from exc
     try:
         with repository.backend.hold(is_exclusive=False):
-            return _Session(repository, source, rules, on_progress).take(fd, tags)
+            session = _Session(repository, source, rules, on_progress, distrusted)
+            return session.take(fd, tags)
     finally:
         os.close(fd)
 
@@ -153,17 +157,22 @@ class _Session:
     """One snapshot that is being taken. Not thread-safe."""
 
     def __init__(
-        self, repository: Repository, source: Path, rules: Rules, on_progress: OnProgress | None
+        self,
+        repository: Repository,
+        source: Path,
+        rules: Rules,
+        on_progress: OnProgress | None,
+        distrusted: frozenset[str],
     ) -> None:
         self._repository = repository
         self._source = path_text(str(source))
         self._rules = rules
         self._on_progress = on_progress
         self._started_at = repository.clock.now()
-        self._ingest = Ingest(repository, doomed=doomed_packs(repository))
+        self._ingest = Ingest(repository, doomed=doomed_packs(repository) | distrusted)
         self._readers = Readers(self._ingest)
         self._trees = Packer(self._ingest, FileKind.TREE_PACK)
-        self._old = repository.catalog.folders(self._source)
+        self._old = {} if distrusted else repository.catalog.folders(self._source)
         self._seen: set[bytes] = set()
         self._waiting: deque[_Node] = deque()
         self._fresh: dict[bytes, tuple[FolderRow, bytes]] = {}
@@ -202,7 +211,7 @@ class _Session:
                 unread=self._all_unread(),
             )
         )
-        gone = self._old.keys() - self._seen
+        gone = [path for path in self._old if path not in self._seen]
         self._repository.catalog.save_folders(self._source, self._fresh, gone)
         is_same = parent is not None and parent.root.tree == root.tree
         return Taken(

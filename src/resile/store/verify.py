@@ -132,7 +132,8 @@ def _check_pack(repository: Repository, name: str, size: int, *, data: bool) -> 
         flaws = (*checked.flaws, Flaw(name=name, what="has no table that can be read", blobs=blobs))
         return Checked(size_bytes=checked.size_bytes, flaws=flaws)
     if not _agrees(repository, name, checked.table):
-        flaw = Flaw(name=name, what="is known otherwise by the catalog, which `repair` makes anew")
+        what = "is known otherwise by the catalog, which `resile repair` makes anew"
+        flaw = Flaw(name=name, what=what, is_of_file=False)
         return Checked(size_bytes=checked.size_bytes, flaws=(*checked.flaws, flaw))
     return checked
 
@@ -209,4 +210,4 @@ class _Walk:
         if len(self.flaws) < FLAWS_MAX:
             shown = path.decode("utf-8", "backslashreplace") or "."
             name = f"snapshots/{snapshot.snapshot_id}"
-            self.flaws.append(Flaw(name=name, what=f"{shown} {what}"))
+            self.flaws.append(Flaw(name=name, what=f"{shown} {what}", is_of_file=False))
