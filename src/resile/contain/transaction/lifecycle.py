@@ -195,7 +195,9 @@ class Transaction:
     @property
     def state(self) -> TransactionState:
         """Where it stands."""
-        return state_of(self.folder)
+        state = state_of(self.folder)
+        is_sealed = state is TransactionState.OPEN and self._sealed is not None
+        return TransactionState.READY if is_sealed else state
 
     @property
     def workspaces(self) -> tuple[Path, ...]:
@@ -292,7 +294,8 @@ class Transaction:
         Args:
             is_durable: What the command wrote is on the disk when this returns. False saves the
                 syncs, for a commit or a discard that follows at once: after a power cut the
-                changes are then lost, as if they had been discarded.
+                changes are then lost, as if they had been discarded. Where there are none,
+                nothing is written at all, and a new process finds the transaction open.
 
         Raises:
             TransactionError: If it cannot be read or written, nests folders too deep, or is past
@@ -327,9 +330,11 @@ class Transaction:
         from resile.contain.transaction.selecting import check_known, selected
 
         sealed = self._ready()
-        self._sealed = None
         check_known(sealed.parts, paths)
         chosen = [selected(part, paths) for part in sealed.parts]
+        if not (self.folder / SEALED_NAME).exists():
+            self._write_sealed(sealed)
+        self._sealed = None
         if not any(chosen):
             write_record(self.folder / DONE_NAME, {"steps": 0}, is_durable=False)
             return CommitResult(committed=0)
@@ -362,7 +367,7 @@ class Transaction:
                 self.folder / DISCARDED_NAME,
                 {},
                 files=self._files.durable,
-                is_durable=state is TransactionState.READY and read_sealed(self.folder).is_durable,
+                is_durable=state is TransactionState.READY and self._what_is_sealed().is_durable,
             )
         self._remove_staged()
 
@@ -377,7 +382,7 @@ class Transaction:
             raise TransactionError(
                 f"the transaction {self.folder.name} is discarded", hint="Run the command again."
             )
-        sealed = read_sealed(self.folder)
+        sealed = self._what_is_sealed()
         if not sealed.is_durable and sealed.boot_id != boot_id():
             raise TransactionError(
                 f"the changes of {self.folder.name} may be torn: the machine was restarted before "
@@ -407,10 +412,13 @@ class Transaction:
             is_durable=is_durable,
             boot_id=now.boot_id,
         )
-        write_record(
-            self.folder / SEALED_NAME, record, files=self._files.durable, is_durable=is_durable
-        )
+        if is_durable or any(part.operations or part.skipped for part in parts):
+            self._write_sealed(record)
         self._sealed = record
+
+    def _write_sealed(self, record: SealedRecord) -> None:
+        path = self.folder / SEALED_NAME
+        write_record(path, record, files=self._files.durable, is_durable=record.is_durable)
 
     def _what_is_sealed(self) -> SealedRecord:
         """Give what `seal` has found, until a commit takes of it; else read it."""

@@ -166,7 +166,7 @@ def test_no_transaction_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["tx.json", "ready.json"])
 def test_each_flipped_byte_of_a_record_is_found(workspace: Path, tmp_path: Path, name: str) -> None:
     begun = begin_copy(tmp_path / "run", workspace)
-    begun.seal(is_durable=False)
+    begun.seal()
     path = begun.folder / name
     data = path.read_bytes()
 
@@ -177,6 +177,32 @@ def test_each_flipped_byte_of_a_record_is_found(workspace: Path, tmp_path: Path,
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(TransactionError, match="cannot be read"):
         _ = open_transaction(tmp_path / "run").diffs
+
+
+@pytest.mark.parametrize("is_durable", [False, True])
+def test_no_changes_are_sealed_and_committed(
+    workspace: Path, tmp_path: Path, *, is_durable: bool
+) -> None:
+    """Where they need not last, they are not even written down."""
+    begun = begin_copy(tmp_path / "run", workspace)
+
+    (diff,) = begun.seal(is_durable=is_durable)
+
+    assert diff.changes == ()
+    assert begun.state is TransactionState.READY
+    assert (begun.folder / "ready.json").exists() == is_durable
+    assert begun.commit().committed == 0
+    assert begun.state is TransactionState.COMMITTED
+    assert begun.diffs == (diff,)
+
+
+def test_no_changes_are_discarded(workspace: Path, tmp_path: Path) -> None:
+    begun = begin_copy(tmp_path / "run", workspace)
+    begun.seal(is_durable=False)
+
+    begun.discard()
+
+    assert begun.state is TransactionState.DISCARDED
 
 
 def test_mounts_are_parsed_with_their_escapes() -> None:
