@@ -90,9 +90,11 @@ def main() -> None:
 
 def measure_beside(folder: Path, files: int, rounds: int) -> None:
     tools = [store_tools.resile(folder), store_tools.restic(folder), store_tools.borg(folder)]
+    able = {tool.name: find_steps(tool) for tool in tools}
     for tool in tools:
-        if tool.install and not tool.can(tool.snapshot):
+        if tool.install and not able[tool.name]:
             print(f"{tool.name} | - | not installed: {tool.install}")
+    tools = [tool for tool in tools if "first" in able[tool.name]]
     data = folder / "data"
     data_bytes = make_data(data, files)
     print(
@@ -100,10 +102,9 @@ def measure_beside(folder: Path, files: int, rounds: int) -> None:
     )
     found = Findings()
     for number in range(rounds):
-        turn = number % len(tools)
-        able = [tool for tool in tools[turn:] + tools[:turn] if tool.can(tool.snapshot)]
-        take_snapshots(able, data, files, number, found)
-        restore_and_verify(able, data, found)
+        take_snapshots(tools, data, files, number, found)
+        restore_and_verify(tools, able, data, found)
+        tools = tools[1:] + tools[:1]
     for step in STEPS:
         print_step(step, found.costs[step])
     for step, sizes in found.sizes.items():
@@ -111,6 +112,12 @@ def measure_beside(folder: Path, files: int, rounds: int) -> None:
     print_peak(found.costs)
     for name, count in found.differences.items():
         print(f"differences of what {name} restored | 0 | {count}")
+
+
+def find_steps(tool: Tool) -> frozenset[str]:
+    """Find what it can do, once: what is installed meanwhile would be measured in fewer rounds."""
+    commands = {"first": tool.snapshot, "restore": tool.restore, "verify": tool.verify}
+    return frozenset(step for step, command in commands.items() if tool.can(command))
 
 
 def take_snapshots(tools: list[Tool], data: Path, files: int, seed: int, found: Findings) -> None:
@@ -126,12 +133,14 @@ def take_snapshots(tools: list[Tool], data: Path, files: int, seed: int, found: 
             found.sizes[step][tool.name] = tool.size_bytes()
 
 
-def restore_and_verify(tools: list[Tool], data: Path, found: Findings) -> None:
+def restore_and_verify(
+    tools: list[Tool], able: dict[str, frozenset[str]], data: Path, found: Findings
+) -> None:
     for tool in tools:
-        if tool.can(tool.restore):
+        if "restore" in able[tool.name]:
             found.costs["restore"][tool.name].append(restore(tool, data, found))
     for tool in tools:
-        if tool.can(tool.verify):
+        if "verify" in able[tool.name]:
             os.sync()
             found.costs["verify"][tool.name].append(tool.run(tool.verify, tool.place))
 
@@ -181,7 +190,7 @@ def print_step(step: str, costs: dict[str, list[Cost]]) -> None:
     middles = {name: middle(found) for name, found in costs.items()}
     said_ratio = ratio({name: cost.wall_s for name, cost in middles.items()})
     each = "; ".join(f"{name} {said(middles[name])}" for name in sorted(middles, reverse=True))
-    print(f"{what}: resile / restic | <= {bar} | {said_ratio} ({each})", flush=True)
+    print(f"{what}: resile / restic | <= {bar} | {said_ratio} ({each or 'nobody'})", flush=True)
 
 
 def print_size(step: str, sizes: dict[str, int]) -> None:
