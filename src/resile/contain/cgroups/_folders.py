@@ -11,6 +11,7 @@ from resile.errors import CgroupError
 _MAKE_ATTEMPTS = 5
 """Another daemon may remove the shared folder above ours between two steps."""
 _REMOVE_ATTEMPTS = 3
+_SHORT_BYTES_MAX = 4096
 
 
 def make_folder(path: str) -> None:
@@ -96,15 +97,16 @@ def read(path: str) -> str:
 
 def read_int(path: str) -> int | None:
     """Read a file that holds one number; None if it is gone, not supported or "max"."""
-    text = read(path).strip()
-    return int(text) if text.isdecimal() else None
+    text = _read_short(path).strip()
+    return int(text) if text.isdigit() else None
 
 
 def read_field(path: str, name: str) -> int | None:
     """Read one field of a file of `name number` lines; None if there is none."""
-    for line in read(path).splitlines():
-        key, _, value = line.partition(" ")
-        if key == name:
+    wanted = name.encode()
+    for line in _read_short(path).splitlines():
+        key, _, value = line.partition(b" ")
+        if key == wanted:
             return int(value)
     return None
 
@@ -126,6 +128,20 @@ def switch_on(folder: str, controllers: Iterable[str]) -> None:
     """Let the groups right below one have limits; what the kernel refuses stays off."""
     with contextlib.suppress(OSError):
         write(f"{folder}/cgroup.subtree_control", " ".join(f"+{c}" for c in sorted(controllers)))
+
+
+def _read_short(path: str) -> bytes:
+    """Read a file below a page, which comes whole; empty if it is gone or not supported."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, _SHORT_BYTES_MAX)
+    except OSError:  # As in `read`.
+        return b""
+    finally:
+        os.close(fd)
 
 
 def _remove_one(folder: str) -> None:

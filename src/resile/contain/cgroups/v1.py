@@ -62,7 +62,8 @@ class LegacyCgroup:
         """Read the counters."""
         memory = self._folders.get(Controller.MEMORY, "")
         pids = self._folders.get(Controller.PIDS, "")
-        cpu_ns = _folders.read_int(f"{self._folders.get(Controller.CPUACCT, '')}/cpuacct.usage")
+        accounts = self._folders.get(Controller.CPUACCT)
+        cpu_ns = _folders.read_int(f"{accounts}/cpuacct.usage") if accounts else None
         return CgroupUsage(
             memory_bytes=_folders.read_int(f"{memory}/memory.usage_in_bytes"),
             memory_max_bytes=_folders.read_int(f"{memory}/memory.max_usage_in_bytes"),

@@ -191,6 +191,7 @@ class Transaction:
         self._files = files
         self._listings: dict[int, Listing] = {}
         self._sealed: SealedRecord | None = None
+        self._staged = staged_paths(folder, record)
 
     @property
     def state(self) -> TransactionState:
@@ -244,10 +245,7 @@ class Transaction:
 
     def measure(self, *, entries_max: int = _MEASURED_MAX) -> Written:
         """Count what is written by now; see `measure`. Of a copy, what it grew."""
-        total = [
-            measure(path, entries_max=entries_max)
-            for path in staged_paths(self.folder, self.record)
-        ]
+        total = [measure(path, entries_max=entries_max) for path in self._staged]
         before = [workspace.written for workspace in self.record.workspaces]
         return Written(
             bytes_=max(0, sum(w.bytes_ for w in total) - sum(w.bytes_ for w in before)),
@@ -392,10 +390,9 @@ class Transaction:
         return sealed
 
     def _seal(self, *, is_durable: bool) -> None:
-        staged = staged_paths(self.folder, self.record)
         with (
             opened(self.workspaces) as root_fds,
-            opened(staged) as staged_fds,
+            opened(self._staged) as staged_fds,
         ):
             now = take_stamp(self.folder, clock=self._clock)
             fault = clock_fault(self.record.stamp, now)
