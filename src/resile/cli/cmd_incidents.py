@@ -111,8 +111,16 @@ def _facts(incident: Incident) -> tuple[tuple[str, str], ...]:
         ("duration", _duration(incident.get("duration_s"))),
         ("objective", _duration(incident.get("rto_s"))),
         ("taken on by", str(incident.get("acknowledged_by") or "")),
+        ("waits for", _waits_for(incident)),
         ("absorbed into", str(incident.get("absorbed_into") or "")),
     )
+
+
+def _waits_for(incident: Incident) -> str:
+    is_contained = incident.get("is_security") and incident["state"] == "monitoring"
+    if not is_contained or incident.get("acknowledged_by"):
+        return ""
+    return f"a person: `resile incidents ack {incident['id']}`"
 
 
 def _time(text: str | None) -> str:

@@ -217,6 +217,21 @@ def test_incident_is_shown_with_its_timeline(resile, daemon):
     assert resile("incidents", "show", "inc_1", "--json").data == INCIDENT
 
 
+def test_incident_of_security_says_that_it_waits_for_a_person(resile, daemon):
+    contained = INCIDENT | {"state": "monitoring", "is_security": True, "acknowledged_by": None}
+    for incident, text in (
+        (contained, "waits for     a person: `resile incidents ack inc_1`"),
+        (contained | {"acknowledged_by": "ann"}, "taken on by   ann"),
+        (contained | {"is_security": False}, "monitoring"),
+    ):
+        daemon.routes["GET", "/api/incidents/inc_1"] = (200, incident)
+
+        out = resile("incidents", "show", "inc_1").out
+
+        assert text in out
+        assert ("waits for" in out) is (incident is contained)
+
+
 def test_incident_is_taken_on_by_name(resile, daemon, monkeypatch):
     monkeypatch.setattr("getpass.getuser", lambda: "ann")
     daemon.routes["POST", "/api/incidents/inc_1/acknowledge"] = (202, {})

@@ -84,6 +84,14 @@ def test_call_with_numbers_shows_the_first_of_them() -> None:
     assert observer._described("ptrace", PID, (16, 5, 0, 7, 0, 0)) == "ptrace 0x10 5 0"
 
 
+def test_addresses_among_numbers_are_left_out() -> None:
+    """An argument that a call does not have is whatever the register held."""
+    stale, minus_one = 0x7F870C6158B0, (1 << 64) - 1
+
+    assert observer._described("unshare", PID, (1 << 28, stale, stale)) == "unshare 0x10000000"
+    assert observer._described("setresuid", PID, (minus_one, 0, minus_one)) == "setresuid -1 0 -1"
+
+
 def test_own_process_is_known() -> None:
     pid, name = observer._process_of(PID)
 

@@ -184,8 +184,16 @@ def _described(name: str, thread_id: int, arguments: Sequence[int]) -> str:
     if name in _TEXTS:
         texts = [_text(thread_id, arguments[index]) for index in _TEXTS[name]]
         return f"{name} {' '.join(texts)}"
-    numbers = (f"{number:#x}" if number > 9 else str(number) for number in arguments)
-    return f"{name} {' '.join(list(numbers)[:_NUMBERS_SHOWN])}"
+    numbers = map(_number, arguments[:_NUMBERS_SHOWN])
+    return " ".join([name, *filter(None, numbers)])
+
+
+def _number(register: int) -> str:
+    """Write an argument; empty for an address, which a register that is not used mostly holds, too."""
+    signed = register - (1 << 64) if register >= 1 << 63 else register
+    if abs(signed) >= 1 << 32:
+        return ""
+    return str(signed) if signed <= 9 else f"{signed:#x}"
 
 
 def _text(thread_id: int, address: int) -> str:
