@@ -10,7 +10,7 @@ from resile.errors import ResileError
 from resile.store.format.frames import FileKind
 from resile.store.ingest import Ingest, Packer
 from resile.store.model import Entry, Unread
-from resile.store.reading import ChangedWhileRead, read_entry
+from resile.store.reading import ReadInPart, read_entry
 from resile.store.walk import Row
 
 WORKERS = 2
@@ -126,11 +126,9 @@ def read_batch(batch: Batch, packer: Packer) -> None:
     for row in batch.rows:
         try:
             entry = read_entry(batch.folder_fd, row.name, row.status, packer.put)
-        except ChangedWhileRead as exc:
+        except ReadInPart as exc:
             batch.entries.append(exc.entry)
-            batch.unread.append(
-                _unread(batch, row, "it changed while it was read; kept as it came")
-            )
+            batch.unread.append(_unread(batch, row, exc.reason))
         except FileNotFoundError:
             continue  # It went in between: then it is not there.
         except ResileError:

@@ -9,11 +9,14 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 from pyfastcdc import FastCDC
 
 from resile.store.format.trees import encode_ids
 from resile.store.model import CHUNKS_PER_ENTRY_MAX, Entry, EntryType, type_of
+from resile.store.sqlite import NoCopyError, consistent_copy, groups_of, is_database
 
 SMALL_BYTES = 1 << 20
 """A file up to this is one blob."""
@@ -23,17 +26,20 @@ ATTEMPTS = 3
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HAS_NO_XATTRS = {errno.EOPNOTSUPP, errno.ENODATA, errno.EPERM}
 _SECTOR_BYTES = 512
+_DATABASE_BYTES_MIN = 512
+"""SQLite's smallest page; a smaller file is no database."""
 
 Put = Callable[[bytes], bytes]
 """Stores a blob and gives its id."""
 
 
-class ChangedWhileRead(Exception):  # noqa: N818 - a state of affairs, which its reader handles
-    """The file would not hold still; it was stored as it came."""
+class ReadInPart(Exception):  # noqa: N818 - a state of affairs, which its reader handles
+    """The file was stored, but perhaps not as it was at any one moment."""
 
-    def __init__(self, entry: Entry) -> None:
-        super().__init__(entry.name)
+    def __init__(self, entry: Entry, reason: str) -> None:
+        super().__init__(reason)
         self.entry = entry
+        self.reason = reason
 
 
 def read_entry(folder_fd: int, name: str, status: os.stat_result, put: Put) -> Entry | None:
@@ -47,7 +53,7 @@ def read_entry(folder_fd: int, name: str, status: os.stat_result, put: Put) -> E
 
     Raises:
         OSError: If it cannot be read, or is gone.
-        ChangedWhileRead: With the entry as it came.
+        ReadInPart: With the entry as it came.
         StoreError: From `put`.
     """
     kind = type_of(status.st_mode)
@@ -93,30 +99,54 @@ def hard_link_of(status: os.stat_result) -> str:
 def _read_file(folder_fd: int, name: str, put: Put) -> Entry:
     fd = os.open(name, _FLAGS, dir_fd=folder_fd)
     try:
-        before = os.fstat(fd)
-        if not stat.S_ISREG(before.st_mode):
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.ESTALE, "it became something else")
-        for attempt in range(ATTEMPTS):
-            entry = _read_content(fd, name, before, put)
-            after = os.fstat(fd)
-            if (after.st_mtime_ns, after.st_ctime_ns, after.st_size) == (
-                before.st_mtime_ns,
-                before.st_ctime_ns,
-                before.st_size,
-            ) and entry.size == before.st_size:
-                return entry
-            if attempt < ATTEMPTS - 1:
-                os.lseek(fd, 0, os.SEEK_SET)
-                before = after
-        raise ChangedWhileRead(entry)
+        if status.st_size >= _DATABASE_BYTES_MIN and is_database(fd):
+            return _read_database(fd, f"/proc/self/fd/{folder_fd}/{name}", name, put)
+        return _read_stable(fd, name, put)
     finally:
         os.close(fd)
+
+
+def _read_stable(fd: int, name: str, put: Put) -> Entry:
+    """Read a file until it is the same before and after, a few times at most."""
+    before = os.fstat(fd)
+    for _ in range(ATTEMPTS):
+        entry = _read_content(fd, name, before, put)
+        after = os.fstat(fd)
+        if _moment(before) == _moment(after) and entry.size == before.st_size:
+            return entry
+        os.lseek(fd, 0, os.SEEK_SET)
+        before = after
+    raise ReadInPart(entry, "it changed while it was read, and is kept as it came")
+
+
+def _read_database(fd: int, path: str, name: str, put: Put) -> Entry:
+    """Take a database by SQLite's own backup; by its bytes where that cannot be."""
+    try:
+        with consistent_copy(path) as copy_fd:
+            if Path(path).lstat().st_ino != os.fstat(fd).st_ino:
+                raise OSError(errno.ESTALE, "it became something else")
+            chunks = tuple(put(group) for group in groups_of(copy_fd))
+            size = os.fstat(copy_fd).st_size
+    except NoCopyError as exc:
+        entry = _read_stable(fd, name, put)
+        raise ReadInPart(
+            entry, f"SQLite cannot copy it ({exc}); its bytes are kept, its log may be missing"
+        ) from exc
+    status = os.fstat(fd)
+    entry = _entry_of(fd, name, status, size=size, chunks=chunks, put=put)
+    return replace(entry, origin="sqlite")
+
+
+def _moment(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
 
 def _read_content(fd: int, name: str, status: os.stat_result, put: Put) -> Entry:
     size = status.st_size
     extents = None
-    lists: tuple[bytes, ...] = ()
     if status.st_blocks * _SECTOR_BYTES < size:
         extents = _extents(fd, size)
     if extents is None and size <= SMALL_BYTES:
@@ -128,12 +158,26 @@ def _read_content(fd: int, name: str, status: os.stat_result, put: Put) -> Entry
         chunks = tuple(put(chunk) for chunk in _cut(stream))
         if stream.is_short:
             size = 0
-        if len(chunks) > CHUNKS_PER_ENTRY_MAX:
-            lists = tuple(
-                put(encode_ids(chunks[i : i + CHUNKS_PER_ENTRY_MAX]))
-                for i in range(0, len(chunks), CHUNKS_PER_ENTRY_MAX)
-            )
-            chunks = ()
+    return _entry_of(fd, name, status, size=size, chunks=chunks, extents=extents, put=put)
+
+
+def _entry_of(
+    fd: int,
+    name: str,
+    status: os.stat_result,
+    *,
+    size: int,
+    chunks: tuple[bytes, ...],
+    put: Put,
+    extents: tuple[tuple[int, int], ...] | None = None,
+) -> Entry:
+    lists: tuple[bytes, ...] = ()
+    if len(chunks) > CHUNKS_PER_ENTRY_MAX:
+        lists = tuple(
+            put(encode_ids(chunks[i : i + CHUNKS_PER_ENTRY_MAX]))
+            for i in range(0, len(chunks), CHUNKS_PER_ENTRY_MAX)
+        )
+        chunks = ()
     return Entry(
         name=os.fsencode(name),
         type=EntryType.FILE,

@@ -11,8 +11,8 @@ import os
 import socket
 import stat
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pwd import getpwuid
 
@@ -26,11 +26,18 @@ from resile.store.model import (
     ENTRIES_PER_TREE_MAX,
     Counts,
     Entry,
-    EntryType,
     Snapshot,
     Unread,
 )
-from resile.store.readers import BATCH_BYTES, BATCH_ROWS, Batch, Readers, path_text
+from resile.store.nodes import (
+    Node,
+    batches_of,
+    companions,
+    folder_entry,
+    logged_databases,
+    root_entry,
+)
+from resile.store.readers import Batch, Readers, path_text
 from resile.store.reading import read_xattrs
 from resile.store.repository import Repository
 from resile.store.walk import (
@@ -87,29 +94,6 @@ class Taken:
 
 OnProgress = Callable[[int, int], None]
 """Called now and then with how many entries were seen and how many bytes they have."""
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Node:
-    """A folder that is being taken."""
-
-    path: str
-    row: Row | None
-    rows: list[Row]
-    digest: bytes
-    scanned_ns: int
-    files: int
-    size_bytes: int
-    is_same: bool = False
-    tree: bytes = b""
-    xattrs: dict[str, bytes] | None = None
-    entries: dict[str, Entry] = field(default_factory=dict)
-    children: "list[_Node]" = field(default_factory=list)
-    batches: list[Batch] = field(default_factory=list)
-
-    def forget(self) -> None:
-        """Let go of what only its own tree needed: memory is bounded by what is open."""
-        self.rows, self.entries, self.children, self.batches = [], {}, [], []
 
 
 def take_snapshot(
@@ -174,7 +158,7 @@ class _Session:
         self._trees = Packer(self._ingest, FileKind.TREE_PACK)
         self._old = {} if distrusted else repository.catalog.folders(self._source)
         self._seen: set[bytes] = set()
-        self._waiting: deque[_Node] = deque()
+        self._waiting: deque[Node] = deque()
         self._fresh: dict[bytes, tuple[FolderRow, bytes]] = {}
         self._unread: list[Unread] = []
         self._unread_count = 0
@@ -200,7 +184,7 @@ class _Session:
                 user=_user(),
                 started_at=self._started_at,
                 finished_at=self._repository.clock.now(),
-                root=_root_entry(fd, root.tree),
+                root=root_entry(fd, root.tree),
                 tags=tuple(sorted(set(tags))),
                 parent=parent.snapshot_id if parent else "",
                 counts=replace(
@@ -224,12 +208,12 @@ class _Session:
         found = [one for one in self._repository.snapshots() if one.source == self._source]
         return found[-1] if found else None
 
-    def _visit(self, fd: int, path: str, row: Row | None, depth: int) -> _Node:
+    def _visit(self, fd: int, path: str, row: Row | None, depth: int) -> Node:
         """Take a folder that is open, and all below it."""
         key = os.fsencode(path)
         scanned_ns = int(self._repository.clock.now().timestamp() * 1e9)
         rows = scan(fd, path, self._rules)
-        node = _Node(
+        node = Node(
             path=path,
             row=row,
             rows=rows,
@@ -263,7 +247,7 @@ class _Session:
         self._settle()
         return node
 
-    def _visit_below(self, fd: int, node: _Node, row: Row, depth: int, *, is_new: bool) -> None:
+    def _visit_below(self, fd: int, node: Node, row: Row, depth: int, *, is_new: bool) -> None:
         path = f"{node.path}/{row.name}" if node.path else row.name
         if depth >= DEPTH_MAX:
             self._note(Unread(path=path_text(path), reason=f"folders nest deeper than {DEPTH_MAX}"))
@@ -289,7 +273,7 @@ class _Session:
     def _read(
         self,
         fd: int,
-        node: _Node,
+        node: Node,
         old: FolderRow | None,
         facts: dict[str, Facts],
         *,
@@ -298,15 +282,17 @@ class _Session:
         """Take over the entries that look as before, and have the others read."""
         before = self._entries_before(old)
         to_read = []
+        logged = set() if looks_same else logged_databases(node.rows, facts)
+        superfluous = companions(fd, node.rows)
         for row in node.rows:
             entry = before.get(row.name)
             is_same = looks_same or facts.get(row.name) == facts_of(row.status)
-            if entry is not None and is_same:
+            if entry is not None and is_same and row.name not in logged:
                 node.entries[row.name] = entry
-            elif not row.is_folder:
+            elif not row.is_folder and row.name not in superfluous:
                 self._say_why(row, facts.get(row.name))
                 to_read.append(row)
-        for rows in _batches(to_read):
+        for rows in batches_of(to_read):
             batch = Batch(folder_fd=os.dup(fd), path=node.path, rows=rows)
             node.batches.append(batch)
             self._readers.submit(batch)
@@ -342,7 +328,7 @@ class _Session:
             self._waiting.popleft()
             self._write(node)
 
-    def _write(self, node: _Node) -> None:
+    def _write(self, node: Node) -> None:
         """Make a folder's tree blob; those below it are made."""
         for batch in node.batches:
             for entry in batch.entries:
@@ -350,7 +336,7 @@ class _Session:
             for unread in batch.unread:
                 self._note(unread)
         for child in node.children:
-            node.entries[child.row.name] = _folder_entry(child, node.entries.get(child.row.name))  # type: ignore[union-attr]
+            node.entries[child.row.name] = folder_entry(child, node.entries.get(child.row.name))  # type: ignore[union-attr]
         visited = {child.row.name for child in node.children if child.row}
         entries = [
             node.entries[row.name]
@@ -359,7 +345,9 @@ class _Session:
         ]
         node.tree = self._put_tree(entries)
         facts, is_lasting = encode_facts(node.rows, node.scanned_ns)
-        is_whole = len(entries) == len(node.rows)
+        is_whole = not any(batch.unread for batch in node.batches) and len(visited) == sum(
+            row.is_folder for row in node.rows
+        )
         self._fresh[os.fsencode(node.path)] = (
             FolderRow(
                 digest=node.digest if is_lasting and is_whole else b"",
@@ -383,7 +371,7 @@ class _Session:
             )
         )
 
-    def _count(self, node: _Node) -> None:
+    def _count(self, node: Node) -> None:
         self._counts = Counts(
             files=self._counts.files + node.files,
             folders=self._counts.folders + 1,
@@ -401,44 +389,6 @@ class _Session:
         more = self._unread_count - len(self._unread)
         last = (Unread(path="", reason=f"and {more} more"),) if more else ()
         return (*self._unread, *last)
-
-
-def _batches(rows: list[Row]) -> Iterator[list[Row]]:
-    batch: list[Row] = []
-    size = 0
-    for row in rows:
-        batch.append(row)
-        size += row.status.st_size
-        if len(batch) >= BATCH_ROWS or size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _folder_entry(child: _Node, before: Entry | None) -> Entry:
-    if before is not None and child.xattrs is None:
-        return before if before.tree == child.tree else replace(before, tree=child.tree)
-    if child.row is None:
-        raise AssertionError("the source is no entry of a folder")
-    return _entry_of(child.row.name, child.row.status, child.tree, child.xattrs or {})
-
-
-def _root_entry(fd: int, tree: bytes) -> Entry:
-    return _entry_of("", os.fstat(fd), tree, read_xattrs(fd))
-
-
-def _entry_of(name: str, status: os.stat_result, tree: bytes, xattrs: dict[str, bytes]) -> Entry:
-    return Entry(
-        name=os.fsencode(name),
-        type=EntryType.FOLDER,
-        mode=stat.S_IMODE(status.st_mode),
-        uid=status.st_uid,
-        gid=status.st_gid,
-        mtime_ns=status.st_mtime_ns,
-        tree=tree,
-        xattrs=xattrs,
-    )
 
 
 def _user() -> str:

@@ -1,0 +1,106 @@
+"""A folder that is being taken: what was found in it, and the entry it becomes."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from resile.store.model import Entry, EntryType
+from resile.store.readers import BATCH_BYTES, BATCH_ROWS, Batch
+from resile.store.reading import read_xattrs
+from resile.store.sqlite import companion_of, is_database
+from resile.store.walk import Facts, Row, facts_of
+
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Node:
+    """A folder that is being taken."""
+
+    path: str
+    row: Row | None
+    rows: list[Row]
+    digest: bytes
+    scanned_ns: int
+    files: int
+    size_bytes: int
+    is_same: bool = False
+    tree: bytes = b""
+    xattrs: dict[str, bytes] | None = None
+    entries: dict[str, Entry] = field(default_factory=dict)
+    children: "list[Node]" = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """Let go of what only its own tree needed: memory is bounded by what is open."""
+        self.rows, self.entries, self.children, self.batches = [], {}, [], []
+
+
+def logged_databases(rows: list[Row], facts: dict[str, Facts]) -> set[str]:
+    """Name the databases whose write-ahead log changed: they did, although their file did not."""
+    return {
+        row.name.removesuffix("-wal")
+        for row in rows
+        if row.name.endswith("-wal") and facts.get(row.name) != facts_of(row.status)
+    }
+
+
+def batches_of(rows: list[Row]) -> Iterator[list[Row]]:
+    """Cut what is to be read into batches."""
+    batch: list[Row] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += row.status.st_size
+        if len(batch) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def folder_entry(child: Node, before: Entry | None) -> Entry:
+    """Give the entry of a folder whose tree is written; what it carried before is taken over."""
+    if before is not None and child.xattrs is None:
+        return before if before.tree == child.tree else replace(before, tree=child.tree)
+    if child.row is None:
+        raise AssertionError("the source is no entry of a folder")
+    return _entry_of(child.row.name, child.row.status, child.tree, child.xattrs or {})
+
+
+def root_entry(fd: int, tree: bytes) -> Entry:
+    """Give the entry of the source itself."""
+    return _entry_of("", os.fstat(fd), tree, read_xattrs(fd))
+
+
+def _entry_of(name: str, status: os.stat_result, tree: bytes, xattrs: dict[str, bytes]) -> Entry:
+    return Entry(
+        name=os.fsencode(name),
+        type=EntryType.FOLDER,
+        mode=stat.S_IMODE(status.st_mode),
+        uid=status.st_uid,
+        gid=status.st_gid,
+        mtime_ns=status.st_mtime_ns,
+        tree=tree,
+        xattrs=xattrs,
+    )
+
+
+def companions(fd: int, rows: list[Row]) -> frozenset[str]:
+    """Name the files that belong to databases, whose copies have them in."""
+    names = {row.name for row in rows}
+    found = [row.name for row in rows if companion_of(row.name) in names]
+    databases = {base for base in map(companion_of, found) if _is_database(fd, base)}
+    return frozenset(name for name in found if companion_of(name) in databases)
+
+
+def _is_database(folder_fd: int, name: str) -> bool:
+    try:
+        fd = os.open(name, _FILE_FLAGS, dir_fd=folder_fd)
+    except OSError:
+        return False
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode) and is_database(fd)
+    finally:
+        os.close(fd)
