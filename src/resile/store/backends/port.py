@@ -56,8 +56,9 @@ class Upload(Protocol):
 class Backend(Protocol):
     """Named files that never change. Safe to share between threads.
 
-    A name is `format`, or a folder and a name: lower-case letters, digits, `-`, `.`. Every method
-    raises StoreError if the place fails; `is_transient` tells if another try may help.
+    A name is `format`, or a folder and a name: lower-case letters, digits, `-`, `.`, no `.` in
+    front. Whatever else is refused with StoreDamagedError, because names are read from stores.
+    Every method raises StoreError if the place fails; `is_transient` tells if another try may help.
     """
 
     @property
@@ -73,7 +74,8 @@ class Backend(Protocol):
         """Read a file, or a range of it; less where it ends before.
 
         Raises:
-            StoreDamagedError: If there is no such file; its `name` tells which.
+            StoreDamagedError: If there is no such file, or a disk fails just in it; its `name`
+                tells which.
         """
         ...
 
