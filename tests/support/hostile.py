@@ -153,6 +153,13 @@ PROGRAMS: tuple[Hostile, ...] = (
         "import time\nfor i in range(64): open(f'f{i}', 'wb').write(bytes(1 << 20))\ntime.sleep(5)",
         RunReason.DISK,
     ),
+    python(
+        "writes many bytes in files that it has removed",
+        "import os, time\nfor i in range(64):\n"
+        "    fd = os.open(f'f{i}', os.O_RDWR | os.O_CREAT)\n"
+        "    os.unlink(f'f{i}')\n    os.write(fd, bytes(1 << 20))\ntime.sleep(5)",
+        RunReason.DISK,
+    ),
     python("mounts", _CALL.format("mount(b'x', b'/tmp', b'tmpfs', 0, None)"), RunReason.VIOLATION),
     python("traces its parent", _CALL.format("ptrace(16, 1, 0, 0)"), RunReason.VIOLATION),
     python("makes namespaces", _CALL.format("unshare(0x10000000)"), RunReason.VIOLATION),

@@ -1,12 +1,14 @@
 """Measures a run: its control group's counters, its disk use and its output, as samples."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from resile.contain.cgroups import Cgroup, CgroupUsage
 from resile.contain.decide import AT_QUOTA_SHARE, Sample
 from resile.contain.model import Limits, Usage
+from resile.contain.unlinked import unlinked_in
 from resile.core.clock import Clock
 
 QUICK_S = 0.05
@@ -16,6 +18,9 @@ CALM_S = 0.5
 """Later: ten runs cost less than 1 % of a core so."""
 _SHARE_WINDOW_S = 0.9
 """Over which the share of the processor is taken: a few of the kernel's periods of 100 ms."""
+
+LOOKS_EVERY = 4
+"""Samples for one look at what was removed while it is open; every one while there is such."""
 
 MeasureDisk = Callable[[], tuple[int, int]]
 """Bytes and files that were written so far."""
@@ -29,6 +34,7 @@ class Meter:
         limits: For the share of the processor that is allowed.
         own_processes: Launcher processes in the group, which are not the command's.
         measure_disk: Tells what was written.
+        workspaces: Where files that are removed while they are open count, too.
         clock: Measures the time.
     """
 
@@ -39,12 +45,16 @@ class Meter:
         limits: Limits,
         own_processes: int,
         measure_disk: MeasureDisk,
+        workspaces: Sequence[Path] = (),
         clock: Clock,
     ) -> None:
         self._group = group
         self._limits = limits
         self._own_processes = own_processes
         self._measure_disk = measure_disk
+        self._workspaces = workspaces
+        self._unlinked = (0, 0)
+        self._samples = 0
         self._clock = clock
         self._begun_s = clock.monotonic()
         self._base = self._counters()
@@ -72,7 +82,8 @@ class Meter:
         """Read every counter now."""
         now_s = self._clock.monotonic()
         counters = self._counters()
-        disk_bytes, disk_files = self._measure_disk()
+        named_bytes, named_files = self._measure_disk()
+        unlinked_bytes, unlinked_files = self._look_at_unlinked()
         cpu_s = None if counters.cpu_s is None else counters.cpu_s - (self._base.cpu_s or 0.0)
         share = self._share(now_s, cpu_s)
         self.sample = Sample(
@@ -82,8 +93,8 @@ class Meter:
                 memory_max_bytes=counters.memory_max_bytes,
                 processes_max=self._most_processes(counters),
                 output_bytes=output_bytes,
-                disk_bytes=disk_bytes,
-                disk_files=disk_files,
+                disk_bytes=named_bytes + unlinked_bytes,
+                disk_files=named_files + unlinked_files,
                 oom_kills=_grown(counters.oom_kills, self._base.oom_kills),
                 refused_processes=_grown(counters.refused_processes, self._base.refused_processes),
             ),
@@ -92,6 +103,15 @@ class Meter:
             at_quota_s=self._at_quota_s(now_s, share),
         )
         return self.sample
+
+    def _look_at_unlinked(self) -> tuple[int, int]:
+        """Count what is open and has no name, as often as it is worth it."""
+        self._samples += 1
+        is_due = self._samples % LOOKS_EVERY == 0 or self._unlinked != (0, 0)
+        if self._group is not None and self._workspaces and is_due:
+            with contextlib.suppress(OSError):
+                self._unlinked = unlinked_in(self._workspaces, self._group.pids())
+        return self._unlinked
 
     def _counters(self) -> CgroupUsage:
         if self._group is None:

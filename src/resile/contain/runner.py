@@ -174,6 +174,7 @@ class Run:
                 limits=limits,
                 own_processes=self._host.launcher.own_processes(group),
                 measure_disk=lambda: self._written(transaction),
+                workspaces=transaction.workspaces,
                 clock=self._clock,
             ),
             stop=self._stop,

@@ -1,7 +1,9 @@
 """What a run uses: counters since its beginning, and the share of the processor over time."""
 
+import os
+
 from resile.contain import CgroupUsage, Limits
-from resile.contain.meter import CALM_S, QUICK_S, Meter
+from resile.contain.meter import CALM_S, LOOKS_EVERY, QUICK_S, Meter
 from resile.testing import FakeClock
 
 LIMITS = Limits(cpu_share=0.5)
@@ -12,6 +14,9 @@ class FakeGroup:
 
     def __init__(self):
         self.now = CgroupUsage(cpu_s=100.0, oom_kills=2, refused_processes=7, processes=2)
+
+    def pids(self):
+        return (os.getpid(),)
 
     def usage(self):
         if isinstance(self.now, OSError):
@@ -54,6 +59,27 @@ def test_without_a_group_time_and_disk_are_known():
     usage = made.measure(0).usage
 
     assert (usage.time_s, usage.cpu_s, usage.disk_bytes, usage.disk_files) == (3.0, None, 4096, 2)
+
+
+def test_file_that_is_removed_while_it_is_open_counts_until_it_is_closed(tmp_path):
+    group, clock = FakeGroup(), FakeClock()
+    made = Meter(
+        group,
+        limits=LIMITS,
+        own_processes=2,
+        measure_disk=lambda: (4096, 2),
+        workspaces=(tmp_path,),
+        clock=clock,
+    )
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    (tmp_path / "file").unlink()
+
+    open_files = [made.measure(0).usage.disk_files for _ in range(LOOKS_EVERY + 1)]
+    os.close(fd)
+    closed_files = made.measure(0).usage.disk_files
+
+    assert open_files == [2, 2, 2, 3, 3]
+    assert closed_files == 2
 
 
 def test_counters_that_cannot_be_read_are_unknown():
