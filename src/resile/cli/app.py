@@ -33,6 +33,7 @@ COMMANDS = {
     "repair": "Mend a damaged store.",
     "replicate": "Keep a second store in step.",
     "restart": "Stop services and start them again.",
+    "restore": "Bring a snapshot back, beside or in place.",
     "resume": "Let contained runs begin again after `kill --all --hold`.",
     "run": "Run a command that nobody trusts: limits, sandbox, undo.",
     "runs": "List contained runs, or show one.",

@@ -8,17 +8,20 @@ from resile.store.differing import Difference, DifferenceKind, compare, text_dif
 from resile.store.finding import find_path, read_file, walk_entries
 from resile.store.format.keys import make_key, read_key
 from resile.store.marks import protected
-from resile.store.model import Counts, Entry, EntryType, Snapshot, Unread
+from resile.store.model import SAFETY_TAG, Counts, Entry, EntryType, Snapshot, Unread
 from resile.store.opening import create, open_store
 from resile.store.repairing import Mended, Origin, Repaired, repair
 from resile.store.replicating import Lag, Replicated, lag, replicate
 from resile.store.repository import Repository
+from resile.store.restore import RestoreReport, restore_in_place, restore_to
+from resile.store.restore import recover as recover_restores
 from resile.store.snapshot import Taken, Why, take_snapshot
 from resile.store.verify import Affected, Verified, verify
 from resile.store.walk import Rules
 
 __all__ = [
     "GRACE_S",
+    "SAFETY_TAG",
     "Affected",
     "Backend",
     "Collected",
@@ -35,6 +38,7 @@ __all__ = [
     "Repaired",
     "Replicated",
     "Repository",
+    "RestoreReport",
     "Rules",
     "Snapshot",
     "Taken",
@@ -55,8 +59,11 @@ __all__ = [
     "protected",
     "read_file",
     "read_key",
+    "recover_restores",
     "repair",
     "replicate",
+    "restore_in_place",
+    "restore_to",
     "take_snapshot",
     "text_diff",
     "unprotect",

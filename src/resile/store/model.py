@@ -13,6 +13,10 @@ CHUNKS_PER_ENTRY_MAX = 10_000
 """A file with more gets its list of chunks as blobs of their own."""
 
 
+SAFETY_TAG = "before-restore"
+"""What snapshots are called that a restore took of what was there; `latest` passes over them."""
+
+
 class EntryType(StrEnum):
     """What an entry of a folder is."""
 

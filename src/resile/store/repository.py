@@ -33,7 +33,7 @@ from resile.store.format.records import (
     encode_snapshot,
 )
 from resile.store.format.trees import decode_ids, decode_tree
-from resile.store.model import Entry, Identity, Snapshot
+from resile.store.model import SAFETY_TAG, Entry, Identity, Snapshot
 
 _CACHED_FRAMES = 12
 """Decoded frames that are kept, of 1 to 4 MiB: neighbours are read together."""
@@ -182,7 +182,7 @@ class Repository:
         return sorted(found, key=lambda one: (one.started_at, one.snapshot_id))
 
     def find(self, name: str, *, source: str = "") -> Snapshot:
-        """Find a snapshot by `latest`, its id, or the beginning of its id.
+        """Find a snapshot by `latest` (none that a restore took), its id, or the beginning of its id.
 
         Args:
             name: At least 4 digits, or `latest`.
@@ -193,7 +193,11 @@ class Repository:
         """
         every = self.snapshots()
         if name == "latest":
-            found = [one for one in every if not source or one.source == source][-1:]
+            found = [
+                one
+                for one in every
+                if (not source or one.source == source) and SAFETY_TAG not in one.tags
+            ][-1:]
         elif len(name) >= _PREFIX_DIGITS_MIN:
             found = [one for one in every if one.snapshot_id.startswith(name.lower())]
         else:

@@ -1,0 +1,194 @@
+"""`resile restore`: bring a snapshot back, beside or in place."""
+
+import contextlib
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from resile.cli.options import time
+from resile.cli.output import print_json, say
+from resile.cli.stores import (
+    ID_DIGITS,
+    PARTIAL_CODE,
+    Progress,
+    StoreOptions,
+    local_time,
+    opened,
+    shown,
+    store_options,
+)
+from resile.core.units import format_size
+from resile.errors import ConfigError, StoreDamagedError
+from resile.store import (
+    SAFETY_TAG,
+    Repository,
+    RestoreReport,
+    Snapshot,
+    compare,
+    forget,
+    recover_restores,
+    restore_in_place,
+    restore_to,
+    take_snapshot,
+)
+
+_SHOWN_MAX = 20
+_SIGNS = {"created": "+", "deleted": "-", "modified": "~", "metadata": "m", "replaced": "!"}
+
+
+@click.command()
+@click.argument("snapshot", metavar="[ID]", required=False)
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option(
+    "--to", "target", type=click.Path(path_type=Path), metavar="DIR", help="A new or empty folder."
+)
+@click.option(
+    "--in-place",
+    is_flag=True,
+    help="Where it was taken; at once, and after a snapshot of what is there now.",
+)
+@click.option("--source", metavar="DIR", help="With `latest` and --at: of this folder.")
+@click.option("--at", type=time, metavar="TIME", help="The newest that is not younger than this.")
+@click.option("--dry-run", is_flag=True, help="With --in-place: only tell what would change.")
+@store_options
+def command(
+    snapshot: str | None,
+    paths: tuple[str, ...],
+    options: StoreOptions,
+    *,
+    target: Path | None,
+    in_place: bool,
+    source: str | None,
+    at: datetime | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Restore the snapshot ID (or `latest`, or the one that --at names), or only some PATHs of it.
+
+    No link in the target is followed. Exit code 3: something was restored without all that it
+    carried (owner, attributes); 8: something is lost, everything else was restored.
+    """
+    if bool(target) == in_place or (dry_run and not in_place):
+        raise ConfigError(
+            "say where to: --to DIR, or --in-place",
+            hint="look first: resile restore latest --in-place --dry-run",
+        )
+    names = tuple(path.encode("utf-8", "surrogateescape") for path in paths)
+    with opened(options) as store, contextlib.closing(Progress("restoring")) as progress:
+        chosen = _choose(store, snapshot, source, at)
+        if dry_run:
+            return _tell_changes(store, chosen, as_json=as_json)
+        if target is not None:
+            report = restore_to(target, chosen.root, store, paths=names, on_progress=progress)
+            place, safety = target, None
+        else:
+            place = Path(chosen.source)
+            safety = _save(store, place)
+            with restore_in_place(
+                place, chosen.root, store, paths=names, on_progress=progress
+            ) as done:
+                report = done.report
+    _print(report, chosen, place, safety, as_json=as_json)
+    if report.lost_count:
+        return StoreDamagedError.exit_code
+    return PARTIAL_CODE if report.skipped_count else 0
+
+
+def _choose(
+    store: Repository, name: str | None, source: str | None, at: datetime | None
+) -> Snapshot:
+    """Find the snapshot that is meant.
+
+    Raises:
+        ConfigError: If none is named, or none is so old.
+    """
+    origin = str(Path(source).absolute()) if source else ""
+    if at is None:
+        if name is None:
+            raise ConfigError("no snapshot is named", hint="resile restore latest --to DIR")
+        return store.find(name, source=origin)
+    if name not in (None, "latest"):
+        raise ConfigError("give an ID or --at, not both", hint="paths come after `latest`")
+    found = [
+        one
+        for one in store.snapshots()
+        if one.started_at <= at
+        and (not origin or one.source == origin)
+        and SAFETY_TAG not in one.tags
+    ]
+    if not found:
+        raise ConfigError(
+            f"no snapshot was taken at {local_time(at)} or before", hint="resile snapshots"
+        )
+    return found[-1]
+
+
+def _save(store: Repository, place: Path) -> Snapshot | None:
+    """Keep what is there now; None if nothing is."""
+    recover_restores(place)
+    if not place.is_dir():
+        return None
+    return take_snapshot(store, place, tags=(SAFETY_TAG,)).snapshot
+
+
+def _tell_changes(store: Repository, chosen: Snapshot, *, as_json: bool) -> int:
+    """Tell what a restore in place would change, from a snapshot of what is there now."""
+    now = take_snapshot(store, Path(chosen.source), tags=(SAFETY_TAG,)).snapshot
+    changes = list(compare(store, now.root, chosen.root))
+    forget(store, [now])
+    if as_json:
+        print_json(
+            {
+                "snapshot": chosen.snapshot_id,
+                "changes": [{"path": shown(c.path), "kind": c.kind.value} for c in changes],
+            }
+        )
+        return 0
+    for change in changes:
+        print(f"{_SIGNS[change.kind.value]} {shown(change.path)}")
+    print(f"{len(changes):,} paths of {chosen.source} would change" if changes else "no change")
+    return 0
+
+
+def _print(
+    report: RestoreReport,
+    chosen: Snapshot,
+    place: Path,
+    safety: Snapshot | None,
+    *,
+    as_json: bool,
+) -> None:
+    if as_json:
+        print_json(_data(report, chosen, place, safety))
+        return
+    print(
+        f"restored {chosen.snapshot_id[:ID_DIGITS]} of {local_time(chosen.started_at)} to {place}:"
+        f" {report.files:,} files in {report.folders:,} folders, {format_size(report.bytes)}"
+    )
+    if safety is not None:
+        print(f"what was there before: {safety.snapshot_id[:ID_DIGITS]}")
+    for what, problems in (("without all it carried", report.skipped), ("lost", report.lost)):
+        for one in problems[:_SHOWN_MAX]:
+            say(f"{what}: {one.path}: {one.reason}")
+        if len(problems) > _SHOWN_MAX:
+            say(f"and {len(problems) - _SHOWN_MAX:,} more: --json lists them")
+    if report.foreign_count:
+        say(f"{report.foreign_count:,} belong to this user now: only root may give files away")
+
+
+def _data(
+    report: RestoreReport, chosen: Snapshot, place: Path, safety: Snapshot | None
+) -> dict[str, Any]:
+    return {
+        "snapshot": chosen.snapshot_id,
+        "to": str(place),
+        "before": safety and safety.snapshot_id,
+        "files": report.files,
+        "folders": report.folders,
+        "bytes": report.bytes,
+        "skipped": [{"path": one.path, "reason": one.reason} for one in report.skipped],
+        "lost": [{"path": one.path, "reason": one.reason} for one in report.lost],
+        "foreign": report.foreign_count,
+    }
