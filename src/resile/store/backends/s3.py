@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 from resile.clients.s3 import Bucket
 from resile.errors import ConfigError, OperationError, StoreDamagedError, StoreError
-from resile.store.backends._failures import failing_as
 from resile.store.backends.names import check_folder, check_name, is_name
 from resile.store.backends.port import StoredFile
 
@@ -108,7 +107,7 @@ class S3Upload:
         """Append."""
         self._check_alive()
         try:
-            with failing_as(f"{tempfile.gettempdir()}: an upload could not be kept"):
+            with _waiting("kept"):
                 self._file.write(data)
         except StoreError as exc:
             self._end(exc)
@@ -135,7 +134,7 @@ class S3Upload:
     @contextmanager
     def _content(self) -> Iterator[Any]:
         """Give all of it; what is on the disk is mapped, so that it needs no memory of its own."""
-        with failing_as(f"{tempfile.gettempdir()}: an upload could not be read"):
+        with _waiting("read"):
             self._file.flush()
             if self._size_bytes <= _MEMORY_BYTES_MAX:
                 self._file.seek(0)
@@ -161,6 +160,18 @@ class S3Upload:
         # A full disk may say so again; what is lost here was to be thrown away.
         with suppress(OSError):
             self._file.close()
+
+
+@contextmanager
+def _waiting(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise StoreError(
+            f"an upload could not be {what} in {tempfile.gettempdir()}: {exc.strerror or exc}",
+            hint="uploads wait there: make room, or name another folder by TMPDIR",
+            is_transient=True,
+        ) from exc
 
 
 @contextmanager
