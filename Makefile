@@ -34,14 +34,14 @@ check: $(READY) ## Check format, lint, types and layers, then run the tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-cache --no-logo 2>/dev/null || $(BIN)/lint-imports --no-cache
 	@$(MAKE) --no-print-directory test
 
 format: $(READY) ## Format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format .
 
 layers: $(READY) ## Check the import contracts
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-cache
 
 bench: $(READY) ## Print each bar beside what was measured
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m bench
