@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from resile.core.vocabulary import RunReason, RunState, ViolationKind
 from resile.errors import ConfigError
@@ -157,6 +158,10 @@ class Violation:
     at: datetime
 
 
+CAPABILITY_NOTE: Final = "capabilities"
+"""Notes a changed file that gives whoever runs it capabilities (`setcap`)."""
+
+
 class ChangeKind(StrEnum):
     """What a run did to a path."""
 
@@ -181,7 +186,7 @@ class Change:
         size_before, size_after: Bytes of a file; None where there is none.
         mode_before, mode_after: Permission bits; None where there is nothing.
         link_target: Where a symbolic link points afterwards; empty if it is none.
-        notes: What is worth knowing, such as `hardlink_broken`.
+        notes: What is worth knowing, such as `hardlink_broken` or `capabilities`.
     """
 
     path: str

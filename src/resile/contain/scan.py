@@ -5,13 +5,12 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from resile.contain.model import Change, ChangeKind, Violation, WorkspaceDiff
+from resile.contain.model import CAPABILITY_NOTE, Change, ChangeKind, Violation, WorkspaceDiff
 from resile.contain.transaction import Skipped
 from resile.core.vocabulary import ViolationKind
 
 _SETUID_OR_SETGID = 0o6000
 _SETGID_FOLDER = 0o2000
-CAPABILITY_NOTE = "capabilities"
 
 
 def violations_in(

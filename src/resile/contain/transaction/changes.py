@@ -5,9 +5,10 @@ import os
 import stat
 from collections.abc import Iterator
 
-from resile.contain.model import Change, ChangeKind
+from resile.contain.model import CAPABILITY_NOTE, Change, ChangeKind
 from resile.contain.transaction.model import DEPTH_MAX, type_name
 from resile.contain.transaction.trees import (
+    entry_path,
     is_same_content,
     names_in,
     open_folder,
@@ -24,6 +25,7 @@ HARDLINK_BROKEN = "hardlink_broken"
 """Another name of the file, in the workspace or elsewhere, keeps the old content."""
 NOT_LISTED = "inside_not_listed"
 """There is more in this folder than is listed."""
+_CAPABILITIES = "security.capability"
 
 
 def change_of(
@@ -73,6 +75,23 @@ def compare_entries(
         new.attributes,
     )
     return None if is_same and is_same_time else ChangeKind.METADATA
+
+
+def capability_notes(
+    kind: ChangeKind,
+    staged_fd: int,
+    lower_fd: int | None,
+    name: str,
+    after: os.stat_result,
+) -> tuple[str, ...]:
+    """Note that a changed file gives who runs it capabilities, unless it is as it was."""
+    now = _capabilities(staged_fd, name) if stat.S_ISREG(after.st_mode) else None
+    if now is None:
+        return ()
+    is_same_content = kind is ChangeKind.METADATA and lower_fd is not None
+    if is_same_content and now == _capabilities(lower_fd, name):
+        return ()
+    return (CAPABILITY_NOTE,)
 
 
 def deleted_inside(path: str, folder_fd: int, name: str, depth: int = 0) -> Iterator[Change]:
@@ -134,7 +153,17 @@ def _entry_inside(
         kind = compare_entries(fd, old_fd, entry, status, before)
     if kind is not None:
         target = link_target(fd, entry, status)
-        yield change_of(path, kind, before, status, link_target=target)
+        notes = capability_notes(kind, fd, old_fd, entry, status)
+        yield change_of(path, kind, before, status, link_target=target, notes=notes)
+
+
+def _capabilities(folder_fd: int | None, name: str) -> bytes | None:
+    if folder_fd is None:
+        return None
+    try:
+        return os.getxattr(entry_path(folder_fd, name), _CAPABILITIES, follow_symlinks=False)
+    except OSError:
+        return None
 
 
 @contextlib.contextmanager

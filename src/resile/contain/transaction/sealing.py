@@ -15,6 +15,7 @@ from resile.contain.transaction.bases import SINCE, Base
 from resile.contain.transaction.changes import (
     HARDLINK_BROKEN,
     NOT_LISTED,
+    capability_notes,
     change_of,
     compare_entries,
     deleted_inside,
@@ -246,6 +247,7 @@ class _Walk:
             before = read_metadata(entry.lower_fd, entry.name, lower)
             after = read_private_metadata(entry.staged_fd, entry.name, status)
         groups = {status.st_ino} if is_linked else set()
+        notes += capability_notes(kind, entry.staged_fd, entry.lower_fd, entry.name, status)
         fault = self._present_fault(entry)
         self._add(entry, kind, fault, groups=groups, before=before, after=after, notes=notes)
 
