@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from resile.core import events
-from resile.core.units import format_duration
+from resile.core.units import format_duration, format_size
 from resile.core.vocabulary import ActionKind, Outcome
 
 TEXT_LENGTH_MAX = 300
@@ -151,6 +151,23 @@ def _count(names: tuple[str, ...]) -> str:
     return "1 service" if len(names) == 1 else f"{len(names)} services"
 
 
+def _snapshot(payload: events.SnapshotTaken) -> str:
+    what = "no change" if not payload.is_changed else f"{format_size(payload.new_bytes)} new"
+    missing = f", {payload.unread} paths not read" if payload.unread else ""
+    return f"snapshot {payload.snapshot_id[:10]} of {payload.source}: {what}{missing}"
+
+
+def _restored(payload: events.SnapshotRestored) -> str:
+    lost = f", {payload.lost} lost" if payload.lost else ""
+    return f"snapshot {payload.snapshot_id[:10]} restored to {payload.target}{lost}"
+
+
+def _verified(payload: events.StoreVerified) -> str:
+    how = f"every byte of {payload.files} files" if payload.is_full else "the structure"
+    found = f"{payload.flaws} flaws" if payload.flaws else "nothing is wrong"
+    return f"the store was verified, {how}: {found}"
+
+
 _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.BrainStarted: lambda p: f"brain {p.pid} is at work, adopted {_count(p.adopted)}",
     events.BrainStopped: lambda p: f"the brain ended: {p.reason}",
@@ -158,6 +175,8 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.CheckChanged: _changed,
     events.EscapeContained: _contained,
     events.EscapeNoticed: _tried,
+    events.DataMended: lambda p: f"{p.path} has its verified content again",
+    events.DataMismatched: lambda p: f"{p.path} is damaged: {p.what}",
     events.GuardLost: lambda p: f"guard {p.pid} is gone; {_count(p.killed)} killed",
     events.HeartbeatReceived: lambda p: f"{p.check} had a heartbeat",
     events.JournalPruned: lambda p: f"the journal let go of its records up to {p.through_seq}",
@@ -196,4 +215,15 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.IncidentResolved: _ended,
     events.IncidentReopened: lambda _p: "it came back",
     events.NoticeSent: lambda p: f"notice {p.transition}: {p.text}",
+    events.SnapshotFailed: lambda p: f"no snapshot of {p.source}: {p.reason}",
+    events.SnapshotRestored: _restored,
+    events.SnapshotTaken: _snapshot,
+    events.SnapshotsForgotten: lambda p: f"{len(p.snapshot_ids)} snapshots let go",
+    events.StoreCollected: lambda p: f"{format_size(p.removed_bytes)} freed in the store",
+    events.StoreDamaged: lambda p: f"{p.file[:24]} in the store {p.what}",
+    events.StoreLost: lambda p: f"{p.paths} paths in the store are lost, the first is {p.first}",
+    events.StoreMended: lambda p: f"{p.file[:24]} in the store is mended, from: {p.origin}",
+    events.StoreReplicated: lambda p: f"{p.copied} files copied to the second store",
+    events.StoreUnreachable: lambda p: f"the store {p.place} cannot be reached: {p.reason}",
+    events.StoreVerified: _verified,
 }
