@@ -100,8 +100,7 @@ def _hold(host: Host, why: str) -> None:
 def _running(runs: Runs, prefix: str) -> RunRecord:
     """Find a run; `last` is the newest that runs."""
     if prefix == "last":
-        states = (RunState.STARTING, RunState.RUNNING)
-        found = [record for record in runs.records() if record.state in states]
+        found = [record for record in runs.records() if record.state is RunState.RUNNING]
         if found:
             return found[-1]
     return runs.find(prefix)

@@ -157,5 +157,5 @@ def _open(host: "Host", stories: RunStories) -> Iterator[Facts]:
     for record in host.runs.records():
         live = host.runs.live(record.run_id)
         facts = open_facts(record_facts(record), live, stories.get(record.run_id))
-        at_work = record.state in (RunState.STARTING, RunState.RUNNING)
+        at_work = record.state is RunState.RUNNING
         yield {**facts, "ended_at": None if at_work else facts["ended_at"] or facts["began_at"]}

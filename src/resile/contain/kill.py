@@ -39,7 +39,7 @@ def kill_run(
     Raises:
         CgroupError: If a process does not die.
     """
-    if record.state not in (RunState.STARTING, RunState.RUNNING):
+    if record.state is not RunState.RUNNING:
         return False
     with contextlib.suppress(OSError, OperationError):
         # It ends while we look, or the disk is full: the kill is what counts, not its note.

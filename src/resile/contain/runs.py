@@ -54,7 +54,7 @@ class RunRecord:
         journal: The folder of the journal that has its story.
         layout: Where its control group is; None if it has none.
         group: The control group's name.
-        launcher: The process that dies last of it; None before it was launched.
+        launcher: The process that dies last of it; None if it died before anything was run.
         backend: Which launcher.
         reason, message: Why it ended; None and empty while it runs.
         changes: How many paths it changed.

@@ -188,7 +188,6 @@ class ViolationKind(StrEnum):
 class RunState(StrEnum):
     """Where a run stands."""
 
-    STARTING = "starting"
     RUNNING = "running"
     READY = "ready"
     """It has ended, and its changes wait for a commit or a discard."""

@@ -159,7 +159,7 @@ def open_facts(
     """
     facts = story.facts() if story else {}
     used = facts.get("usage", {})
-    at_work = record["state"] in (RunState.STARTING, RunState.RUNNING)
+    at_work = record["state"] == RunState.RUNNING
     known = {"tried", "timeline"}
     return {
         "ended_at": None,

@@ -34,7 +34,7 @@ class FakeRuns:
         self, run_id: str, state: RunState, *, began_at: datetime, **facts: Any
     ) -> dict[str, Any]:
         """Add or replace a run; facts override those of one that runs, or ended well."""
-        is_running = state in (RunState.STARTING, RunState.RUNNING)
+        is_running = state is RunState.RUNNING
         run = {
             "id": run_id,
             "command": ["python", "agent.py"],
@@ -120,7 +120,7 @@ class FakeRuns:
     async def kill(self, run_id: str, *, who: str) -> bool:
         """Remember the kill, and close a run that runs."""
         run = self.known[run_id]
-        if run["state"] not in (RunState.STARTING, RunState.RUNNING):
+        if run["state"] != RunState.RUNNING:
             return False
         self.decisions.append(("kill", run_id, (), who))
         run |= {"state": RunState.DISCARDED, "is_open": False, "reason": RunReason.KILLED}

@@ -7,7 +7,7 @@ import { ago, clock, count, duration, moment, plural } from '/static/format.js';
 import { ask } from '/static/live.js';
 import { renderUsage, setWords, visible } from '/static/usage.js';
 
-const STATES = { starting: 'Starting', running: 'Running', ready: 'Waiting', committing: 'Committing', committed: 'Committed', discarded: 'Undone' };
+const STATES = { running: 'Running', ready: 'Waiting', committing: 'Committing', committed: 'Committed', discarded: 'Undone' };
 const CALM = new Set(['ok', 'exit', 'signal', 'commit_conflict', null]);
 const FORCED = new Set(['timeout', 'oom', 'cpu_budget', 'processes', 'disk', 'output', 'violation', 'killed', 'supervisor_lost']);
 const SURE_MS = 4000;
@@ -17,7 +17,7 @@ const VERBS = {
   kill: { label: 'Kill', sure: 'Really kill?', done: 'killed' },
 };
 
-export const isAtWork = (run) => run.state === 'starting' || run.state === 'running';
+export const isAtWork = (run) => run.state === 'running';
 export const isWaiting = (run) => run.state === 'ready';
 export const isForced = (run) => FORCED.has(run.reason);
 export const isUnstarted = (run) => run.reason === 'launch_failed';
