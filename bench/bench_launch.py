@@ -124,11 +124,7 @@ def ours(
     if parked is not None:
         time.sleep(PAUSE_S)
     began_s = time.perf_counter()
-    made = (
-        parked.launch(box, STDIO)
-        if parked is not None
-        else launcher.launch(box, STDIO, cgroup=group)
-    )
+    made = (parked or launcher.park(group)).launch(box, STDIO)
     messages = []
     while not any(isinstance(message, MainEnded) for message in messages):
         select.select([made.fd], [], [], DEADLINE_S)

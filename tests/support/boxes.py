@@ -172,10 +172,7 @@ def boxed(
         os.close(feed_fd)
         stdio = Stdio(stdin_fd=in_fd, stdout_fd=write_out_fd, stderr_fd=write_err_fd)
         try:
-            if parked is not None:
-                made = parked.launch(box, stdio)
-            else:
-                made = launcher_of(launcher).launch(box, stdio, cgroup=cgroup)
+            made = (parked or launcher_of(launcher).park(cgroup)).launch(box, stdio)
         finally:
             for fd in (in_fd, write_out_fd, write_err_fd):
                 os.close(fd)
@@ -245,7 +242,7 @@ def start_box(launcher: str, box: Box) -> tuple[int, list[int]]:
     out_fd, write_fd = os.pipe()
     null_fd = os.open(os.devnull, os.O_RDONLY)
     stdio = Stdio(stdin_fd=null_fd, stdout_fd=write_fd, stderr_fd=write_fd)
-    made = launcher_of(launcher).launch(box, stdio, cgroup=None)
+    made = launcher_of(launcher).park(None).launch(box, stdio)
     _LEFT_RUNNING.append(made)
     os.close(write_fd)
     said = b""
@@ -300,7 +297,7 @@ def run_from_thread(launcher: str, box: Box) -> Ran:
     stdio = Stdio(stdin_fd=null_fd, stdout_fd=write_fd, stderr_fd=write_fd)
     made: list[Boxed] = []
     thread = threading.Thread(
-        target=lambda: made.append(launcher_of(launcher).launch(box, stdio, cgroup=None))
+        target=lambda: made.append(launcher_of(launcher).park(None).launch(box, stdio))
     )
     thread.start()
     thread.join()

@@ -63,7 +63,7 @@ class Boxed:
         )
         stdio = Stdio(stdin_fd=null_fd, stdout_fd=output_fd, stderr_fd=2)
         try:
-            self._box = launcher.launch(box, stdio, cgroup=group)
+            self._box = launcher.park(group).launch(box, stdio)
         finally:
             os.close(output_fd)
             os.close(null_fd)

@@ -130,33 +130,23 @@ async def arun(
         stop.close()
 
 
-def _spec(
-    argv: Sequence[str],
-    *,
-    limits: Limits = STRICT,
-    workspace: str | Path | Iterable[str | Path] = (),
-    commit: CommitMode | str = CommitMode.AUTO,
-    env: Mapping[str, str] | None = None,
-    cwd: str | Path | None = None,
-    stdin: bytes = b"",
-    shown: Iterable[str | Path] = (),
-    readable: Iterable[str | Path] = (),
-    hidden: Iterable[str | Path] = (),
-    on_output: OnOutput | None = None,
-) -> RunSpec:
-    folders = (workspace,) if isinstance(workspace, str | Path) else workspace
+def _spec(argv: Sequence[str], **options: Unpack[RunOptions]) -> RunSpec:
+    """Give what a run is about, its paths as they are in the caller's folder."""
+    given = options.get("workspace", ())
+    workspaces = (given,) if isinstance(given, str | Path) else given
+    cwd = options.get("cwd")
     return RunSpec(
         argv=tuple(argv),
-        limits=limits,
-        workspaces=tuple(Path(folder).absolute() for folder in folders),
-        commit=CommitMode(commit),
-        env=env or {},
+        limits=options.get("limits", STRICT),
+        workspaces=tuple(Path(path).absolute() for path in workspaces),
+        commit=CommitMode(options.get("commit", CommitMode.AUTO)),
+        env=options.get("env") or {},
         cwd=None if cwd is None else Path(cwd).absolute(),
-        stdin=stdin,
-        shown=tuple(Path(path).absolute() for path in shown),
-        readable=tuple(map(Path, readable)),
-        hidden=tuple(map(Path, hidden)),
-        on_output=on_output,
+        stdin=options.get("stdin", b""),
+        shown=tuple(Path(path).absolute() for path in options.get("shown", ())),
+        readable=tuple(map(Path, options.get("readable", ()))),
+        hidden=tuple(map(Path, options.get("hidden", ()))),
+        on_output=options.get("on_output"),
     )
 
 

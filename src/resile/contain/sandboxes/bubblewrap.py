@@ -20,9 +20,9 @@ from typing import Final
 
 from resile.contain.cgroups import Cgroup
 from resile.contain.sandboxes.host import current_host
-from resile.contain.sandboxes.interpreted import BOOT, loader_environment
-from resile.contain.sandboxes.model import Box, Stdio
-from resile.contain.sandboxes.parked import ControlledBox, Parked
+from resile.contain.sandboxes.interpreted import BOOT, park_interpreter
+from resile.contain.sandboxes.model import Box
+from resile.contain.sandboxes.parked import Parked
 from resile.contain.sandboxes.recipe import COVERED, NEW_NETWORK, NEW_USER, Recipe, Step, recipe_of
 from resile.core.spawning import run_bounded
 from resile.errors import OperationError
@@ -57,16 +57,7 @@ class BubblewrapLauncher:
         Raises:
             SpawnError: If it could not be started.
         """
-        files = cgroup.join_files if cgroup is not None else ()
-        return Parked(self._argv, self._recipe, join_files=files, env=loader_environment())
-
-    def launch(self, box: Box, stdio: Stdio, *, cgroup: Cgroup | None) -> ControlledBox:
-        """Start to build the box; returns at once.
-
-        Raises:
-            SpawnError: If not even the launcher could be started.
-        """
-        return self.park(cgroup).launch(box, stdio)
+        return park_interpreter(self._argv, self._recipe, cgroup)
 
     def _recipe(self, box: Box) -> Recipe:
         recipe = recipe_of(box, current_host())

@@ -2,12 +2,13 @@
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from resile.contain.cgroups import Cgroup
 from resile.contain.sandboxes.host import current_host
-from resile.contain.sandboxes.model import Box, Stdio
-from resile.contain.sandboxes.parked import ControlledBox, Parked
+from resile.contain.sandboxes.model import Box
+from resile.contain.sandboxes.parked import Parked
 from resile.contain.sandboxes.recipe import Recipe, recipe_of
 
 BOOT = Path(__file__).parent / "pure" / "boot.py"
@@ -38,22 +39,26 @@ class PythonLauncher:
         Raises:
             SpawnError: If it could not be started.
         """
-        files = cgroup.join_files if cgroup is not None else ()
-        return Parked(self._argv, self._recipe, join_files=files, env=loader_environment())
-
-    def launch(self, box: Box, stdio: Stdio, *, cgroup: Cgroup | None) -> ControlledBox:
-        """Start to build the box; returns at once.
-
-        Raises:
-            SpawnError: If not even the launcher could be started.
-        """
-        return self.park(cgroup).launch(box, stdio)
-
-    def _recipe(self, box: Box) -> Recipe:
-        return recipe_of(box, current_host())
+        return park_interpreter(self._argv, _recipe, cgroup)
 
 
-def loader_environment() -> dict[str, str]:
+def park_interpreter(
+    argv: Sequence[str], recipe: Callable[[Box], Recipe], cgroup: Cgroup | None
+) -> Parked:
+    """Start an interpreter that joins the group now and carries out a recipe later.
+
+    Raises:
+        SpawnError: If it could not be started.
+    """
+    files = cgroup.join_files if cgroup is not None else ()
+    return Parked(argv, recipe, join_files=files, env=_loader_environment())
+
+
+def _recipe(box: Box) -> Recipe:
+    return recipe_of(box, current_host())
+
+
+def _loader_environment() -> dict[str, str]:
     """Give what an interpreter with a shared library of its own may need to start."""
     names = ("LD_LIBRARY_PATH", "PYTHONHOME")
     return {name: os.environ[name] for name in names if name in os.environ}

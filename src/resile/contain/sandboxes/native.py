@@ -6,8 +6,8 @@ from pathlib import Path
 
 from resile.contain.cgroups import Cgroup
 from resile.contain.sandboxes.host import current_host
-from resile.contain.sandboxes.model import Box, Stdio
-from resile.contain.sandboxes.parked import ControlledBox, Parked, unified_folder
+from resile.contain.sandboxes.model import Box
+from resile.contain.sandboxes.parked import Parked, unified_folder
 from resile.contain.sandboxes.recipe import Recipe, recipe_of
 
 FOLDER = Path(__file__).parent
@@ -33,14 +33,6 @@ class NativeLauncher:
         folder = unified_folder(cgroup)
         files = cgroup.join_files if cgroup is not None and not folder else ()
         return Parked([str(BINARY)], _recipe, join_files=files, cgroup_folder=folder)
-
-    def launch(self, box: Box, stdio: Stdio, *, cgroup: Cgroup | None) -> ControlledBox:
-        """Start to build the box; returns at once.
-
-        Raises:
-            SpawnError: If not even the launcher could be started.
-        """
-        return self.park(cgroup).launch(box, stdio)
 
 
 @cache

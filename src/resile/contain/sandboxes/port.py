@@ -59,7 +59,14 @@ class Parked(Protocol):
         ...
 
     def launch(self, box: Box, stdio: Stdio) -> Boxed:
-        """Give it its box; returns at once. To be called once, instead of `close`."""
+        """Give it its box; returns at once. What becomes of it comes as messages.
+
+        To be called once, instead of `close`.
+
+        Args:
+            box: The recipe.
+            stdio: Duplicated for the command; the caller closes its own.
+        """
         ...
 
     def close(self) -> None:
@@ -80,22 +87,12 @@ class Launcher(Protocol):
         ...
 
     def park(self, cgroup: Cgroup | None) -> Parked:
-        """Start a launcher that joins the group now and gets its box later.
-
-        Raises:
-            SpawnError: If it could not be started.
-        """
-        ...
-
-    def launch(self, box: Box, stdio: Stdio, *, cgroup: Cgroup | None) -> Boxed:
-        """Start to build the box; returns at once. What becomes of it comes as messages.
+        """Start a launcher that joins the group now and gets its box at once, or later.
 
         Args:
-            box: The recipe.
-            stdio: Duplicated for the command; the caller closes its own.
             cgroup: Where everything belongs from its first instant; None if there is none.
 
         Raises:
-            SpawnError: If not even the launcher could be started.
+            SpawnError: If it could not be started.
         """
         ...

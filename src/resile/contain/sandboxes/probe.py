@@ -159,7 +159,7 @@ def _outcome(launcher: Launcher, box: Box) -> Attempt:
     null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
         stdio = Stdio(stdin_fd=null_fd, stdout_fd=null_fd, stderr_fd=null_fd)
-        boxed = launcher.launch(box, stdio, cgroup=None)
+        boxed = launcher.park(None).launch(box, stdio)
     except OperationError as exc:
         return Attempt(failed=LaunchFailed(stage="launcher", number=0, path=str(exc)))
     finally:
