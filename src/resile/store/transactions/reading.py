@@ -1,0 +1,154 @@
+"""Reads what the log says: what is in flight, what was committed, and files for transactions."""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from resile.errors import TransactionError
+from resile.store.log import Record, RecordType
+from resile.store.transactions.ledger import Book
+from resile.store.transactions.model import LoggedOperation, OperationKind, Replayed
+from resile.store.transactions.payloads import (
+    decode_compensation,
+    decode_dependences,
+    decode_operation,
+    decode_time,
+)
+from resile.store.writeahead.trees import open_file, open_parent
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True, kw_only=True)
+class Found:
+    """What the log says of its transactions.
+
+    Args:
+        books: Those that have neither committed nor aborted, by number.
+        next_number: Of the first new one.
+        last_commit: When the last one was committed.
+    """
+
+    books: dict[int, Book] = field(default_factory=dict)
+    next_number: int = 1
+    last_commit: datetime = _NEVER
+
+
+def find_in_flight(records: Iterable[Record]) -> Found:
+    """Fold the log.
+
+    Raises:
+        StoreDamagedError: If it is damaged.
+    """
+    found = Found()
+    for record in records:
+        number = record.transaction
+        found.next_number = max(found.next_number, number + 1)
+        if record.type is RecordType.BEGIN:
+            found.books[number] = Book(number=number, is_begun=True)
+        elif record.type in (RecordType.COMMIT, RecordType.ABORT):
+            found.books.pop(number, None)
+            if record.type is RecordType.COMMIT:
+                found.last_commit = max(found.last_commit, decode_time(record.payload))
+        elif book := found.books.get(number):
+            _note(book, record)
+    return found
+
+
+def replay(records: Iterable[Record], until: datetime | None) -> Iterator[Replayed]:
+    """Give the operations of committed transactions, in the order of the commits.
+
+    Holds what is in the log of the transactions that are open at one time.
+
+    Args:
+        records: The log.
+        until: Stop before the first commit that was later. None: give all.
+
+    Raises:
+        StoreDamagedError: If the log is damaged.
+    """
+    operations: dict[int, dict[int, LoggedOperation]] = {}
+    for record in records:
+        number = record.transaction
+        if record.type is RecordType.BEGIN:
+            operations[number] = {}
+        elif number not in operations:
+            continue
+        elif record.type is RecordType.OP:
+            operations[number][record.seq] = decode_operation(record.payload)
+        elif record.type is RecordType.CLR:
+            operations[number].pop(decode_compensation(record.payload).undone, None)
+        elif record.type is RecordType.ABORT:
+            del operations[number]
+        elif record.type is RecordType.COMMIT:
+            at = decode_time(record.payload)
+            if until is not None and at > until:
+                return
+            for operation in operations.pop(number).values():
+                yield _replayed(number, at, operation)
+
+
+def first_needed(records: Iterable[Record], before: datetime) -> int:
+    """Give the first record of the transactions that are open, or ended at a time or later."""
+    begun: dict[int, int] = {}
+    needed: list[int] = []
+    following = 1
+    for record in records:
+        following = record.seq + 1
+        if record.type is RecordType.BEGIN:
+            begun[record.transaction] = record.seq
+        elif record.type is RecordType.ABORT:
+            begun.pop(record.transaction, None)
+        elif record.type is RecordType.COMMIT:
+            first = begun.pop(record.transaction, record.seq)
+            if decode_time(record.payload) >= before:
+                needed.append(first)
+    return min([*needed, *begun.values()], default=following)
+
+
+def read_file(root_fd: int, path: str, *, limit_bytes: int) -> bytes:
+    """Read a whole file, through no link.
+
+    Raises:
+        OSError: If it cannot be read.
+        TransactionError: If it is no file, or longer than the limit.
+    """
+    with open_parent(root_fd, path) as (folder_fd, name), open_file(folder_fd, name) as fd:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > limit_bytes:
+            raise TransactionError(
+                f"{path} cannot be read: it is no file of at most {limit_bytes} bytes"
+            )
+        parts = []
+        while part := os.read(fd, limit_bytes):
+            parts.append(part)
+        return b"".join(parts)
+
+
+def _note(book: Book, record: Record) -> None:
+    if record.type is RecordType.OP:
+        operation = decode_operation(record.payload)
+        book.operations.append((record.seq, operation))
+        book.count = max(book.count, operation.number)
+    elif record.type is RecordType.CLR:
+        undone = decode_compensation(record.payload).undone
+        book.operations = [item for item in book.operations if item[0] != undone]
+    elif record.type is RecordType.DEPENDS:
+        book.depends.update(decode_dependences(record.payload))
+
+
+def _replayed(number: int, at: datetime, operation: LoggedOperation) -> Replayed:
+    is_gone = operation.kind is OperationKind.DELETE
+    return Replayed(
+        transaction=number,
+        committed_at=at,
+        kind=operation.kind,
+        path=operation.path,
+        mode=0 if is_gone else operation.mode,
+        mtime_ns=operation.staged_mtime_ns,
+        redo=operation.redo,
+        digest=operation.digest,
+        content=operation.content,
+    )
