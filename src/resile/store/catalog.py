@@ -7,18 +7,24 @@ thrown away and made anew from the packs.
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from resile.core.files import make_private_dir
 from resile.errors import StoreError
 from resile.store.format.frames import Coding, Frame, FrameKind
 from resile.store.format.packs import PackTable
 
-VERSION = 1
+VERSION = 2
 _BUSY_TIMEOUT_S = 30.0
 _CACHE_KIB = 16 << 10
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class CatalogDamagedError(StoreError):
+    """The catalog was damaged, and was thrown away; nothing of the store is concerned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,16 +215,47 @@ class Catalog:
         with self._writing() as db:
             db.execute("DELETE FROM snapshots WHERE name = ?", (name,))
 
+    def seen_by(self, source: str) -> str:
+        """Give the snapshot that what is known of a source's folders is of; empty if none is there."""
+        with self._using() as db:
+            row = db.execute(
+                "SELECT s.name FROM sources JOIN snapshots s ON s.name = snapshot"
+                " WHERE source = ? AND NOT is_in_doubt",
+                (source,),
+            ).fetchone()
+        return row[0] if row else ""
+
+    def doubt(self) -> None:
+        """Rely on no folder any more: something that the store had is gone."""
+        with self._writing() as db:
+            db.execute("UPDATE sources SET is_in_doubt = 1")
+
     def folders(self, source: str) -> dict[bytes, FolderRow]:
         """Give what the folders of a source looked like."""
         with self._using() as db:
             rows = db.execute(
                 "SELECT path, digest, tree, files, bytes FROM folders WHERE source = ?", (source,)
             ).fetchall()
-        return {
-            path: FolderRow(digest=digest, tree=tree, files=files_, bytes=bytes_)
-            for path, digest, tree, files_, bytes_ in rows
-        }
+        return {path: _folder_row(row) for path, *row in rows}
+
+    def folder(self, source: str, path: bytes) -> FolderRow | None:
+        """Give what one folder looked like; None if it is unknown."""
+        with self._using() as db:
+            row = db.execute(
+                "SELECT digest, tree, files, bytes FROM folders WHERE source = ? AND path = ?",
+                (source, path),
+            ).fetchone()
+        return _folder_row(row) if row else None
+
+    def count_below(self, source: str, path: bytes) -> tuple[int, int, int]:
+        """Count a folder and those below it: folders, other entries, bytes."""
+        with self._using() as db:
+            row = db.execute(
+                "SELECT count(*), coalesce(sum(files), 0), coalesce(sum(bytes), 0) FROM folders"
+                f" WHERE {_BELOW}",
+                _below(source, path),
+            ).fetchone()
+        return (row[0], row[1], row[2])
 
     def facts(self, source: str, path: bytes) -> bytes | None:
         """Give the facts of a folder's entries; None if it is unknown."""
@@ -229,10 +266,24 @@ class Catalog:
         return row[0] if row else None
 
     def save_folders(
-        self, source: str, rows: Mapping[bytes, tuple[FolderRow, bytes]], gone: Iterable[bytes]
+        self,
+        source: str,
+        snapshot: str,
+        rows: Mapping[bytes, tuple[FolderRow, bytes]],
+        gone: Iterable[bytes],
     ) -> None:
-        """Keep what folders look like now, with their facts, and forget those that are gone."""
+        """Keep what folders look like in a snapshot, with their facts; forget those that are gone.
+
+        Args:
+            source: The folder that the snapshot is of.
+            snapshot: Its name.
+            rows: By path; what is not given is as it was.
+            gone: Folders that are not there any more, nor what was below them.
+        """
         with self._writing() as db:
+            for path in gone:
+                for table in ("folders", "facts"):
+                    db.execute(f"DELETE FROM {table} WHERE {_BELOW}", _below(source, path))  # noqa: S608 - our own names
             db.executemany(
                 "INSERT OR REPLACE INTO folders VALUES (?, ?, ?, ?, ?, ?)",
                 (
@@ -244,9 +295,7 @@ class Catalog:
                 "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)",
                 ((source, path, facts) for path, (_, facts) in rows.items()),
             )
-            for path in gone:
-                db.execute("DELETE FROM folders WHERE source = ? AND path = ?", (source, path))
-                db.execute("DELETE FROM facts WHERE source = ? AND path = ?", (source, path))
+            db.execute("INSERT OR REPLACE INTO sources VALUES (?, ?, 0)", (source, snapshot))
 
     @contextlib.contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
@@ -254,6 +303,8 @@ class Catalog:
             try:
                 yield self._db
             except sqlite3.Error as exc:
+                if getattr(exc, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+                    raise self._thrown_away(exc) from exc
                 raise self._failure(exc) from exc
 
     @contextlib.contextmanager
@@ -263,7 +314,9 @@ class Catalog:
             try:
                 yield db
             except BaseException:
-                db.execute("ROLLBACK")
+                # The first failure tells more than that of the way back.
+                with contextlib.suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
 
@@ -274,18 +327,45 @@ class Catalog:
             is_transient=True,
         )
 
+    def _thrown_away(self, exc: sqlite3.Error) -> CatalogDamagedError:
+        """Remove a damaged catalog, so that the next to open it makes a new one."""
+        self._db.close()
+        _remove(self._path)
+        return CatalogDamagedError(
+            f"the catalog {self._path} was damaged: {exc}",
+            hint="it is only a cache, and was thrown away: the same command makes it anew",
+            is_transient=True,
+        )
+
     def _open_or_renew(self) -> sqlite3.Connection:
         try:
             return _open(self._path)
         except sqlite3.OperationalError as exc:
             raise self._failure(exc) from exc
         except sqlite3.DatabaseError:
-            for suffix in ("", "-wal", "-shm"):
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            _remove(self._path)
         try:
             return _open(self._path)
         except sqlite3.Error as exc:
             raise self._failure(exc) from exc
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+_BELOW = "source = ? AND (path = ? OR (path >= ? AND path < ?) OR ? = x'')"
+"""A folder and all below it; the bytes of `/` and `0` follow each other."""
+
+
+def _below(source: str, path: bytes) -> tuple[str, bytes, bytes, bytes, bytes]:
+    return (source, path, path + b"/", path + b"0", path)
+
+
+def _folder_row(row: Sequence[Any]) -> FolderRow:
+    digest, tree, files, bytes_ = row
+    return FolderRow(digest=digest, tree=tree, files=files, bytes=bytes_)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -302,7 +382,7 @@ def _open(path: Path) -> sqlite3.Connection:
         path.chmod(0o600)
         db.execute("PRAGMA journal_mode = WAL")
         # A power cut may take the last commits, never the order: then packs are read again.
-        db.execute("PRAGMA synchronous = OFF")
+        db.execute("PRAGMA synchronous = NORMAL")
         db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         _prepare(db)
     except BaseException:

@@ -45,6 +45,14 @@ CREATE TABLE folders (
     PRIMARY KEY (source, path)
 ) STRICT, WITHOUT ROWID;
 
+-- The snapshot from which that is: where it is forgotten, nothing that it needed can be relied on.
+-- It is in doubt when a pack has gone that nobody here has removed.
+CREATE TABLE sources (
+    source TEXT PRIMARY KEY,
+    snapshot TEXT NOT NULL,
+    is_in_doubt INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE facts (
     source TEXT NOT NULL,
     path BLOB NOT NULL,

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from resile.errors import StoreDamagedError, StoreError, StoreKeyError
+from resile.errors import StoreDamagedError, StoreError
 from resile.store.backends.port import Backend
 from resile.store.format.frames import (
     HEADER_BYTES,
     FileKind,
     Frame,
-    FrameKind,
     check_frame,
     decode_header,
 )
@@ -108,7 +107,7 @@ def check_record(
     try:
         data = backend.read(name)
         read_record(data, kind, keys=keys, coder=coder, name=name)
-    except (StoreDamagedError, StoreKeyError) as exc:
+    except StoreDamagedError as exc:
         return Checked(size_bytes=0, flaws=(Flaw(name=name, what=_without(name, exc)),))
     return Checked(size_bytes=len(data))
 
@@ -124,7 +123,7 @@ def check_pack(backend: Backend, name: str, size: int, *, keys: Keys, coder: Cod
     """
     try:
         table = read_table(backend, name, size, keys=keys, coder=coder)
-    except (StoreDamagedError, StoreKeyError) as exc:
+    except StoreDamagedError as exc:
         found = check_hash(backend, name)
         flaw = Flaw(name=name, what=_without(name, exc))
         return Checked(size_bytes=found.size_bytes, flaws=(flaw,))
@@ -136,7 +135,6 @@ def read_table(backend: Backend, name: str, size: int, *, keys: Keys, coder: Cod
 
     Raises:
         StoreDamagedError: If its header, its table or its end is damaged.
-        StoreKeyError: If it does not open.
     """
     header = decode_header(backend.read(name, 0, HEADER_BYTES), name)
     if header.kind not in _PACK_KINDS:
@@ -145,14 +143,15 @@ def read_table(backend: Backend, name: str, size: int, *, keys: Keys, coder: Cod
     if offset + length + TAIL_BYTES != size:
         raise StoreDamagedError(f"{name} is cut, or its end is damaged", name=name)
     data = backend.read(name, offset, length)
-    raw = open_frame(data, offset, box=keys.box(header), coder=coder, name=name)
+    raw = open_frame(data, offset, box=keys.box(header, name), coder=coder, name=name)
     return decode_table(raw, name)
 
 
 def _check_frames(
     backend: Backend, name: str, size: int, table: PackTable, *, keys: Keys, coder: Coder
 ) -> Checked:
-    box = keys.box(decode_header(backend.read(name, 0, HEADER_BYTES), name))
+    header = decode_header(backend.read(name, 0, HEADER_BYTES), name)
+    box = keys.box(header, name)
     blobs: dict[int, list[BlobPlace]] = {}
     for blob in table.blobs:
         blobs.setdefault(blob.frame, []).append(blob)
@@ -163,7 +162,7 @@ def _check_frames(
         try:
             data = window.take(frame.offset, frame.length)
             _check_blobs(data, frame, places, box=box, keys=keys, coder=coder, name=name)
-        except (StoreDamagedError, StoreKeyError) as exc:
+        except StoreDamagedError as exc:
             flaws.append(
                 Flaw(
                     name=name,
@@ -194,7 +193,7 @@ def _check_blobs(
         StoreDamagedError: If something differs.
     """
     there, stored = check_frame(data, frame.offset, name)
-    if there != frame or frame.kind is FrameKind.TABLE:
+    if there != frame:
         raise StoreDamagedError(f"{name} has another frame at {frame.offset} than its table says")
     raw = memoryview(coder.decode(frame, box.open(frame, stored), name))
     for place in places:

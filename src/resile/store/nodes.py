@@ -37,6 +37,21 @@ class Node:
         self.rows, self.entries, self.children, self.batches = [], {}, [], []
 
 
+def taken_over(path: str, row: Row, tree: bytes) -> Node:
+    """Give a folder that was not looked at: it is as it was, all below it too."""
+    return Node(
+        path=path,
+        row=row,
+        rows=[],
+        digest=b"",
+        scanned_ns=0,
+        files=0,
+        size_bytes=0,
+        is_same=True,
+        tree=tree,
+    )
+
+
 def logged_databases(rows: list[Row], facts: dict[str, Facts]) -> set[str]:
     """Name the databases whose write-ahead log changed: they did, although their file did not."""
     return {

@@ -156,8 +156,10 @@ def _read_content(fd: int, name: str, status: os.stat_result, put: Put) -> Entry
     else:
         stream = _Extents(fd, extents if extents is not None else ((0, size),))
         chunks = tuple(put(chunk) for chunk in _cut(stream))
-        if stream.is_short:
-            size = 0
+        if stream.is_short and extents is not None:
+            extents = stream.taken()
+        elif stream.is_short:
+            size = sum(length for _, length in stream.taken())
     return _entry_of(fd, name, status, size=size, chunks=chunks, extents=extents, put=put)
 
 
@@ -233,7 +235,18 @@ class _Extents(io.RawIOBase):
         self.is_short = False
         """The file ended before its extents did."""
         self._fd = fd
+        self._extents = extents
         self._left = list(reversed(extents))
+
+    def taken(self) -> tuple[tuple[int, int], ...]:
+        """Tell what was read, where the file ended too early."""
+        if not self._left:
+            return self._extents
+        offset = self._left[-1][0]
+        whole = self._extents[: len(self._extents) - len(self._left)]
+        begun = sum(length for _, length in self._extents[len(whole) :])
+        begun -= sum(length for _, length in self._left)
+        return (*whole, (offset - begun, begun)) if begun else whole
 
     def readable(self) -> bool:
         return True
@@ -242,10 +255,8 @@ class _Extents(io.RawIOBase):
         while self._left and not self.is_short:
             offset, length = self._left.pop()
             count = os.preadv(self._fd, [memoryview(buffer)[:length]], offset)
-            if not count:
-                self.is_short = True
-                return 0
             if count < length:
                 self._left.append((offset + count, length - count))
+            self.is_short = not count
             return count
         return 0

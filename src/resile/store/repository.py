@@ -94,7 +94,9 @@ class Repository:
         """
         known = self.catalog.packs()
         there = {file.name: file.size_bytes for file in self.backend.list("packs")}
-        for name in known.keys() - there.keys():
+        if gone := known.keys() - there.keys():
+            self.catalog.doubt()
+        for name in gone:
             self.catalog.drop_pack(name)
         for name in sorted(there.keys() - known.keys()):
             with contextlib.suppress(StoreDamagedError):
@@ -296,9 +298,10 @@ class Repository:
             return _OPEN_BOX
         box = self._boxes.get(name)
         if box is None:
-            box = self.keys.box(decode_header(self.backend.read(name, 0, HEADER_BYTES), name))
+            header = decode_header(self.backend.read(name, 0, HEADER_BYTES), name)
+            box = self.keys.box(header, name)
             self._boxes[name] = box
         return box
 
 
-_OPEN_BOX = Box(None, b"")
+_OPEN_BOX = Box(None, b"", "")

@@ -17,6 +17,7 @@ from pathlib import Path
 from pwd import getpwuid
 
 from resile.errors import ConfigError, StoreError
+from resile.store.before import Before, folders_gone, join
 from resile.store.catalog import FolderRow
 from resile.store.format.frames import FileKind
 from resile.store.format.trees import encode_parts, encode_tree
@@ -36,6 +37,7 @@ from resile.store.nodes import (
     folder_entry,
     logged_databases,
     root_entry,
+    taken_over,
 )
 from resile.store.readers import Batch, Readers, path_text
 from resile.store.reading import read_xattrs
@@ -47,7 +49,6 @@ from resile.store.walk import (
     Facts,
     Row,
     Rules,
-    decode_facts,
     digest_of,
     encode_facts,
     facts_of,
@@ -102,6 +103,7 @@ def take_snapshot(
     *,
     tags: tuple[str, ...] = (),
     rules: Rules = EVERYTHING,
+    changed: frozenset[bytes] | None = None,
     distrusted: frozenset[str] = frozenset(),
     on_progress: OnProgress | None = None,
 ) -> Taken:
@@ -114,6 +116,8 @@ def take_snapshot(
         source: The folder; links in its path are followed, below it none is.
         tags: What the user calls it.
         rules: What is left out.
+        changed: Folders, as paths from the source on, in which something may have changed since the
+            last snapshot, by somebody who watched; no other is looked at. None: nobody watched.
         distrusted: Damaged packs: every file is read, and what stands in these alone is stored
             again.
         on_progress: Is told how far it is.
@@ -131,8 +135,10 @@ def take_snapshot(
         ) from exc
     try:
         with repository.backend.hold(is_exclusive=False):
-            session = _Session(repository, source, rules, on_progress, distrusted)
-            return session.take(fd, tags)
+            name = path_text(str(source))
+            before = Before(repository.catalog, name, changed=changed, is_trusted=not distrusted)
+            ingest = Ingest(repository, doomed=doomed_packs(repository) | distrusted)
+            return _Session(ingest, name, before, rules, on_progress).take(fd, tags)
     finally:
         os.close(fd)
 
@@ -142,33 +148,35 @@ class _Session:
 
     def __init__(
         self,
-        repository: Repository,
-        source: Path,
+        ingest: Ingest,
+        source: str,
+        before: Before,
         rules: Rules,
         on_progress: OnProgress | None,
-        distrusted: frozenset[str],
     ) -> None:
-        self._repository = repository
-        self._source = path_text(str(source))
+        self._repository = ingest.repository
+        self._source = source
+        self._before = before
         self._rules = rules
         self._on_progress = on_progress
-        self._started_at = repository.clock.now()
-        self._ingest = Ingest(repository, doomed=doomed_packs(repository) | distrusted)
-        self._readers = Readers(self._ingest)
-        self._trees = Packer(self._ingest, FileKind.TREE_PACK)
-        self._old = {} if distrusted else repository.catalog.folders(self._source)
+        self._started_at = self._repository.clock.now()
+        self._ingest = ingest
+        self._readers = Readers(ingest)
+        self._trees = Packer(ingest, FileKind.TREE_PACK)
+        self._parent = self._find_parent()
         self._seen: set[bytes] = set()
+        self._gone: list[bytes] = []
         self._waiting: deque[Node] = deque()
         self._fresh: dict[bytes, tuple[FolderRow, bytes]] = {}
         self._unread: list[Unread] = []
         self._unread_count = 0
-        self._counts = Counts()
+        self._counts = self._parent.counts if before.is_partial and self._parent else Counts()
         self._new = self._changed = self._touched = 0
 
     def take(self, fd: int, tags: tuple[str, ...]) -> Taken:
-        parent = self._parent()
+        parent = self._parent
         try:
-            root = self._visit(fd, "", None, 0)
+            root = self._visit(fd, "", None, 0, is_known=True)
             self._settle(everything=True)
             self._trees.finish()
             self._readers.finish()
@@ -195,8 +203,12 @@ class _Session:
                 unread=self._all_unread(),
             )
         )
-        gone = [path for path in self._old if path not in self._seen]
-        self._repository.catalog.save_folders(self._source, self._fresh, gone)
+        self._repository.catalog.save_folders(
+            self._source,
+            f"snapshots/{snapshot.snapshot_id}",
+            self._fresh,
+            [*self._gone, *self._before.gone(self._seen)],
+        )
         is_same = parent is not None and parent.root.tree == root.tree
         return Taken(
             snapshot=snapshot,
@@ -204,11 +216,11 @@ class _Session:
             is_changed=not is_same,
         )
 
-    def _parent(self) -> Snapshot | None:
+    def _find_parent(self) -> Snapshot | None:
         found = [one for one in self._repository.snapshots() if one.source == self._source]
         return found[-1] if found else None
 
-    def _visit(self, fd: int, path: str, row: Row | None, depth: int) -> Node:
+    def _visit(self, fd: int, path: str, row: Row | None, depth: int, *, is_known: bool) -> Node:
         """Take a folder that is open, and all below it."""
         key = os.fsencode(path)
         scanned_ns = int(self._repository.clock.now().timestamp() * 1e9)
@@ -223,21 +235,15 @@ class _Session:
             size_bytes=sum(one.status.st_size for one in rows if stat.S_ISREG(one.status.st_mode)),
         )
         self._seen.add(key)
-        self._count(node)
-        old = self._old.get(key)
+        old = self._before.row(key) if is_known else None
+        self._count(node, old)
         looks_same = old is not None and old.digest == node.digest
-        facts = (
-            {} if looks_same else decode_facts(self._repository.catalog.facts(self._source, key))
-        )
+        facts = self._before.facts(key) if old is not None and not looks_same else {}
+        self._note_gone(path, facts, rows)
         for one in rows:
             if one.is_folder:
-                self._visit_below(
-                    fd,
-                    node,
-                    one,
-                    depth,
-                    is_new=not looks_same and facts.get(one.name) != facts_of(one.status),
-                )
+                was = facts_of(one.status) if looks_same else facts.get(one.name)
+                self._visit_below(fd, node, one, depth, was=was, is_known=is_known)
         if old is not None and looks_same and all(child.is_same for child in node.children):
             node.is_same, node.tree = True, old.tree
             node.forget()
@@ -247,8 +253,18 @@ class _Session:
         self._settle()
         return node
 
-    def _visit_below(self, fd: int, node: Node, row: Row, depth: int, *, is_new: bool) -> None:
-        path = f"{node.path}/{row.name}" if node.path else row.name
+    def _visit_below(
+        self, fd: int, node: Node, row: Row, depth: int, *, was: Facts | None, is_known: bool
+    ) -> None:
+        """Take a folder in a folder, or take it over unseen."""
+        path = join(node.path, row.name)
+        key = os.fsencode(path)
+        if is_known and (unseen := self._before.unseen(key, row, was)) is not None:
+            node.children.append(taken_over(path, row, unseen.tree))
+            return
+        if is_known and self._before.is_another(row, was):
+            is_known = False
+            self._forget_below(key)
         if depth >= DEPTH_MAX:
             self._note(Unread(path=path_text(path), reason=f"folders nest deeper than {DEPTH_MAX}"))
             return
@@ -260,8 +276,8 @@ class _Session:
             self._note(Unread(path=path_text(path), reason=exc.strerror or str(exc)))
             return
         try:
-            child = self._visit(below, path, row, depth + 1)
-            if is_new:
+            child = self._visit(below, path, row, depth + 1, is_known=is_known)
+            if was != facts_of(row.status):
                 child.xattrs = read_xattrs(below)
         except OSError as exc:
             self._note(Unread(path=path_text(path), reason=exc.strerror or str(exc)))
@@ -269,6 +285,22 @@ class _Session:
         finally:
             os.close(below)
         node.children.append(child)
+
+    def _note_gone(self, path: str, facts: dict[str, Facts], rows: list[Row]) -> None:
+        """Of a partial look, forget the folders that are gone, with all below them."""
+        if self._before.is_partial:
+            for name in folders_gone(facts, rows):
+                self._forget_below(os.fsencode(join(path, name)))
+
+    def _forget_below(self, key: bytes) -> None:
+        was = self._before.below(key)
+        self._gone.append(key)
+        self._counts = replace(
+            self._counts,
+            files=self._counts.files - was.files,
+            folders=self._counts.folders - was.folders,
+            bytes=self._counts.bytes - was.bytes,
+        )
 
     def _read(
         self,
@@ -371,11 +403,14 @@ class _Session:
             )
         )
 
-    def _count(self, node: Node) -> None:
-        self._counts = Counts(
-            files=self._counts.files + node.files,
-            folders=self._counts.folders + 1,
-            bytes=self._counts.bytes + node.size_bytes,
+    def _count(self, node: Node, old: FolderRow | None) -> None:
+        """Count a folder; of a partial look, in place of what it was."""
+        is_counted = self._before.is_partial and old is not None
+        self._counts = replace(
+            self._counts,
+            files=self._counts.files + node.files - (old.files if is_counted and old else 0),
+            folders=self._counts.folders + (not is_counted),
+            bytes=self._counts.bytes + node.size_bytes - (old.bytes if is_counted and old else 0),
         )
         if self._on_progress is not None:
             self._on_progress(self._counts.files, self._counts.bytes)

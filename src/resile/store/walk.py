@@ -5,7 +5,7 @@ import json
 import marshal
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -122,11 +122,11 @@ def is_recent(status: os.stat_result, now_ns: int) -> bool:
     return newest > now_ns - (_COARSE_TICK_NS if is_coarse else _TICK_NS)
 
 
-def encode_facts(rows: Iterable[Row], now_ns: int) -> tuple[bytes, bool]:
+def encode_facts(rows: Sequence[Row], now_ns: int) -> tuple[bytes, bool]:
     """Write the facts of a folder's entries; tell whether all of them can be relied on."""
-    lasting = [row for row in rows if row.is_folder or not is_recent(row.status, now_ns)]
+    lasting = [row for row in rows if not is_recent(row.status, now_ns)]
     facts = {row.name: facts_of(row.status) for row in lasting}
-    return json.dumps(facts, separators=(",", ":")).encode("ascii"), len(facts) == len(list(rows))
+    return json.dumps(facts, separators=(",", ":")).encode("ascii"), len(facts) == len(rows)
 
 
 def decode_facts(data: bytes | None) -> dict[str, Facts]:

@@ -13,6 +13,8 @@ HEADER_BYTES = 64
 FRAME_BYTES = 48
 FRAME_RAW_BYTES_MAX = 64 << 20
 """No reader needs more memory than this for one frame."""
+STORED_EXTRA_BYTES_MAX = 16
+"""A frame stores at most so much more than its raw bytes: the cipher's tag."""
 SALT_BYTES = 32
 STORE_ID_BYTES = 16
 
@@ -100,6 +102,14 @@ class Frame:
         """Bytes with the header."""
         return FRAME_BYTES + self.stored_bytes
 
+    @property
+    def is_possible(self) -> bool:
+        """Tell whether its lengths are within the format's limits."""
+        return (
+            self.raw_bytes <= FRAME_RAW_BYTES_MAX
+            and self.stored_bytes <= self.raw_bytes + STORED_EXTRA_BYTES_MAX
+        )
+
     def checked_part(self) -> bytes:
         """Write what the hash and the cipher cover of the header."""
         return _FRAME.pack(
@@ -121,22 +131,23 @@ def frame_hash(checked: bytes, stored: bytes | memoryview) -> bytes:
 def decode_header(data: bytes, name: str) -> FileHeader:
     """Read a file's header.
 
+    The store's file `format` says which version the others have: another one here is damage.
+
     Raises:
         StoreDamagedError: If it is none.
-        NotAStoreError: If its version is one to come.
     """
     if len(data) < HEADER_BYTES or data[:8] != _MAGIC:
         raise damaged(name, "does not begin as a file of a store")
     _, version, kind, cipher, zero, store_id, salt = _HEADER.unpack_from(data)
-    if version > VERSION:
-        raise newer_version(name, version)
+    if version != VERSION:
+        raise damaged(name, f"has a header of version {version}, unlike its store")
     try:
         header = FileHeader(
             kind=FileKind(kind), cipher=Cipher(cipher), store_id=store_id, salt=salt
         )
     except ValueError as exc:
         raise damaged(name, f"has a header that makes no sense ({exc})") from exc
-    if zero or version < 1:
+    if zero:
         raise damaged(name, "has a header that makes no sense")
     return header
 
@@ -160,7 +171,7 @@ def decode_frame(data: bytes | memoryview, offset: int, name: str) -> tuple[Fram
         )
     except ValueError as exc:
         raise damaged(name, f"has a frame at {offset} that makes no sense ({exc})") from exc
-    if zero or raw_bytes > FRAME_RAW_BYTES_MAX:
+    if zero or not frame.is_possible:
         raise damaged(name, f"has a frame at {offset} that makes no sense")
     return frame, bytes(data[_CHECKED_BYTES:FRAME_BYTES])
 

@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from resile.core.files import write_durable
 from resile.errors import StoreError, StoreKeyError
-from resile.store.format.frames import Cipher, FileHeader, Frame
+from resile.store.format.frames import Cipher, FileHeader, Frame, damaged
 
 KEY_BYTES = 32
 _TAG_BYTES = 16
@@ -51,25 +51,26 @@ class Keys:
         """Tell whether a blob has this id."""
         return hmac.compare_digest(self.blob_id(bytes(data)), blob_id)
 
-    def box(self, header: FileHeader) -> "Box":
-        """Give what encrypts and decrypts the frames of a file.
+    def box(self, header: FileHeader, name: str) -> "Box":
+        """Give what encrypts and decrypts the frames of the file with this name.
+
+        Whether these are the store's keys was seen when it was opened: a file that they do not
+        fit is damaged, or was put there by somebody.
 
         Raises:
-            StoreKeyError: If the file is encrypted and there is no key, or the other way round.
+            StoreDamagedError: If it is encrypted and its store is not, or the other way round.
         """
         if header.cipher is not self.cipher:
-            raise StoreKeyError(
-                "the store is encrypted" if self._key is None else "a file is not encrypted",
-                hint="give its key: --key-file FILE, or key_file in [store]",
-            )
+            raise damaged(name, "is not encrypted as its store is")
         key = _derive("file", self._key + header.salt) if self._key else None
-        return Box(key, header.encode())
+        return Box(key, header.encode(), name)
 
 
 class Box:
     """Encrypts and decrypts the frames of one file. Safe to share between threads."""
 
-    def __init__(self, key: bytes | None, header: bytes) -> None:
+    def __init__(self, key: bytes | None, header: bytes, name: str) -> None:
+        self._name = name
         self._cipher = _aes(key) if key else None
         self._header = header
         self.extra_bytes = _TAG_BYTES if key else 0
@@ -84,7 +85,7 @@ class Box:
         """Decrypt what a frame stores.
 
         Raises:
-            StoreKeyError: If it does not open: another key, or the frame is from elsewhere.
+            StoreDamagedError: If it does not open: the file is damaged, or the frame from elsewhere.
         """
         if self._cipher is None:
             return stored
@@ -95,10 +96,8 @@ class Box:
                 _nonce(frame), bytes(stored), self._header + frame.checked_part()
             )
         except InvalidTag as exc:
-            raise StoreKeyError(
-                "a frame does not open with this key, or was moved here from another place",
-                hint="check the key; then find what is damaged: resile verify --data",
-            ) from exc
+            what = f"does not open in the frame at {frame.offset}, or it was moved here"
+            raise damaged(self._name, what) from exc
 
 
 def read_key(path: Path) -> bytes:

@@ -31,6 +31,7 @@ _TAIL_MAGIC = b"RSLE"
 _COUNTS = struct.Struct("<II")
 _FRAME_ROW = struct.Struct("<IIIBBH")
 _BLOB_ROW = struct.Struct("<32sIII")
+_BLOB_KINDS = (FrameKind.DATA, FrameKind.TREE)
 _WORTH = 0.97
 """Compressed to more than this is stored as it is: it would only cost time when read."""
 
@@ -114,7 +115,7 @@ class FileWriter:
             kind=kind, cipher=keys.cipher, store_id=store_id, salt=os.urandom(SALT_BYTES)
         )
         self._upload = upload
-        self._box = keys.box(header)
+        self._box = keys.box(header, "a new file")
         self._coder = coder
         self._hash = blake3()
         self.length = 0
@@ -230,6 +231,8 @@ def decode_table(raw: bytes, name: str) -> PackTable:
         )
     except (struct.error, ValueError) as exc:
         raise damaged(name, f"has a table that makes no sense ({exc})") from exc
+    if any(f.kind not in _BLOB_KINDS or not f.is_possible for f in frames):
+        raise damaged(name, "has a table of frames that no pack has")
     blobs = tuple(
         BlobPlace(blob_id=blob_id, frame=frame, start=start, length=length)
         for blob_id, frame, start, length in _BLOB_ROW.iter_unpack(raw[blobs_at:])
@@ -260,8 +263,7 @@ def open_frame(
     """Check a frame that begins `data`, decrypt and decode it.
 
     Raises:
-        StoreDamagedError: If it is damaged.
-        StoreKeyError: If it does not open.
+        StoreDamagedError: If it is damaged, or does not open.
     """
     frame, stored = check_frame(data, offset, name)
     opened = box.open(frame, stored)
@@ -273,7 +275,6 @@ def read_record(data: bytes, kind: FileKind, *, keys: Keys, coder: Coder, name: 
 
     Raises:
         StoreDamagedError: If it is damaged, is of another kind, or has another name.
-        StoreKeyError: If it does not open.
     """
     if blake3(data).hexdigest() != name.rpartition("/")[2]:
         raise damaged(name, "does not have the hash that its name tells")
@@ -283,7 +284,7 @@ def read_record(data: bytes, kind: FileKind, *, keys: Keys, coder: Coder, name: 
     return open_frame(
         memoryview(data)[HEADER_BYTES:],
         HEADER_BYTES,
-        box=keys.box(header),
+        box=keys.box(header, name),
         coder=coder,
         name=name,
     )

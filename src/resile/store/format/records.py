@@ -7,9 +7,18 @@ from typing import Any
 from blake3 import blake3
 
 from resile.errors import NotAStoreError, StoreDamagedError
-from resile.store.format.frames import VERSION, newer_version
-from resile.store.format.trees import entry_from_json, entry_to_json
-from resile.store.model import Counts, Identity, Mark, MarkKind, Snapshot, Unread
+from resile.store.format.frames import STORE_ID_BYTES, VERSION, newer_version
+from resile.store.format.trees import entry_from_json, entry_to_json, read_number
+from resile.store.model import (
+    Counts,
+    Entry,
+    EntryType,
+    Identity,
+    Mark,
+    MarkKind,
+    Snapshot,
+    Unread,
+)
 
 _FORMAT = "resile-store"
 
@@ -44,8 +53,8 @@ def decode_identity(data: bytes, url: str) -> Identity:
         if blake3(_sorted(facts)).hexdigest() != check:
             raise StoreDamagedError(f"the file format of {url} is damaged", name="format")
         return Identity(
-            store_id=bytes.fromhex(facts["store"]),
-            created_at=datetime.fromisoformat(facts["created_at"]),
+            store_id=_store_id(facts["store"]),
+            created_at=_time(facts["created_at"]),
             cipher=facts["cipher"],
             key_id=facts["key_id"],
         )
@@ -89,17 +98,18 @@ def decode_snapshot(data: bytes, name: str) -> Snapshot:
     """
     try:
         facts = json.loads(data)
+        _check_version(facts)
         return Snapshot(
             snapshot_id=name.rpartition("/")[2],
             source=str(facts["source"]),
             host=str(facts["host"]),
             user=str(facts["user"]),
-            started_at=datetime.fromisoformat(facts["started_at"]),
-            finished_at=datetime.fromisoformat(facts["finished_at"]),
+            started_at=_time(facts["started_at"]),
+            finished_at=_time(facts["finished_at"]),
             tags=tuple(str(tag) for tag in facts["tags"]),
-            root=entry_from_json(facts["root"]),
+            root=_root(facts["root"]),
             parent=str(facts["parent"] or ""),
-            counts=Counts(**{k: int(facts["counts"][k]) for k in Counts.__slots__}),
+            counts=Counts(**{k: read_number(facts["counts"][k]) for k in Counts.__slots__}),
             unread=tuple(
                 Unread(path=str(one["path"]), reason=str(one["reason"])) for one in facts["unread"]
             ),
@@ -129,15 +139,42 @@ def decode_mark(data: bytes, name: str) -> Mark:
     """
     try:
         facts = json.loads(data)
+        _check_version(facts)
         return Mark(
             name=name,
             kind=MarkKind(facts["kind"]),
-            created_at=datetime.fromisoformat(facts["created_at"]),
+            created_at=_time(facts["created_at"]),
             snapshot=str(facts["snapshot"] or ""),
             packs=tuple(str(pack) for pack in facts["packs"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise _no_record(name, "mark", exc) from exc
+
+
+def _check_version(facts: dict[str, Any]) -> None:
+    if facts["version"] != VERSION:
+        raise ValueError(f"it has version {facts['version']}")
+
+
+def _store_id(text: str) -> bytes:
+    store_id = bytes.fromhex(text)
+    if len(store_id) != STORE_ID_BYTES:
+        raise ValueError(f"{text!r} is no store's id")
+    return store_id
+
+
+def _root(data: dict[str, Any]) -> Entry:
+    root = entry_from_json(data)
+    if root.type is not EntryType.FOLDER:
+        raise ValueError("its root is no folder")
+    return root
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text} is a time of no place")
+    return time
 
 
 def _no_record(name: str, what: str, exc: Exception) -> StoreDamagedError:

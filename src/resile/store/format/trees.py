@@ -10,6 +10,10 @@ from resile.store.model import ENTRIES_PER_TREE_MAX, ID_BYTES, Entry, EntryType
 
 _VERSION = 1
 _MODE_MAX = 0o7777
+_OWNER_MAX = 2**32 - 2
+"""The number above it means `leave it as it is` to the kernel."""
+_SIZE_MAX = _TIME_MAX = 2**63 - 1
+_DEVICE_MAX = 2**64 - 1
 
 
 def encode_tree(entries: Sequence[Entry]) -> bytes:
@@ -74,31 +78,44 @@ def entry_from_json(data: dict[str, Any]) -> Entry:
     Raises:
         ValueError, KeyError, TypeError: If it is none.
     """
-    numbers = {key: _number(data[key]) for key in ("uid", "gid")}
-    mode = _number(data["mode"])
-    if mode > _MODE_MAX:
-        raise ValueError(f"mode {mode}")
     extents = data.get("extents")
     entry = Entry(
         name=_bytes("name", data),
         type=EntryType(data["type"]),
-        mode=mode,
-        uid=numbers["uid"],
-        gid=numbers["gid"],
-        mtime_ns=int(data["mtime_ns"]),
-        size=_number(data.get("size", 0)),
+        mode=read_number(data["mode"], _MODE_MAX),
+        uid=read_number(data["uid"], _OWNER_MAX),
+        gid=read_number(data["gid"], _OWNER_MAX),
+        mtime_ns=read_number(data["mtime_ns"], _TIME_MAX, least=-_TIME_MAX),
+        size=read_number(data.get("size", 0)),
         chunks=tuple(_id(chunk) for chunk in data.get("chunks", ())),
         lists=tuple(_id(chunk) for chunk in data.get("lists", ())),
-        extents=None if extents is None else tuple((_number(a), _number(b)) for a, b in extents),
+        extents=None
+        if extents is None
+        else tuple((read_number(a), read_number(b)) for a, b in extents),
         tree=_id(data["tree"]) if data["type"] == EntryType.FOLDER else b"",
         target=_bytes("target", data) if data["type"] == EntryType.LINK else b"",
-        rdev=_number(data.get("rdev", 0)),
-        xattrs={str(k): bytes.fromhex(v) for k, v in data.get("xattrs", {}).items()},
+        rdev=read_number(data.get("rdev", 0), _DEVICE_MAX),
+        xattrs={k: bytes.fromhex(v) for k, v in data.get("xattrs", {}).items()},
         hard_link=str(data.get("hard_link", "")),
         origin=str(data.get("origin", "")),
     )
     _check_extents(entry)
+    if any(not key or "\0" in key for key in entry.xattrs):
+        raise ValueError(f"an attribute of {entry.name!r} has no name that can be")
+    if entry.type is EntryType.LINK and (not entry.target or b"\0" in entry.target):
+        raise ValueError(f"the link {entry.name!r} points to {entry.target!r}")
     return entry
+
+
+def read_number(value: object, most: int = _SIZE_MAX, *, least: int = 0) -> int:
+    """Read a number within its limits.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(f"{str(value)[:40]} is no number that can be here")
+    return value
 
 
 def encode_ids(ids: Sequence[bytes]) -> bytes:
@@ -161,8 +178,8 @@ def _text(key: str, value: bytes) -> dict[str, Any]:
 
 
 def _bytes(key: str, data: dict[str, Any]) -> bytes:
-    if key in data:
-        return str(data[key]).encode("utf-8")
+    if isinstance(text := data.get(key), str):
+        return text.encode("utf-8")
     return bytes.fromhex(data[f"{key}_hex"])
 
 
@@ -170,12 +187,6 @@ def _id(text: str) -> bytes:
     value = bytes.fromhex(text)
     if len(value) != ID_BYTES:
         raise ValueError(f"{text!r} is no id")
-    return value
-
-
-def _number(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{value!r} is no number that can be here")
     return value
 
 
