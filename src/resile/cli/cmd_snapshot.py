@@ -87,6 +87,7 @@ def _print(taken: Taken) -> None:
             f"  {format_size(counts.new_bytes)} new, {format_size(counts.stored_bytes)} stored;"
             f" read: {why.new:,} new, {why.changed:,} changed"
             + (f", {why.touched:,} with another ctime only" if why.touched else "")
+            + (f", {why.recent:,} too young to be told apart" if why.recent else "")
         )
     else:
         print("  nothing changed since the one before")

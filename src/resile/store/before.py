@@ -5,10 +5,7 @@ from collections.abc import Iterable
 
 from resile.store.catalog import Catalog, FolderRow
 from resile.store.model import Counts
-from resile.store.walk import Facts, Row, decode_facts, facts_of
-
-_INODE = 6
-"""Where the inode stands among the facts."""
+from resile.store.walk import INODE, Facts, Row, decode_facts, facts_of
 
 
 class Before:
@@ -64,7 +61,7 @@ class Before:
 
     def is_another(self, row: Row, facts: Facts | None) -> bool:
         """Tell whether a folder is not the one that had this name: nothing below it is known."""
-        return self.is_partial and (facts is None or facts[_INODE] != row.status.st_ino)
+        return self.is_partial and (facts is None or facts[INODE] != row.status.st_ino)
 
     def below(self, path: bytes) -> Counts:
         """Count a folder and all below it as they were."""

@@ -43,6 +43,7 @@ from resile.store.readers import Batch, Readers, path_text
 from resile.store.reading import read_xattrs
 from resile.store.repository import Repository
 from resile.store.walk import (
+    CTIME,
     DEPTH_MAX,
     EVERYTHING,
     FOLDER_FLAGS,
@@ -59,8 +60,6 @@ UNREAD_MAX = 1_000
 """So many paths that could not be read are listed in a snapshot; more are counted in the last."""
 _PENDING_FOLDERS = 2_000
 """Folders that wait for their files: bounds the memory."""
-_CTIME = 5
-"""Where the ctime stands among the facts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +70,14 @@ class Why:
         new: They were not there before.
         changed: Their size or time differs.
         touched: Only their ctime differs (moved, another owner, another file system).
+        recent: They changed so shortly before the last snapshot that a change after it need not
+            show.
     """
 
     new: int = 0
     changed: int = 0
     touched: int = 0
+    recent: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +173,7 @@ class _Session:
         self._unread: list[Unread] = []
         self._unread_count = 0
         self._counts = self._parent.counts if before.is_partial and self._parent else Counts()
-        self._new = self._changed = self._touched = 0
+        self._new = self._changed = self._touched = self._recent = 0
 
     def take(self, fd: int, tags: tuple[str, ...]) -> Taken:
         parent = self._parent
@@ -212,7 +214,12 @@ class _Session:
         is_same = parent is not None and parent.root.tree == root.tree
         return Taken(
             snapshot=snapshot,
-            why=Why(new=self._new, changed=self._changed, touched=self._touched),
+            why=Why(
+                new=self._new,
+                changed=self._changed,
+                touched=self._touched,
+                recent=self._recent,
+            ),
             is_changed=not is_same,
         )
 
@@ -342,10 +349,12 @@ class _Session:
         now = facts_of(row.status)
         if facts is None:
             self._new += 1
-        elif facts[:_CTIME] == now[:_CTIME]:
+        elif facts[:CTIME] != now[:CTIME]:
+            self._changed += 1
+        elif facts[CTIME]:
             self._touched += 1
         else:
-            self._changed += 1
+            self._recent += 1
 
     def _settle(self, *, everything: bool = False) -> None:
         """Write the folders whose files are read; wait only if too many wait for theirs."""

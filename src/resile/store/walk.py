@@ -26,6 +26,8 @@ _SECOND_NS = 1_000_000_000
 
 Facts = tuple[int, int, int, int, int, int, int, int]
 """mode, uid, gid, size, mtime_ns, ctime_ns, inode, links: equal facts, equal entry."""
+CTIME, INODE = 5, 6
+"""Where these two stand among the facts."""
 
 
 class Row(NamedTuple):
@@ -123,10 +125,21 @@ def is_recent(status: os.stat_result, now_ns: int) -> bool:
 
 
 def encode_facts(rows: Sequence[Row], now_ns: int) -> tuple[bytes, bool]:
-    """Write the facts of a folder's entries; tell whether all of them can be relied on."""
-    lasting = [row for row in rows if not is_recent(row.status, now_ns)]
-    facts = {row.name: facts_of(row.status) for row in lasting}
-    return json.dumps(facts, separators=(",", ":")).encode("ascii"), len(facts) == len(rows)
+    """Write the facts of a folder's entries; tell whether all of them can be relied on.
+
+    What changed just before it was looked at is written without its ctime, so that it never
+    looks as before.
+    """
+    facts: dict[str, Facts] = {}
+    is_lasting = True
+    for row in rows:
+        one = facts_of(row.status)
+        if is_recent(row.status, now_ns):
+            is_lasting = False
+            mode, uid, gid, size, mtime_ns, _, inode, links = one
+            one = (mode, uid, gid, size, mtime_ns, 0, inode, links)
+        facts[row.name] = one
+    return json.dumps(facts, separators=(",", ":")).encode("ascii"), is_lasting
 
 
 def decode_facts(data: bytes | None) -> dict[str, Facts]:

@@ -1,0 +1,119 @@
+"""A snapshot that looks only where something changed is the same as one that looks everywhere."""
+
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from resile.store import Repository, create, take_snapshot, verify
+from resile.store.backends.memory import MemoryBackend
+from resile.testing import FakeClock
+
+STEPS = 25
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[Repository, Repository]]:
+    """Two stores of the same folder, with catalogs of their own."""
+    stores = [create(MemoryBackend(), cache=tmp_path / f"cache{i}") for i in range(2)]
+    yield stores[0], stores[1]
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_partial_and_whole_looks_agree(
+    pair: tuple[Repository, Repository], tmp_path: Path, seed: int
+) -> None:
+    partial, whole = pair
+    chance = random.Random(seed)
+    source = tmp_path / "source"
+    for i in range(12):
+        folder = source / f"d{i}" / f"e{i % 3}"
+        folder.mkdir(parents=True)
+        for j in range(3):
+            (folder / f"f{j}").write_text(f"{i} {j}")
+    take_snapshot(partial, source)
+
+    for _ in range(STEPS):
+        changed = set().union(*(_change(source, chance) for _ in range(chance.randint(0, 4))))
+        one = take_snapshot(partial, source, changed=frozenset(changed)).snapshot
+        other = take_snapshot(whole, source).snapshot
+
+        assert one.root.tree == other.root.tree, changed
+        counts, wanted = one.counts, other.counts
+        assert (counts.files, counts.folders, counts.bytes) == (
+            wanted.files,
+            wanted.folders,
+            wanted.bytes,
+        ), changed
+    assert verify(partial, data=True).is_sound
+
+
+def test_what_nobody_saw_is_not_looked_at(tmp_path: Path) -> None:
+    """Otherwise a look would not be O(changes)."""
+    # Long after the files were made: what is young is always looked at.
+    store = create(MemoryBackend(), cache=tmp_path / "cache", clock=FakeClock())
+    source = tmp_path / "source"
+    (source / "seen").mkdir(parents=True)
+    (source / "unseen" / "deep").mkdir(parents=True)
+    before = take_snapshot(store, source).snapshot
+    (source / "unseen" / "deep" / "new").write_text("x")
+
+    after = take_snapshot(store, source, changed=frozenset({b"seen"})).snapshot
+
+    assert after.root.tree == before.root.tree
+    store.close()
+
+
+def test_forgotten_snapshot_is_not_relied_on(
+    pair: tuple[Repository, Repository], tmp_path: Path
+) -> None:
+    """What is remembered belongs to a snapshot: without it, its blobs may be gone."""
+    store, _ = pair
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_text("content")
+    first = take_snapshot(store, source).snapshot
+    store.backend.remove(f"snapshots/{first.snapshot_id}")
+    for pack in store.catalog.packs():
+        store.backend.remove(pack)
+    store.refresh()
+
+    take_snapshot(store, source, changed=frozenset())
+
+    assert verify(store, data=True).is_sound
+
+
+def _change(source: Path, chance: random.Random) -> set[bytes]:
+    """Change something; tell the folders in which somebody who watches would see it."""
+    folders = [Path(folder) for folder, _, _ in os.walk(source)]
+    folder = chance.choice(folders)
+    files = [entry for entry in sorted(folder.iterdir()) if entry.is_file()]
+    what = chance.choice(["new", "write", "remove", "make", "move", "unlink"])
+    name = f"n{chance.random()}"
+    if what == "new":
+        (folder / name).write_text(name)
+    elif what == "write" and files:
+        chance.choice(files).write_text(name)
+    elif what == "unlink" and files:
+        chance.choice(files).unlink()
+    elif what == "make":
+        (folder / name / "below").mkdir(parents=True)
+        (folder / name / "below" / "file").write_text(name)
+    elif what == "remove" and folder != source:
+        shutil.rmtree(folder)
+        return {_relative(source, folder.parent)}
+    elif what == "move" and folder != source:
+        target = chance.choice(folders)
+        if not target.is_relative_to(folder):
+            folder.rename(target / name)
+            return {_relative(source, folder.parent), _relative(source, target)}
+    return {_relative(source, folder)}
+
+
+def _relative(source: Path, folder: Path) -> bytes:
+    return b"" if folder == source else os.fsencode(folder.relative_to(source))
