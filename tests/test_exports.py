@@ -31,6 +31,8 @@ LIGHT = {
     "resile.recover": ONLY_FOR_THE_DAEMON | {"asyncio", "sqlite3"},
     "resile.incidents": ONLY_FOR_THE_DAEMON | {"asyncio"},
     "resile.contain": ONLY_FOR_THE_DAEMON | {"asyncio", "sqlite3"},
+    "resile.store": HEAVY,
+    "resile.store.writeahead.files": HEAVY | {"blake3", "google_crc32c", "zstandard"},
     "resile.daemon.guard": ONLY_FOR_THE_DAEMON | {"asyncio", "sqlite3"},
 }
 """What importing a module must not load: it would cost everybody who needs only the module."""

@@ -19,7 +19,7 @@ from resile.store.format.frames import FileKind, FrameKind
 from resile.store.ingest import Ingest, Packer
 from resile.store.repository import Repository
 from resile.store.snapshot import take_snapshot
-from resile.store.verify import OnProgress, Verified, verify
+from resile.store.verifying import OnProgress, Verified, verify
 
 TAG = "repair"
 """What the snapshots are called that read live folders again."""

@@ -1,0 +1,78 @@
+"""Where the names are that `resile.store` loads when they are first used."""
+
+from typing import Final
+
+HOMES: Final = {
+    "backends.choose": ("open_backend",),
+    "backends.port": ("Backend",),
+    "collecting": (
+        "GRACE_S",
+        "Collected",
+        "collect",
+        "forget",
+        "protect",
+        "unprotect",
+    ),
+    "decide": (
+        "Keep",
+        "Kept",
+        "decide_kept",
+    ),
+    "differing": (
+        "Difference",
+        "DifferenceKind",
+        "compare",
+        "text_diff",
+    ),
+    "finding": (
+        "find_path",
+        "read_file",
+        "walk_entries",
+    ),
+    "format.keys": (
+        "make_key",
+        "read_key",
+    ),
+    "marks": ("protected",),
+    "model": (
+        "SAFETY_TAG",
+        "Counts",
+        "Entry",
+        "EntryType",
+        "Snapshot",
+        "Unread",
+    ),
+    "opening": (
+        "create",
+        "open_store",
+    ),
+    "repairing": (
+        "Mended",
+        "Origin",
+        "Repaired",
+        "repair",
+    ),
+    "replicating": (
+        "Lag",
+        "Replicated",
+        "lag",
+        "replicate",
+    ),
+    "repository": ("Repository",),
+    "restore": (
+        "RestoreReport",
+        "restore_in_place",
+        "restore_to",
+    ),
+    "snapshot": (
+        "Taken",
+        "Why",
+        "take_snapshot",
+    ),
+    "verifying": (
+        "Affected",
+        "Verified",
+        "verify",
+    ),
+    "walk": ("Rules",),
+}
