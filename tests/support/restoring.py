@@ -44,8 +44,8 @@ class MemoryReader:
             raise StoreDamagedError(f"the blob {blob_id.hex()[:8]} is missing")
         return self.blobs[blob_id]
 
-    def locate(self, blob_id: bytes) -> tuple[str, int, int]:
-        return (f"packs/{blob_id[0] % 4}", blob_id[1] % 4, blob_id[2])
+    def locate_all(self, blob_ids: Sequence[bytes]) -> list[tuple[str, int, int]]:
+        return [(f"packs/{one[0] % 4}", one[1] % 4, one[2]) for one in blob_ids]
 
     def add_blob(self, data: bytes) -> bytes:
         blob_id = blake3(data).digest()

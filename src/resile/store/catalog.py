@@ -23,6 +23,11 @@ _CACHE_KIB = 16 << 10
 _IDS_PER_QUERY = 500
 """SQLite takes at least 999 in one statement."""
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_LOCATE_ALL = (
+    "SELECT b.id, p.name, f.start, f.kind, f.coding, f.stored, f.raw, b.start, b.length"
+    " FROM blobs b JOIN packs p ON p.number = b.pack"
+    " JOIN frames f ON f.pack = b.pack AND f.number = b.frame WHERE b.id IN (%s)"
+)
 
 
 class CatalogDamagedError(StoreError):
@@ -161,13 +166,7 @@ class Catalog:
         for first in range(0, len(blob_ids), _IDS_PER_QUERY):
             part = blob_ids[first : first + _IDS_PER_QUERY]
             with self._using() as db:
-                rows = db.execute(
-                    "SELECT b.id, p.name, f.start, f.kind, f.coding, f.stored, f.raw, b.start,"
-                    " b.length FROM blobs b JOIN packs p ON p.number = b.pack"
-                    " JOIN frames f ON f.pack = b.pack AND f.number = b.frame"
-                    f" WHERE b.id IN ({','.join('?' * len(part))})",
-                    part,
-                ).fetchall()
+                rows = db.execute(_LOCATE_ALL % ",".join("?" * len(part)), part).fetchall()
             for blob_id, name, offset, kind, coding, stored, raw, start, length in rows:
                 frame = frames.get((name, offset))
                 if frame is None:

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import (
@@ -69,6 +70,7 @@ class Repository:
         self._lock = threading.Lock()
         self._frames: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._boxes: dict[str, Box] = {}
+        self._located: dict[bytes, Location] = {}
 
     @property
     def store_id(self) -> bytes:
@@ -117,9 +119,8 @@ class Repository:
         Raises:
             StoreDamagedError: If no healthy copy of it is in the store.
         """
-        places = self.catalog.locate(blob_id)
         failure: StoreDamagedError | None = None
-        for place in places:
+        for place in self._places_of(blob_id):
             try:
                 raw = self._read_frame(place)
             except StoreDamagedError as exc:
@@ -133,12 +134,17 @@ class Repository:
             )
         raise failure or StoreDamagedError(f"the blob {blob_id.hex()} is missing")
 
-    def locate(self, blob_id: bytes) -> tuple[str, int, int]:
-        """Give a key to sort by, so that blobs which stand together are read together."""
-        places = self.catalog.locate(blob_id)
-        if not places:
-            return ("", 0, 0)
-        return (places[0].pack, places[0].frame.offset, places[0].start)
+    def locate_all(self, blob_ids: Sequence[bytes]) -> list[tuple[str, int, int]]:
+        """Give keys to sort by, so that blobs which stand together are read together.
+
+        The places are remembered until the next call, so that reading need not ask again.
+        """
+        found = self._located = self.catalog.locate_all(blob_ids)
+        keys = {
+            blob_id: (place.pack, place.frame.offset, place.start)
+            for blob_id, place in found.items()
+        }
+        return [keys.get(blob_id, ("", 0, 0)) for blob_id in blob_ids]
 
     def tree(self, tree_id: bytes) -> list[Entry]:
         """Read a folder: all of its entries.
@@ -271,6 +277,13 @@ class Repository:
 
     def _open_record(self, file: bytes, name: str, kind: FileKind) -> bytes:
         return read_record(file, kind, keys=self.keys, coder=self.coder(), name=name)
+
+    def _places_of(self, blob_id: bytes) -> Iterator[Location]:
+        """Give where a blob stands: first where it was found last, then every place."""
+        located = self._located.get(blob_id)
+        if located is not None:
+            yield located
+        yield from self.catalog.locate(blob_id)
 
     def _read_frame(self, place: Location) -> bytes:
         key = (place.pack, place.frame.offset)

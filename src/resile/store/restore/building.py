@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from resile.errors import StoreDamagedError
-from resile.store.model import Entry, EntryType
+from resile.store.model import ID_BYTES, Entry, EntryType
 from resile.store.restore.checks import fault_of
 from resile.store.restore.entries import EntryMaker, FirstName, noting
 from resile.store.restore.folders import Folder, FolderCache
@@ -24,11 +24,10 @@ _WORKERS = 2
 """Threads that write. Reading, hashing and system calls let go of the interpreter's lock."""
 _GROUP_MAX = 1024
 """Files that one worker takes at a time; those of a frame are mostly fewer."""
-_NOWHERE = ("", 0, 0)
+_NO_BLOB = (b"\0" * ID_BYTES,)
 
 
 class _Job(NamedTuple):
-    place: tuple[str, int, int]
     folder: Folder
     entry: Entry
     first: FirstName | None
@@ -161,11 +160,7 @@ class TreeBuilder:
                 self._names.append((folder, entry, first))
                 return
             first = self._firsts[key] = FirstName(folder, entry)
-        place = _NOWHERE
-        ids = entry.chunks or entry.lists
-        if ids:
-            place = self._reader.locate(ids[0])
-        self._files.append(_Job(place, folder, entry, first))
+        self._files.append(_Job(folder, entry, first))
 
     def _flush(self) -> None:
         """Write what is planned; then the folders that the walk has left are complete."""
@@ -186,8 +181,7 @@ class TreeBuilder:
         self._giver.give(fd, entry, owner=owner, where=(folder, b""))
 
     def _write_files(self) -> None:
-        groups = list(_grouped(self._files))
-        self._files.clear()
+        groups = self._grouped()
         if len(groups) <= 1:
             for group in groups:
                 _write(self._makers[0], iter([group]), threading.Event())
@@ -202,14 +196,17 @@ class TreeBuilder:
             finally:
                 stop.set()
 
-
-def _grouped(jobs: list[_Job]) -> Iterator[list[_Job]]:
-    """Give the files frame by frame, so that one thread alone decodes each."""
-    jobs.sort(key=itemgetter(0))
-    for _, group in groupby(jobs, key=lambda job: job.place[:2]):
-        files = list(group)
-        for start in range(0, len(files), _GROUP_MAX):
-            yield files[start : start + _GROUP_MAX]
+    def _grouped(self) -> list[list[_Job]]:
+        """Take the files frame by frame, so that one thread alone decodes each."""
+        firsts = [(job.entry.chunks or job.entry.lists or _NO_BLOB)[0] for job in self._files]
+        placed = list(zip(self._reader.locate_all(firsts), self._files, strict=True))
+        placed.sort(key=itemgetter(0))
+        self._files = []
+        groups: list[list[_Job]] = []
+        for _, group in groupby(placed, key=lambda pair: pair[0][:2]):
+            jobs = [job for _, job in group]
+            groups += [jobs[n : n + _GROUP_MAX] for n in range(0, len(jobs), _GROUP_MAX)]
+        return groups
 
 
 def _write(maker: EntryMaker, groups: Iterator[list[_Job]], stop: threading.Event) -> None:

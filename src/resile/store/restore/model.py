@@ -35,8 +35,8 @@ class Reader(Protocol):
         """Read a blob, checked against its id."""
         ...
 
-    def locate(self, blob_id: bytes) -> tuple[str, int, int]:
-        """Tell where a blob stands: pack, frame, place in it; anything if it is nowhere.
+    def locate_all(self, blob_ids: Sequence[bytes]) -> Sequence[tuple[str, int, int]]:
+        """Tell where each blob stands: pack, frame, place in it; anything if it is nowhere.
 
         It is only sorted by: blobs that share pack and frame are read one after the other.
         """
