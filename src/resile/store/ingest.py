@@ -17,6 +17,9 @@ ALONE_BYTES = 256 << 10
 PACK_BYTES = 64 << 20
 """A pack is closed when it has reached this: few files, and a lost one is fetched in a second."""
 
+CLAIMED_MAX = 200_000
+"""Ids of this session that are remembered (about 20 MB); beyond, the catalog is asked."""
+
 _FRAME_KINDS = {FileKind.DATA_PACK: FrameKind.DATA, FileKind.TREE_PACK: FrameKind.TREE}
 
 
@@ -47,13 +50,14 @@ class Ingest:
         return self._claimed.setdefault(blob_id, token) is token
 
     def settle(self, name: str, pack: PackWriter, blob_ids: Iterable[bytes]) -> None:
-        """Learn that a pack is published; what is in it is asked of the catalog from now on."""
+        """Learn that a pack is published, and what is in it."""
         self.repository.catalog.add_pack(name, pack.length, pack.table())
         with self._lock:
-            self._has_catalog = True
             self.stored_bytes += pack.length
-        for blob_id in blob_ids:
-            self._claimed.pop(blob_id, None)
+        if len(self._claimed) > CLAIMED_MAX:
+            self._has_catalog = True
+            for blob_id in blob_ids:
+                self._claimed.pop(blob_id, None)
 
     def count(self, new_bytes: int) -> None:
         """Count what no snapshot had before."""

@@ -16,7 +16,7 @@ from pyfastcdc import FastCDC
 
 from resile.store.format.trees import encode_ids
 from resile.store.model import CHUNKS_PER_ENTRY_MAX, Entry, EntryType, type_of
-from resile.store.sqlite import NoCopyError, consistent_copy, groups_of, is_database
+from resile.store.sqlite import MAGIC, NoCopyError, consistent_copy, groups_of
 
 SMALL_BYTES = 1 << 20
 """A file up to this is one blob."""
@@ -26,8 +26,6 @@ ATTEMPTS = 3
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HAS_NO_XATTRS = {errno.EOPNOTSUPP, errno.ENODATA, errno.EPERM}
 _SECTOR_BYTES = 512
-_DATABASE_BYTES_MIN = 512
-"""SQLite's smallest page; a smaller file is no database."""
 
 Put = Callable[[bytes], bytes]
 """Stores a blob and gives its id."""
@@ -102,23 +100,32 @@ def _read_file(folder_fd: int, name: str, put: Put) -> Entry:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.ESTALE, "it became something else")
-        if status.st_size >= _DATABASE_BYTES_MIN and is_database(fd):
+        head = os.read(fd, min(status.st_size, SMALL_BYTES)) if status.st_size else b""
+        if head.startswith(MAGIC):
             return _read_database(fd, f"/proc/self/fd/{folder_fd}/{name}", name, put)
-        return _read_stable(fd, name, put)
+        return _read_stable(fd, name, status, put, head)
     finally:
         os.close(fd)
 
 
-def _read_stable(fd: int, name: str, put: Put) -> Entry:
-    """Read a file until it is the same before and after, a few times at most."""
-    before = os.fstat(fd)
+def _read_stable(
+    fd: int, name: str, before: os.stat_result, put: Put, head: bytes | None = None
+) -> Entry:
+    """Read a file until it is the same before and after, a few times at most.
+
+    Args:
+        fd: The file.
+        name: Its name.
+        before: Its status.
+        put: Where its content goes.
+        head: What its first megabyte was; None: it is to be read.
+    """
     for _ in range(ATTEMPTS):
-        entry = _read_content(fd, name, before, put)
+        entry = _read_content(fd, name, before, put, head)
         after = os.fstat(fd)
         if _moment(before) == _moment(after) and entry.size == before.st_size:
             return entry
-        os.lseek(fd, 0, os.SEEK_SET)
-        before = after
+        before, head = after, None
     raise ReadInPart(entry, "it changed while it was read, and is kept as it came")
 
 
@@ -131,7 +138,7 @@ def _read_database(fd: int, path: str, name: str, put: Put) -> Entry:
             chunks = tuple(put(group) for group in groups_of(copy_fd))
             size = os.fstat(copy_fd).st_size
     except NoCopyError as exc:
-        entry = _read_stable(fd, name, put)
+        entry = _read_stable(fd, name, os.fstat(fd), put)
         raise ReadInPart(
             entry, f"SQLite cannot copy it ({exc}); its bytes are kept, its log may be missing"
         ) from exc
@@ -144,13 +151,15 @@ def _moment(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
 
-def _read_content(fd: int, name: str, status: os.stat_result, put: Put) -> Entry:
+def _read_content(
+    fd: int, name: str, status: os.stat_result, put: Put, head: bytes | None
+) -> Entry:
     size = status.st_size
     extents = None
     if status.st_blocks * _SECTOR_BYTES < size:
         extents = _extents(fd, size)
     if extents is None and size <= SMALL_BYTES:
-        data = os.read(fd, size) if size else b""
+        data = os.pread(fd, size, 0) if head is None else head
         size = len(data)
         chunks: tuple[bytes, ...] = (put(data),) if data else ()
     else:
@@ -211,7 +220,6 @@ def _extents(fd: int, size: int) -> tuple[tuple[int, int], ...] | None:
         if start >= size:
             break
         found.append((start, end - start))
-    os.lseek(fd, 0, os.SEEK_SET)
     return None if found == [(0, size)] else tuple(found)
 
 
