@@ -17,9 +17,10 @@ from resile.errors import StoreError
 from resile.store.format.frames import Coding, Frame, FrameKind
 from resile.store.format.packs import PackTable
 
-VERSION = 2
+VERSION = 3
 _BUSY_TIMEOUT_S = 30.0
 _CACHE_KIB = 16 << 10
+_LENGTHS_OF = "SELECT id, length FROM blobs WHERE id IN (%s)"
 _IDS_PER_QUERY = 500
 """SQLite takes at least 999 in one statement."""
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -81,6 +82,11 @@ class Catalog:
         self._path = path
         self._lock = threading.RLock()
         self._db = self._open_or_renew()
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies; nothing else does."""
+        return self._path.parent
 
     def close(self) -> None:
         """Close it. Idempotent."""
@@ -180,11 +186,14 @@ class Catalog:
                 found[blob_id] = Location(pack=name, frame=frame, start=start, length=length)
         return found
 
-    def length_of(self, blob_id: bytes) -> int | None:
-        """Give a blob's length; None if it is unknown."""
-        with self._using() as db:
-            row = db.execute("SELECT length FROM blobs WHERE id = ? LIMIT 1", (blob_id,)).fetchone()
-        return row[0] if row else None
+    def lengths_of(self, blob_ids: Sequence[bytes]) -> dict[bytes, int]:
+        """Give the length of each blob that is known."""
+        found: dict[bytes, int] = {}
+        for first in range(0, len(blob_ids), _IDS_PER_QUERY):
+            part = blob_ids[first : first + _IDS_PER_QUERY]
+            with self._using() as db:
+                found.update(db.execute(_LENGTHS_OF % ",".join("?" * len(part)), part))
+        return found
 
     def rows_of(self, pack: str) -> list[tuple[bytes, int, int, int]]:
         """List what is known of a pack: id, offset of the frame, start in it, length."""
@@ -266,7 +275,18 @@ class Catalog:
             ).fetchall()
         return {path: _folder_row(row) for path, *row in rows}
 
-    def folder(self, source: str, path: bytes) -> FolderRow | None:
+    def unsure(self, source: str) -> list[bytes]:
+        """List the folders that must be looked at again in any case.
+
+        Something in them could not be read, or had changed too shortly before.
+        """
+        with self._using() as db:
+            rows = db.execute(
+                "SELECT path FROM folders WHERE source = ? AND digest = x''", (source,)
+            ).fetchall()
+        return [path for (path,) in rows]
+
+    def folder_of(self, source: str, path: bytes) -> FolderRow | None:
         """Give what one folder looked like; None if it is unknown."""
         with self._using() as db:
             row = db.execute(

@@ -6,7 +6,7 @@
 """
 
 import concurrent.futures
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from resile.errors import StoreDamagedError
@@ -84,7 +84,7 @@ def verify(
         flaws += checked.flaws
         if on_progress is not None:
             on_progress(files, size_bytes)
-    lost = {blob for flaw in flaws for blob in flaw.blobs}
+    lost = frozenset(blob for flaw in flaws for blob in flaw.blobs)
     walk = _Walk(repository, lost)
     snapshots = repository.snapshots()
     for snapshot in snapshots:
@@ -151,7 +151,7 @@ def _agrees(repository: Repository, name: str, table: PackTable) -> bool:
 class _Walk:
     """Goes through snapshots, each folder once, and looks for what is missing. Not thread-safe."""
 
-    def __init__(self, repository: Repository, lost: Collection[bytes]) -> None:
+    def __init__(self, repository: Repository, lost: frozenset[bytes]) -> None:
         self.flaws: list[Flaw] = []
         self.affected: list[Affected] = []
         self._repository = repository
@@ -171,25 +171,37 @@ class _Walk:
         except StoreDamagedError as exc:
             self._note(snapshot, path, f"cannot be read: {exc.message}")
             return False
+        lengths = self._lengths(entries)
         is_sound = True
         for entry in entries:
             below = path + b"/" + entry.name if path else entry.name
             if entry.type is EntryType.FOLDER:
                 is_sound &= self._folder(snapshot, below, entry)
             elif entry.type is EntryType.FILE:
-                is_sound &= self._file(snapshot, below, entry)
+                is_sound &= self._file(snapshot, below, entry, lengths)
         if is_sound:
             self._sound.add(folder.tree)
         return is_sound
 
-    def _file(self, snapshot: Snapshot, path: bytes, entry: Entry) -> bool:
-        try:
-            chunks = self._repository.chunks(entry)
-        except StoreDamagedError as exc:
-            self._note(snapshot, path, f"cannot be read: {exc.message}")
-            return False
-        lengths = [self._length(chunk) for chunk in chunks]
-        if None in lengths:
+    def _lengths(self, entries: Sequence[Entry]) -> dict[bytes, int]:
+        """Give the lengths of the blobs of a folder's files that are there."""
+        chunks = [chunk for entry in entries for chunk in entry.chunks]
+        lengths = self._repository.catalog.lengths_of(chunks)
+        return {chunk: length for chunk, length in lengths.items() if chunk not in self._lost}
+
+    def _file(
+        self, snapshot: Snapshot, path: bytes, entry: Entry, known: Mapping[bytes, int]
+    ) -> bool:
+        chunks: Sequence[bytes] = entry.chunks
+        if entry.lists:
+            try:
+                chunks = self._repository.chunks(entry)
+            except StoreDamagedError as exc:
+                self._note(snapshot, path, f"cannot be read: {exc.message}")
+                return False
+            known = self._repository.catalog.lengths_of(chunks)
+        lengths = [known.get(chunk) for chunk in chunks]
+        if None in lengths or (entry.lists and not self._lost.isdisjoint(chunks)):
             self._note(snapshot, path, "lacks some of its content")
             return False
         expected = entry.size if entry.extents is None else sum(n for _, n in entry.extents)
@@ -197,12 +209,6 @@ class _Walk:
             self._note(snapshot, path, "has content of another length than its size")
             return False
         return True
-
-    def _length(self, blob_id: bytes) -> int | None:
-        """Give a blob's length; None if it is nowhere."""
-        if blob_id in self._lost:
-            return None
-        return self._repository.catalog.length_of(blob_id)
 
     def _note(self, snapshot: Snapshot, path: bytes, what: str) -> None:
         if len(self.affected) < AFFECTED_MAX:

@@ -78,32 +78,32 @@ def entry_from_json(data: dict[str, Any]) -> Entry:
     Raises:
         ValueError, KeyError, TypeError: If it is none.
     """
-    extents = data.get("extents")
+    get = data.get
+    kind = EntryType(data["type"])
+    # Most keys are mostly missing, and there is an entry for each file of a snapshot.
+    chunks, lists, extents, xattrs = get("chunks"), get("lists"), get("extents"), get("xattrs")
     entry = Entry(
         name=_bytes("name", data),
-        type=EntryType(data["type"]),
+        type=kind,
         mode=read_number(data["mode"], _MODE_MAX),
         uid=read_number(data["uid"], _OWNER_MAX),
         gid=read_number(data["gid"], _OWNER_MAX),
         mtime_ns=read_number(data["mtime_ns"], _TIME_MAX, least=-_TIME_MAX),
-        size=read_number(data.get("size", 0)),
-        chunks=tuple(_id(chunk) for chunk in data.get("chunks", ())),
-        lists=tuple(_id(chunk) for chunk in data.get("lists", ())),
+        size=read_number(get("size", 0)),
+        chunks=tuple(map(_id, chunks)) if chunks else (),
+        lists=tuple(map(_id, lists)) if lists else (),
         extents=None
         if extents is None
         else tuple((read_number(a), read_number(b)) for a, b in extents),
-        tree=_id(data["tree"]) if data["type"] == EntryType.FOLDER else b"",
-        target=_bytes("target", data) if data["type"] == EntryType.LINK else b"",
-        rdev=read_number(data.get("rdev", 0), _DEVICE_MAX),
-        xattrs={k: bytes.fromhex(v) for k, v in data.get("xattrs", {}).items()},
-        hard_link=str(data.get("hard_link", "")),
-        origin=str(data.get("origin", "")),
+        tree=_id(data["tree"]) if kind is EntryType.FOLDER else b"",
+        target=_target(data) if kind is EntryType.LINK else b"",
+        rdev=read_number(get("rdev", 0), _DEVICE_MAX),
+        xattrs={} if xattrs is None else _xattrs(xattrs),
+        hard_link=str(get("hard_link", "")),
+        origin=str(get("origin", "")),
     )
-    _check_extents(entry)
-    if any(not key or "\0" in key for key in entry.xattrs):
-        raise ValueError(f"an attribute of {entry.name!r} has no name that can be")
-    if entry.type is EntryType.LINK and (not entry.target or b"\0" in entry.target):
-        raise ValueError(f"the link {entry.name!r} points to {entry.target!r}")
+    if extents:
+        _check_extents(entry)
     return entry
 
 
@@ -147,6 +147,20 @@ def _write_content(data: dict[str, Any], entry: Entry) -> None:
         data["hard_link"] = entry.hard_link
     if entry.origin:
         data["origin"] = entry.origin
+
+
+def _target(data: dict[str, Any]) -> bytes:
+    target = _bytes("target", data)
+    if not target or b"\0" in target:
+        raise ValueError(f"a link points to {target!r}")
+    return target
+
+
+def _xattrs(data: dict[str, Any]) -> dict[str, bytes]:
+    xattrs = {key: bytes.fromhex(value) for key, value in data.items()}
+    if any(not key or "\0" in key for key in xattrs):
+        raise ValueError("an attribute has no name that can be")
+    return xattrs
 
 
 def _check_version(version: object) -> None:
