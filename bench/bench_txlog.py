@@ -13,7 +13,7 @@ from resile.store.transactions import FileOperation, OperationKind, TransactionL
 
 FILE_BYTES = 4096
 FILES_PER_FOLDER = 1000
-ROUNDS = 3
+ROUNDS = 5
 TARGETS = {1_000: "< 200 ms", 10_000: "< 2000 ms"}
 
 

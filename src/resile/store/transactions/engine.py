@@ -190,11 +190,13 @@ class Engine:
         with self._ending(books):
             self._close(books, self._undo(_items(books)))
 
-    def let_go(self, book: Book) -> None:
-        """Close what is open of a transaction; it is taken back when the log is opened again."""
-        with book.lock:
-            self.ledger.end(book, TransactionStatus.ABORTED, cause="the log was closed")
-            self._stages.close(book)
+    def let_go(self) -> None:
+        """Close what is open; transactions in flight are taken back when the log is opened again."""
+        for book in self.ledger.open_books():
+            with book.lock:
+                self.ledger.end(book, TransactionStatus.ABORTED, cause="the log was closed")
+                self._stages.close(book)
+        self._stages.leave()
 
     def _apply_group(self, book: Book, group: Sequence[FileOperation]) -> None:
         new = self.ledger.claim(book, [operation.path for operation in group])

@@ -134,8 +134,8 @@ class TransactionLog:
 
     def close(self) -> None:
         """Let go. What is open then is taken back when it is opened again. May be called twice."""
-        for transaction in self.open_transactions():
-            self._engine.let_go(transaction._book)  # noqa: SLF001 - the two are one
+        if self._log is not None:
+            self._engine.let_go()
         self._release()
 
     def __enter__(self) -> Self:

@@ -4,6 +4,7 @@ A slot holds the new entry with everything that it will have; then one rename ma
 Nothing of the folder is changed here.
 """
 
+import contextlib
 import os
 import stat
 from dataclasses import replace
@@ -113,6 +114,11 @@ class Stages:
         finally:
             os.close(stages_fd)
 
+    def leave(self) -> None:
+        """Remove the folder of the stages, if nothing is in it."""
+        with contextlib.suppress(OSError):
+            os.rmdir(self._name, dir_fd=self._root_fd)
+
     def stage(self, book: Book, operation: FileOperation) -> LoggedOperation:
         """Build an operation's new entry; it and its slot are not durable yet.
 
@@ -202,12 +208,17 @@ class Stages:
         return Redo.BLOB, self._blobs.put(operation.data)
 
     def _open_or_make(self, folder_fd: int, name: str) -> int:
+        """Open a folder of the stages; whoever makes it, its name is durable then."""
         try:
             return os.open(name, FOLDER_FLAGS, dir_fd=folder_fd)
         except FileNotFoundError:
+            pass
+        try:
             fd = self._files.make_folder(folder_fd, name)
-            self._files.sync(folder_fd)
-            return fd
+        except FileExistsError:
+            fd = os.open(name, FOLDER_FLAGS, dir_fd=folder_fd)
+        self._files.sync(folder_fd)
+        return fd
 
 
 def redo_has_content(kind: OperationKind) -> bool:

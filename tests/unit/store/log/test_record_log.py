@@ -1,8 +1,10 @@
 import errno
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.file_transactions import quick_folder
 from tests.support.trees import Crashed, CrashingGate, FailingGate
 
 from resile.errors import AlreadyRunningError, NotAStoreError, StoreDamagedError, StoreError
@@ -32,8 +34,9 @@ def payloads(folder: Path) -> list[bytes]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "log"
+def folder() -> Iterator[Path]:
+    with quick_folder() as found:
+        yield found / "log"
 
 
 # Damage -------------------------------------------------------------------------------------------
@@ -233,16 +236,16 @@ def test_after_an_error_the_log_takes_nothing_more_and_opens_with_what_was_durab
 
 
 def test_a_crash_before_any_effect_leaves_a_log_that_opens_with_what_was_durable(
-    tmp_path: Path,
+    folder: Path,
 ) -> None:
     at, is_over = 0, False
     while not is_over:
         at += 1
-        folder = tmp_path / f"{at}"
+        place = folder.with_name(f"{at}")
         durable: list[bytes] = []
         log = None
         try:
-            log = RecordLog(folder, segment_bytes_max=200, files=LogFiles(CrashingGate(at)))
+            log = RecordLog(place, segment_bytes_max=200, files=LogFiles(CrashingGate(at)))
             for payload in (b"one" * 20, b"two" * 20, b"three" * 20):
                 seq = log.append(RecordType.OP, 1, payload)
                 log.sync(seq)
@@ -255,7 +258,7 @@ def test_a_crash_before_any_effect_leaves_a_log_that_opens_with_what_was_durable
         if log is not None:
             log.close()
 
-        found = payloads(folder)
+        found = payloads(place)
         assert found[-len(durable) :] == durable[-len(found) :] or len(found) == len(durable) + 1
     assert at > 20
 

@@ -1,15 +1,21 @@
 """The process ends before each effect on the folder or the log; then again while it recovers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.file_transactions import CREATE, DELETE, MODIFY, Place, operation
+from tests.support.file_transactions import CREATE, DELETE, MODIFY, Place, operation, quick_folder
 from tests.support.trees import Crashed, CrashingGate
 
 from resile.store.transactions import FileTransaction, TransactionLog
 
 NEW = {"a": b"new a", "new": b"newer", "folder/x": b"x"}
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with quick_folder() as found:
+        yield found
 
 
 def work(transaction: FileTransaction) -> None:
@@ -75,12 +81,12 @@ def recover(place: Place) -> None:
 
 @pytest.mark.parametrize("script", [commit, abort, cascade])
 def test_a_crash_before_each_effect_leaves_all_or_nothing(
-    tmp_path: Path, script: Callable[[TransactionLog], None]
+    folder: Path, script: Callable[[TransactionLog], None]
 ) -> None:
     at, is_over, ends = 0, False, set()
     while not is_over:
         at += 1
-        place = Place(tmp_path / f"{at}")
+        place = Place(folder / f"{at}")
         before = place.contents()
 
         is_over = run(place, script, CrashingGate(at))
@@ -95,11 +101,11 @@ def test_a_crash_before_each_effect_leaves_all_or_nothing(
     assert ends == ({True, False} if script is commit else {True})
 
 
-def test_a_commit_that_returned_is_whole_whatever_comes_then(tmp_path: Path) -> None:
+def test_a_commit_that_returned_is_whole_whatever_comes_then(folder: Path) -> None:
     at, is_over = 0, False
     while not is_over:
         at += 1
-        place = Place(tmp_path / f"{at}")
+        place = Place(folder / f"{at}")
         with place.open() as log:
             commit(log)
 
@@ -110,11 +116,11 @@ def test_a_commit_that_returned_is_whole_whatever_comes_then(tmp_path: Path) -> 
     assert at > 10
 
 
-def test_a_crash_before_each_effect_of_a_recovery_is_recovered(tmp_path: Path) -> None:
+def test_a_crash_before_each_effect_of_a_recovery_is_recovered(folder: Path) -> None:
     at, is_over = 0, False
     while not is_over:
         at += 1
-        place = Place(tmp_path / f"{at}")
+        place = Place(folder / f"{at}")
         before = place.contents()
         log = place.open()
         work(log.begin())
@@ -127,9 +133,9 @@ def test_a_crash_before_each_effect_of_a_recovery_is_recovered(tmp_path: Path) -
     assert at > 15
 
 
-def test_crashes_one_after_the_other_while_it_recovers_come_to_an_end(tmp_path: Path) -> None:
+def test_crashes_one_after_the_other_while_it_recovers_come_to_an_end(folder: Path) -> None:
     """Each recovery gets a little farther before it is cut."""
-    place = Place(tmp_path / "place")
+    place = Place(folder / "place")
     before = place.contents()
     log = place.open()
     work(log.begin())

@@ -54,6 +54,20 @@ def test_threads_with_paths_of_their_own_do_not_disturb_each_other(tmp_path: Pat
     assert len(done) == THREADS * ROUNDS * 3
 
 
+def test_two_that_make_the_stage_at_once_share_it(tmp_path: Path) -> None:
+    place = Place(tmp_path / "place")
+
+    class OtherIsFaster:
+        def before(self, effect: str, name: str) -> None:
+            if effect == "make_folder" and name.startswith(".resile-tx-"):
+                (place.tree / name).mkdir(mode=0o700)
+
+    with place.open(OtherIsFaster()) as log, log.begin() as transaction:
+        transaction.create("new", b"x")
+
+    assert (place.tree / "new").read_bytes() == b"x"
+
+
 def test_threads_that_want_one_path_get_it_one_after_the_other(tmp_path: Path) -> None:
     place = Place(tmp_path / "place")
     log = place.open()
