@@ -6,7 +6,7 @@
 """
 
 import concurrent.futures
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from resile.errors import StoreDamagedError
@@ -76,45 +76,53 @@ def verify(
     Raises:
         StoreError: If the store cannot be read for another reason than damage.
     """
-    files = size_bytes = 0
-    flaws: list[Flaw] = []
-    for checked in _check_files(repository, data=data):
-        files += 1
-        size_bytes += checked.size_bytes
-        flaws += checked.flaws
-        if on_progress is not None:
-            on_progress(files, size_bytes)
-    lost = frozenset(blob for flaw in flaws for blob in flaw.blobs)
-    walk = _Walk(repository, lost)
-    snapshots = repository.snapshots()
-    for snapshot in snapshots:
-        walk.through(snapshot)
+    backend = repository.backend
+    packs = {file.name: file.size_bytes for file in backend.list("packs")}
+    missing = repository.catalog.packs().keys() - packs.keys()
+    checked = [Checked(size_bytes=0, flaws=(Flaw(name=n, what="is missing"),)) for n in missing]
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        waiting = [
+            pool.submit(_check_pack, repository, name, size, data=data)
+            for name, size in sorted(packs.items())
+        ]
+        # Nothing is mostly lost: the way through the snapshots need not wait to learn that.
+        walk = _through_all(repository, frozenset())
+        checked += _check_records(repository)
+        for done in concurrent.futures.as_completed(waiting):
+            checked.append(done.result())
+            if on_progress is not None:
+                on_progress(len(checked), sum(one.size_bytes for one in checked))
+    flaws = [flaw for one in checked for flaw in one.flaws]
+    if lost := frozenset(blob for flaw in flaws for blob in flaw.blobs):
+        walk = _through_all(repository, lost)
     return Verified(
-        files=files,
-        size_bytes=size_bytes,
-        snapshots=len(snapshots),
-        flaws=tuple((*flaws, *walk.flaws)[:FLAWS_MAX]),
+        files=len(checked),
+        size_bytes=sum(one.size_bytes for one in checked),
+        snapshots=walk.snapshots,
+        flaws=tuple((*sorted(flaws, key=lambda flaw: flaw.name), *walk.flaws)[:FLAWS_MAX]),
         affected=tuple(walk.affected),
     )
 
 
-def _check_files(repository: Repository, *, data: bool) -> Iterator[Checked]:
-    """Check each file, several at once; what the catalog has and the store lacks, too."""
-    backend = repository.backend
-    packs = {file.name: file.size_bytes for file in backend.list("packs")}
-    missing = repository.catalog.packs().keys() - packs.keys()
-    yield from (Checked(size_bytes=0, flaws=(Flaw(name=n, what="is missing"),)) for n in missing)
-    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+def _through_all(repository: Repository, lost: frozenset[bytes]) -> "_Walk":
+    walk = _Walk(repository, lost)
+    for snapshot in repository.snapshots():
+        walk.through(snapshot)
+    return walk
 
-        def check(name: str) -> Checked:
-            return _check_pack(repository, name, packs[name], data=data)
 
-        yield from pool.map(check, sorted(packs))
-        for folder, kind in _RECORDS.items():
-            for file in backend.list(folder):
-                yield check_record(
-                    backend, file.name, kind, keys=repository.keys, coder=repository.coder()
-                )
+def _check_records(repository: Repository) -> list[Checked]:
+    return [
+        check_record(
+            repository.backend,
+            file.name,
+            kind,
+            keys=repository.keys,
+            coder=repository.coder(),
+        )
+        for folder, kind in _RECORDS.items()
+        for file in repository.backend.list(folder)
+    ]
 
 
 def _check_pack(repository: Repository, name: str, size: int, *, data: bool) -> Checked:
@@ -154,6 +162,7 @@ class _Walk:
     def __init__(self, repository: Repository, lost: frozenset[bytes]) -> None:
         self.flaws: list[Flaw] = []
         self.affected: list[Affected] = []
+        self.snapshots = 0
         self._repository = repository
         self._lost = lost
         self._sound: set[bytes] = set()
@@ -161,6 +170,7 @@ class _Walk:
 
     def through(self, snapshot: Snapshot) -> None:
         """Look at all of a snapshot."""
+        self.snapshots += 1
         self._folder(snapshot, b"", snapshot.root)
 
     def _folder(self, snapshot: Snapshot, path: bytes, folder: Entry) -> bool:
