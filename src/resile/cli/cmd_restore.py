@@ -27,11 +27,10 @@ from resile.store import (
     RestoreReport,
     Snapshot,
     compare,
-    forget,
-    recover_restores,
+    live_root,
     restore_in_place,
     restore_to,
-    take_snapshot,
+    save_live,
 )
 
 _SHOWN_MAX = 20
@@ -85,7 +84,7 @@ def command(
             place, safety = target, None
         else:
             place = Path(chosen.source)
-            safety = _save(store, place)
+            safety = save_live(store, place)
             with restore_in_place(
                 place, chosen.root, store, paths=names, on_progress=progress
             ) as done:
@@ -125,19 +124,10 @@ def _choose(
     return found[-1]
 
 
-def _save(store: Repository, place: Path) -> Snapshot | None:
-    """Keep what is there now; None if nothing is."""
-    recover_restores(place)
-    if not place.is_dir():
-        return None
-    return take_snapshot(store, place, tags=(SAFETY_TAG,)).snapshot
-
-
 def _tell_changes(store: Repository, chosen: Snapshot, *, as_json: bool) -> int:
-    """Tell what a restore in place would change, from a snapshot of what is there now."""
-    now = take_snapshot(store, Path(chosen.source), tags=(SAFETY_TAG,)).snapshot
-    changes = list(compare(store, now.root, chosen.root))
-    forget(store, [now])
+    """Tell what a restore in place would change."""
+    with live_root(store, Path(chosen.source)) as now:
+        changes = list(compare(store, now, chosen.root))
     if as_json:
         print_json(
             {

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -80,7 +80,7 @@ def opened(options: StoreOptions, *, is_made: bool = False) -> Iterator["Reposit
         NotAStoreError: If there is none.
         StoreError: If it cannot be opened.
     """
-    from resile.store import create, make_key, open_backend, open_store, read_key
+    from resile.store import cache_folder, create, make_key, open_backend, open_store, read_key
 
     place, key_file = _place_of(options)
     backend = open_backend(place)
@@ -113,12 +113,6 @@ def replica_of(options: StoreOptions) -> str:
             raise
         return ""
     return config.store.replica if config else ""
-
-
-def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Give the folder of the catalogs: `$XDG_CACHE_HOME/resile/stores`."""
-    cache = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "resile" / "stores"
 
 
 def snapshot_data(snapshot: "Snapshot") -> dict[str, Any]:

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from resile.store.differing import Difference, DifferenceKind, compare, text_diff
     from resile.store.finding import find_path, read_file, walk_entries
     from resile.store.format.keys import make_key, read_key
+    from resile.store.live import live_root, save_live
     from resile.store.marks import protected
     from resile.store.model import SAFETY_TAG, Counts, Entry, EntryType, Snapshot, Unread
-    from resile.store.opening import create, open_store
+    from resile.store.opening import cache_folder, create, open_store
     from resile.store.repairing import Mended, Origin, Repaired, repair
     from resile.store.replicating import Lag, Replicated, lag, replicate
     from resile.store.repository import Repository
@@ -51,6 +52,7 @@ __all__ = [
     "Unread",
     "Verified",
     "Why",
+    "cache_folder",
     "collect",
     "compare",
     "create",
@@ -58,6 +60,7 @@ __all__ = [
     "find_path",
     "forget",
     "lag",
+    "live_root",
     "make_key",
     "open_backend",
     "open_store",
@@ -70,6 +73,7 @@ __all__ = [
     "replicate",
     "restore_in_place",
     "restore_to",
+    "save_live",
     "take_snapshot",
     "text_diff",
     "unprotect",

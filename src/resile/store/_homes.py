@@ -33,6 +33,10 @@ HOMES: Final = {
         "make_key",
         "read_key",
     ),
+    "live": (
+        "live_root",
+        "save_live",
+    ),
     "marks": ("protected",),
     "model": (
         "SAFETY_TAG",
@@ -43,6 +47,7 @@ HOMES: Final = {
         "Unread",
     ),
     "opening": (
+        "cache_folder",
         "create",
         "open_store",
     ),

@@ -43,8 +43,13 @@ class Difference:
     after: Entry | None
 
 
-def compare(repository: Repository, before: Entry, after: Entry) -> Iterator[Difference]:
+def compare(repository: Repository, before: Entry | None, after: Entry) -> Iterator[Difference]:
     """Compare two folders; give what differs in the order of the paths.
+
+    Args:
+        repository: The store of both.
+        before: The root of one; None: there was no folder, so all is created.
+        after: The root of the other.
 
     Raises:
         StoreDamagedError: If a folder cannot be read.

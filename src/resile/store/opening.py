@@ -1,6 +1,7 @@
 """Making a store, and opening one."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
@@ -82,6 +83,12 @@ def open_store(
             hint="give its key: --key-file FILE" if identity.key_id else "give no key",
         )
     return _opened(backend, identity, keys, cache, clock)
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Give the folder of the catalogs: `$XDG_CACHE_HOME/resile/stores`."""
+    cache = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "resile" / "stores"
 
 
 def read_identity(backend: Backend) -> Identity:
