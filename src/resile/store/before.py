@@ -32,13 +32,14 @@ class Before:
         is_known = is_trusted and catalog.seen_by(source) != ""
         self.is_partial = is_known and changed is not None
         """Only the changed folders are looked at."""
-        self._ways = _with_parents(changed or ())
+        again = catalog.unsure(source) if self.is_partial else ()
+        self._ways = _with_parents([*(changed or ()), *again])
         self._rows = catalog.folders(source) if is_known and not self.is_partial else {}
 
     def row(self, path: bytes) -> FolderRow | None:
         """Give what a folder looked like; None if it is unknown."""
         if self.is_partial:
-            return self._catalog.folder(self._source, path)
+            return self._catalog.folder_of(self._source, path)
         return self._rows.get(path)
 
     def facts(self, path: bytes) -> dict[str, Facts]:

@@ -53,6 +53,8 @@ CREATE TABLE sources (
     is_in_doubt INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX unsure_folders ON folders (source) WHERE digest = x'';
+
 CREATE TABLE facts (
     source TEXT NOT NULL,
     path BLOB NOT NULL,

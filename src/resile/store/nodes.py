@@ -1,13 +1,16 @@
 """A folder that is being taken: what was found in it, and the entry it becomes."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from resile.store.model import Entry, EntryType
 from resile.store.readers import BATCH_BYTES, BATCH_ROWS, Batch
 from resile.store.reading import read_xattrs
+from resile.store.repository import Repository
 from resile.store.sqlite import companion_of, is_database
 from resile.store.walk import Facts, Row, facts_of
 
@@ -87,6 +90,16 @@ def folder_entry(child: Node, before: Entry | None) -> Entry:
 def root_entry(fd: int, tree: bytes) -> Entry:
     """Give the entry of the source itself."""
     return _entry_of("", os.fstat(fd), tree, read_xattrs(fd))
+
+
+def own_folders(repository: Repository) -> frozenset[tuple[int, int]]:
+    """Give what is never in a snapshot: the store itself, and its catalog."""
+    found = set()
+    for folder in (Path(repository.backend.url), repository.catalog.folder):
+        with contextlib.suppress(OSError):
+            status = folder.stat()
+            found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
 
 
 def _entry_of(name: str, status: os.stat_result, tree: bytes, xattrs: dict[str, bytes]) -> Entry:

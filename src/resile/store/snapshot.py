@@ -36,6 +36,7 @@ from resile.store.nodes import (
     companions,
     folder_entry,
     logged_databases,
+    own_folders,
     root_entry,
     taken_over,
 )
@@ -117,7 +118,7 @@ def take_snapshot(
         repository: Where to.
         source: The folder; links in its path are followed, below it none is.
         tags: What the user calls it.
-        rules: What is left out.
+        rules: What is left out, beside the store itself and its catalog.
         changed: Folders, as paths from the source on, in which something may have changed since the
             last snapshot, by somebody who watched; no other is looked at. None: nobody watched.
         distrusted: Damaged packs: every file is read, and what stands in these alone is stored
@@ -125,7 +126,7 @@ def take_snapshot(
         on_progress: Is told how far it is.
 
     Raises:
-        ConfigError: If `source` is no folder.
+        ConfigError: If `source` is no folder, or cannot be read.
         StoreError: If the store could not be written; there is no new snapshot then.
     """
     source = source.absolute()
@@ -137,10 +138,17 @@ def take_snapshot(
         ) from exc
     try:
         with repository.backend.hold(is_exclusive=False):
+            # Until it was held, anybody may have removed what the catalog still knows.
+            repository.refresh()
             name = path_text(str(source))
             before = Before(repository.catalog, name, changed=changed, is_trusted=not distrusted)
             ingest = Ingest(repository, doomed=doomed_packs(repository) | distrusted)
             return _Session(ingest, name, before, rules, on_progress).take(fd, tags)
+    except OSError as exc:
+        raise ConfigError(
+            f"{source} cannot be read: {exc.strerror or exc}",
+            hint="check its permissions, and whether its disk is there",
+        ) from exc
     finally:
         os.close(fd)
 
@@ -159,7 +167,7 @@ class _Session:
         self._repository = ingest.repository
         self._source = source
         self._before = before
-        self._rules = rules
+        self._rules = replace(rules, hidden=rules.hidden | own_folders(ingest.repository))
         self._on_progress = on_progress
         self._started_at = self._repository.clock.now()
         self._ingest = ingest
@@ -211,7 +219,10 @@ class _Session:
             self._fresh,
             [*self._gone, *self._before.gone(self._seen)],
         )
-        is_same = parent is not None and parent.root.tree == root.tree
+        # The source's own time moves with names that are left out.
+        is_same = parent is not None and parent.root == replace(
+            snapshot.root, mtime_ns=parent.root.mtime_ns
+        )
         return Taken(
             snapshot=snapshot,
             why=Why(
@@ -224,8 +235,11 @@ class _Session:
         )
 
     def _find_parent(self) -> Snapshot | None:
+        """Find the snapshot that this is compared with; a clock that went back does not matter."""
         found = [one for one in self._repository.snapshots() if one.source == self._source]
-        return found[-1] if found else None
+        seen = self._repository.catalog.seen_by(self._source).rpartition("/")[2]
+        known = [one for one in found if one.snapshot_id == seen]
+        return next(reversed(known or found), None)
 
     def _visit(self, fd: int, path: str, row: Row | None, depth: int, *, is_known: bool) -> Node:
         """Take a folder that is open, and all below it."""
@@ -251,7 +265,7 @@ class _Session:
             if one.is_folder:
                 was = facts_of(one.status) if looks_same else facts.get(one.name)
                 self._visit_below(fd, node, one, depth, was=was, is_known=is_known)
-        if old is not None and looks_same and all(child.is_same for child in node.children):
+        if old is not None and looks_same and self._are_same(node, old):
             node.is_same, node.tree = True, old.tree
             node.forget()
             return node
@@ -259,6 +273,14 @@ class _Session:
         self._waiting.append(node)
         self._settle()
         return node
+
+    def _are_same(self, node: Node, old: FolderRow) -> bool:
+        """Tell whether a folder that looks as before is as before, with all that is below it."""
+        return (
+            all(child.is_same for child in node.children)
+            and len(node.children) == sum(row.is_folder for row in node.rows)
+            and self._repository.catalog.has_blob(old.tree)
+        )
 
     def _visit_below(
         self, fd: int, node: Node, row: Row, depth: int, *, was: Facts | None, is_known: bool
@@ -331,6 +353,10 @@ class _Session:
             elif not row.is_folder and row.name not in superfluous:
                 self._say_why(row, facts.get(row.name))
                 to_read.append(row)
+        for child in node.children:
+            if child.row and child.xattrs is None and child.row.name not in node.entries:
+                path = f"/proc/self/fd/{fd}/{child.row.name}"
+                child.xattrs = read_xattrs(path, is_followed=False)
         for rows in batches_of(to_read):
             batch = Batch(folder_fd=os.dup(fd), path=node.path, rows=rows)
             node.batches.append(batch)
