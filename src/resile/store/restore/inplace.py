@@ -18,7 +18,7 @@ from resile.store.restore.building import TreeBuilder
 from resile.store.restore.folders import FOLDER_MODE, identity_of, open_below, status_of, top_folder
 from resile.store.restore.model import OnProgress, Reader, RestoreReport, shown
 from resile.store.restore.selecting import Selection, select
-from resile.store.restore.stages import Gate, Place, Stage, make_stage
+from resile.store.restore.stages import OPEN, Gate, Place, Stage, make_stage
 from resile.store.restore.tally import Tally
 
 
@@ -105,7 +105,7 @@ def restore_in_place(
     paths: Sequence[bytes] = (),
     on_progress: OnProgress | None = None,
     clock: Clock = SYSTEM_CLOCK,
-    gate: Gate = lambda _: None,
+    gate: Gate = OPEN,
 ) -> InPlaceRestore:
     """Put a snapshot, or parts of it, where the live files are; durable when it returns.
 

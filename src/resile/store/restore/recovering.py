@@ -8,7 +8,7 @@ from pathlib import Path
 
 from resile.errors import OperationError, StoreDamagedError
 from resile.store.restore.model import shown
-from resile.store.restore.stages import STAGE_PREFIX, Gate, Place, Stage, open_stage
+from resile.store.restore.stages import OPEN, STAGE_PREFIX, Gate, Place, Stage, open_stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Leftover:
     fault: str = ""
 
 
-def recover(folder: Path, *, gate: Gate = lambda _: None) -> tuple[Leftover, ...]:
+def recover(folder: Path, *, gate: Gate = OPEN) -> tuple[Leftover, ...]:
     """Finish what a crash left of restores in place; durable when it returns.
 
     Each place keeps what it has: the restored content, whole, or what was there before, whole.

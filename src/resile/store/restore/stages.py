@@ -43,6 +43,19 @@ Gate = Callable[[str], None]
 """Passed before each step, with the step's name: tests end the process's life there."""
 
 
+class _Open:
+    """Lets every step pass. A class, so that its repr is its name and no address."""
+
+    def __call__(self, _step: str) -> None:
+        """Do nothing."""
+
+    def __repr__(self) -> str:
+        return "OPEN"
+
+
+OPEN: Gate = _Open()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where something is exchanged.
