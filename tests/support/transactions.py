@@ -9,7 +9,8 @@ from pathlib import Path
 from tests.support.trees import Snapshot, change_briefly, make_tree, snapshot
 
 from resile.contain.transaction import Staging, Transaction, begin, open_transaction
-from resile.contain.transaction.files import Gate, TreeFiles
+from resile.store.writeahead.files import TreeFiles
+from resile.store.writeahead.gate import Gate
 
 
 def begin_copy(folder: Path, workspace: Path) -> Transaction:

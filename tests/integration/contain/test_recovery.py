@@ -16,9 +16,9 @@ from resile.contain import Limits, StopRequest, kill_run, recover_runs
 from resile.contain.api import _spec
 from resile.contain.runner import Run
 from resile.contain.transaction import Transaction, open_transaction
-from resile.contain.transaction.files import TreeFiles
 from resile.core.vocabulary import RunReason, RunState
 from resile.errors import OperationError, TransactionError
+from resile.store.writeahead.files import TreeFiles
 
 pytestmark = pytest.mark.needs_cgroups
 

@@ -11,13 +11,22 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
-from resile.contain.transaction.files import TreeFiles
-from resile.contain.transaction.model import KeptFolder, Signature, difference
-from resile.contain.transaction.trees import (
+from resile.contain.transaction.wal import CommitLog, shared_inodes
+from resile.errors import TransactionError
+from resile.store.writeahead.files import TreeFiles
+from resile.store.writeahead.model import KeptFolder, Signature, difference
+from resile.store.writeahead.steps import (
+    Step,
+    StepKind,
+    as_it_was,
+    do_rename,
+    is_done,
+    is_target_ours,
+    undo_rename,
+)
+from resile.store.writeahead.trees import (
     is_closed,
-    is_stuck,
     open_file,
     open_parent,
     read_attributes_signature,
@@ -25,8 +34,6 @@ from resile.contain.transaction.trees import (
     read_signature_like,
     status_of,
 )
-from resile.contain.transaction.wal import CommitLog, Step, StepKind, shared_inodes
-from resile.errors import TransactionError
 
 SINCE_SEALED = "since the transaction was sealed"
 _RIGHTS = 0o777
@@ -92,7 +99,7 @@ class Applier:
                 continue
             if step.kind is StepKind.ATTRIBUTES:
                 self._bring_attributes(step, is_replay=is_replay)
-            elif not self._is_done(step):
+            elif not is_done(step, self._stage_fds[step.workspace]):
                 if fault := self._fault(step, is_replay=is_replay):
                     raise StepConflict(step, fault)
                 self._do(step)
@@ -122,7 +129,7 @@ class Applier:
             if (
                 self._is_brought(step, is_replay=is_replay)
                 if step.kind is StepKind.ATTRIBUTES
-                else self._is_done(step)
+                else is_done(step, self._stage_fds[step.workspace])
             )
         ]
         if hindered := [step.path for step in done if not self._is_reversible(step)]:
@@ -139,14 +146,6 @@ class Applier:
                 self._settle(step, step.base.inode, stat.S_IMODE(step.base.mode))
         self._close_folders()
         self._sync()
-
-    def _is_done(self, step: Step) -> bool:
-        staged = status_of(self._stage_fds[step.workspace], step.slot)
-        if step.kind is StepKind.PLACE:
-            return staged is None
-        if step.kind is StepKind.REMOVE:
-            return staged is not None
-        return staged is None or staged.st_ino != step.staged_inode
 
     def _is_brought(self, step: Step, *, is_replay: bool) -> bool:
         """Tell whether attributes may be ours; what somebody else gave is left alone."""
@@ -209,7 +208,7 @@ class Applier:
         except StepConflict as exc:
             return exc.fault
         if is_replay or (step.workspace, step.path) in self._opened:
-            now = _as_it_was(step, now)
+            now = as_it_was(step, now)
         is_moved = step.base is not None and step.base.inode in self._shared
         fault = difference(step.base, now, is_moved=is_moved)
         return f"{fault} {SINCE_SEALED}" if fault else ""
@@ -217,61 +216,23 @@ class Applier:
     def _do(self, step: Step) -> None:
         stage_fd = self._stage_fds[step.workspace]
         with self._target(step) as (fd, name):
-            self._open_up(stage_fd, step.slot)
-            if step.kind is not StepKind.PLACE:
-                self._open_up(fd, name)
-            if step.kind is StepKind.PLACE:
-                with contextlib.suppress(FileExistsError):
-                    self._files.move(stage_fd, step.slot, fd, name)
-                    return
-                raise StepConflict(step, f"created {SINCE_SEALED}")
-            if step.kind is StepKind.SWAP:
-                self._files.exchange(stage_fd, step.slot, fd, name)
-            else:
-                self._files.move(fd, name, stage_fd, step.slot)
-        if fault := difference(*self._moved(step), is_moved=True):
-            self._undo(step)
+            fault = do_rename(step, self._files, stage_fd, fd, name)
+        if fault:
             raise StepConflict(step, f"{fault} {SINCE_SEALED}")
-
-    def _moved(self, step: Step) -> tuple[Signature | None, Signature | None]:
-        """Give what should have come into the stage, and what did."""
-        base = step.base
-        if base is not None and base.is_folder:
-            base = replace(base, digest="")
-        now = read_signature_like(self._stage_fds[step.workspace], step.slot, base)
-        return base, _as_it_was(step, now)
-
-    def _open_up(self, folder_fd: int, name: str) -> None:
-        status = status_of(folder_fd, name)
-        if status is not None and is_stuck(status):
-            self._files.set_mode(folder_fd, name, stat.S_IMODE(status.st_mode) | stat.S_IWUSR)
 
     def _is_reversible(self, step: Step) -> bool:
         try:
             with self._target(step) as (fd, name):
-                status = status_of(fd, name)
+                return is_target_ours(step, fd, name)
         except StepConflict:
             return False
-        if step.kind is StepKind.REMOVE:
-            return status is None
-        inode = step.base.inode if step.kind is StepKind.ATTRIBUTES and step.base else 0
-        return status is not None and status.st_ino == (inode or step.staged_inode)
 
     def _undo(self, step: Step) -> None:
-        stage_fd = self._stage_fds[step.workspace]
         with self._target(step) as (fd, name):
-            if step.slot:
-                self._open_up(stage_fd, step.slot)
-                self._open_up(fd, name)
-            if step.kind is StepKind.ATTRIBUTES:
-                if step.before is not None:
-                    self._files.set_metadata(fd, name, step.before)
-            elif step.kind is StepKind.SWAP:
-                self._files.exchange(fd, name, stage_fd, step.slot)
-            elif step.kind is StepKind.PLACE:
-                self._files.move(fd, name, stage_fd, step.slot)
-            else:
-                self._files.move(stage_fd, step.slot, fd, name)
+            if step.kind is not StepKind.ATTRIBUTES:
+                undo_rename(step, self._files, self._stage_fds[step.workspace], fd, name)
+            elif step.before is not None:
+                self._files.set_metadata(fd, name, step.before)
 
     def _bring_attributes(self, step: Step, *, is_replay: bool) -> None:
         fault = self._attributes_fault(step) if is_replay else self._fault(step)
@@ -353,16 +314,6 @@ def _now(step: Step, fd: int, name: str) -> Signature | None:
     if step.kind is StepKind.ATTRIBUTES:
         return read_attributes_signature(fd, name)
     return read_signature_like(fd, name, step.base)
-
-
-def _as_it_was(step: Step, now: Signature | None) -> Signature | None:
-    """Overlook that we opened a folder for its owner, so that it could be moved."""
-    base = step.base
-    if base is None or now is None or not base.is_folder:
-        return now
-    opened = (base.mode | stat.S_IWUSR, base.mode | stat.S_IRWXU)
-    is_opened = os.geteuid() != 0 and now.mode in opened
-    return replace(now, mode=base.mode) if is_opened else now
 
 
 def _closes(step: Step) -> bool:

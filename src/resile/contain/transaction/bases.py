@@ -25,8 +25,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from resile.contain.transaction.listing import Listing
-from resile.contain.transaction.model import Signature, difference, signature_of
-from resile.contain.transaction.trees import attributes_digest
+from resile.store.writeahead.model import Signature, difference, signature_of
+from resile.store.writeahead.trees import attributes_digest
 
 SINCE = "since the beginning"
 

@@ -12,7 +12,6 @@ from resile.contain.transaction.copying import (
     note_tree,
     pack,
 )
-from resile.contain.transaction.files import TreeFiles
 from resile.contain.transaction.model import (
     StagedWorkspace,
     Staging,
@@ -27,15 +26,12 @@ from resile.contain.transaction.records import (
     write_record,
 )
 from resile.contain.transaction.stamps import is_whole_second, take_stamp
-from resile.contain.transaction.trees import (
-    FOLDER_FLAGS,
-    read_metadata,
-    remove_tree,
-)
 from resile.core.clock import Clock
 from resile.core.files import make_private_dir
 from resile.core.ids import new_id
 from resile.errors import OperationError, TransactionError
+from resile.store.writeahead.files import TreeFiles
+from resile.store.writeahead.trees import FOLDER_FLAGS, read_metadata, remove_tree
 
 ENTRIES_MAX = 10_000_000
 """Files that are counted of what was written; a file system holds hardly more."""

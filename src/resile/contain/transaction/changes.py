@@ -6,8 +6,8 @@ import stat
 from collections.abc import Iterator
 
 from resile.contain.model import CAPABILITY_NOTE, Change, ChangeKind
-from resile.contain.transaction.model import DEPTH_MAX, type_name
-from resile.contain.transaction.trees import (
+from resile.store.writeahead.model import DEPTH_MAX, type_name
+from resile.store.writeahead.trees import (
     entry_path,
     is_same_content,
     names_in,

@@ -18,16 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resile.contain.transaction.applying import Applier, StepConflict
-from resile.contain.transaction.files import TreeFiles
-from resile.contain.transaction.model import (
-    Metadata,
-    Operation,
-    Sealed,
-    Signature,
-    Staging,
-    TransactionRecord,
-    difference,
-)
+from resile.contain.transaction.model import Operation, Sealed, Staging, TransactionRecord
 from resile.contain.transaction.places import (
     locked,
     marks_of,
@@ -49,23 +40,14 @@ from resile.contain.transaction.records import (
 )
 from resile.contain.transaction.selecting import remaining
 from resile.contain.transaction.staging import Stage
-from resile.contain.transaction.trees import (
-    FOLDER_FLAGS,
-    open_parent,
-    read_signature_like,
-    status_of,
-)
-from resile.contain.transaction.wal import (
-    CommitLog,
-    Step,
-    StepKind,
-    in_order,
-    is_staged,
-    step_of,
-)
+from resile.contain.transaction.wal import CommitLog, in_order, is_staged, step_of
 from resile.core.clock import Clock
 from resile.core.files import PRIVATE_FOLDER_MODE
 from resile.errors import ConflictError, TransactionError
+from resile.store.writeahead.files import TreeFiles
+from resile.store.writeahead.model import Metadata, Signature, difference
+from resile.store.writeahead.steps import Step, StepKind
+from resile.store.writeahead.trees import FOLDER_FLAGS, open_parent, read_signature_like, status_of
 
 Conflicts = list[tuple[str, str]]
 _HAS_NO_RENAMES = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}

@@ -9,15 +9,11 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from resile.contain.transaction.files import TreeFiles
-from resile.contain.transaction.model import (
-    DEPTH_MAX,
-    Signature,
-    Written,
-    signature_of,
-    type_name,
-)
-from resile.contain.transaction.trees import (
+from resile.contain.transaction.model import Written
+from resile.errors import TransactionError
+from resile.store.writeahead.files import TreeFiles
+from resile.store.writeahead.model import DEPTH_MAX, Signature, signature_of, type_name
+from resile.store.writeahead.trees import (
     attributes_digest,
     names_in,
     open_file,
@@ -26,7 +22,6 @@ from resile.contain.transaction.trees import (
     read_metadata,
     too_deep,
 )
-from resile.errors import TransactionError
 
 _TRIES_MAX = 5
 """A file that changes while it is copied is copied again."""

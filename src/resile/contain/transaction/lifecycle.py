@@ -10,7 +10,6 @@ from resile.contain.sandboxes.model import BindMount, OverlayMount
 from resile.contain.transaction.bases import Base, ManifestBase, StampBase
 from resile.contain.transaction.beginning import ENTRIES_MAX, make_transaction, remove_made
 from resile.contain.transaction.copying import measure_fd, unpack
-from resile.contain.transaction.files import TreeFiles
 from resile.contain.transaction.listing import Listing
 from resile.contain.transaction.model import (
     CommitResult,
@@ -44,9 +43,10 @@ from resile.contain.transaction.records import (
 )
 from resile.contain.transaction.sealing import seal_workspace
 from resile.contain.transaction.stamps import boot_id, clock_fault, take_stamp, threshold_ns
-from resile.contain.transaction.trees import FOLDER_FLAGS
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import TransactionError
+from resile.store.writeahead.files import TreeFiles
+from resile.store.writeahead.trees import FOLDER_FLAGS
 
 if TYPE_CHECKING:  # Committing is loaded by who commits: most runs change nothing.
     from resile.contain.transaction.committing import Places

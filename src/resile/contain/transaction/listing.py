@@ -16,12 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from resile.contain.transaction.trees import (
-    FOLDER_FLAGS,
-    attributes_digest,
-    names_in,
-    open_parent,
-)
+from resile.store.writeahead.trees import FOLDER_FLAGS, attributes_digest, names_in, open_parent
 
 DELAY_S: Final = 0.2
 """A run that is over sooner meets hardly anybody, and shall not be slowed; its owner waits."""

@@ -10,11 +10,11 @@ from resile.contain.places import runs_folder
 from resile.contain.transaction.lifecycle import Transaction, begin, open_transaction
 from resile.contain.transaction.model import Recovery, Staging, TransactionState
 from resile.contain.transaction.recovering import recover
-from resile.contain.transaction.trees import remove_tree
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.files import SYSTEM_FILES, FileLock, make_private_dir, try_lock
 from resile.core.ids import new_id
 from resile.errors import OperationError, TransactionError
+from resile.store.writeahead.trees import remove_tree
 
 _PREFIX = "tx_"
 _ALIVE_NAME = "alive"

@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from resile.contain.transaction import _kernel
-from resile.contain.transaction.model import Signature, difference, signature_of
-from resile.contain.transaction.trees import FILE_BITS, attributes_digest, entry_path, let_in
 from resile.errors import TransactionError
+from resile.store.writeahead.model import Signature, difference, signature_of
+from resile.store.writeahead.trees import FILE_BITS, attributes_digest, entry_path, let_in
 
 _HANDLE_HEAD = 21
 """Bytes of struct ovl_fb before the handle: version, magic, length, flags, type, 16 of uuid."""

@@ -7,12 +7,7 @@ from pathlib import Path
 
 from resile.contain.transaction.copying import unpack
 from resile.contain.transaction.marks import CopyMarks, Marks, OverlayMarks
-from resile.contain.transaction.model import (
-    STAGE_PREFIX,
-    StagedWorkspace,
-    Staging,
-    TransactionRecord,
-)
+from resile.contain.transaction.model import StagedWorkspace, Staging, TransactionRecord
 from resile.contain.transaction.records import (
     MANIFEST_NAME,
     folder_of,
@@ -20,10 +15,11 @@ from resile.contain.transaction.records import (
     staged_root,
 )
 from resile.contain.transaction.stamps import boot_id
-from resile.contain.transaction.trees import FOLDER_FLAGS
 from resile.core.clock import Clock
 from resile.core.files import make_private_dir, try_lock
 from resile.errors import OperationError, TransactionError
+from resile.store.writeahead.model import STAGE_PREFIX
+from resile.store.writeahead.trees import FOLDER_FLAGS
 
 LOCK_WAIT_S = 10.0
 """Another commit to the same workspace is over sooner, unless it moves gigabytes."""

@@ -18,7 +18,6 @@ from resile.contain.transaction.committing import (
     take_back,
     touched_by,
 )
-from resile.contain.transaction.files import TreeFiles
 from resile.contain.transaction.lifecycle import open_transaction, state_of
 from resile.contain.transaction.model import Recovered, Recovery
 from resile.contain.transaction.places import (
@@ -35,10 +34,12 @@ from resile.contain.transaction.records import (
     read_sealed,
     write_record,
 )
-from resile.contain.transaction.trees import open_parent, status_of
-from resile.contain.transaction.wal import CommitLog, Step, StepKind
+from resile.contain.transaction.wal import CommitLog
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import TransactionError
+from resile.store.writeahead.files import TreeFiles
+from resile.store.writeahead.steps import Step, StepKind
+from resile.store.writeahead.trees import open_parent, status_of
 
 
 def recover(

@@ -24,18 +24,9 @@ from resile.contain.transaction.changes import (
     new_inside,
 )
 from resile.contain.transaction.marks import Marks
-from resile.contain.transaction.model import (
-    DEPTH_MAX,
-    STAGE_PREFIX,
-    KeptFolder,
-    LinkSource,
-    Metadata,
-    Operation,
-    Sealed,
-    Skipped,
-    type_name,
-)
-from resile.contain.transaction.trees import (
+from resile.contain.transaction.model import LinkSource, Operation, Sealed, Skipped
+from resile.store.writeahead.model import DEPTH_MAX, STAGE_PREFIX, KeptFolder, Metadata, type_name
+from resile.store.writeahead.trees import (
     FILE_BITS,
     FOLDER_BITS,
     is_closed,

@@ -12,16 +12,12 @@ from dataclasses import replace
 
 from resile.contain.transaction import _kernel
 from resile.contain.transaction.changes import is_committable
-from resile.contain.transaction.files import TreeFiles
 from resile.contain.transaction.marks import Marks
-from resile.contain.transaction.model import (
-    DEPTH_MAX,
-    LinkSource,
-    Metadata,
-    Operation,
-    difference,
-)
-from resile.contain.transaction.trees import (
+from resile.contain.transaction.model import LinkSource, Operation
+from resile.store.writeahead.files import TreeFiles
+from resile.store.writeahead.model import DEPTH_MAX, Metadata, difference
+from resile.store.writeahead.steps import slot_name
+from resile.store.writeahead.trees import (
     is_stuck,
     open_parent,
     open_private_file,
@@ -30,7 +26,6 @@ from resile.contain.transaction.trees import (
     read_signature_like,
     too_deep,
 )
-from resile.contain.transaction.wal import slot_name
 
 _UNSYNCED_MAX = 64
 """Files that are written before they are synced together: the disk's journal then commits once

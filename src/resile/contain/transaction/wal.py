@@ -1,58 +1,13 @@
-"""The write-ahead log of a commit: what is renamed where, told by inode numbers.
-
-Each step is one atomic rename (or one bringing of attributes to their values), and the numbers of
-the inodes tell whether it was done: so a log can be carried out again, or backwards, from any
-point at which the machine stopped.
-"""
+"""The write-ahead log of a commit: the steps that carry its operations out, in their order."""
 
 import stat
 from collections import Counter
 from dataclasses import dataclass
-from enum import StrEnum
 
 from resile.contain.model import ChangeKind
-from resile.contain.transaction.model import KeptFolder, Metadata, Operation, Sealed, Signature
-
-
-class StepKind(StrEnum):
-    """How a step is done."""
-
-    PLACE = "place"
-    """Rename from the stage to where nothing is."""
-    SWAP = "swap"
-    """Let the staged entry and what is there change places: the before-image is then staged."""
-    REMOVE = "remove"
-    """Rename what is there into the stage."""
-    ATTRIBUTES = "attributes"
-    """Change attributes in place."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One step of a commit.
-
-    Args:
-        workspace: Its number.
-        path: Relative to it.
-        kind: How.
-        slot: The name in the stage; empty for ATTRIBUTES.
-        staged_inode: Of the new entry; 0 if there is none.
-        final_mode: What a staged folder gets in the end; it was opened for its owner, because
-            an ordinary user cannot move a folder that he may not write. None: it has it.
-        base: What must be there before it.
-        before: With ATTRIBUTES.
-        after: With ATTRIBUTES.
-    """
-
-    workspace: int
-    path: str
-    kind: StepKind
-    slot: str
-    staged_inode: int = 0
-    final_mode: int | None = None
-    base: Signature | None = None
-    before: Metadata | None = None
-    after: Metadata | None = None
+from resile.contain.transaction.model import Operation, Sealed
+from resile.store.writeahead.model import KeptFolder
+from resile.store.writeahead.steps import Step, StepKind, slot_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +53,6 @@ def step_of(
         before=operation.before,
         after=operation.after,
     )
-
-
-def slot_name(number: int) -> str:
-    """Name the place of an operation in the stage."""
-    return f"{number:06d}"
 
 
 def is_staged(operation: Operation) -> bool:

@@ -10,13 +10,7 @@ from collections.abc import Iterator
 
 from resile.core import kernel
 from resile.errors import TransactionError
-from resile.store.writeahead.model import (
-    DEPTH_MAX,
-    STAGE_PREFIX,
-    Metadata,
-    Signature,
-    signature_of,
-)
+from resile.store.writeahead.model import DEPTH_MAX, STAGE_PREFIX, Metadata, Signature, signature_of
 
 FOLDER_BITS = stat.S_IRUSR | stat.S_IXUSR
 """What an owner needs to list a folder and to reach what is in it."""
@@ -49,24 +43,14 @@ def open_entry(folder_fd: int, name: str) -> Iterator[tuple[os.stat_result, str]
         os.close(fd)
 
 
-@contextlib.contextmanager
-def open_folder(folder_fd: int, name: str) -> Iterator[int]:
+def open_folder(folder_fd: int, name: str) -> contextlib.AbstractContextManager[int]:
     """Open a folder in a folder, never through a link."""
-    fd = os.open(name, FOLDER_FLAGS, dir_fd=folder_fd)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+    return _opened(folder_fd, name, FOLDER_FLAGS)
 
 
-@contextlib.contextmanager
-def open_file(folder_fd: int, name: str) -> Iterator[int]:
+def open_file(folder_fd: int, name: str) -> contextlib.AbstractContextManager[int]:
     """Open a file in a folder for reading, never through a link."""
-    fd = os.open(name, _FILE_FLAGS, dir_fd=folder_fd)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+    return _opened(folder_fd, name, _FILE_FLAGS)
 
 
 @contextlib.contextmanager
@@ -101,12 +85,10 @@ def open_parent(root_fd: int, path: str, *, is_private: bool = False) -> Iterato
 @contextlib.contextmanager
 def open_private_file(folder_fd: int, name: str) -> Iterator[int]:
     """Open a file of ours for reading, even if its own mode forbids that."""
-    with let_in(folder_fd, name, FILE_BITS):
-        fd = os.open(name, _FILE_FLAGS, dir_fd=folder_fd)
-    try:
+    with contextlib.ExitStack() as stack:
+        with let_in(folder_fd, name, FILE_BITS):
+            fd = stack.enter_context(open_file(folder_fd, name))
         yield fd
-    finally:
-        os.close(fd)
 
 
 @contextlib.contextmanager
@@ -145,15 +127,12 @@ def is_closed(mode: int, bits: int) -> bool:
 @contextlib.contextmanager
 def open_readable_file(folder_fd: int, name: str) -> Iterator[int | None]:
     """Open a file for reading; None where its mode forbids that."""
-    try:
-        fd = os.open(name, _FILE_FLAGS, dir_fd=folder_fd)
-    except PermissionError:
-        yield None
-        return
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            fd = stack.enter_context(open_file(folder_fd, name))
+        except PermissionError:
+            fd = None
         yield fd
-    finally:
-        os.close(fd)
 
 
 def status_of(folder_fd: int, name: str) -> os.stat_result | None:
@@ -317,6 +296,15 @@ def too_deep(path: str) -> TransactionError:
         f"folders nest deeper than {DEPTH_MAX} at {path[:80]}...",
         hint="Nothing was changed in the workspace; discard the changes.",
     )
+
+
+@contextlib.contextmanager
+def _opened(folder_fd: int, name: str, flags: int) -> Iterator[int]:
+    fd = os.open(name, flags, dir_fd=folder_fd)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _empty(top_fd: int, folder_fd: int, depth: int) -> bool:

@@ -14,8 +14,8 @@ from resile.contain.transaction import (
     recover,
     state_of,
 )
-from resile.contain.transaction.files import TreeFiles
 from resile.errors import TransactionError
+from resile.store.writeahead.files import TreeFiles
 
 STEPS_MIN = 50
 """There are more; a commit that has fewer does not do what it should."""

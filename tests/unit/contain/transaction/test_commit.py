@@ -29,8 +29,8 @@ from resile.contain.transaction import (
     measure,
     open_transaction,
 )
-from resile.contain.transaction.files import TreeFiles
 from resile.errors import ConflictError, TransactionError
+from resile.store.writeahead.files import TreeFiles
 
 
 @pytest.fixture

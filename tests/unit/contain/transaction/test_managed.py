@@ -7,8 +7,8 @@ from tests.support.transactions import begin_copy, copied
 from tests.support.trees import Crashed, CrashingGate
 
 from resile.contain.transaction import Recovery, open_transaction, sweep, transaction
-from resile.contain.transaction.files import TreeFiles
 from resile.errors import ConflictError, TransactionError
+from resile.store.writeahead.files import TreeFiles
 
 
 @pytest.fixture
