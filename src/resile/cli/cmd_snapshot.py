@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from resile.cli.output import print_json, say
+from resile.cli.output import clean, print_json, say
 from resile.cli.stores import (
     ID_DIGITS,
     PARTIAL_CODE,
@@ -15,9 +15,11 @@ from resile.cli.stores import (
     opened,
     snapshot_data,
     store_options,
+    wants_parity,
 )
 from resile.core.units import format_size
-from resile.store import Repository, Rules, Taken, take_snapshot
+from resile.errors import ConfigError
+from resile.store import Rules, Taken, add_parity, take_snapshot
 
 _SHOWN_MAX = 10
 
@@ -33,6 +35,9 @@ _SHOWN_MAX = 10
     help="Leave out: `*.tmp` (any name), `build/*` (a path in DIR); repeatable.",
 )
 @click.option("--one-file-system", is_flag=True, help="Stay on the file system of DIR.")
+@click.option(
+    "--parity", is_flag=True, help="Give packs parity: mends them where there is no second store."
+)
 @store_options
 def command(
     folder: Path,
@@ -41,6 +46,7 @@ def command(
     options: StoreOptions,
     *,
     one_file_system: bool,
+    parity: bool,
     as_json: bool,
 ) -> int:
     """Take a snapshot of DIR (default: this folder), and make the store if there is none.
@@ -48,10 +54,14 @@ def command(
     Files with the same size, times, inode and owner as before are not read again. Exit code 3: some
     files could not be read; everything else was taken.
     """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder that can be read", hint="give a folder")
+    rules = _rules(folder, excludes, one_file_system=one_file_system)
     with opened(options, is_made=True) as store:
-        rules = _rules(store, folder, excludes, one_file_system=one_file_system)
         with contextlib.closing(Progress("reading")) as progress:
             taken = take_snapshot(store, folder, tags=tags, rules=rules, on_progress=progress)
+        if parity or wants_parity(options):
+            add_parity(store)
     if as_json:
         data = snapshot_data(taken.snapshot)
         print_json(data | {"is_changed": taken.is_changed, "why": asdict(taken.why)})
@@ -60,21 +70,8 @@ def command(
     return PARTIAL_CODE if taken.snapshot.unread else 0
 
 
-def _rules(
-    store: Repository, folder: Path, excludes: tuple[str, ...], *, one_file_system: bool
-) -> Rules:
-    hidden = set()
-    place = Path(store.backend.url)
-    with contextlib.suppress(OSError):
-        status = place.stat()
-        hidden.add((status.st_dev, status.st_ino))
-    with contextlib.suppress(OSError):
-        return Rules(
-            excludes=excludes,
-            device=folder.stat().st_dev if one_file_system else None,
-            hidden=frozenset(hidden),
-        )
-    return Rules(excludes=excludes, hidden=frozenset(hidden))
+def _rules(folder: Path, excludes: tuple[str, ...], *, one_file_system: bool) -> Rules:
+    return Rules(excludes=excludes, device=folder.stat().st_dev if one_file_system else None)
 
 
 def _print(taken: Taken) -> None:
@@ -92,6 +89,6 @@ def _print(taken: Taken) -> None:
     else:
         print("  nothing changed since the one before")
     for one in snapshot.unread[:_SHOWN_MAX]:
-        say(f"not read: {one.path or '...'}: {one.reason}")
+        say(clean(f"not read: {one.path or '...'}: {one.reason}"))
     if len(snapshot.unread) > _SHOWN_MAX:
         say(f"and {len(snapshot.unread) - _SHOWN_MAX} more: --json lists them")

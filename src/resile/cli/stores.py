@@ -4,7 +4,7 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from resile.cli.options import config_option, json_option
+from resile.cli.output import say
 from resile.cli.places import find_places
 from resile.core.units import format_size
-from resile.errors import ConfigError, NotAStoreError
+from resile.errors import ConfigError
 
 if TYPE_CHECKING:
     from resile.core.config import Config
-    from resile.store import Repository, Snapshot
+    from resile.store import Backend, Repository, Snapshot
 
 STORE_VARIABLE = "RESILE_STORE"
 PARTIAL_CODE = 3
@@ -68,16 +69,22 @@ def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextlib.contextmanager
-def opened(options: StoreOptions, *, is_made: bool = False) -> Iterator["Repository"]:
+def opened(
+    options: StoreOptions, *, is_made: bool = False, replicas: Sequence["Backend"] = ()
+) -> Iterator["Repository"]:
     """Open the store that the options mean, and close it at the end.
+
+    Says so, if there are snapshots that cannot be read.
 
     Args:
         options: Of the command.
         is_made: Make it if there is none, with a new key if a key file is named that is not there.
+        replicas: Second stores that may bring back what the store cannot be opened without.
 
     Raises:
         ConfigError: If no store is named anywhere.
         NotAStoreError: If there is none.
+        StoreKeyError: If the key is not the store's, or it has none.
         StoreError: If it cannot be opened.
     """
     from resile.store import cache_folder, create, make_key, open_backend, open_store, read_key
@@ -85,19 +92,39 @@ def opened(options: StoreOptions, *, is_made: bool = False) -> Iterator["Reposit
     place, key_file = _place_of(options)
     backend = open_backend(place)
     cache = cache_folder(os.environ)
-    key = read_key(key_file) if key_file and (key_file.exists() or not is_made) else None
+    is_new = is_made and not any(True for _ in backend.list(""))
+    if replicas:
+        _mend_format(backend, replicas)
+    if is_new and key_file and not key_file.exists():
+        key: bytes | None = make_key(key_file)
+    else:
+        key = read_key(key_file) if key_file else None
+    repository = (create if is_new else open_store)(backend, cache=cache, key=key)
     try:
-        repository = open_store(backend, cache=cache, key=key)
-    except NotAStoreError:
-        if not is_made:
-            raise
-        if key_file and key is None:
-            key = make_key(key_file)
-        repository = create(backend, cache=cache, key=key)
-    try:
+        for name in repository.unreadable:
+            say(f"warning: {name} cannot be read: resile verify")
         yield repository
     finally:
         repository.close()
+
+
+def _mend_format(backend: "Backend", replicas: Sequence["Backend"]) -> None:
+    from resile.store import mend_format
+
+    if done := mend_format(backend, replicas):
+        say(f"{done.name} was mended from {done.detail}")
+
+
+def wants_parity(options: StoreOptions) -> bool:
+    """Tell whether the configuration, if there is one, asks for parity.
+
+    Raises:
+        ConfigError: If the configuration is wrong.
+    """
+    if options.config is None and (options.place or os.environ.get(STORE_VARIABLE)):
+        return False
+    config = _config_of(options.config, is_needed=False)
+    return config is not None and config.store.parity
 
 
 def replica_of(options: StoreOptions) -> str:
@@ -138,7 +165,10 @@ def snapshot_data(snapshot: "Snapshot") -> dict[str, Any]:
 
 def local_time(moment: datetime) -> str:
     """Write a time as people here do."""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    # At the ends of the calendar there is no other place's time.
+    with contextlib.suppress(OverflowError):
+        moment = moment.astimezone()
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def shown(path: bytes) -> str:
@@ -190,8 +220,10 @@ def _config_of(file: Path | None, *, is_needed: bool) -> "Config | None":
     try:
         found = find_places(file).config
     except ConfigError as exc:
-        if file is not None or not is_needed:
+        if file is not None:
             raise
+        if not is_needed:
+            return None
         raise ConfigError(
             "no store is named, and there is no resile.toml here",
             hint="name one: --store FOLDER, or RESILE_STORE=FOLDER",

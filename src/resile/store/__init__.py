@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from resile.store.marks import protected
     from resile.store.model import SAFETY_TAG, Counts, Entry, EntryType, Snapshot, Unread
     from resile.store.opening import cache_folder, create, open_store
-    from resile.store.repairing import Mended, Origin, Repaired, repair
+    from resile.store.parity import add_parity
+    from resile.store.repairing import Mended, Origin, Repaired, mend_format, repair
     from resile.store.replicating import Lag, Replicated, lag, replicate
     from resile.store.repository import Repository
     from resile.store.restore import RestoreReport, restore_in_place, restore_to
@@ -52,6 +53,7 @@ __all__ = [
     "Unread",
     "Verified",
     "Why",
+    "add_parity",
     "cache_folder",
     "collect",
     "compare",
@@ -62,6 +64,7 @@ __all__ = [
     "lag",
     "live_root",
     "make_key",
+    "mend_format",
     "open_backend",
     "open_store",
     "protect",

@@ -51,10 +51,12 @@ HOMES: Final = {
         "create",
         "open_store",
     ),
+    "parity": ("add_parity",),
     "repairing": (
         "Mended",
         "Origin",
         "Repaired",
+        "mend_format",
         "repair",
     ),
     "replicating": (

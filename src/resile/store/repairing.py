@@ -1,29 +1,42 @@
 """Mending a store: from a second store, from the live folders, from what is still good.
 
-Nothing is ever deleted. A damaged file goes to `quarantine/` when its good copy is durable beside it;
-where there is none, what is good of it is stored again first. Each step may be cut: the next
-repair finds what is left to do.
+Nothing is ever deleted. A good copy is durable, under a name of its own, before a damaged file goes to
+`quarantine/` and the copy takes its place; where there is none, what is good of it is stored again
+first. Each step may be cut: the next repair finds what is left to do.
 """
 
 import contextlib
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from resile.errors import ConfigError, StoreDamagedError, StoreError
-from resile.store.backends.port import Backend
-from resile.store.checking import Flaw, hashed_windows
-from resile.store.format.frames import FileKind, FrameKind
+from resile.errors import (
+    ConfigError,
+    MissingExtraError,
+    NotAStoreError,
+    StoreDamagedError,
+    StoreError,
+)
+from resile.store.backends.port import Backend, put
+from resile.store.checking import Flaw, hashed_windows, read_table
+from resile.store.format.frames import HEADER_BYTES, FileKind, FrameKind, decode_header
+from resile.store.format.records import decode_identity
 from resile.store.ingest import Ingest, Packer
+from resile.store.opening import FORMAT_NAME, read_identity
+from resile.store.parity import add_parity, find_parity, mended_windows
+from resile.store.replicating import copy_file
 from resile.store.repository import Repository
 from resile.store.snapshot import take_snapshot
 from resile.store.verifying import OnProgress, Verified, verify
 
 TAG = "repair"
 """What the snapshots are called that read live folders again."""
-_FILES = ("packs/", "snapshots/", "marks/")
+_FILES = ("packs/", "snapshots/", "marks/", "parity/")
+_QUARANTINE = "quarantine/"
+_COPY = f"{_QUARANTINE}mended-"
+"""Begins the names of good copies whose damaged file is not out of the way yet."""
 
 
 class Origin(StrEnum):
@@ -31,6 +44,8 @@ class Origin(StrEnum):
 
     REPLICA = "replica"
     """The same file of a second store."""
+    PARITY = "parity"
+    """Its own good blocks, and parity blocks."""
     CATALOG = "catalog"
     """The copy of a snapshot's record that the catalog keeps."""
     STORED_AGAIN = "stored again"
@@ -59,13 +74,19 @@ class Repaired:
 
     Args:
         before: What was wrong.
-        mended: What became of each damaged file.
+        mended: What became of each damaged file, and of each that was missing.
         after: What is wrong now; None after a dry run.
     """
 
     before: Verified
     mended: tuple[Mended, ...]
     after: Verified | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether nothing is lost; of a dry run, whether nothing would be as far as is known."""
+        is_sound = self.after is None or self.after.is_sound
+        return is_sound and all(one.origin is not Origin.NONE for one in self.mended)
 
 
 def repair(
@@ -86,29 +107,60 @@ def repair(
     Raises:
         StoreError: If the store cannot be read or written for another reason than damage.
     """
-    before = verify(repository, data=True, on_progress=on_progress)
-    names = _damaged_files(before.flaws)
     if is_dry:
+        before = verify(repository, data=True, on_progress=on_progress)
+        names = _damaged_files(before.flaws)
         told = tuple(_told(repository, name, replicas) for name in names)
         return Repaired(before=before, mended=told, after=None)
+    with repository.backend.hold(is_exclusive=False):
+        _go_on(repository)
+    before = verify(repository, data=True, on_progress=on_progress)
     mended: list[Mended] = []
     left: list[str] = []
     with repository.backend.hold(is_exclusive=False):
-        for name in names:
+        for name in _damaged_files(before.flaws):
             done = _mend_whole(repository, name, replicas)
             if done is None:
                 left.append(name)
             else:
                 mended.append(done)
-    mended += _store_again(repository, [name for name in left if name.startswith("packs/")])
-    mended += [
-        _set_aside(repository, name, "no good copy is anywhere")
-        for name in left
-        if not name.startswith("packs/")
-    ]
-    repository.rebuild()
-    after = verify(repository, data=bool(names))
+        mended += _set_aside(repository, left)
+        if any(name.startswith("parity/") for name in left):
+            with contextlib.suppress(MissingExtraError):
+                add_parity(repository)
+        if not before.is_sound:
+            repository.rebuild()
+        mended += _fetch_missing(repository, replicas)
+    if _missing(repository):
+        _read_live(repository)
+    after = verify(repository, data=not before.is_sound)
     return Repaired(before=before, mended=tuple(mended), after=after)
+
+
+def mend_format(backend: Backend, replicas: Sequence[Backend]) -> Mended | None:
+    """Bring the file `format` back, without which a store cannot be opened; None if it is good.
+
+    It is taken from a second store whose id is the one that the files of this store tell.
+
+    Raises:
+        NotAStoreError: If it is missing, or of a version to come, and no second store has it.
+        StoreDamagedError: If it is damaged, and no second store has it.
+        StoreError: If the store cannot be read or written.
+    """
+    try:
+        read_identity(backend)
+    except (NotAStoreError, StoreDamagedError):
+        ids = set(_told_ids(backend))
+        for replica in replicas:
+            with contextlib.suppress(StoreError):
+                data = replica.read(FORMAT_NAME)
+                if {decode_identity(data, replica.url).store_id} != ids:
+                    continue
+                backend.move(FORMAT_NAME, f"{_QUARANTINE}{FORMAT_NAME}")
+                put(backend, FORMAT_NAME, data)
+                return Mended(name=FORMAT_NAME, origin=Origin.REPLICA, detail=replica.url)
+        raise
+    return None
 
 
 def replace_file(backend: Backend, name: str, windows: Iterable[bytes]) -> None:
@@ -116,16 +168,32 @@ def replace_file(backend: Backend, name: str, windows: Iterable[bytes]) -> None:
 
     Raises:
         StoreDamagedError: If the copy is not good either; nothing is changed.
-        StoreError: If it could not be written; the damaged file is where it was, or in quarantine.
+        StoreError: If it could not be written; the damaged file is where it was, or the next
+            repair puts the copy in its place.
     """
+    copy = f"{_COPY}{name.replace('/', '-')}"
     upload = backend.begin()
     try:
         for window in windows:
             upload.write(window)
-        backend.move(name, _quarantine(name))
-        upload.publish(name)
+        upload.publish(copy)
     finally:
         upload.abandon()
+    backend.move(name, _quarantine(name))
+    backend.move(copy, name)
+
+
+def _go_on(repository: Repository) -> None:
+    """Put the good copies in place that an earlier repair was cut off from."""
+    backend = repository.backend
+    copies = [file.name for file in backend.list("quarantine") if file.name.startswith(_COPY)]
+    for copy in copies:
+        name = copy.removeprefix(_COPY).replace("-", "/", 1)
+        folder = name.partition("/")[0]
+        if name not in {file.name for file in backend.list(folder)}:
+            backend.move(copy, name)
+    if copies:
+        repository.refresh()
 
 
 def _damaged_files(flaws: Iterable[Flaw]) -> list[str]:
@@ -138,6 +206,8 @@ def _told(repository: Repository, name: str, replicas: Sequence[Backend]) -> Men
     for replica in replicas:
         if _is_good(replica, name):
             return Mended(name=name, origin=Origin.REPLICA, detail=replica.url)
+    if find_parity(repository, name):
+        return Mended(name=name, origin=Origin.PARITY)
     if repository.catalog.snapshot_file(name) is not None:
         return Mended(name=name, origin=Origin.CATALOG)
     if name.startswith("packs/"):
@@ -152,9 +222,17 @@ def _told(repository: Repository, name: str, replicas: Sequence[Backend]) -> Men
 def _mend_whole(repository: Repository, name: str, replicas: Sequence[Backend]) -> Mended | None:
     """Bring a file back as it was, bit for bit; None if nobody has it."""
     for replica in replicas:
-        with contextlib.suppress(StoreError):
+        try:
             replace_file(repository.backend, name, hashed_windows(replica, name))
+        except StoreError:
+            if _is_good(replica, name):
+                raise  # Then it is this store that fails.
+        else:
             return Mended(name=name, origin=Origin.REPLICA, detail=replica.url)
+    if parity := find_parity(repository, name):
+        with contextlib.suppress(StoreDamagedError, MissingExtraError):
+            replace_file(repository.backend, name, mended_windows(repository, name, parity))
+            return Mended(name=name, origin=Origin.PARITY)
     kept = repository.catalog.snapshot_file(name)
     if kept is not None:
         replace_file(repository.backend, name, [kept])
@@ -162,78 +240,114 @@ def _mend_whole(repository: Repository, name: str, replicas: Sequence[Backend]) 
     return None
 
 
-def _store_again(repository: Repository, packs: list[str]) -> list[Mended]:
-    """Store what is good of damaged packs, and what live folders still have, in new packs."""
-    if not packs:
-        return []
-    lost = _salvage(repository, frozenset(packs))
-    detail = ""
-    if lost:
-        read = _read_live(repository, frozenset(packs))
-        lost = {blob for blob in lost if not _stands(repository, blob, packs)}
-        detail = f"read again: {', '.join(read)}" if read else "no live folder is here"
-    if lost:
-        detail += f"; {len(lost)} pieces are lost"
-    origin = Origin.STORED_AGAIN
-    return [_set_aside(repository, name, detail, origin=origin) for name in packs]
+def _set_aside(repository: Repository, names: Sequence[str]) -> list[Mended]:
+    """Store what is good of damaged packs again, and move all these files to quarantine."""
+    packs = [name for name in names if name.startswith("packs/")]
+    if packs:
+        lost = _salvage(repository, frozenset(packs))
+        if lost:
+            repository.catalog.doubt()
+    for name in names:
+        repository.backend.move(name, _quarantine(name))
+    return [
+        Mended(name=name, origin=Origin.STORED_AGAIN, detail="what was good of it")
+        if name in packs
+        else Mended(name=name, origin=Origin.NONE, detail="no good copy is anywhere")
+        for name in names
+    ]
 
 
 def _salvage(repository: Repository, packs: frozenset[str]) -> set[bytes]:
     """Store the good blobs of damaged packs again; give the ids of the others."""
     lost: set[bytes] = set()
-    with repository.backend.hold(is_exclusive=False):
-        ingest = Ingest(repository, doomed=packs)
-        packers = {
-            FrameKind.DATA: Packer(ingest, FileKind.DATA_PACK),
-            FrameKind.TREE: Packer(ingest, FileKind.TREE_PACK),
-        }
-        try:
-            for name in sorted(packs):
-                for blob_id, kind in repository.catalog.kinds_in(name):
-                    try:
-                        data = repository.read_blob(blob_id)
-                    except StoreDamagedError:
-                        lost.add(blob_id)
-                    else:
-                        packers[kind].put(data)
-            for packer in packers.values():
-                packer.finish()
-        finally:
-            for packer in packers.values():
-                packer.abandon()
+    ingest = Ingest(repository, doomed=packs)
+    packers = {
+        FrameKind.DATA: Packer(ingest, FileKind.DATA_PACK),
+        FrameKind.TREE: Packer(ingest, FileKind.TREE_PACK),
+    }
+    try:
+        for name in sorted(packs):
+            for blob_id, kind in repository.catalog.kinds_in(name):
+                try:
+                    data = repository.read_blob(blob_id)
+                except StoreDamagedError:
+                    lost.add(blob_id)
+                else:
+                    packers[kind].put(data)
+        for packer in packers.values():
+            packer.finish()
+    finally:
+        for packer in packers.values():
+            packer.abandon()
     return lost
 
 
-def _read_live(repository: Repository, packs: frozenset[str]) -> list[str]:
-    """Take a snapshot of each live folder of this machine, and trust nothing in these packs."""
+def _missing(repository: Repository) -> frozenset[bytes]:
+    """List the blobs that snapshots need and that are nowhere."""
+    return frozenset(blob for flaw in verify(repository).flaws for blob in flaw.blobs)
+
+
+def _fetch_missing(repository: Repository, replicas: Sequence[Backend]) -> list[Mended]:
+    """Copy the packs that hold what is missing; a folder that is found may lack more."""
+    fetched: list[Mended] = []
+    tried: set[tuple[str, str]] = set()
+    while replicas and (missing := _missing(repository)):
+        here = repository.catalog.packs().keys()
+        before = len(fetched)
+        for replica in replicas:
+            for name in _packs_with(repository, replica, missing, here):
+                if (replica.url, name) in tried:
+                    continue
+                tried.add((replica.url, name))
+                with contextlib.suppress(StoreDamagedError):
+                    copy_file(replica, repository.backend, name)
+                    fetched.append(Mended(name=name, origin=Origin.REPLICA, detail=replica.url))
+        if len(fetched) == before:
+            break
+        repository.refresh()
+    return fetched
+
+
+def _packs_with(
+    repository: Repository, replica: Backend, blobs: frozenset[bytes], here: Iterable[str]
+) -> Iterator[str]:
+    """Name the packs of a second store that hold one of these blobs and are not here."""
+    with contextlib.suppress(StoreError):
+        for file in replica.list("packs"):
+            if file.name in here:
+                continue
+            with contextlib.suppress(StoreDamagedError):
+                table = read_table(
+                    replica,
+                    file.name,
+                    file.size_bytes,
+                    keys=repository.keys,
+                    coder=repository.coder(),
+                )
+                if any(blob.blob_id in blobs for blob in table.blobs):
+                    yield file.name
+
+
+def _read_live(repository: Repository) -> None:
+    """Take a snapshot of each live folder of this machine: what is missing is stored again."""
+    repository.catalog.doubt()
     host = socket.gethostname()
     sources = sorted({one.source for one in repository.snapshots() if one.host == host})
-    read = []
     for source in sources:
         with contextlib.suppress(ConfigError):  # It is not there any more.
-            take_snapshot(repository, Path(source), tags=(TAG,), distrusted=packs)
-            read.append(source)
-    return read
+            take_snapshot(repository, Path(source), tags=(TAG,))
 
 
-def _stands(repository: Repository, blob_id: bytes, packs: list[str]) -> bool:
-    return any(place.pack not in packs for place in repository.catalog.locate(blob_id))
-
-
-def _set_aside(
-    repository: Repository, name: str, detail: str, *, origin: Origin = Origin.NONE
-) -> Mended:
-    """Move a damaged file to quarantine; what it held is elsewhere, or nowhere."""
-    repository.backend.move(name, _quarantine(name))
-    if name.startswith("packs/"):
-        repository.catalog.drop_pack(name)
-    else:
-        repository.catalog.drop_snapshot(name)
-    return Mended(name=name, origin=origin, detail=detail)
+def _told_ids(backend: Backend) -> Iterator[bytes]:
+    """Give the ids of the store that its files tell."""
+    for folder in ("packs", "snapshots"):
+        for file in backend.list(folder):
+            with contextlib.suppress(StoreDamagedError):
+                yield decode_header(backend.read(file.name, 0, HEADER_BYTES), file.name).store_id
 
 
 def _quarantine(name: str) -> str:
-    return f"quarantine/{name.replace('/', '-')}"
+    return f"{_QUARANTINE}{name.replace('/', '-')}"
 
 
 def _is_good(backend: Backend, name: str) -> bool:

@@ -66,6 +66,8 @@ class Repository:
         self.keys = keys
         self.catalog = catalog
         self.clock = clock
+        self.unreadable: tuple[str, ...] = ()
+        """Files of snapshots that could not be read at the last `refresh`."""
         self._local = threading.local()
         self._lock = threading.Lock()
         self._frames: OrderedDict[tuple[str, int], bytes] = OrderedDict()
@@ -264,9 +266,13 @@ class Repository:
         there = {file.name for file in self.backend.list("snapshots")}
         for name in known.keys() - there:
             self.catalog.drop_snapshot(name)
-        for name in there - known.keys():
-            with contextlib.suppress(StoreDamagedError):
+        unreadable = []
+        for name in sorted(there - known.keys()):
+            try:
                 self._learn_snapshot(name)
+            except StoreDamagedError:
+                unreadable.append(name)
+        self.unreadable = tuple(unreadable)
 
     def _learn_snapshot(self, name: str) -> Snapshot:
         file = self.backend.read(name)
@@ -295,7 +301,7 @@ class Repository:
         raw = open_frame(
             data,
             place.frame.offset,
-            box=self._box(place.pack),
+            box=self.box(place.pack),
             coder=self.coder(),
             name=place.pack,
         )
@@ -305,8 +311,8 @@ class Repository:
                 self._frames.popitem(last=False)
         return raw
 
-    def _box(self, name: str) -> Box:
-        """Give what opens the frames of a pack; of an encrypted store its header is read."""
+    def box(self, name: str) -> Box:
+        """Give what opens the frames of a file; of an encrypted store its header is read."""
         if self.keys.cipher is Cipher.NONE:
             return _OPEN_BOX
         box = self._boxes.get(name)

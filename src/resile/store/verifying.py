@@ -6,14 +6,15 @@
 """
 
 import concurrent.futures
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from resile.errors import StoreDamagedError
-from resile.store.checking import Checked, Flaw, check_pack, check_record, read_table
+from resile.store.checking import Checked, Flaw, check_hash, check_pack, check_record, read_table
 from resile.store.format.frames import FileKind
 from resile.store.format.packs import PackTable
-from resile.store.model import Entry, EntryType, Snapshot
+from resile.store.format.trees import decode_tree
+from resile.store.model import DEPTH_MAX, Entry, EntryType, Snapshot
 from resile.store.repository import Repository
 
 WORKERS = 2
@@ -88,12 +89,15 @@ def verify(
         # Nothing is mostly lost: the way through the snapshots need not wait to learn that.
         walk = _through_all(repository, frozenset())
         checked += _check_records(repository)
+        if data:
+            files = repository.backend.list("parity")
+            checked += [check_hash(repository.backend, file.name) for file in files]
         for done in concurrent.futures.as_completed(waiting):
             checked.append(done.result())
             if on_progress is not None:
                 on_progress(len(checked), sum(one.size_bytes for one in checked))
     flaws = [flaw for one in checked for flaw in one.flaws]
-    if lost := frozenset(blob for flaw in flaws for blob in flaw.blobs):
+    if lost := _lost(repository, flaws):
         walk = _through_all(repository, lost)
     return Verified(
         files=len(checked),
@@ -109,6 +113,19 @@ def _through_all(repository: Repository, lost: frozenset[bytes]) -> "_Walk":
     for snapshot in repository.snapshots():
         walk.through(snapshot)
     return walk
+
+
+def _lost(repository: Repository, flaws: Iterable[Flaw]) -> frozenset[bytes]:
+    """List the blobs that flaws concern and that stand in no other pack."""
+    packs: dict[bytes, set[str]] = {}
+    for flaw in flaws:
+        for blob in flaw.blobs:
+            packs.setdefault(blob, set()).add(flaw.name)
+    return frozenset(
+        blob
+        for blob, bad in packs.items()
+        if all(place.pack in bad for place in repository.catalog.locate(blob))
+    )
 
 
 def _check_records(repository: Repository) -> list[Checked]:
@@ -134,7 +151,8 @@ def _check_pack(repository: Repository, name: str, size: int, *, data: bool) -> 
             table = read_table(backend, name, size, keys=keys, coder=coder)
             checked = Checked(size_bytes=0, table=table)
         except StoreDamagedError as exc:
-            checked = Checked(size_bytes=0, flaws=(Flaw(name=name, what=exc.message),))
+            what = exc.message.removeprefix(name).strip()
+            checked = Checked(size_bytes=0, flaws=(Flaw(name=name, what=what),))
     if checked.table is None:
         blobs = tuple(blob for blob, _ in repository.catalog.blobs_in(name))
         flaws = (*checked.flaws, Flaw(name=name, what="has no table that can be read", blobs=blobs))
@@ -173,20 +191,23 @@ class _Walk:
         self.snapshots += 1
         self._folder(snapshot, b"", snapshot.root)
 
-    def _folder(self, snapshot: Snapshot, path: bytes, folder: Entry) -> bool:
+    def _folder(self, snapshot: Snapshot, path: bytes, folder: Entry, depth: int = 0) -> bool:
         if folder.tree in self._sound:
             return True
+        if depth > DEPTH_MAX:
+            self._note(snapshot, path, f"nests deeper than {DEPTH_MAX} folders")
+            return False
         try:
             entries = self._repository.tree(folder.tree)
         except StoreDamagedError as exc:
-            self._note(snapshot, path, f"cannot be read: {exc.message}")
+            self._note(snapshot, path, f"cannot be read: {exc.message}", self._parts(folder.tree))
             return False
         lengths = self._lengths(entries)
         is_sound = True
         for entry in entries:
             below = path + b"/" + entry.name if path else entry.name
             if entry.type is EntryType.FOLDER:
-                is_sound &= self._folder(snapshot, below, entry)
+                is_sound &= self._folder(snapshot, below, entry, depth + 1)
             elif entry.type is EntryType.FILE:
                 is_sound &= self._file(snapshot, below, entry, lengths)
         if is_sound:
@@ -207,12 +228,13 @@ class _Walk:
             try:
                 chunks = self._repository.chunks(entry)
             except StoreDamagedError as exc:
-                self._note(snapshot, path, f"cannot be read: {exc.message}")
+                self._note(snapshot, path, f"cannot be read: {exc.message}", entry.lists)
                 return False
             known = self._repository.catalog.lengths_of(chunks)
         lengths = [known.get(chunk) for chunk in chunks]
         if None in lengths or (entry.lists and not self._lost.isdisjoint(chunks)):
-            self._note(snapshot, path, "lacks some of its content")
+            missing = tuple(c for c in chunks if c in self._lost or c not in known)
+            self._note(snapshot, path, "lacks some of its content", missing)
             return False
         expected = entry.size if entry.extents is None else sum(n for _, n in entry.extents)
         if sum(filter(None, lengths)) != expected:
@@ -220,10 +242,22 @@ class _Walk:
             return False
         return True
 
-    def _note(self, snapshot: Snapshot, path: bytes, what: str) -> None:
+    def _parts(self, tree_id: bytes) -> tuple[bytes, ...]:
+        """Give the blobs that a folder which cannot be read stands in, as far as is known."""
+        try:
+            parts = decode_tree(self._repository.read_blob(tree_id), "a folder")[1]
+        except StoreDamagedError:
+            return (tree_id,)
+        return (tree_id, *parts)
+
+    def _note(
+        self, snapshot: Snapshot, path: bytes, what: str, blobs: Iterable[bytes] = ()
+    ) -> None:
         if len(self.affected) < AFFECTED_MAX:
             self.affected.append(Affected(snapshot=snapshot.snapshot_id, path=path))
         if len(self.flaws) < FLAWS_MAX:
             shown = path.decode("utf-8", "backslashreplace") or "."
             name = f"snapshots/{snapshot.snapshot_id}"
-            self.flaws.append(Flaw(name=name, what=f"{shown} {what}", is_of_file=False))
+            self.flaws.append(
+                Flaw(name=name, what=f"{shown} {what}", blobs=tuple(blobs), is_of_file=False)
+            )

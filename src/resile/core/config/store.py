@@ -32,6 +32,15 @@ class SnapshotSection(Section):
     )
     tags: tuple[str, ...] = setting((), description="What its snapshots are called.")
     keep: KeepSection = setting({}, description="Which are kept.")
+    protect: Flag = setting(
+        False,
+        description="Whether its files are compared with the last snapshot as often as the store "
+        "is scrubbed. One that differs although its times say that nobody changed it is brought "
+        "back.",
+    )
+    halt: tuple[str, ...] = setting(
+        (), description="Services that are stopped meanwhile, because they write to it."
+    )
 
 
 class StoreSection(Section):
@@ -49,6 +58,11 @@ class StoreSection(Section):
         "", description="A second store that is kept in step, and from which damage is mended."
     )
     replicate: Flag = setting(True, description="Whether the daemon keeps the replica in step.")
+    parity: Flag = setting(
+        False,
+        description="Whether packs get Reed-Solomon parity, which mends two damaged MiB in twenty "
+        "where there is no second store. It takes a tenth more space and needs `resile[parity]`.",
+    )
     scrub_every: Annotated[float, DurationIn("1m", "366d")] = setting(
         "7d", description="How often every byte is read and compared with its hash, 1m to 366d."
     )
