@@ -5,6 +5,7 @@ import errno
 import os
 import random
 import shutil
+import stat
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,9 +92,17 @@ class Attacker:
             with contextlib.suppress(OSError):
                 below += names_in(place)
             place = place / self._rng.choice(below)
-            if self._rng.random() < 0.5 or place.is_symlink() or not place.is_dir():
+            if self._rng.random() < 0.5 or not _is_real_folder(place):
                 break
         return place
+
+
+def _is_real_folder(path: Path) -> bool:
+    """Ask once: between two questions a restore may make a link where nothing was."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def find_escapes(base: Path, rng: random.Random) -> list[Escape]:

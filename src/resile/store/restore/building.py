@@ -1,15 +1,13 @@
 """Builds a tree in a folder: folders and links at once, files in the order of the packs."""
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
 from resile.errors import StoreDamagedError
 from resile.store.model import ID_BYTES, Entry, EntryType
+from resile.store.restore.ahead import ReadAhead
 from resile.store.restore.checks import fault_of
 from resile.store.restore.entries import EntryMaker, FirstName, noting
 from resile.store.restore.folders import Folder, FolderCache
@@ -20,17 +18,12 @@ from resile.store.restore.tally import Tally
 
 _BATCH = 50_000
 """Entries that are sorted and written together; bounds the memory (some 50 MB)."""
-_WORKERS = 2
-"""Threads that write. Reading, hashing and system calls let go of the interpreter's lock."""
-_GROUP_MAX = 1024
-"""Files that one worker takes at a time; those of a frame are mostly fewer."""
 _NO_BLOB = (b"\0" * ID_BYTES,)
 
 
-class _Job(NamedTuple):
-    folder: Folder
-    entry: Entry
-    first: FirstName | None
+_Job = tuple[Folder, Entry, FirstName | None]
+_Spot = tuple[str, int, int]
+"""Pack, frame, place in it."""
 
 
 class _Level(NamedTuple):
@@ -43,7 +36,7 @@ class _Level(NamedTuple):
 
 
 class TreeBuilder:
-    """Builds below one folder. Not thread-safe; has threads of its own while it builds.
+    """Builds below one folder. Not thread-safe; a thread of its own reads ahead.
 
     A folder gets its metadata when all below it is there, and until then nobody else may enter
     it. An entry that fails is noted, and the rest goes on.
@@ -64,9 +57,8 @@ class TreeBuilder:
         self._tally = tally
         self._batch = batch
         self._giver = MetadataGiver(tally)
-        self._caches = [FolderCache(top, top_fd) for _ in range(_WORKERS + 1)]
-        self._cache = self._caches[0]
-        self._makers = [EntryMaker(reader, cache, self._giver, tally) for cache in self._caches]
+        self._cache = FolderCache(top, top_fd)
+        self._maker = EntryMaker(reader, self._cache, self._giver, tally)
         self._firsts: dict[tuple[object, ...], FirstName] = {}
         self._files: list[_Job] = []
         self._names: list[tuple[Folder, Entry, FirstName]] = []
@@ -101,8 +93,7 @@ class TreeBuilder:
             self._walk(level)
             self._flush()
         finally:
-            for cache in self._caches:
-                cache.close()
+            self._cache.close()
 
     def _walk(self, level: _Level) -> None:
         stack = [level]
@@ -138,7 +129,7 @@ class TreeBuilder:
         elif entry.type is EntryType.FILE:
             self._plan(folder, entry)
         else:
-            self._makers[0].special(folder, entry)
+            self._maker.special(folder, entry)
         return None
 
     def _enter(self, parent: Folder, entry: Entry, names: Selection | None) -> _Level:
@@ -160,13 +151,13 @@ class TreeBuilder:
                 self._names.append((folder, entry, first))
                 return
             first = self._firsts[key] = FirstName(folder, entry)
-        self._files.append(_Job(folder, entry, first))
+        self._files.append((folder, entry, first))
 
     def _flush(self) -> None:
         """Write what is planned; then the folders that the walk has left are complete."""
         self._write_files()
         for folder, entry, first in self._names:
-            self._makers[0].other_name(folder, entry, first)
+            self._maker.other_name(folder, entry, first)
         for folder, entry in self._left:
             with noting(self._tally, folder, b""):
                 self._finish(folder, entry)
@@ -181,45 +172,28 @@ class TreeBuilder:
         self._giver.give(fd, entry, owner=owner, where=(folder, b""))
 
     def _write_files(self) -> None:
-        groups = self._grouped()
-        if len(groups) <= 1:
-            for group in groups:
-                _write(self._makers[0], iter([group]), threading.Event())
+        jobs = self._sorted()
+        if not jobs:
             return
-        source = iter(groups)
-        stop = threading.Event()
-        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="restore") as pool:
-            try:
-                works = [pool.submit(_write, maker, source, stop) for maker in self._makers[1:]]
-                for work in works:
-                    work.result()
-            finally:
-                stop.set()
+        ahead = ReadAhead(self._reader, list(_needed(jobs)))
+        maker = EntryMaker(ahead, self._cache, self._giver, self._tally)
+        with ahead.running():
+            for _, (folder, entry, first) in jobs:
+                maker.file(folder, entry, first)
 
-    def _grouped(self) -> list[list[_Job]]:
-        """Take the files frame by frame, so that one thread alone decodes each."""
-        firsts = [(job.entry.chunks or job.entry.lists or _NO_BLOB)[0] for job in self._files]
-        placed = list(zip(self._reader.locate_all(firsts), self._files, strict=True))
+    def _sorted(self) -> list[tuple[_Spot, _Job]]:
+        """Take the planned files in the order of the packs, so that each frame is decoded once."""
+        jobs, self._files = self._files, []
+        firsts = [(entry.chunks or entry.lists or _NO_BLOB)[0] for _, entry, _ in jobs]
+        placed = list(zip(self._reader.locate_all(firsts), jobs, strict=True))
         placed.sort(key=itemgetter(0))
-        self._files = []
-        groups: list[list[_Job]] = []
-        for _, group in groupby(placed, key=lambda pair: pair[0][:2]):
-            jobs = [job for _, job in group]
-            groups += [jobs[n : n + _GROUP_MAX] for n in range(0, len(jobs), _GROUP_MAX)]
-        return groups
+        return placed
 
 
-def _write(maker: EntryMaker, groups: Iterator[list[_Job]], stop: threading.Event) -> None:
-    """Write groups until there are none; the iterator of a list may be shared by threads.
-
-    A failure stops the other thread as well.
-    """
-    try:
-        for group in groups:
-            for job in group:
-                if stop.is_set():
-                    return
-                maker.file(job.folder, job.entry, job.first)
-    except BaseException:
-        stop.set()
-        raise
+def _needed(jobs: Sequence[tuple[_Spot, _Job]]) -> Iterator[bytes]:
+    """Give the blobs that the files need in order; of small files in one frame, the first."""
+    last = ("", -1)
+    for (pack, frame, _), (_, entry, _) in jobs:
+        if len(entry.chunks) > 1 or (pack, frame) != last:
+            last = pack, frame
+            yield from entry.chunks

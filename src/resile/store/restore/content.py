@@ -4,11 +4,11 @@ import os
 
 from resile.errors import StoreDamagedError
 from resile.store.model import Entry
-from resile.store.restore.model import Reader
+from resile.store.restore.model import Blobs
 from resile.store.restore.tally import Tally
 
 
-def write_content(fd: int, entry: Entry, reader: Reader, tally: Tally) -> None:
+def write_content(fd: int, entry: Entry, reader: Blobs, tally: Tally) -> None:
     """Fill an empty file.
 
     Raises:
@@ -36,7 +36,7 @@ def write_all(fd: int, data: bytes) -> None:
             written += os.write(fd, view[written:])
 
 
-def _write_through(fd: int, entry: Entry, reader: Reader, tally: Tally) -> None:
+def _write_through(fd: int, entry: Entry, reader: Blobs, tally: Tally) -> None:
     left = entry.size
     for chunk in reader.chunks(entry):
         data = reader.read_blob(chunk)
@@ -49,7 +49,7 @@ def _write_through(fd: int, entry: Entry, reader: Reader, tally: Tally) -> None:
         raise wrong_length()
 
 
-def _write_extents(fd: int, entry: Entry, reader: Reader, tally: Tally) -> None:
+def _write_extents(fd: int, entry: Entry, reader: Blobs, tally: Tally) -> None:
     """Spread the blobs, which follow each other, over the parts of the file that are no holes."""
     extents = iter([one for one in entry.extents or () if one[1]])
     start = end = 0

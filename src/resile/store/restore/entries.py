@@ -4,14 +4,14 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from resile.errors import StoreDamagedError, StoreKeyError
 from resile.store.model import Entry, EntryType
 from resile.store.restore.content import write_all, write_content, wrong_length
 from resile.store.restore.folders import Folder, FolderCache, strip_inherited
 from resile.store.restore.metadata import MetadataGiver, reason_of
-from resile.store.restore.model import Reader
+from resile.store.restore.model import Blobs
 from resile.store.restore.tally import Tally
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -27,6 +27,7 @@ _ENDS_ALL = {
     errno.ENOMEM,
 }
 """After one of these every other entry would fail as well."""
+_FAILURES = (StoreDamagedError, StoreKeyError, OSError)
 _TYPES = {
     EntryType.LINK: stat.S_IFLNK,
     EntryType.FIFO: stat.S_IFIFO,
@@ -54,7 +55,7 @@ class EntryMaker:
     """
 
     def __init__(
-        self, reader: Reader, cache: FolderCache, giver: MetadataGiver, tally: Tally
+        self, reader: Blobs, cache: FolderCache, giver: MetadataGiver, tally: Tally
     ) -> None:
         self._reader = reader
         self._cache = cache
@@ -69,7 +70,13 @@ class EntryMaker:
             entry: What.
             first: Told which inode it became, if it has several names.
         """
-        return self._attempt(folder, entry, lambda: self._file(folder, entry, first))
+        try:
+            size = self._file(folder, entry, first)
+        except _FAILURES as exc:
+            note(self._tally, folder, entry.name, exc)
+            return False
+        self._tally.add(files=1, size=size)
+        return True
 
     def other_name(self, folder: Folder, entry: Entry, first: FirstName) -> bool:
         """Give a file that is there a further name; make it anew where that cannot be."""
@@ -92,16 +99,14 @@ class EntryMaker:
         if entry.type in (EntryType.CHAR, EntryType.BLOCK) and os.geteuid() != 0:
             self._tally.skip(folder.path_of(entry.name), "a device: only root makes it")
             return False
-        return self._attempt(folder, entry, lambda: self._special(folder, entry))
-
-    def _attempt(self, folder: Folder, entry: Entry, make: Callable[[], None]) -> bool:
         with noting(self._tally, folder, entry.name):
-            make()
+            self._special(folder, entry)
             self._tally.add(files=1)
             return True
         return False
 
-    def _file(self, folder: Folder, entry: Entry, first: FirstName | None) -> None:
+    def _file(self, folder: Folder, entry: Entry, first: FirstName | None) -> int:
+        """Make a file; give the bytes that are not counted yet."""
         data = None
         if len(entry.chunks) == 1 and entry.extents is None:
             data = self._reader.read_blob(entry.chunks[0])
@@ -115,7 +120,6 @@ class EntryMaker:
                     write_content(fd, entry, self._reader, self._tally)
                 else:
                     write_all(fd, data)
-                    self._tally.add(size=len(data))
                 owner = folder.owner or _first_owner(fd)
                 self._giver.give(fd, entry, owner=owner, where=(folder, entry.name))
                 if first is not None:
@@ -127,6 +131,7 @@ class EntryMaker:
             with contextlib.suppress(OSError):
                 os.unlink(entry.name, dir_fd=folder_fd)
             raise
+        return len(data) if data is not None else 0
 
     def _special(self, folder: Folder, entry: Entry) -> None:
         folder_fd = self._cache.fd(folder)
@@ -172,11 +177,19 @@ def noting(tally: Tally, folder: Folder, name: bytes) -> Iterator[None]:
     """Note an entry as lost if what is inside fails for it alone; let the rest through."""
     try:
         yield
-    except (StoreDamagedError, StoreKeyError) as exc:
+    except _FAILURES as exc:
+        note(tally, folder, name, exc)
+
+
+def note(
+    tally: Tally, folder: Folder, name: bytes, exc: StoreDamagedError | StoreKeyError | OSError
+) -> None:
+    """Note an entry as lost, or raise what it failed with again if that ends all."""
+    if not isinstance(exc, OSError):
         tally.lose(folder.path_of(name), exc.message)
-    except OSError as exc:
-        if exc.errno in _ENDS_ALL:
-            raise
+    elif exc.errno in _ENDS_ALL:
+        raise exc
+    else:
         tally.lose(folder.path_of(name), reason_of(exc))
 
 

@@ -16,16 +16,12 @@ OnProgress = Callable[[int, int], None]
 """Called with the files and bytes so far, by any thread, one at a time, some times a second."""
 
 
-class Reader(Protocol):
+class Blobs(Protocol):
     """Where the content comes from. Safe to share between threads.
 
     Every method raises StoreDamagedError if what it needs is missing or damaged, StoreKeyError if
     that does not open, and StoreError if the store cannot be reached.
     """
-
-    def tree(self, tree_id: bytes) -> Sequence[Entry]:
-        """Give all entries of a folder."""
-        ...
 
     def chunks(self, entry: Entry) -> Sequence[bytes]:
         """Give the ids of a file's blobs, in order."""
@@ -33,6 +29,14 @@ class Reader(Protocol):
 
     def read_blob(self, blob_id: bytes) -> bytes:
         """Read a blob, checked against its id."""
+        ...
+
+
+class Reader(Blobs, Protocol):
+    """Where content and folders come from. As `Blobs`."""
+
+    def tree(self, tree_id: bytes) -> Sequence[Entry]:
+        """Give all entries of a folder."""
         ...
 
     def locate_all(self, blob_ids: Sequence[bytes]) -> Sequence[tuple[str, int, int]]:
