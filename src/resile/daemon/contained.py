@@ -17,6 +17,7 @@ from resile.core.clock import Clock
 from resile.core.codec import encode
 from resile.core.journal import Journal, Query
 from resile.daemon.run_stories import RUN_KINDS, RunStories, open_facts, record_facts, tell
+from resile.daemon.tail import JournalTail
 from resile.errors import RejectedError, TransactionError
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ Result = TypeVar("Result")
 
 RECORDS_AT_START = 2000
 """Some three hundred runs with what they tried."""
-PAGE = 1000
 STORY_RECORDS_MAX = 1000
 CHANGES_MAX = 500
 TEXT_BYTES_MAX = 64 << 10
@@ -57,7 +57,7 @@ class ContainedRuns:
         self._lock = threading.Lock()
         self._opened: Host | None = None
         self._stories = RunStories()
-        self._read_seq = 0
+        self._tail = JournalTail(journal, RUN_KINDS, at_start=RECORDS_AT_START)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="runs-read")
         self._deciders = ThreadPoolExecutor(DECIDERS, thread_name_prefix="runs-decide")
 
@@ -170,16 +170,8 @@ class ContainedRuns:
     def _known_stories(self) -> RunStories:
         """Fold what was appended since the last time."""
         with self._lock:
-            head_seq = self._journal.head().seq
-            if not self._read_seq:
-                latest = Query(kinds=RUN_KINDS, limit=RECORDS_AT_START, is_newest_first=True)
-                self._stories.add(reversed(self._journal.read(latest)))
-            while self._read_seq < head_seq:
-                after_seq = max(self._read_seq, self._stories.last_seq)
-                page = self._journal.read(Query(kinds=RUN_KINDS, after_seq=after_seq, limit=PAGE))
-                self._stories.add(page)
-                if len(page) < PAGE:
-                    self._read_seq = head_seq
+            for records in self._tail.read():
+                self._stories.add(records)
             return self._stories
 
     def _open(self, record: "RunRecord", stories: RunStories) -> dict[str, Any]:

@@ -84,13 +84,11 @@ class RunStories:
 
     def __init__(self) -> None:
         self._stories: dict[str, RunStory] = {}
-        self.last_seq = 0
         """Of the last record that was folded."""
 
     def add(self, records: Iterable[Record]) -> None:
         """Fold records in order; the oldest runs are forgotten."""
         for record in records:
-            self.last_seq = record.seq
             self._fold(record)
         while len(self._stories) > STORIES_MAX:
             del self._stories[next(iter(self._stories))]

@@ -24,7 +24,8 @@ from resile.incidents import IncidentBook, UptimeBook
 from resile.recover import World, check_state_of, state_of
 
 if TYPE_CHECKING:
-    from resile.web import RunsView  # loaded later, in a thread: it takes a second
+    from resile.daemon.desks import Desks
+    from resile.web import RunsView, StoreView  # loaded later, in a thread: it takes a second
 
 WORST_FIRST = (
     CheckState.DOWN,
@@ -52,7 +53,7 @@ class BrainView:
         loop: Takes requests.
         clock: Where time comes from.
         measures: The metrics.
-        contained: The contained runs.
+        desks: The contained runs, and the store.
         address: Tells the dashboard's host and port; None while the port is taken.
         pids: Of this brain and of its guard.
     """
@@ -72,7 +73,7 @@ class BrainView:
         loop: Loop,
         clock: Clock,
         measures: Measures,
-        contained: "RunsView",
+        desks: "Desks",
         address: Callable[[], tuple[str, int] | None],
         pids: tuple[int, int],
     ) -> None:
@@ -88,7 +89,7 @@ class BrainView:
         self._loop = loop
         self._clock = clock
         self._measures = measures
-        self._contained = contained
+        self._desks = desks
         self._address = address
         self._brain_pid, self._guard_pid = pids
         self._started_at = clock.now()
@@ -98,7 +99,12 @@ class BrainView:
     @property
     def contained(self) -> "RunsView":
         """The contained runs."""
-        return self._contained
+        return self._desks.runs
+
+    @property
+    def store(self) -> "StoreView":
+        """The store."""
+        return self._desks.store
 
     def status(self) -> Mapping[str, Any]:
         """Give the whole state in one answer."""

@@ -12,6 +12,7 @@ from resile.core.journal.port import Query, Record
 from resile.core.vocabulary import CheckGroup, CheckState, Phase, Verb
 from resile.errors import RejectedError
 from resile.testing.runs import FakeRuns
+from resile.testing.stored import FakeStore
 
 BARS_COUNT = 60
 _EPOCH = datetime(2025, 1, 1, 12, tzinfo=UTC)
@@ -47,6 +48,7 @@ class FakeSystemView:
         self.beats: list[str] = []
         self.maintained: list[tuple[str, bool, float | None, str, str]] = []
         self.contained = FakeRuns()
+        self.store = FakeStore()
         self.metrics_text = "# TYPE resile_up gauge\nresile_up 1\n"
         self.failure: Exception | None = None
         """What the next question raises; for tests of error paths."""

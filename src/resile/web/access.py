@@ -1,4 +1,4 @@
-"""Who may decide about runs: on the unix socket everybody who can open it, on TCP who has the token.
+"""Who may decide about runs and restores: on the unix socket everybody who can open it, on TCP who has the token.
 
 The token is a header that a page of another site cannot send: the browser would ask first
 (CORS preflight), and nobody here says yes. It stands in no cookie, so no request carries it by

@@ -10,7 +10,7 @@ from resile.web.access import Access
 from resile.web.answers import ERRORS, install_error_handlers
 from resile.web.middleware import BodyLimit, HostCheck, LivenessProbe, SecurityHeaders
 from resile.web.port import SystemView
-from resile.web.routes import control, events, health, incidents, pages, runs, status
+from resile.web.routes import control, events, health, incidents, pages, runs, status, store
 from resile.web.stream import EventHub
 
 
@@ -21,12 +21,12 @@ def create_app(
     token: str = "",
     clock: Clock = SYSTEM_CLOCK,
 ) -> FastAPI:
-    """Make the application for a TCP port: it reads, and with the token it decides about runs.
+    """Make the application for a TCP port: it reads, and with the token it decides about runs and restores.
 
     Args:
         view: What is shown.
         hosts: Names beside `localhost` under which it may be reached; IP addresses always work.
-        token: Whoever sends it may commit, discard and kill runs. Default: nobody may.
+        token: Whoever sends it may decide about runs, and restore snapshots. Default: nobody may.
         clock: Stamps the health answers.
     """
     app = _create(view, clock, Access(token))
@@ -55,7 +55,7 @@ def _create(view: SystemView, clock: Clock, access: Access) -> FastAPI:
     app.state.clock = clock
     app.state.access = access
     app.state.hub = EventHub(view)
-    for part in (status, incidents, runs, events, health, pages):
+    for part in (status, incidents, runs, store, events, health, pages):
         app.include_router(part.router)
     install_error_handlers(app)
     return app

@@ -67,12 +67,71 @@ class RunsView(Protocol):
         ...
 
 
+class StoreView(Protocol):
+    """The store of this system. Used from the event loop only; what blocks is done elsewhere."""
+
+    async def overview(self) -> Mapping[str, Any]:
+        """Give the store, its newest snapshots and its health; never older than some seconds.
+
+        A store that cannot be read is told in the answer. The answer does not wait for a slow one.
+        """
+        ...
+
+    async def snapshot(self, snapshot_id: str) -> Mapping[str, Any] | None:
+        """Give one snapshot by its whole id; None if it is not in the store."""
+        ...
+
+    async def diff(self, snapshot_id: str, *, against: str) -> Mapping[str, Any]:
+        """Give the paths that differ from `against`: `live`, or another snapshot.
+
+        Raises:
+            RejectedError: If too many ask already.
+            OperationError: If the store or the folder cannot be read, or it takes too long.
+        """
+        ...
+
+    async def text_diff(self, snapshot_id: str, *, against: str, path: str) -> Mapping[str, Any]:
+        """Give how one path differs, as text.
+
+        Raises:
+            ConfigError: If neither side has it.
+            RejectedError: If too many ask already.
+            OperationError: If it cannot be read, or it takes too long.
+        """
+        ...
+
+    async def restore(
+        self, snapshot_id: str, *, paths: Sequence[str], who: str
+    ) -> Mapping[str, Any]:
+        """Restore in place, all or these paths, after a snapshot of what is there; give the report.
+
+        Raises:
+            ConfigError: If a path is not in the snapshot.
+            RejectedError: If another restore is under way, or the folder refuses it.
+            OperationError: If it failed; the folder is as it was.
+        """
+        ...
+
+    async def protect(self, snapshot_id: str, *, is_on: bool) -> None:
+        """Protect a snapshot, or take that back. Durable. Idempotent.
+
+        Raises:
+            StoreError: If the store could not be written.
+        """
+        ...
+
+
 class SystemView(Protocol):
     """What may be asked. Used from the event loop only."""
 
     @property
     def contained(self) -> RunsView:
         """The contained runs."""
+        ...
+
+    @property
+    def store(self) -> StoreView:
+        """The store."""
         ...
 
     def status(self) -> Mapping[str, Any]:

@@ -42,8 +42,8 @@ from resile.daemon.ballast import BALLAST_NAME, Ballast
 from resile.daemon.brain.history import last_beats, read_uptime
 from resile.daemon.broadcast import Broadcast
 from resile.daemon.console import Console
-from resile.daemon.contained import ContainedRuns
 from resile.daemon.crashes import Crashes
+from resile.daemon.desks import open_desks
 from resile.daemon.escapes import EscapeWatch
 from resile.daemon.guard_client import GuardClient, Told
 from resile.daemon.loop import Due, Loop
@@ -174,7 +174,9 @@ class Brain:
         self._console = Console(clock=clock)
         self._measures = Measures()
         self._servers = Servers(config=config.resile.http, state=state, clock=clock)
-        self._contained = ContainedRuns(state=state, journal=journal, environ=environ, clock=clock)
+        self._desks = open_desks(
+            config, state=state, journal=journal, tell=self._loop.tell, environ=environ, clock=clock
+        )
         self._sweep = RunSweep(lambda: _recover_runs(state, environ, clock), say=self._console.say)
         self._view = self._make_view()
 
@@ -226,7 +228,7 @@ class Brain:
             loop=self._loop,
             clock=self._clock,
             measures=self._measures,
-            contained=self._contained,
+            desks=self._desks,
             address=lambda: self._servers.address,
             pids=(os.getpid(), os.getppid()),
         )
@@ -305,7 +307,7 @@ class Brain:
 
     async def _end(self, code: int) -> None:
         self._broadcast.close()
-        self._contained.close()
+        self._desks.close()
         await asyncio.to_thread(self._scheduler.close)
         self._sampler.close()
         for task in self._tasks:
