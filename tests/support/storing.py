@@ -19,6 +19,7 @@ from resile.store import (
     restore_to,
     walk_entries,
 )
+from resile.store.backends import put
 from resile.store.backends.local import LocalBackend
 
 LONG_AGO_NS = 1_600_000_000 * 10**9
@@ -79,3 +80,17 @@ def flip(path: Path, bit: int) -> None:
         os.pwrite(fd, bytes([byte ^ 1 << bit % 8]), bit // 8)
     finally:
         os.close(fd)
+
+
+def names_in(backend: Backend) -> set[str]:
+    """Name the files that a store is made of; what is in quarantine is none."""
+    folders = ("", "packs", "snapshots", "marks")
+    return {file.name for folder in folders for file in backend.list(folder)}
+
+
+def flip_in(backend: Backend, name: str, bit: int) -> None:
+    """Flip a bit of a file in any backend."""
+    data = bytearray(backend.read(name))
+    data[bit // 8] ^= 1 << bit % 8
+    backend.remove(name)
+    put(backend, name, bytes(data))

@@ -82,9 +82,14 @@ def command(
             "give rules or snapshots, one of them",
             hint="for instance: resile forget --keep last=12,daily=7,weekly=5 --dry-run",
         )
+    if (is_protected or is_unprotected) and (not snapshots or is_protected == is_unprotected):
+        raise ConfigError(
+            "snapshots are protected, or not, by their names",
+            hint="for instance: resile forget --protect latest",
+        )
     with opened(options) as store:
         if is_protected or is_unprotected:
-            for name in snapshots:
+            for name in snapshots if not dry_run else ():
                 (protect if is_protected else unprotect)(store, store.find(name))
             decided: list[Kept] = []
         elif snapshots:

@@ -4,7 +4,7 @@ import contextlib
 
 import click
 
-from resile.cli.output import print_json, print_table, say
+from resile.cli.output import clean, print_json, print_table, say
 from resile.cli.stores import (
     ID_DIGITS,
     Progress,
@@ -38,11 +38,11 @@ def command(places: tuple[str, ...], options: StoreOptions, *, dry_run: bool, as
     """
     if not places:
         places = tuple(filter(None, [replica_of(options)]))
+    replicas = [open_backend(place) for place in places]
     with (
-        opened(options) as store,
+        opened(options, replicas=() if dry_run else replicas) as store,
         contextlib.closing(Progress("verifying")) as progress,
     ):
-        replicas = [open_backend(place) for place in places]
         done = repair(store, replicas=replicas, is_dry=dry_run, on_progress=progress)
     after = done.after
     if as_json:
@@ -61,18 +61,23 @@ def command(places: tuple[str, ...], options: StoreOptions, *, dry_run: bool, as
                 ],
             }
         )
-        return 0 if after is None or after.is_sound else StoreDamagedError.exit_code
+        return 0 if done.is_whole else StoreDamagedError.exit_code
     if not done.before.flaws:
         print("nothing is wrong")
         return 0
     rows = [[one.name[:24], one.origin.value, one.detail] for one in done.mended]
     print_table(["file", "would come from" if dry_run else "mended from", "detail"], rows)
     for path in (after.affected if after else ())[:_SHOWN_MAX]:
-        say(f"lost: {path.snapshot[:ID_DIGITS]} {shown(path.path) or '.'}")
+        say(clean(f"lost: {path.snapshot[:ID_DIGITS]} {shown(path.path) or '.'}"))
     if after is not None and not after.is_sound:
         raise StoreDamagedError(
             f"{len(after.flaws):,} things are still wrong",
             hint="what is lost is listed by `resile verify`; the damaged files are in quarantine",
+        )
+    if not done.is_whole:
+        raise StoreDamagedError(
+            "for some files there is no good copy anywhere",
+            hint="they are in quarantine; name a second store: resile repair --from PLACE",
         )
     if after is not None:
         print("everything is mended, and verified again")

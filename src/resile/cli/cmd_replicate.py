@@ -29,7 +29,7 @@ def command(
         if is_lag:
             return _tell(asdict(lag(store.backend, target)), as_json=as_json)
         with contextlib.closing(Progress("copying")) as progress:
-            done = replicate(store.backend, target, is_pruned=prune, on_progress=progress)
+            done = replicate(store, target, is_pruned=prune, on_progress=progress)
     if as_json:
         print_json(
             {

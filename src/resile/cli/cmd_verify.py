@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from resile.cli.output import print_json, say
+from resile.cli.output import clean, print_json, say
 from resile.cli.stores import ID_DIGITS, Progress, StoreOptions, opened, shown, store_options
 from resile.core.units import format_size
 from resile.errors import StoreDamagedError
@@ -36,11 +36,11 @@ def command(options: StoreOptions, *, data: bool, as_json: bool) -> int:
         + (f", {format_size(found.size_bytes)} read" if data else "")
     )
     for flaw in found.flaws[:_SHOWN_MAX]:
-        say(f"{_short(flaw.name)}: {flaw.what}")
+        say(clean(f"{_short(flaw.name)}: {flaw.what}"))
     if len(found.flaws) > _SHOWN_MAX:
         say(f"and {len(found.flaws) - _SHOWN_MAX:,} more: --json lists them")
     for path in found.affected[:_SHOWN_MAX]:
-        say(f"cannot be restored: {path.snapshot[:ID_DIGITS]} {shown(path.path) or '.'}")
+        say(clean(f"cannot be restored: {path.snapshot[:ID_DIGITS]} {shown(path.path) or '.'}"))
     if not found.is_sound:
         raise StoreDamagedError(
             f"{len(found.flaws):,} things are wrong", hint="mend them: resile repair"

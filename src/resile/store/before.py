@@ -16,7 +16,6 @@ class Before:
         source: The folder that snapshots are of.
         changed: Folders, as paths from the source on, in which something may have changed since;
             None: any. Only what is looked at again is asked of the catalog then.
-        is_trusted: What is remembered may be used at all.
     """
 
     def __init__(
@@ -25,11 +24,10 @@ class Before:
         source: str,
         *,
         changed: Iterable[bytes] | None = None,
-        is_trusted: bool = True,
     ) -> None:
         self._catalog = catalog
         self._source = source
-        is_known = is_trusted and catalog.seen_by(source) != ""
+        is_known = catalog.seen_by(source) != ""
         self.is_partial = is_known and changed is not None
         """Only the changed folders are looked at."""
         again = catalog.unsure(source) if self.is_partial else ()

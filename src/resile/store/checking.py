@@ -25,6 +25,7 @@ from resile.store.format.packs import (
     open_frame,
     read_record,
 )
+from resile.store.format.records import decode_mark, decode_snapshot
 
 WINDOW_BYTES = 8 << 20
 """Read at once: two threads with two windows stay far below the memory of one pack."""
@@ -106,7 +107,11 @@ def check_record(
     """
     try:
         data = backend.read(name)
-        read_record(data, kind, keys=keys, coder=coder, name=name)
+        record = read_record(data, kind, keys=keys, coder=coder, name=name)
+        if kind is FileKind.SNAPSHOT:
+            decode_snapshot(record, name)
+        else:
+            decode_mark(record, name)
     except StoreDamagedError as exc:
         return Checked(size_bytes=0, flaws=(Flaw(name=name, what=_without(name, exc)),))
     return Checked(size_bytes=len(data))

@@ -7,7 +7,6 @@ than any snapshot takes, they are asked about once more, and removed only if sti
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from resile.errors import StoreDamagedError
 from resile.store.decide import GcPlan, PackUse, decide_gc
@@ -221,11 +220,11 @@ def _doom(repository: Repository, unneeded: list[str]) -> int:
 
 def _remove_doomed(repository: Repository, unneeded: list[str], grace_s: float) -> Collected:
     """Remove the packs of old marks that nothing needs, and then the marks."""
-    deadline = repository.clock.now() - timedelta(seconds=grace_s)
+    now = repository.clock.now()
     sizes = repository.catalog.packs()
     removed = removed_bytes = spared = 0
     for mark in marks(repository, MarkKind.DOOMED):
-        if mark.created_at > deadline:
+        if (now - mark.created_at).total_seconds() < grace_s or mark.created_at > now:
             continue
         for pack in mark.packs:
             if pack not in sizes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from resile.store.model import Snapshot
 
@@ -149,7 +149,7 @@ def _own_reasons(one: Snapshot, keep: Keep, protected: Collection[str], now: dat
     reasons = []
     if one.snapshot_id in protected:
         reasons.append("protected")
-    if keep.within_s and one.started_at > now - timedelta(seconds=keep.within_s):
+    if keep.within_s and (now - one.started_at).total_seconds() < keep.within_s:
         reasons.append("within")
     if keep.tags & set(one.tags):
         reasons.append("tag")

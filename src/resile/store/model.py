@@ -17,6 +17,10 @@ SAFETY_TAG = "before-restore"
 """What snapshots are called that a restore took of what was there; `latest` passes over them."""
 
 
+DEPTH_MAX = 256
+"""Folders inside of folders: reading them keeps a descriptor open for each level."""
+
+
 class EntryType(StrEnum):
     """What an entry of a folder is."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import NotAStoreError, StoreDamagedError, StoreError, StoreKeyError
 from resile.store.backends.port import Backend, put
-from resile.store.catalog import Catalog
+from resile.store.catalog import Catalog, CatalogDamagedError
 from resile.store.format.frames import STORE_ID_BYTES, Cipher
 from resile.store.format.keys import Keys
 from resile.store.format.records import decode_identity, encode_identity
@@ -15,6 +15,7 @@ from resile.store.model import Identity
 from resile.store.repository import Repository
 
 FORMAT_NAME = "format"
+_OWN_NAMES = {"lock", "tmp", "lost+found"}
 _CIPHERS = {Cipher.NONE: "none", Cipher.AES_256_GCM: "aes-256-gcm"}
 
 
@@ -36,7 +37,7 @@ def create(
     Raises:
         StoreError: If there is one, or it cannot be written.
     """
-    if any(True for _ in backend.list("")):
+    if any(True for _ in backend.list("")) or _has_strangers(backend):
         raise StoreError(
             f"{backend.url} is not empty", hint="give an empty or new folder for a new store"
         )
@@ -101,6 +102,8 @@ def read_identity(backend: Backend) -> Identity:
     try:
         data = backend.read(FORMAT_NAME)
     except StoreDamagedError as exc:
+        if any(file.name == FORMAT_NAME for file in backend.list("")):
+            raise
         raise NotAStoreError(
             f"there is no store at {backend.url}",
             hint="the first snapshot makes one: resile snapshot DIR --store PLACE",
@@ -111,11 +114,26 @@ def read_identity(backend: Backend) -> Identity:
 def _opened(
     backend: Backend, identity: Identity, keys: Keys, cache: Path, clock: Clock
 ) -> Repository:
-    catalog = Catalog(cache / identity.store_id.hex() / "catalog.sqlite")
-    repository = Repository(backend, identity=identity, keys=keys, catalog=catalog, clock=clock)
+    def attempt() -> Repository:
+        catalog = Catalog(cache / identity.store_id.hex() / "catalog.sqlite")
+        repository = Repository(backend, identity=identity, keys=keys, catalog=catalog, clock=clock)
+        try:
+            repository.refresh()
+        except BaseException:
+            repository.close()
+            raise
+        return repository
+
     try:
-        repository.refresh()
-    except BaseException:
-        repository.close()
-        raise
-    return repository
+        return attempt()
+    except CatalogDamagedError:
+        return attempt()  # It was thrown away.
+
+
+def _has_strangers(backend: Backend) -> bool:
+    """Tell whether a folder has something in it that a store does not put there."""
+    try:
+        with os.scandir(backend.url) as entries:
+            return any(entry.name not in _OWN_NAMES for entry in entries)
+    except OSError:
+        return False  # It is no folder, or not there yet; what else is wrong is told by writing.

@@ -4,15 +4,19 @@ A file that is copied is hashed on its way, so damage does not spread. Packs go 
 snapshots last, so that the second store is whole at any moment.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from resile.errors import NotAStoreError, RejectedError, StoreDamagedError
 from resile.store.backends.port import Backend, put
 from resile.store.checking import Flaw, hashed_windows
 from resile.store.format.records import decode_identity
 from resile.store.opening import FORMAT_NAME
+from resile.store.repository import Repository
+from resile.store.verifying import verify
 
 FOLDERS = ("packs", "parity", "snapshots", "marks")
 """In the order in which they are copied; removed in the other order."""
@@ -51,7 +55,7 @@ class Replicated:
 
 
 def replicate(
-    source: Backend,
+    repository: Repository,
     target: Backend,
     *,
     is_pruned: bool = False,
@@ -60,20 +64,27 @@ def replicate(
     """Bring a second store in step; durable when it returns, and safe to be cut at any point.
 
     Args:
-        source: The first store.
+        repository: The first store.
         target: The second; empty, or a copy of the first.
         is_pruned: Remove there what the first has no more, too. Refused where that would take
-            every snapshot.
+            every snapshot, or the first store lacks something that its snapshots need.
         on_progress: Is told the files and bytes that were copied.
 
     Raises:
-        RejectedError: If the second is another store.
+        RejectedError: If the second is another store, the first itself, or is not pruned as above;
+            nothing was changed.
         StoreError: If one of them fails.
     """
+    source = repository.backend
+    _check_places(source, target)
     with source.hold(is_exclusive=False), target.hold(is_exclusive=is_pruned):
         _match(source, target)
         there = {folder: {file.name for file in target.list(folder)} for folder in FOLDERS}
-        here = {folder: list(source.list(folder)) for folder in FOLDERS}
+        # Packs last: of a snapshot that is taken meanwhile none comes without its packs.
+        here = {folder: list(source.list(folder)) for folder in reversed(FOLDERS)}
+        names = {folder: {file.name for file in here[folder]} for folder in FOLDERS}
+        if is_pruned:
+            _check_pruning(repository, names, there)
         copied = copied_bytes = 0
         flaws: list[Flaw] = []
         for folder in FOLDERS:
@@ -84,10 +95,10 @@ def replicate(
                     copied_bytes += copy_file(source, target, file.name)
                     copied += 1
                 except StoreDamagedError as exc:
-                    flaws.append(Flaw(name=file.name, what=exc.message))
+                    if _is_there(source, folder, file.name):  # Else it was forgotten meanwhile.
+                        flaws.append(Flaw(name=file.name, what=exc.message))
                 if on_progress is not None:
                     on_progress(copied, copied_bytes)
-        names = {folder: {file.name for file in here[folder]} for folder in FOLDERS}
         removed = _prune(target, names, there) if is_pruned else 0
     return Replicated(copied=copied, copied_bytes=copied_bytes, removed=removed, flaws=tuple(flaws))
 
@@ -146,12 +157,42 @@ def _match(source: Backend, target: Backend) -> None:
         )
 
 
-def _prune(target: Backend, here: dict[str, set[str]], there: dict[str, set[str]]) -> int:
+def _check_places(source: Backend, target: Backend) -> None:
+    places = [Path(backend.url) for backend in (source, target)]
+    is_same = source is target
+    with contextlib.suppress(OSError):
+        is_same = is_same or places[0].samefile(places[1])
+    if is_same:
+        raise RejectedError(
+            f"{target.url} is the store itself", hint="give another place for the second store"
+        )
+
+
+def _check_pruning(
+    repository: Repository, here: dict[str, set[str]], there: dict[str, set[str]]
+) -> None:
+    """See that what the first store lacks was removed on purpose.
+
+    Raises:
+        RejectedError: If it may have been lost; the second may have the only good copy.
+    """
     if not here["snapshots"] and there["snapshots"]:
         raise RejectedError(
             "the first store has no snapshot: nothing was removed from the second",
             hint="if that is wanted, remove the second store by hand",
         )
+    if not verify(repository).is_sound:
+        raise RejectedError(
+            "the first store is damaged: nothing was removed from the second",
+            hint="mend it first: resile repair --from PLACE",
+        )
+
+
+def _is_there(backend: Backend, folder: str, name: str) -> bool:
+    return any(file.name == name for file in backend.list(folder))
+
+
+def _prune(target: Backend, here: dict[str, set[str]], there: dict[str, set[str]]) -> int:
     removed = 0
     for folder in reversed(FOLDERS):
         for name in sorted(there[folder] - here[folder]):

@@ -259,7 +259,18 @@ class Repository:
             StoreError: If the store cannot be read.
         """
         self.catalog.clear()
+        self.look_again()
         self.refresh()
+
+    def look_again(self) -> None:
+        """Forget what was read: what is read next is what is there now.
+
+        A header that was damaged gave a key that opens nothing, and a frame that is damaged since
+        is still good in memory.
+        """
+        with self._lock:
+            self._boxes.clear()
+            self._frames.clear()
 
     def _refresh_snapshots(self) -> None:
         known = self.catalog.snapshots()

@@ -24,6 +24,7 @@ from resile.store.format.trees import encode_parts, encode_tree
 from resile.store.ingest import Ingest, Packer
 from resile.store.marks import doomed_packs
 from resile.store.model import (
+    DEPTH_MAX,
     ENTRIES_PER_TREE_MAX,
     Counts,
     Entry,
@@ -45,7 +46,6 @@ from resile.store.reading import read_xattrs
 from resile.store.repository import Repository
 from resile.store.walk import (
     CTIME,
-    DEPTH_MAX,
     EVERYTHING,
     FOLDER_FLAGS,
     Facts,
@@ -107,7 +107,6 @@ def take_snapshot(
     tags: tuple[str, ...] = (),
     rules: Rules = EVERYTHING,
     changed: frozenset[bytes] | None = None,
-    distrusted: frozenset[str] = frozenset(),
     on_progress: OnProgress | None = None,
 ) -> Taken:
     """Take a snapshot of a folder; durable when it returns.
@@ -121,8 +120,6 @@ def take_snapshot(
         rules: What is left out, beside the store itself and its catalog.
         changed: Folders, as paths from the source on, in which something may have changed since the
             last snapshot, by somebody who watched; no other is looked at. None: nobody watched.
-        distrusted: Damaged packs: every file is read, and what stands in these alone is stored
-            again.
         on_progress: Is told how far it is.
 
     Raises:
@@ -141,8 +138,8 @@ def take_snapshot(
             # Until it was held, anybody may have removed what the catalog still knows.
             repository.refresh()
             name = path_text(str(source))
-            before = Before(repository.catalog, name, changed=changed, is_trusted=not distrusted)
-            ingest = Ingest(repository, doomed=doomed_packs(repository) | distrusted)
+            before = Before(repository.catalog, name, changed=changed)
+            ingest = Ingest(repository, doomed=doomed_packs(repository))
             return _Session(ingest, name, before, rules, on_progress).take(fd, tags)
     except OSError as exc:
         raise ConfigError(

@@ -77,6 +77,7 @@ def verify(
     Raises:
         StoreError: If the store cannot be read for another reason than damage.
     """
+    repository.look_again()
     backend = repository.backend
     packs = {file.name: file.size_bytes for file in backend.list("packs")}
     missing = repository.catalog.packs().keys() - packs.keys()

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
-DEPTH_MAX = 256
-"""Folders inside of folders: each level keeps a descriptor open."""
 PRIVATE_PREFIX = ".resile-"
 """Begins the names of what resile itself keeps in folders for a moment: stages, restores."""
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -20,7 +20,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from resile.store.walk import DEPTH_MAX, EVERYTHING, Rules
+from resile.store.model import DEPTH_MAX
+from resile.store.walk import EVERYTHING, Rules
 
 CHANGED_MAX = 100_000
 """So many changed folders are remembered; above it a full look is the quicker way."""
