@@ -26,11 +26,11 @@ class Desks:
 
 def open_desks(
     config: Config,
-    *,
     state: Path,
     journal: Journal,
     tell: Tell,
     environ: Mapping[str, str],
+    *,
     clock: Clock,
 ) -> Desks:
     """Open both; neither looks at anything before it is asked.

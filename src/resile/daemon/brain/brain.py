@@ -174,9 +174,7 @@ class Brain:
         self._console = Console(clock=clock)
         self._measures = Measures()
         self._servers = Servers(config=config.resile.http, state=state, clock=clock)
-        self._desks = open_desks(
-            config, state=state, journal=journal, tell=self._loop.tell, environ=environ, clock=clock
-        )
+        self._desks = open_desks(config, state, journal, self._loop.tell, environ, clock=clock)
         self._sweep = RunSweep(lambda: _recover_runs(state, environ, clock), say=self._console.say)
         self._view = self._make_view()
 
