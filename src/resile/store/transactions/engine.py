@@ -1,6 +1,7 @@
 """What happens to a transaction: log first, durable, then the renames; and all of it backwards."""
 
 import contextlib
+import errno
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from resile.store.transactions.payloads import (
     encode_operation,
     encode_time,
 )
-from resile.store.transactions.renaming import Renaming, conflict
+from resile.store.transactions.renaming import Renaming
 from resile.store.transactions.staging import Stages
 from resile.store.writeahead.files import TreeFiles
 
@@ -210,9 +211,7 @@ class Engine:
         ]
         self._log.sync(logged[-1][0])
         book.operations += logged
-        for _, operation in logged:
-            if fault := self._renaming.do(book, operation):
-                raise conflict([(operation.path, f"{fault} meanwhile")])
+        self._renaming.do(book, staged)
 
     def _begin(self, book: Book, new: Mapping[int, int]) -> None:
         """Write what comes before a transaction's next record: its first one, and who it depends on.
@@ -305,10 +304,16 @@ def _as_transaction_error() -> Iterator[None]:
 
 def _failed(exc: OSError) -> TransactionError:
     name = f"{exc.filename}: " if isinstance(exc.filename, str) else ""
+    hint = "Check the disk, its space and the permissions; abort, or try again."
+    if exc.errno == errno.EINVAL:
+        hint = (
+            "Its file system cannot exchange two files, or rename without replacing: the folder"
+            " must be on ext4, XFS, btrfs, tmpfs or the like."
+        )
     return TransactionError(
         f"the folder could not be worked on: {name}{exc.strerror or exc}",
-        hint="Check the disk, its space and the permissions; abort, or try again.",
-        is_transient=True,
+        hint=hint,
+        is_transient=exc.errno != errno.EINVAL,
     )
 
 

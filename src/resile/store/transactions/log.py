@@ -32,7 +32,7 @@ class TransactionLog:
 
     Args:
         folder: What is worked on. Its stage, `.resile-tx-ID`, is made in it.
-        state: Where the log is kept; made if it is not there. Not in `folder`.
+        state: Where the log is kept; made if it is not there.
         blobs: Where contents beyond 16 KiB are kept for replays. None: they are not kept; rollback
             does not need them.
         segment_bytes_max: When the log begins a new segment. Default 16 MiB.

@@ -7,7 +7,9 @@ after it what came into the stage is. What somebody else has changed since is ne
 import contextlib
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
 
 from resile.errors import ConflictError
 from resile.store.transactions.ledger import Book
@@ -33,6 +35,9 @@ from resile.store.writeahead.trees import (
 _SYNCED_ONE_BY_ONE_MAX = 32
 """More files or folders are made durable by syncing their file system once."""
 
+_OPEN_FOLDERS_MAX = 64
+"""The usual limit of a process is 1024 descriptors."""
+
 Item = tuple[Book, LoggedOperation]
 
 
@@ -48,19 +53,17 @@ class Renaming:
         self._root_fd = root_fd
         self._files = files
 
-    def do(self, book: Book, operation: LoggedOperation) -> str:
-        """Do an operation; or give what somebody else did to its path: then nothing is done.
+    def do(self, book: Book, operations: Sequence[LoggedOperation]) -> None:
+        """Do operations in their order.
 
         Raises:
-            OSError: If it failed; it is done whole or not at all.
+            ConflictError: If somebody else did something to a path; those before it are done.
+            OSError: If one failed; it is done whole or not at all.
         """
-        try:
-            with self._target(operation) as (fd, name):
-                step = operation.step
-                fault = difference(step.base, read_signature_like(fd, name, step.base))
-                return fault or do_rename(step, self._files, book.stage_fd, fd, name)
-        except _FolderGoneError as exc:
-            return str(exc)
+        with _Folders(self._root_fd) as folders:
+            for operation in operations:
+                if fault := self._do(folders, book, operation):
+                    raise conflict([(operation.path, f"{fault} meanwhile")])
 
     def undo(self, items: Sequence[Item]) -> tuple[str, ...]:
         """Take operations back that were done, the last one first, and make that durable.
@@ -77,9 +80,10 @@ class Renaming:
             OSError: If something failed; what is taken back stays so.
         """
         done = [item for item in reversed(items) if is_done(item[1].step, item[0].stage_fd)]
-        if hindered := self.hindered(done):
-            raise conflict(hindered)
-        kept = tuple(path for item in done if (path := self._undo(*item)))
+        with _Folders(self._root_fd) as folders:
+            if hindered := self._hindered(folders, done):
+                raise conflict(hindered)
+            kept = tuple(path for item in done if (path := self._undo(folders, *item)))
         self.sync([operation for _, operation in done], has_contents=False)
         for book in {book.number: book for book, _ in done}.values():
             self._files.sync(book.stage_fd)
@@ -91,13 +95,8 @@ class Renaming:
         Args:
             done: The last one first. Only the last one of each path is still to be seen there.
         """
-        found: list[tuple[str, str]] = []
-        seen: set[str] = set()
-        for book, operation in done:
-            if fault := self._fault(book, operation, is_last=operation.path not in seen):
-                found.append((operation.path, fault))
-            seen.add(operation.path)
-        return found
+        with _Folders(self._root_fd) as folders:
+            return self._hindered(folders, done)
 
     def sync(self, operations: Sequence[LoggedOperation], *, has_contents: bool) -> None:
         """Make what operations did durable: names, and contents if asked for.
@@ -111,13 +110,13 @@ class Renaming:
         if count > _SYNCED_ONE_BY_ONE_MAX:
             self._files.sync_file_system(self._root_fd)
             return
-        if has_contents:
-            for operation in written.values():
-                with contextlib.suppress(_FolderGoneError), self._target(operation) as (fd, name):
-                    self._sync_entry(fd, name)
-        for operation in folders.values():
-            with contextlib.suppress(_FolderGoneError), self._target(operation) as (fd, _):
-                self._files.sync(fd)
+        with _Folders(self._root_fd) as all_folders:
+            for operation in written.values() if has_contents else ():
+                with contextlib.suppress(_FolderGoneError):
+                    self._sync_entry(*all_folders.open(operation))
+            for operation in folders.values():
+                with contextlib.suppress(_FolderGoneError):
+                    self._files.sync(all_folders.open(operation)[0])
 
     def _sync_entry(self, folder_fd: int, name: str) -> None:
         """Sync a file; one that its mode does not let us open, with its whole file system."""
@@ -131,25 +130,33 @@ class Renaming:
                 raise
             self._files.sync_file_system(self._root_fd)
 
-    def _undo(self, book: Book, operation: LoggedOperation) -> str:
+    def _do(self, folders: "_Folders", book: Book, operation: LoggedOperation) -> str:
+        """Do an operation; or give what somebody else did to its path: then nothing is done."""
         step = operation.step
         try:
-            with self._target(operation) as (fd, name):
-                if operation.kind is OperationKind.MAKE_FOLDER and _has_entries(fd, name):
-                    return step.path
-                undo_rename(step, self._files, book.stage_fd, fd, name)
-                if step.kind is StepKind.REMOVE:
-                    return ""
-                if operation.kind is OperationKind.MAKE_FOLDER:
-                    is_ours = not _has_entries(book.stage_fd, step.slot)
-                else:
-                    is_ours = _is_as_staged(operation, book.stage_fd, step.slot)
-                if is_ours:
-                    return ""
-                self._put_back(book, operation, fd, name)
+            fd, name = folders.open(operation)
         except _FolderGoneError as exc:
-            raise conflict([(step.path, str(exc))]) from exc
-        if operation.kind is OperationKind.MAKE_FOLDER:
+            return str(exc)
+        fault = difference(step.base, read_signature_like(fd, name, step.base))
+        return fault or do_rename(step, self._files, book.stage_fd, fd, name)
+
+    def _undo(self, folders: "_Folders", book: Book, operation: LoggedOperation) -> str:
+        """Take an operation back; give the path of a folder that has to stay."""
+        step, is_folder = operation.step, operation.kind is OperationKind.MAKE_FOLDER
+        fd, name = folders.open(operation)
+        if is_folder and _has_entries(fd, name):
+            return step.path
+        undo_rename(step, self._files, book.stage_fd, fd, name)
+        if step.kind is StepKind.REMOVE:
+            return ""
+        if is_folder:
+            is_ours = not _has_entries(book.stage_fd, step.slot)
+        else:
+            is_ours = _is_as_staged(operation, book.stage_fd, step.slot)
+        if is_ours:
+            return ""
+        self._put_back(book, operation, fd, name)
+        if is_folder:
             return step.path
         raise conflict([(step.path, "changed since")])
 
@@ -161,37 +168,65 @@ class Renaming:
         else:
             self._files.move(book.stage_fd, step.slot, folder_fd, name)
 
-    def _fault(self, book: Book, operation: LoggedOperation, *, is_last: bool) -> str:
-        step = operation.step
-        if step.kind is not StepKind.PLACE and status_of(book.stage_fd, step.slot) is None:
-            return "what was there before is gone from the stage"
-        if not is_last:
-            return ""
-        try:
-            with self._target(operation) as (fd, name):
-                if not is_target_ours(step, fd, name):
-                    return "created since" if step.kind is StepKind.REMOVE else "replaced since"
-                if redo_has_content(operation.kind) and not _is_as_staged(operation, fd, name):
-                    return "changed since"
-        except _FolderGoneError as exc:
-            return str(exc)
-        return ""
+    def _hindered(self, folders: "_Folders", done: Sequence[Item]) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        seen: set[str] = set()
+        for book, operation in done:
+            fault = _stage_fault(book, operation)
+            if not fault and operation.path not in seen:
+                fault = _target_fault(folders, operation)
+            if fault:
+                found.append((operation.path, fault))
+            seen.add(operation.path)
+        return found
 
-    @contextlib.contextmanager
-    def _target(self, operation: LoggedOperation) -> Iterator[tuple[int, str]]:
-        """Open the folder of an operation's path, and hold it to be the one that it was."""
-        with contextlib.ExitStack() as stack:
-            try:
-                fd, name = stack.enter_context(open_parent(self._root_fd, operation.path))
-            except FileNotFoundError as exc:
-                raise _FolderGoneError("its folder was deleted since") from exc
-            except OSError as exc:
-                if exc.errno not in (errno.ENOTDIR, errno.ELOOP):
-                    raise
-                raise _FolderGoneError("its folder was replaced since") from exc
-            if os.fstat(fd).st_ino != operation.folder_inode:
-                raise _FolderGoneError("its folder was replaced since")
-            yield fd, name
+
+class _Folders:
+    """The folders that one pass works in, each opened once and held to be the one that it was."""
+
+    def __init__(self, root_fd: int) -> None:
+        self._root_fd = root_fd
+        self._open: dict[str, tuple[int, int]] = {}
+
+    def open(self, operation: LoggedOperation) -> tuple[int, str]:
+        """Open the folder of an operation's path; give it and the last name. It stays open.
+
+        Raises:
+            _FolderGoneError: If it is not the one that it was.
+        """
+        folder, _, name = operation.path.rpartition("/")
+        found = self._open.get(folder)
+        if found is None:
+            if len(self._open) >= _OPEN_FOLDERS_MAX:
+                os.close(self._open.pop(next(iter(self._open)))[0])
+            fd = self._walk(operation.path)
+            found = self._open[folder] = (fd, os.fstat(fd).st_ino)
+        if found[1] != operation.folder_inode:
+            raise _FolderGoneError("its folder was replaced since")
+        return found[0], name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for fd, _ in self._open.values():
+            os.close(fd)
+
+    def _walk(self, path: str) -> int:
+        try:
+            with open_parent(self._root_fd, path) as (fd, _):
+                return os.dup(fd)
+        except FileNotFoundError as exc:
+            raise _FolderGoneError("its folder was deleted since") from exc
+        except OSError as exc:
+            if exc.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+            raise _FolderGoneError("its folder was replaced since") from exc
 
 
 class _FolderGoneError(Exception):
@@ -205,6 +240,28 @@ def conflict(paths: Sequence[tuple[str, str]]) -> ConflictError:
         paths=tuple(sorted(paths)),
         hint="Put what was changed elsewhere, and try again; nothing of it is overwritten.",
     )
+
+
+def _stage_fault(book: Book, operation: LoggedOperation) -> str:
+    """Say if what was there before an operation is lost."""
+    step = operation.step
+    if step.kind is StepKind.PLACE or status_of(book.stage_fd, step.slot) is not None:
+        return ""
+    return "what was there before is gone from the stage"
+
+
+def _target_fault(folders: _Folders, operation: LoggedOperation) -> str:
+    """Say what somebody else did to what an operation has put to its path."""
+    step = operation.step
+    try:
+        fd, name = folders.open(operation)
+    except _FolderGoneError as exc:
+        return str(exc)
+    if not is_target_ours(step, fd, name):
+        return "created since" if step.kind is StepKind.REMOVE else "replaced since"
+    if redo_has_content(operation.kind) and not _is_as_staged(operation, fd, name):
+        return "changed since"
+    return ""
 
 
 def _is_as_staged(operation: LoggedOperation, folder_fd: int, name: str) -> bool:

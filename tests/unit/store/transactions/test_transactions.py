@@ -320,3 +320,24 @@ def test_a_full_disk_at_any_step_leaves_nothing_half_done(tmp_path: Path) -> Non
         assert (place.tree / "b").exists() is not is_new
         assert place.stages() == []
     assert at > 15
+
+
+def test_a_file_system_that_cannot_exchange_files_is_named(place: Place) -> None:
+    class NoExchange:
+        def before(self, effect: str, name: str) -> None:
+            if effect == "exchange":
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    before = place.contents()
+    with place.open(NoExchange()) as log:
+        transaction = log.begin()
+
+        with pytest.raises(TransactionError) as caught:
+            transaction.apply([operation(CREATE, "new", b"x"), operation(MODIFY, "a", b"x")])
+
+        assert "ext4" in caught.value.hint
+        assert not caught.value.is_transient
+        assert place.contents() == before
+        transaction.delete("a")
+        transaction.abort()
+    assert place.contents() == before
