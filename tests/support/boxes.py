@@ -37,6 +37,7 @@ from resile.contain.sandboxes.bubblewrap import BubblewrapLauncher, find_bubblew
 from resile.contain.sandboxes.interpreted import PythonLauncher
 from resile.contain.sandboxes.native import is_built
 from resile.core.process import identity_of
+from resile.store.writeahead.trees import remove_tree
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
@@ -335,14 +336,12 @@ def own_uid() -> int:
 
 
 def remove_room(room: Room) -> None:
-    shutil.rmtree(room.folder, onerror=_open_up)
-    shutil.rmtree(room.folder, ignore_errors=True)
-
-
-def _open_up(_function: object, path: str, _error: object) -> None:
-    """The kernel makes an overlay's `work/work` with no rights at all."""
-    with contextlib.suppress(OSError):
-        Path(path).chmod(0o700)
+    """Remove it; the kernel leaves folders with no rights at all in an overlay's `work`."""
+    fd = os.open(room.folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        remove_tree(fd, room.folder.name)
+    finally:
+        os.close(fd)
 
 
 def close_boxes() -> None:
