@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from resile.store.format.keys import make_key, read_key
     from resile.store.live import live_root, save_live
     from resile.store.marks import protected
+    from resile.store.mismatches import LiveCheck, Looked
     from resile.store.model import SAFETY_TAG, Counts, Entry, EntryType, Snapshot, Unread
     from resile.store.opening import cache_folder, create, open_store
     from resile.store.parity import add_parity
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from resile.store.repository import Repository
     from resile.store.restore import RestoreReport, restore_in_place, restore_to
     from resile.store.restore import recover as recover_restores
+    from resile.store.scrubbing import Scrub, Step, mend_file, mend_replica
     from resile.store.snapshot import Taken, Why, take_snapshot
     from resile.store.verifying import Affected, Verified, verify
     from resile.store.walk import Rules
+    from resile.store.watching import Watch
 
 __all__ = [
     "GRACE_S",
@@ -41,6 +44,8 @@ __all__ = [
     "Keep",
     "Kept",
     "Lag",
+    "LiveCheck",
+    "Looked",
     "Mended",
     "Origin",
     "Repaired",
@@ -48,10 +53,13 @@ __all__ = [
     "Repository",
     "RestoreReport",
     "Rules",
+    "Scrub",
     "Snapshot",
+    "Step",
     "Taken",
     "Unread",
     "Verified",
+    "Watch",
     "Why",
     "add_parity",
     "cache_folder",
@@ -64,7 +72,9 @@ __all__ = [
     "lag",
     "live_root",
     "make_key",
+    "mend_file",
     "mend_format",
+    "mend_replica",
     "open_backend",
     "open_store",
     "protect",

@@ -38,6 +38,10 @@ HOMES: Final = {
         "save_live",
     ),
     "marks": ("protected",),
+    "mismatches": (
+        "LiveCheck",
+        "Looked",
+    ),
     "model": (
         "SAFETY_TAG",
         "Counts",
@@ -71,6 +75,12 @@ HOMES: Final = {
         "restore_in_place",
         "restore_to",
     ),
+    "scrubbing": (
+        "Scrub",
+        "Step",
+        "mend_file",
+        "mend_replica",
+    ),
     "snapshot": (
         "Taken",
         "Why",
@@ -82,4 +92,5 @@ HOMES: Final = {
         "verify",
     ),
     "walk": ("Rules",),
+    "watching": ("Watch",),
 }
