@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from resile.store.catalog import Catalog, FolderRow
 from resile.store.model import Counts
-from resile.store.walk import INODE, Facts, Row, decode_facts, facts_of
+from resile.store.walk import INODE, Facts, Row, decode_facts
 
 
 class Before:
@@ -54,7 +54,7 @@ class Before:
             row: As it is now.
             facts: As it was; None: it was not there, or is not known.
         """
-        if not self.is_partial or path in self._ways or facts != facts_of(row.status):
+        if not self.is_partial or path in self._ways or facts != row.facts:
             return None
         return self.row(path)
 

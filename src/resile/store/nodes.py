@@ -12,22 +12,39 @@ from resile.store.readers import BATCH_BYTES, BATCH_ROWS, Batch
 from resile.store.reading import read_xattrs
 from resile.store.repository import Repository
 from resile.store.sqlite import companion_of, is_database
-from resile.store.walk import Facts, Row, facts_of
+from resile.store.walk import Facts, Row, Scan
 
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Node:
-    """A folder that is being taken."""
+    """A folder that is being taken.
+
+    Args:
+        path: From the source on; empty for the source.
+        row: What it is in its own folder; None for the source.
+        rows: What is in it.
+        folders, files: How many of these are folders, and how many are none.
+        size_bytes: Of the files.
+        digest: Sums up the rows.
+        scanned_ns: When they were looked at.
+        is_same: It is as it was, with all below it.
+        tree: Its tree blob, once that is known.
+        xattrs: Its extended attributes, where they may have changed.
+        entries: What is known of what it becomes, by name.
+        children: The folders in it that were taken.
+        batches: What is being read.
+    """
 
     path: str
     row: Row | None
     rows: list[Row]
-    digest: bytes
-    scanned_ns: int
-    files: int
-    size_bytes: int
+    folders: int = 0
+    files: int = 0
+    size_bytes: int = 0
+    digest: bytes = b""
+    scanned_ns: int = 0
     is_same: bool = False
     tree: bytes = b""
     xattrs: dict[str, bytes] | None = None
@@ -40,19 +57,23 @@ class Node:
         self.rows, self.entries, self.children, self.batches = [], {}, [], []
 
 
-def taken_over(path: str, row: Row, tree: bytes) -> Node:
-    """Give a folder that was not looked at: it is as it was, all below it too."""
+def node_of(path: str, row: Row | None, found: Scan, scanned_ns: int) -> Node:
+    """Give a folder that was looked at."""
     return Node(
         path=path,
         row=row,
-        rows=[],
-        digest=b"",
-        scanned_ns=0,
-        files=0,
-        size_bytes=0,
-        is_same=True,
-        tree=tree,
+        rows=found.rows,
+        folders=len(found.folders),
+        files=len(found.rows) - len(found.folders),
+        size_bytes=found.size_bytes,
+        digest=found.digest,
+        scanned_ns=scanned_ns,
     )
+
+
+def taken_over(path: str, row: Row, tree: bytes) -> Node:
+    """Give a folder that was not looked at: it is as it was, all below it too."""
+    return Node(path=path, row=row, rows=[], is_same=True, tree=tree)
 
 
 def logged_databases(rows: list[Row], facts: dict[str, Facts]) -> set[str]:
@@ -60,7 +81,7 @@ def logged_databases(rows: list[Row], facts: dict[str, Facts]) -> set[str]:
     return {
         row.name.removesuffix("-wal")
         for row in rows
-        if row.name.endswith("-wal") and facts.get(row.name) != facts_of(row.status)
+        if row.name.endswith("-wal") and facts.get(row.name) != row.facts
     }
 
 

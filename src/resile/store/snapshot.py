@@ -9,7 +9,6 @@ A crash before the last step leaves packs that no snapshot needs, and nothing el
 import contextlib
 import os
 import socket
-import stat
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -37,6 +36,7 @@ from resile.store.nodes import (
     companions,
     folder_entry,
     logged_databases,
+    node_of,
     own_folders,
     root_entry,
     taken_over,
@@ -51,9 +51,7 @@ from resile.store.walk import (
     Facts,
     Row,
     Rules,
-    digest_of,
     encode_facts,
-    facts_of,
     scan,
 )
 
@@ -242,26 +240,17 @@ class _Session:
         """Take a folder that is open, and all below it."""
         key = os.fsencode(path)
         scanned_ns = int(self._repository.clock.now().timestamp() * 1e9)
-        rows = scan(fd, path, self._rules)
-        node = Node(
-            path=path,
-            row=row,
-            rows=rows,
-            digest=digest_of(rows),
-            scanned_ns=scanned_ns,
-            files=sum(not one.is_folder for one in rows),
-            size_bytes=sum(one.status.st_size for one in rows if stat.S_ISREG(one.status.st_mode)),
-        )
+        found = scan(fd, path, self._rules)
+        node = node_of(path, row, found, scanned_ns)
         self._seen.add(key)
         old = self._before.row(key) if is_known else None
         self._count(node, old)
         looks_same = old is not None and old.digest == node.digest
         facts = self._before.facts(key) if old is not None and not looks_same else {}
-        self._note_gone(path, facts, rows)
-        for one in rows:
-            if one.is_folder:
-                was = facts_of(one.status) if looks_same else facts.get(one.name)
-                self._visit_below(fd, node, one, depth, was=was, is_known=is_known)
+        self._note_gone(path, facts, node.rows)
+        for one in found.folders:
+            was = one.facts if looks_same else facts.get(one.name)
+            self._visit_below(fd, node, one, depth, was=was, is_known=is_known)
         if old is not None and looks_same and self._are_same(node, old):
             node.is_same, node.tree = True, old.tree
             node.forget()
@@ -275,7 +264,7 @@ class _Session:
         """Tell whether a folder that looks as before is as before, with all that is below it."""
         return (
             all(child.is_same for child in node.children)
-            and len(node.children) == sum(row.is_folder for row in node.rows)
+            and len(node.children) == node.folders
             and self._repository.catalog.has_blob(old.tree)
         )
 
@@ -303,7 +292,7 @@ class _Session:
             return
         try:
             child = self._visit(below, path, row, depth + 1, is_known=is_known)
-            if was != facts_of(row.status):
+            if was != row.facts:
                 child.xattrs = read_xattrs(below)
         except OSError as exc:
             self._note(Unread(path=path_text(path), reason=exc.strerror or str(exc)))
@@ -344,7 +333,7 @@ class _Session:
         superfluous = companions(fd, node.rows)
         for row in node.rows:
             entry = before.get(row.name)
-            is_same = looks_same or facts.get(row.name) == facts_of(row.status)
+            is_same = looks_same or facts.get(row.name) == row.facts
             if entry is not None and is_same and row.name not in logged:
                 node.entries[row.name] = entry
             elif not row.is_folder and row.name not in superfluous:
@@ -369,7 +358,7 @@ class _Session:
         return {os.fsdecode(entry.name): entry for entry in entries}
 
     def _say_why(self, row: Row, facts: Facts | None) -> None:
-        now = facts_of(row.status)
+        now = row.facts
         if facts is None:
             self._new += 1
         elif facts[:CTIME] != now[:CTIME]:
@@ -409,9 +398,7 @@ class _Session:
         ]
         node.tree = self._put_tree(entries)
         facts, is_lasting = encode_facts(node.rows, node.scanned_ns)
-        is_whole = not any(batch.unread for batch in node.batches) and len(visited) == sum(
-            row.is_folder for row in node.rows
-        )
+        is_whole = not any(batch.unread for batch in node.batches) and len(visited) == node.folders
         self._fresh[os.fsencode(node.path)] = (
             FolderRow(
                 digest=node.digest if is_lasting and is_whole else b"",

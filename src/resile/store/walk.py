@@ -5,8 +5,9 @@ import json
 import marshal
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from blake3 import blake3
@@ -15,6 +16,7 @@ PRIVATE_PREFIX = ".resile-"
 """Begins the names of what resile itself keeps in folders for a moment: stages, restores."""
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIGEST_BYTES = 16
+_TYPE, _FOLDER, _FILE = 0o170000, stat.S_IFDIR, stat.S_IFREG
 _TICK_NS = 100_000_000
 """The kernel's clock for files ticks every 1 to 10 ms; whatever changed this shortly before it was
 looked at may change again and have the same times."""
@@ -34,15 +36,34 @@ class Row(NamedTuple):
     Args:
         name: As the system gives it; bytes that are no UTF-8 are escaped.
         status: Its status; links are not followed.
+        facts: What of it tells that it is what it was.
     """
 
     name: str
     status: os.stat_result
+    facts: Facts
 
     @property
     def is_folder(self) -> bool:
         """Tell whether it is a folder."""
         return stat.S_ISDIR(self.status.st_mode)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """A folder as it is now.
+
+    Args:
+        rows: Its entries, in the order of their names' bytes.
+        folders: Those that are folders.
+        digest: Sums up their facts: equal digests, equal facts of every entry.
+        size_bytes: Of all files.
+    """
+
+    rows: list[Row]
+    folders: list[Row]
+    digest: bytes
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,44 +96,54 @@ class Rules:
 EVERYTHING = Rules()
 
 
-def scan(fd: int, folder: str, rules: Rules) -> list[Row]:
-    """Read an open folder: its entries in the order of their names' bytes.
+def scan(fd: int, folder: str, rules: Rules) -> Scan:
+    """Read an open folder.
+
+    This is what a snapshot without a change spends its time on: 1.6 us for each entry, most of it
+    the kernel's.
 
     Raises:
         OSError: If it cannot be read.
     """
     rows = []
+    is_picky = bool(rules.excludes or rules.device is not None)
+    hidden = {inode for _, inode in rules.hidden}
     with os.scandir(fd) as entries:
         for entry in entries:
+            name = entry.name
             try:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue  # It went in between, as anything may at any time.
-            if not rules.leave_out(folder, entry.name, status):
-                rows.append(Row(entry.name, status))
-    rows.sort(key=_name_bytes)
-    return rows
-
-
-def facts_of(status: os.stat_result) -> Facts:
-    """Give what tells that an entry is what it was."""
-    return (
-        status.st_mode,
-        status.st_uid,
-        status.st_gid,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-        status.st_ino,
-        status.st_nlink,
+            if (is_picky or name[0] == "." or status.st_ino in hidden) and rules.leave_out(
+                folder, name, status
+            ):
+                continue
+            rows.append(Row(name, status, facts_of(status)))
+    rows.sort()
+    if not all(map(str.isascii, map(_name, rows))):
+        rows.sort(key=_name_bytes)
+    # Version 2 has no references, which would depend on what else is in memory.
+    facts = marshal.dumps([(name, one) for name, _, one in rows], 2)
+    return Scan(
+        rows=rows,
+        folders=[row for row in rows if row[2][0] & _TYPE == _FOLDER],
+        digest=blake3(facts).digest(_DIGEST_BYTES),
+        size_bytes=sum([one[3] for _, _, one in rows if one[0] & _TYPE == _FILE]),
     )
 
 
-def digest_of(rows: Iterable[Row]) -> bytes:
-    """Sum up a folder: equal digests, equal facts of every entry."""
-    facts = [(row.name, facts_of(row.status)) for row in rows]
-    # Version 2 has no references, which would depend on what else is in memory.
-    return blake3(marshal.dumps(facts, 2)).digest(_DIGEST_BYTES)
+facts_of: Callable[[os.stat_result], Facts] = attrgetter(
+    "st_mode",
+    "st_uid",
+    "st_gid",
+    "st_size",
+    "st_mtime_ns",
+    "st_ctime_ns",
+    "st_ino",
+    "st_nlink",
+)
+"""Give what tells that an entry is what it was."""
 
 
 def is_recent(status: os.stat_result, now_ns: int) -> bool:
@@ -131,7 +162,7 @@ def encode_facts(rows: Sequence[Row], now_ns: int) -> tuple[bytes, bool]:
     facts: dict[str, Facts] = {}
     is_lasting = True
     for row in rows:
-        one = facts_of(row.status)
+        one = row.facts
         if is_recent(row.status, now_ns):
             is_lasting = False
             mode, uid, gid, size, mtime_ns, _, inode, links = one
@@ -148,6 +179,9 @@ def decode_facts(data: bytes | None) -> dict[str, Facts]:
         return {name: tuple(facts) for name, facts in json.loads(data).items()}
     except (ValueError, AttributeError, TypeError):
         return {}
+
+
+_name = itemgetter(0)
 
 
 def _name_bytes(row: Row) -> bytes:
