@@ -89,6 +89,7 @@ def make_nasty(root: Path) -> None:
     os.setxattr(root / "sticky", "user.folder", b"kept")
     for path in (root / "big", root / "sticky", root):
         os.utime(path, ns=(123, -(10**18) + 7))
+    os.utime(root / "empty", ns=(0, 15_000_000_000 * 10**9))
 
 
 def test_everything_that_a_folder_can_hold_comes_back(store: Repository, tmp_path: Path) -> None:

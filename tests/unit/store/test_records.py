@@ -83,7 +83,7 @@ def entries(draw: st.DrawFn, name: bytes) -> Entry:
         mode=draw(st.integers(0, 0o7777)),
         uid=draw(st.integers(0, 2**32 - 2)),
         gid=draw(st.integers(0, 2**32 - 2)),
-        mtime_ns=draw(st.integers(-(2**60), 2**60)),
+        mtime_ns=draw(st.integers(-(2**92), 2**92)),
         xattrs=draw(
             st.dictionaries(
                 st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1),

@@ -12,7 +12,9 @@ _VERSION = 1
 _MODE_MAX = 0o7777
 _OWNER_MAX = 2**32 - 2
 """The number above it means `leave it as it is` to the kernel."""
-_SIZE_MAX = _TIME_MAX = 2**63 - 1
+_SIZE_MAX = 2**63 - 1
+_TIME_MAX = 2**63 * 10**9 - 1
+"""The kernel counts seconds in 64 bits; ext4 knows times until 2446, where nanoseconds need more."""
 _DEVICE_MAX = 2**64 - 1
 
 

@@ -6,6 +6,8 @@ _MODE_MAX = 0o7777
 _OWNER_MAX = 2**32 - 2
 """The number above means "leave it as it is" to the kernel."""
 _SIGNED_MAX = 2**63 - 1
+_TIME_MAX = 2**63 * 10**9
+"""The kernel counts seconds in 64 bits; ext4 knows times until 2446, where nanoseconds need more."""
 _RDEV_MAX = 2**64 - 1
 
 
@@ -19,7 +21,7 @@ def fault_of(entry: Entry) -> str:
         and 0 <= entry.uid <= _OWNER_MAX
         and 0 <= entry.gid <= _OWNER_MAX
         and 0 <= entry.size <= _SIGNED_MAX
-        and -_SIGNED_MAX <= entry.mtime_ns <= _SIGNED_MAX
+        and -_TIME_MAX <= entry.mtime_ns < _TIME_MAX
         and 0 <= entry.rdev <= _RDEV_MAX
     ):
         return "it has a mode, owner, size, time or device that cannot be"
