@@ -17,7 +17,7 @@ from pwd import getpwuid
 
 from resile.errors import ConfigError, StoreError
 from resile.store.before import Before, folders_gone, join
-from resile.store.catalog import FolderRow
+from resile.store.catalog import Catalog, FolderRow
 from resile.store.format.frames import FileKind
 from resile.store.format.trees import encode_parts, encode_tree
 from resile.store.ingest import Ingest, Packer
@@ -44,6 +44,7 @@ from resile.store.nodes import (
 from resile.store.readers import Batch, Readers, path_text
 from resile.store.reading import read_xattrs
 from resile.store.repository import Repository
+from resile.store.scouting import ENTRIES_MIN, find_changed
 from resile.store.walk import (
     CTIME,
     EVERYTHING,
@@ -136,6 +137,9 @@ def take_snapshot(
             # Until it was held, anybody may have removed what the catalog still knows.
             repository.refresh()
             name = path_text(str(source))
+            rules = replace(rules, hidden=rules.hidden | own_folders(repository))
+            if changed is None:
+                changed = _scouted(repository.catalog, name, fd, rules)
             before = Before(repository.catalog, name, changed=changed)
             ingest = Ingest(repository, doomed=doomed_packs(repository))
             return _Session(ingest, name, before, rules, on_progress).take(fd, tags)
@@ -162,7 +166,7 @@ class _Session:
         self._repository = ingest.repository
         self._source = source
         self._before = before
-        self._rules = replace(rules, hidden=rules.hidden | own_folders(ingest.repository))
+        self._rules = rules
         self._on_progress = on_progress
         self._started_at = self._repository.clock.now()
         self._ingest = ingest
@@ -443,6 +447,16 @@ class _Session:
         more = self._unread_count - len(self._unread)
         last = (Unread(path="", reason=f"and {more} more"),) if more else ()
         return (*self._unread, *last)
+
+
+def _scouted(catalog: Catalog, source: str, fd: int, rules: Rules) -> frozenset[bytes] | None:
+    """Find out which folders of a big source changed; None: look at all of them."""
+    if not catalog.seen_by(source):
+        return None
+    known = catalog.folders(source)
+    if b"" not in known or sum(row.files for row in known.values()) < ENTRIES_MIN:
+        return None
+    return find_changed(fd, known, rules)
 
 
 def _user() -> str:

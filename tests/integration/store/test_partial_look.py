@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from resile.store import Repository, create, take_snapshot, verify
+from resile.store import Repository, create, scouting, snapshot, take_snapshot, verify
 from resile.store.backends.memory import MemoryBackend
+from resile.store.catalog import FolderRow
+from resile.store.walk import EVERYTHING, scan
 from resile.testing import FakeClock
 
 STEPS = 25
+ROW = FolderRow(digest=b"", tree=b"", files=0, bytes=0)
 
 
 @pytest.fixture
@@ -51,6 +54,59 @@ def test_partial_and_whole_looks_agree(
             wanted.bytes,
         ), changed
     assert verify(partial, data=True).is_sound
+
+
+def test_scouts_find_what_changed(
+    pair: tuple[Repository, Repository], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes tell which folders changed, as somebody who watched would."""
+    scouted, whole = pair
+    chance = random.Random(7)
+    source = tmp_path / "source"
+    for i in range(8):
+        (source / f"d{i}" / "e").mkdir(parents=True)
+        (source / f"d{i}" / "e" / "file").write_text(str(i))
+    take_snapshot(scouted, source)
+
+    for _ in range(10):
+        for _ in range(chance.randint(0, 4)):
+            _change(source, chance)
+        monkeypatch.setattr(snapshot, "ENTRIES_MIN", 0)
+        one = take_snapshot(scouted, source).snapshot
+        monkeypatch.undo()
+        other = take_snapshot(whole, source).snapshot
+
+        assert one.root.tree == other.root.tree
+        assert one.counts.files == other.counts.files
+    assert verify(scouted, data=True).is_sound
+
+
+def test_scout_that_dies_leaves_the_whole_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scouting.sys, "executable", "/bin/false")
+    fd = os.open(tmp_path, os.O_RDONLY)
+
+    found = scouting.find_changed(fd, {b"": ROW}, EVERYTHING)
+
+    os.close(fd)
+    assert found is None
+
+
+def test_scout_is_not_led_away_by_a_link(tmp_path: Path) -> None:
+    (tmp_path / "source" / "folder").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    fd = os.open(tmp_path / "source", os.O_RDONLY)
+    elsewhere = os.open(tmp_path / "elsewhere", os.O_RDONLY)
+    digests = {b"folder": scan(elsewhere, "folder", EVERYTHING).digest}
+    (tmp_path / "source" / "folder").rmdir()
+    (tmp_path / "source" / "folder").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "new").write_text("x")
+
+    assert scouting.changed_among(fd, digests, EVERYTHING) == set()
+
+    os.close(fd)
+    os.close(elsewhere)
 
 
 def test_what_nobody_saw_is_not_looked_at(tmp_path: Path) -> None:
