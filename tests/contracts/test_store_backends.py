@@ -350,3 +350,7 @@ def test_an_exclusive_hold_is_waited_for_and_given_up(
         assert 10 <= clock.monotonic() < 11
     with backend.hold(is_exclusive=second):
         pass
+
+
+def test_only_a_service_that_compares_sums_is_not_read_back(backend: Backend) -> None:
+    assert backend.is_read_back is not backend.url.startswith("s3:")

@@ -67,7 +67,9 @@ class Checked:
     table: PackTable | None = None
 
 
-def hashed_windows(backend: Backend, name: str) -> Iterator[bytes]:
+def hashed_windows(
+    backend: Backend, name: str, *, window_bytes: int = WINDOW_BYTES
+) -> Iterator[bytes]:
     """Read a file in pieces, and compare its hash with its name at the end.
 
     Raises:
@@ -75,7 +77,7 @@ def hashed_windows(backend: Backend, name: str) -> Iterator[bytes]:
         StoreError: If it cannot be read.
     """
     hash_ = blake3()
-    for window in _windows(backend, name):
+    for window in _windows(backend, name, window_bytes):
         hash_.update(window)
         yield window
     if hash_.hexdigest() != name.rpartition("/")[2]:
@@ -240,9 +242,9 @@ class _Window:
         return bool(piece)
 
 
-def _windows(backend: Backend, name: str) -> Iterator[bytes]:
+def _windows(backend: Backend, name: str, window_bytes: int = WINDOW_BYTES) -> Iterator[bytes]:
     offset = 0
-    while piece := backend.read(name, offset, WINDOW_BYTES):
+    while piece := backend.read(name, offset, window_bytes):
         yield piece
         offset += len(piece)
 

@@ -8,6 +8,7 @@ from resile.errors import StoreError
 from resile.store.backends.port import Upload
 from resile.store.format.frames import FileKind, FrameKind
 from resile.store.format.packs import FileWriter, PackWriter
+from resile.store.readback import read_back
 from resile.store.repository import Repository
 
 SOLID_BYTES = 1 << 20
@@ -90,6 +91,7 @@ class Packer:
         """Store a blob unless it is there; give its id.
 
         Raises:
+            StoreDamagedError: If the place does not keep what is written to it.
             StoreError: If it could not be written.
         """
         blob_id = self._ingest.repository.keys.blob_id(data)
@@ -105,9 +107,10 @@ class Packer:
         return blob_id
 
     def finish(self) -> None:
-        """Publish what is open; durable when it returns.
+        """Publish what is open; durable, and read back, when it returns.
 
         Raises:
+            StoreDamagedError: If the place does not keep what is written to it.
             StoreError: If it could not be written.
         """
         self._add_small()
@@ -152,6 +155,7 @@ class Packer:
         if self._pack is None:
             return
         name = self._pack.publish()
+        read_back(self._ingest.repository.backend, name)
         self._ingest.settle(name, self._pack, self._in_pack)
         self._upload = self._pack = None
         self._in_pack = []

@@ -26,6 +26,7 @@ from resile.store.format.records import decode_identity
 from resile.store.ingest import Ingest, Packer
 from resile.store.opening import FORMAT_NAME, read_identity
 from resile.store.parity import add_parity, find_parity, mended_windows
+from resile.store.readback import QUARANTINE, quarantined
 from resile.store.replicating import copy_file
 from resile.store.repository import Repository
 from resile.store.snapshot import take_snapshot
@@ -34,8 +35,7 @@ from resile.store.verifying import OnProgress, Verified, verify
 TAG = "repair"
 """What the snapshots are called that read live folders again."""
 _FILES = ("packs/", "snapshots/", "marks/", "parity/")
-_QUARANTINE = "quarantine/"
-_COPY = f"{_QUARANTINE}mended-"
+_COPY = f"{QUARANTINE}mended-"
 """Begins the names of good copies whose damaged file is not out of the way yet."""
 
 
@@ -156,7 +156,7 @@ def mend_format(backend: Backend, replicas: Sequence[Backend]) -> Mended | None:
                 data = replica.read(FORMAT_NAME)
                 if {decode_identity(data, replica.url).store_id} != ids:
                     continue
-                backend.move(FORMAT_NAME, f"{_QUARANTINE}{FORMAT_NAME}")
+                backend.move(FORMAT_NAME, f"{QUARANTINE}{FORMAT_NAME}")
                 put(backend, FORMAT_NAME, data)
                 return Mended(name=FORMAT_NAME, origin=Origin.REPLICA, detail=replica.url)
         raise
@@ -179,7 +179,7 @@ def replace_file(backend: Backend, name: str, windows: Iterable[bytes]) -> None:
         upload.publish(copy)
     finally:
         upload.abandon()
-    backend.move(name, _quarantine(name))
+    backend.move(name, quarantined(name))
     backend.move(copy, name)
 
 
@@ -248,7 +248,7 @@ def _set_aside(repository: Repository, names: Sequence[str]) -> list[Mended]:
         if lost:
             repository.catalog.doubt()
     for name in names:
-        repository.backend.move(name, _quarantine(name))
+        repository.backend.move(name, quarantined(name))
     return [
         Mended(name=name, origin=Origin.STORED_AGAIN, detail="what was good of it")
         if name in packs
@@ -344,10 +344,6 @@ def _told_ids(backend: Backend) -> Iterator[bytes]:
         for file in backend.list(folder):
             with contextlib.suppress(StoreDamagedError):
                 yield decode_header(backend.read(file.name, 0, HEADER_BYTES), file.name).store_id
-
-
-def _quarantine(name: str) -> str:
-    return f"{_QUARANTINE}{name.replace('/', '-')}"
 
 
 def _is_good(backend: Backend, name: str) -> bool:

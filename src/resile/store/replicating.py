@@ -15,6 +15,7 @@ from resile.store.backends.port import Backend, put
 from resile.store.checking import Flaw, hashed_windows
 from resile.store.format.records import decode_identity
 from resile.store.opening import FORMAT_NAME
+from resile.store.readback import read_back
 from resile.store.repository import Repository
 from resile.store.verifying import verify
 
@@ -73,6 +74,7 @@ def replicate(
     Raises:
         RejectedError: If the second is another store, the first itself, or is not pruned as above;
             nothing was changed.
+        StoreDamagedError: If the second does not keep what is written to it.
         StoreError: If one of them fails.
     """
     source = repository.backend
@@ -92,11 +94,13 @@ def replicate(
                 if file.name in there[folder]:
                     continue
                 try:
-                    copied_bytes += copy_file(source, target, file.name)
-                    copied += 1
+                    size = copy_file(source, target, file.name)
                 except StoreDamagedError as exc:
                     if _is_there(source, folder, file.name):  # Else it was forgotten meanwhile.
                         flaws.append(Flaw(name=file.name, what=exc.message))
+                else:
+                    read_back(target, file.name)
+                    copied, copied_bytes = copied + 1, copied_bytes + size
                 if on_progress is not None:
                     on_progress(copied, copied_bytes)
         removed = _prune(target, names, there) if is_pruned else 0

@@ -35,6 +35,7 @@ from resile.store.format.records import (
 )
 from resile.store.format.trees import decode_ids, decode_tree
 from resile.store.model import SAFETY_TAG, Entry, Identity, Snapshot
+from resile.store.readback import read_back
 
 _CACHED_FRAMES = 12
 """Decoded frames that are kept, of 1 to 4 MiB: neighbours are read together."""
@@ -232,7 +233,12 @@ class Repository:
         return self._learn_snapshot(name)
 
     def put_record(self, folder: str, kind: FileKind, record: bytes) -> str:
-        """Store a small file of one record; give its name. Durable when it returns."""
+        """Store a small file of one record; give its name. Durable, and read back, when it returns.
+
+        Raises:
+            StoreDamagedError: If the place does not keep what is written to it.
+            StoreError: If it could not be written.
+        """
         upload = self.backend.begin()
         try:
             file = FileWriter(
@@ -242,6 +248,7 @@ class Repository:
             name, _ = file.publish(folder)
         finally:
             upload.abandon()
+        read_back(self.backend, name)
         return name
 
     def read_record(self, name: str, kind: FileKind) -> bytes:

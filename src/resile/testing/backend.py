@@ -66,6 +66,11 @@ class FaultyBackend:
         """Where the other one is."""
         return self._backend.url
 
+    @property
+    def is_read_back(self) -> bool:
+        """As of the other one."""
+        return self._backend.is_read_back
+
     def begin(self) -> "FaultyUpload":
         """Begin a new file."""
         return FaultyUpload(self, self.call("begin", self._backend.begin))

@@ -66,6 +66,15 @@ class Backend(Protocol):
         """Where it is, without any secret."""
         ...
 
+    @property
+    def is_read_back(self) -> bool:
+        """Tell whether who published a file should read it and compare its hash.
+
+        True where nobody else does: on a disk. A service compares sums before it says that it
+        has a file, and reading would cost the network.
+        """
+        ...
+
     def begin(self) -> Upload:
         """Begin a new file."""
         ...
