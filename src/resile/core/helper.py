@@ -31,7 +31,11 @@ class Helper:
 
 
 def start_helper(
-    argv: Sequence[str], *, kept_fds: Sequence[int], env: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    *,
+    kept_fds: Sequence[int],
+    env: Mapping[str, str] | None = None,
+    is_heard: bool = False,
 ) -> Helper:
     """Start a program in a session of its own, with /dev/null as 0, 1 and 2.
 
@@ -39,6 +43,7 @@ def start_helper(
         argv: The program, by its path.
         kept_fds: Descriptors that it inherits under the same number.
         env: Its whole environment. Default: empty.
+        is_heard: It has our 1 and 2, for its log. Default: nobody hears what it says.
 
     Raises:
         SpawnError: If it could not be started.
@@ -47,8 +52,8 @@ def start_helper(
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=None if is_heard else subprocess.DEVNULL,
+            stderr=None if is_heard else subprocess.DEVNULL,
             env=env or {},
             pass_fds=kept_fds,
             start_new_session=True,

@@ -1,10 +1,12 @@
 """The daemon's metrics: counters follow the records, gauges are set when somebody asks."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from resile.core.events import Event, FaultClosed, FaultOpened, ProcessStarted
 from resile.core.metrics import Registry
 from resile.core.vocabulary import CheckState, Outcome
+from resile.daemon.store_measures import StoreMeasures
 from resile.health import ProcessSample
 from resile.incidents import IncidentBook
 from resile.recover import World
@@ -65,9 +67,14 @@ class Measures:
         self._check_up = registry.gauge(
             "resile_check_up", "1 if the check is UP or DEGRADED, else 0.", labels=("check",)
         )
+        self._store = StoreMeasures(registry)
         self._incidents = registry.gauge(
             "resile_incidents_open_count", "Incidents that are not resolved."
         )
+
+    def store(self, figures: Mapping[str, Any]) -> None:
+        """Take the storekeeper's figures: of each name one or several, by folder or place."""
+        self._store.take(figures)
 
     def apply(self, event: Event) -> None:
         """Count one event."""

@@ -24,6 +24,7 @@ def cross_check(data: Mapping[str, Any]) -> tuple[Fault, ...]:
             _group_members,
             _processes,
             _unnotified,
+            _halted,
         )
         for fault in find(data)
     )
@@ -123,6 +124,24 @@ def _unnotified(data: Mapping[str, Any]) -> Iterator[Fault]:
                 path=("service", name, "live", "heartbeat"),
                 message="needs notify = true",
                 hint=hint,
+            )
+
+
+def _halted(data: Mapping[str, Any]) -> Iterator[Fault]:
+    services = _tables(data, "service")
+    for name, table in _tables(data, "snapshot").items():
+        for index, service in _texts(table.get("halt")):
+            if service not in services:
+                yield Fault(
+                    path=("snapshot", name, "halt", index),
+                    message=f'no service is called "{service}"',
+                    hint=did_you_mean(service, services),
+                )
+        if table.get("halt") and table.get("protect") is not True:
+            yield Fault(
+                path=("snapshot", name, "halt"),
+                message="needs protect = true",
+                hint="nothing is brought back, and nobody halted, in a folder without it",
             )
 
 

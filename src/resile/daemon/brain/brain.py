@@ -52,6 +52,7 @@ from resile.daemon.protocol import Exited, Instance, Notified, StopWanted
 from resile.daemon.replay import CHECKPOINT_EVERY, checkpoint_of, replay
 from resile.daemon.run_sweep import RunSweep
 from resile.daemon.servers import Servers
+from resile.daemon.store_keeping import StoreKeeping
 from resile.daemon.stories import Stories
 from resile.daemon.view import BrainView
 from resile.daemon.wiring import check_specs, launch_specs, system_spec
@@ -184,6 +185,7 @@ class Brain:
         self._servers.open(is_patient=bool(instances))
         self._adopt(instances)
         escapes = EscapeWatch(self._journal, self._book, tell=self._loop.record_all)
+        keeping = StoreKeeping(self._config, self._state, self._journal, hear=self._measures.store)
         async with asyncio.TaskGroup() as group:
             workers = [
                 group.create_task(work, name=name)
@@ -193,6 +195,7 @@ class Brain:
                     ("sample", self._sample()),
                     ("sweep", self._sweep.run()),
                     ("escapes", escapes.run()),
+                    ("store", keeping.run(self._world, self._loop)),
                     ("servers", self._servers.serve(self._view)),
                 )
             ]

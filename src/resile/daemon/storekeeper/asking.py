@@ -1,0 +1,105 @@
+"""A snapshot now, for whoever asks: one JSON object over a unix socket, and one back.
+
+    {"snapshot": "/the/folder", "tags": ["before"]}
+    -> {"id": "...", "is_changed": true, "why": {...}} or {"error": "...", "hint": "..."}
+    -> {"unknown": true}: no such folder is declared here
+
+Only this user may connect.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from resile.daemon.sockets import listen_unix
+from resile.daemon.storekeeper.keeper import Keeper
+from resile.errors import OperationError, ResileError
+
+logger = logging.getLogger(__name__)
+
+SOCKET_NAME = "storekeeper.sock"
+REQUEST_BYTES_MAX = 1 << 16
+REQUEST_TIMEOUT_S = 5.0
+TAGS_MAX = 32
+
+
+class Asking:
+    """Listens in a thread of its own; whoever asks waits for whoever asked before.
+
+    Args:
+        keeper: Takes the snapshots.
+        place: The store's URL; somebody who means another store is refused.
+        run: The folder of sockets.
+    """
+
+    def __init__(self, keeper: Keeper, *, place: str, run: Path) -> None:
+        self._keeper = keeper
+        self._place = place
+        self._path = run / SOCKET_NAME
+        self._sock: socket.socket | None = None
+
+    def start(self) -> None:
+        """Listen; where that is not possible it is logged, and commands take snapshots themselves."""
+        try:
+            self._sock = listen_unix(self._path)
+        except OperationError as exc:
+            logger.warning("storekeeper.deaf reason=%s", exc.message)
+            return
+        threading.Thread(target=self._serve, args=(self._sock,), name="asking", daemon=True).start()
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._sock is not None:
+            self._path.unlink(missing_ok=True)
+            self._sock.close()
+
+    def _serve(self, sock: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = sock.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError, ValueError):
+                connection.settimeout(REQUEST_TIMEOUT_S)
+                with connection.makefile("rb") as file:
+                    request = json.loads(file.readline(REQUEST_BYTES_MAX))
+                connection.sendall(json.dumps(self.answer(request)).encode() + b"\n")
+
+    def answer(self, request: Any) -> dict[str, Any]:
+        """Do what is asked; give what came of it."""
+        folder = request.get("snapshot") if isinstance(request, dict) else None
+        if not isinstance(folder, str) or not _are_tags(tags := request.get("tags", [])):
+            return _failed("the request names no folder, or tags that are none")
+        path = os.path.abspath(folder)  # noqa: PTH100 - links stay
+        known = [f for f in self._keeper.folders.values() if str(f.plan.source) == path]
+        if not known or request.get("store", self._place) != self._place:
+            return {"unknown": True}
+        try:
+            taken = self._keeper.snapshot(known[0], tuple(tags))
+        except ResileError as exc:
+            return _failed(exc.message, exc.hint)
+        except OSError as exc:
+            return _failed(exc.strerror or str(exc))
+        return {
+            "id": taken.snapshot.snapshot_id,
+            "is_changed": taken.is_changed,
+            "why": asdict(taken.why),
+        }
+
+
+def _are_tags(tags: object) -> bool:
+    return (
+        isinstance(tags, list)
+        and len(tags) <= TAGS_MAX
+        and all(isinstance(tag, str) for tag in tags)
+    )
+
+
+def _failed(error: str, hint: str = "") -> dict[str, Any]:
+    return {"error": error, "hint": hint}

@@ -1,0 +1,113 @@
+"""The store, the second store, and the folders: opened when they are needed, and again after a failure."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from resile.core.clock import Clock
+from resile.daemon.storekeeper.model import FolderPlan, Plan
+from resile.errors import NotAStoreError
+from resile.store import (
+    Backend,
+    Repository,
+    Rules,
+    Watch,
+    create,
+    make_key,
+    open_backend,
+    open_store,
+    read_key,
+)
+
+CACHE_NAME = "catalogs"
+"""The keeper's own: what a command leaves in its catalog follows other rules of what is left out."""
+
+
+class Store:
+    """The store of this system. Each user opens it for itself; not thread-safe.
+
+    Args:
+        plan: Where it is.
+        clock: Stamps what is written.
+    """
+
+    def __init__(self, plan: Plan, *, clock: Clock) -> None:
+        self._plan = plan
+        self._clock = clock
+        self._repository: Repository | None = None
+
+    @contextlib.contextmanager
+    def opened(self, *, is_fresh: bool = True) -> Iterator[Repository]:
+        """Give it; makes it if there is none and a folder is declared.
+
+        Whatever fails inside, the next one opens it anew.
+
+        Args:
+            is_fresh: Bring its catalog in step first.
+
+        Raises:
+            ResileError: If it cannot be opened.
+        """
+        try:
+            if self._repository is None:
+                self._repository = self._open()
+            elif is_fresh:
+                self._repository.refresh()
+            yield self._repository
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of it. Idempotent."""
+        repository, self._repository = self._repository, None
+        if repository is not None:
+            repository.close()
+
+    def _open(self) -> Repository:
+        backend = open_backend(self._plan.place)
+        cache, key_file = self._plan.state / CACHE_NAME, self._plan.key_file
+        key = read_key(key_file) if key_file is not None and key_file.exists() else None
+        try:
+            return open_store(backend, cache=cache, key=key, clock=self._clock)
+        except NotAStoreError:
+            if not self._plan.folders:
+                raise
+        if key_file is not None and key is None:
+            key = make_key(key_file)
+        return create(backend, cache=cache, key=key, clock=self._clock)
+
+
+class Folder:
+    """A folder that gets snapshots. Whoever takes one holds `lock`.
+
+    Args:
+        plan: What is declared of it.
+        hidden: Folders that are left out wherever they are: the store, and the daemon's state.
+    """
+
+    def __init__(self, plan: FolderPlan, *, hidden: frozenset[tuple[int, int]]) -> None:
+        self.plan = plan
+        self.rules = Rules(excludes=plan.excludes, hidden=hidden)
+        self.watch = Watch(plan.source, rules=self.rules)
+        self.lock = threading.Lock()
+        self.last_id = ""
+        """The snapshot that the watch's changes are counted from; empty: look at everything."""
+        self.walked_s = 0.0
+        """When everything was looked at last, monotonic."""
+
+
+def hidden_folders(plan: Plan) -> frozenset[tuple[int, int]]:
+    """Identify what no snapshot takes: the places that change with every snapshot."""
+    found = set()
+    for place in (plan.state, Path(plan.place), Path(plan.replica or plan.place)):
+        with contextlib.suppress(OSError):
+            status = place.stat()
+            found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
+
+
+def replica_of(plan: Plan) -> Backend | None:
+    """Give the second store; None if there is none."""
+    return open_backend(plan.replica) if plan.replica else None

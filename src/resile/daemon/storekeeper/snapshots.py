@@ -1,0 +1,128 @@
+"""Taking a folder's snapshot, and letting old ones go."""
+
+import socket
+
+from resile.core.clock import Clock
+from resile.core.events import SnapshotFailed, SnapshotsForgotten, SnapshotTaken
+from resile.daemon.storekeeper.places import Folder
+from resile.daemon.storekeeper.telling import Teller
+from resile.errors import ResileError
+from resile.store import (
+    Repository,
+    Taken,
+    decide_kept,
+    forget,
+    protected,
+    take_snapshot,
+)
+
+WALK_EVERY_S = 3600.0
+"""So often everything is looked at, whatever was told: writes through a mapping are not."""
+
+
+class Snapshots:
+    """Takes them. Safe to share between threads; each brings its own store.
+
+    Args:
+        tell: Tells the journal.
+        clock: Measures.
+    """
+
+    def __init__(self, *, tell: Teller, clock: Clock) -> None:
+        self._tell = tell
+        self._clock = clock
+        self._troubles: dict[str, str] = {}
+
+    def take(self, folder: Folder, repository: Repository, *, tags: tuple[str, ...] = ()) -> Taken:
+        """Take one now, and tell it. Waits for one that is being taken.
+
+        Raises:
+            ResileError: If there is none; what changed since the last one is still known.
+        """
+        with folder.lock:
+            began_s = self._clock.monotonic()
+            changed = self._changed(folder, repository, began_s)
+            try:
+                taken = take_snapshot(
+                    repository,
+                    folder.plan.source,
+                    tags=(*folder.plan.tags, *tags),
+                    rules=folder.rules,
+                    changed=changed,
+                )
+            except BaseException:
+                folder.watch.put_back(changed)
+                raise
+            folder.last_id = taken.snapshot.snapshot_id
+            if changed is None:
+                folder.walked_s = began_s
+        self._troubles.pop(folder.plan.name, None)
+        self._tell.tell(_told(taken, repository, self._clock.monotonic() - began_s))
+        return taken
+
+    def failed(self, folder: Folder, place: str, error: ResileError) -> None:
+        """Tell that there is none; told once for each reason."""
+        if self._troubles.get(folder.plan.name) != error.message:
+            self._troubles[folder.plan.name] = error.message
+            source = str(folder.plan.source)
+            self._tell.tell(SnapshotFailed(source=source, place=place, reason=error.message))
+
+    def forget(self, folder: Folder, repository: Repository) -> int:
+        """Let go of this folder's snapshots that no rule keeps; give their number.
+
+        Those that somebody gave a tag of their own stay.
+
+        Raises:
+            StoreError: If one could not be removed.
+        """
+        host, source = socket.gethostname(), str(folder.plan.source)
+        own = set(folder.plan.tags)
+        mine = [
+            one
+            for one in repository.snapshots()
+            if one.source == source and one.host == host and own.issuperset(one.tags)
+        ]
+        decided = decide_kept(
+            mine,
+            folder.plan.keep,
+            protected=protected(repository),
+            now=self._clock.now(),
+        )
+        gone = [one.snapshot for one in decided if not one.reasons]
+        if gone:
+            forget(repository, gone)
+            ids = tuple(one.snapshot_id for one in gone)
+            self._tell.tell(SnapshotsForgotten(place=repository.backend.url, snapshot_ids=ids))
+        return len(gone)
+
+    @staticmethod
+    def _changed(folder: Folder, repository: Repository, now_s: float) -> frozenset[bytes] | None:
+        """Give the folders to look at; None: all of them.
+
+        Where somebody else took the newest snapshot, what it looked at is unknown.
+        """
+        changed = folder.watch.take()
+        newest = next(
+            (s for s in reversed(repository.snapshots()) if s.source == str(folder.plan.source)),
+            None,
+        )
+        is_own = newest is not None and newest.snapshot_id == folder.last_id
+        is_time = now_s - folder.walked_s >= WALK_EVERY_S
+        return None if is_time or not is_own else changed
+
+
+def _told(taken: Taken, repository: Repository, duration_s: float) -> SnapshotTaken:
+    snapshot = taken.snapshot
+    return SnapshotTaken(
+        source=snapshot.source,
+        snapshot_id=snapshot.snapshot_id,
+        place=repository.backend.url,
+        files=snapshot.counts.files,
+        bytes=snapshot.counts.bytes,
+        new_bytes=snapshot.counts.new_bytes,
+        stored_bytes=snapshot.counts.stored_bytes,
+        unread=len(snapshot.unread),
+        is_changed=taken.is_changed,
+        duration_s=duration_s,
+        tags=snapshot.tags,
+    )

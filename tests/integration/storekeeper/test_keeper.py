@@ -1,0 +1,358 @@
+"""The storekeeper's jobs on real folders and a clock that stands still, one after the other."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.storing import flip, opened
+
+from resile.core.clock import SYSTEM_CLOCK
+from resile.core.events import Event, Payload
+from resile.core.journal import Query
+from resile.daemon.storekeeper import Keeper
+from resile.daemon.storekeeper import memory as memories
+from resile.daemon.storekeeper.asking import Asking
+from resile.daemon.storekeeper.model import REPLICA, STORE, FolderPlan, Job, JobKind, Plan
+from resile.errors import JournalError
+from resile.store import Keep
+from resile.testing.clock import FakeClock
+from resile.testing.journal import MemoryJournal
+
+SNAPSHOT = Job(kind=JobKind.SNAPSHOT, name="kb")
+REPLICATE = Job(kind=JobKind.REPLICATE)
+COLLECT = Job(kind=JobKind.COLLECT)
+SCRUB = Job(kind=JobKind.SCRUB, name=STORE)
+
+
+class Bench:
+    """One folder, its store, and a keeper that does what it is told."""
+
+    def __init__(self, root: Path) -> None:
+        self.source, self.state = root / "source", root / "state"
+        self.place, self.replica = root / "place", root / "replica"
+        self.source.mkdir()
+        self.state.mkdir()
+        (self.source / "file").write_bytes(os.urandom(5000))
+        # Near to the real one: whether a file is too young is told by its own times.
+        self.clock = FakeClock(SYSTEM_CLOCK.now())
+        self.journal = MemoryJournal()
+        self.figures: Mapping[str, Any] = {}
+        self.halted: list[tuple[str, ...]] = []
+        self.plan = Plan(
+            state=self.state,
+            place=str(self.place),
+            replica=str(self.replica),
+            scrub_every_s=3600,
+            scrub_bytes_per_s=1 << 20,
+            folders={
+                "kb": FolderPlan(
+                    name="kb", source=self.source, every_s=60, keep=Keep(last=2), tags=("own",)
+                )
+            },
+        )
+        self.keeper = self.born()
+
+    def born(self) -> Keeper:
+        self.keeper = Keeper(
+            self.plan, journal=self.journal, clock=self.clock, halt=self._halt, send=self._hear
+        )
+        return self.keeper
+
+    def do(self, *jobs: Job) -> None:
+        for job in jobs:
+            self.keeper.do(job)
+
+    def through(self, job: Job) -> None:
+        """Do one pass to its end."""
+        key = "live/kb" if job.kind is JobKind.LIVE else job.name
+        for _ in range(1000):
+            self.keeper.do(job)
+            one = memories.load(self.state).passes.get(key)
+            if one is not None and one.is_over:
+                return
+        raise AssertionError("it does not come to its end")
+
+    def told(self, kind: str) -> list[Any]:
+        found: list[Payload | None] = [e.payload() for e in self.events() if e.kind == kind]
+        return found
+
+    def events(self) -> list[Event]:
+        return [record.event for record in self.journal.read(Query())]
+
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events()]
+
+    def snapshots(self) -> list[Any]:
+        with opened(self.place, self.state / "other") as store:
+            return store.snapshots()
+
+    @contextlib.contextmanager
+    def _halt(self, services: tuple[str, ...]) -> Iterator[bool]:
+        self.halted.append(services)
+        yield True
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        self.figures = message["figures"]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.keeper.stop()
+    made.keeper.run()
+
+
+def test_store_that_is_not_there_yet_is_made_with_the_first_snapshot(bench: Bench) -> None:
+    bench.do(SNAPSHOT)
+
+    (taken,) = bench.told("snapshot.taken")
+    assert taken.source == str(bench.source)
+    assert taken.tags == ("own",)
+    assert len(bench.snapshots()) == 1
+
+
+def test_changes_are_looked_for_where_they_were_told(bench: Bench) -> None:
+    (bench.source / "below").mkdir()
+    (bench.source / "below/file").write_text("old")
+    bench.do(SNAPSHOT)
+    (bench.source / "below/file").write_text("new")
+
+    bench.do(SNAPSHOT, SNAPSHOT)
+
+    assert [taken.is_changed for taken in bench.told("snapshot.taken")] == [True, True, False]
+
+
+def test_folder_that_is_gone_is_told_once_and_taken_again_when_it_is_back(bench: Bench) -> None:
+    bench.do(SNAPSHOT)
+    shutil.move(bench.source, bench.source.with_name("away"))
+
+    bench.do(SNAPSHOT, SNAPSHOT)
+
+    (failed,) = bench.told("snapshot.failed")
+    assert "cannot be read as a folder" in failed.reason
+    shutil.move(bench.source.with_name("away"), bench.source)
+    (bench.source / "new").touch()
+    bench.do(SNAPSHOT)
+    assert bench.told("snapshot.taken")[-1].files == 2
+
+
+def test_change_during_a_failure_is_in_the_next_snapshot(bench: Bench) -> None:
+    bench.do(SNAPSHOT)
+    (bench.source / "file").write_text("new")
+    shutil.move(bench.place, bench.place.with_name("away"))
+    bench.place.touch()
+
+    bench.do(SNAPSHOT)
+
+    assert bench.told("snapshot.failed")
+    bench.place.unlink()
+    shutil.move(bench.place.with_name("away"), bench.place)
+    bench.do(SNAPSHOT)
+    assert bench.told("snapshot.taken")[-1].is_changed
+
+
+def test_old_snapshots_go_and_those_with_a_tag_of_their_own_stay(bench: Bench) -> None:
+    kept = bench.keeper.snapshot(bench.keeper.folders["kb"], ("mine",)).snapshot
+    for number in range(4):
+        (bench.source / "file").write_text(str(number))
+        bench.clock.advance(60)
+        bench.do(SNAPSHOT)
+
+    left = bench.snapshots()
+
+    assert len(left) == 3
+    assert kept.snapshot_id in {one.snapshot_id for one in left}
+    assert len(bench.told("snapshot.forgotten")) == 2
+
+
+def test_second_store_follows(bench: Bench) -> None:
+    bench.do(SNAPSHOT)
+    assert bench.keeper.due() == REPLICATE
+
+    bench.do(REPLICATE)
+
+    (told,) = bench.told("store.replicated")
+    assert told.copied == 3
+    assert bench.keeper.due() != REPLICATE
+
+
+def test_second_store_that_cannot_be_reached_is_told_once(bench: Bench) -> None:
+    bench.replica.touch()
+    bench.do(SNAPSHOT, REPLICATE, REPLICATE)
+
+    assert len(bench.told("store.unreachable")) == 1
+    bench.replica.unlink()
+    bench.do(REPLICATE)
+    assert len(bench.told("store.replicated")) == 1
+
+
+def test_space_is_freed_here_and_there(bench: Bench) -> None:
+    for number in range(4):
+        (bench.source / "file").write_bytes(os.urandom(5000))
+        bench.clock.advance(60)
+        bench.do(SNAPSHOT, REPLICATE)
+        assert number < 2 or len(bench.snapshots()) == 2
+    bench.do(COLLECT)
+    bench.clock.advance(2 * 86_400)
+
+    bench.do(COLLECT, REPLICATE)
+
+    assert bench.told("store.collected")
+    assert {p.name for p in (bench.replica / "packs").iterdir()} == {
+        p.name for p in (bench.place / "packs").iterdir()
+    }
+
+
+def test_sound_store_is_told_sound(bench: Bench) -> None:
+    bench.do(SNAPSHOT)
+
+    bench.through(SCRUB)
+
+    (verified,) = bench.told("store.verified")
+    assert (verified.files, verified.flaws, verified.is_full) == (3, 0, True)
+
+
+@pytest.mark.parametrize("folder", ["packs", "snapshots"])
+def test_flipped_bit_is_mended_from_the_second_store(bench: Bench, folder: str) -> None:
+    bench.do(SNAPSHOT, REPLICATE)
+    for path in (bench.place / folder).iterdir():
+        before = path.read_bytes()
+        flip(path, 333)
+
+        bench.through(SCRUB)
+
+        assert path.read_bytes() == before
+        assert bench.told("store.damaged")[-1].file == f"{folder}/{path.name}"
+        assert bench.told("store.mended")[-1].origin == "replica"
+        assert bench.told("store.verified")[-1].flaws == 0
+
+
+def test_flipped_bit_is_mended_from_the_live_folder(bench: Bench) -> None:
+    bench.plan = replace(bench.plan, replica="")
+    bench.born()
+    bench.do(SNAPSHOT)
+    (data,) = [p for p in (bench.place / "packs").iterdir() if p.stat().st_size > 4000]
+    flip(data, 800)
+
+    bench.through(SCRUB)
+
+    assert bench.told("store.mended")[-1].origin == "stored again"
+    assert not bench.told("store.lost")
+    assert bench.told("store.verified")[-1].flaws == 0
+
+
+def test_what_nobody_has_any_more_is_told_lost(bench: Bench) -> None:
+    bench.plan = replace(bench.plan, replica="")
+    bench.born()
+    bench.do(SNAPSHOT)
+    (data,) = [p for p in (bench.place / "packs").iterdir() if p.stat().st_size > 4000]
+    flip(data, 800)
+    (bench.source / "file").unlink()
+
+    bench.through(SCRUB)
+
+    assert bench.told("store.lost")[0].first == "file"
+    assert bench.told("store.verified")[-1].flaws > 0
+
+
+def test_flipped_bit_in_the_second_store_is_mended_from_the_first(bench: Bench) -> None:
+    bench.do(SNAPSHOT, REPLICATE)
+    (path, *_) = (bench.replica / "packs").iterdir()
+    before = path.read_bytes()
+    flip(path, 333)
+
+    bench.through(Job(kind=JobKind.SCRUB, name=REPLICA))
+
+    assert path.read_bytes() == before
+    assert bench.told("store.mended")[-1].place == str(bench.replica)
+
+
+def test_pass_goes_on_after_a_restart(bench: Bench) -> None:
+    bench.do(SNAPSHOT)
+    bench.through(SCRUB)
+    before = memories.load(bench.state)
+
+    bench.born()
+
+    assert memories.load(bench.state) == before
+    assert bench.keeper.due() != SCRUB
+    (bench.state / memories.FILE_NAME).write_text("{}")
+    bench.born()
+    bench.clock.advance(10)
+    assert memories.load(bench.state).passes == {}
+
+
+def test_trouble_of_the_journal_loses_nothing(bench: Bench) -> None:
+    bench.journal.error = JournalError("no space left")
+    bench.do(SNAPSHOT)
+    bench.journal.error = None
+
+    bench.do(SNAPSHOT)
+
+    assert bench.kinds().count("snapshot.taken") == 2
+
+
+def test_error_of_the_keeper_itself_ends_only_the_job(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "resile.daemon.storekeeper.snapshots.take_snapshot", lambda *_a, **_k: 1 / 0
+    )
+
+    bench.do(SNAPSHOT)
+
+    assert bench.keeper.due() is None or bench.keeper.due() != SNAPSHOT
+    assert bench.told("snapshot.taken") == []
+
+
+def test_figures_are_sent(bench: Bench) -> None:
+    bench.do(SNAPSHOT)
+    bench.clock.advance(2)
+    bench.through(SCRUB)
+
+    assert bench.figures["snapshots"][""] == 1
+    assert bench.figures["source_bytes"]["kb"] == 5000
+    assert bench.figures["stored_bytes"][""] > 5000
+
+
+def test_whoever_asks_gets_a_snapshot(bench: Bench) -> None:
+    asking = Asking(bench.keeper, place=str(bench.place), run=bench.state)
+
+    first = asking.answer({"snapshot": str(bench.source), "tags": ["before"]})
+    bench.clock.advance(1)
+    second = asking.answer({"snapshot": str(bench.source)})
+
+    assert first["is_changed"]
+    assert not second["is_changed"]
+    assert bench.snapshots()[0].tags == ("before", "own")
+    assert bench.keeper.due() == REPLICATE
+
+
+@pytest.mark.parametrize(
+    "request_", [None, [], {}, {"snapshot": 5}, {"snapshot": "/x", "tags": "t"}]
+)
+def test_whoever_asks_wrongly_is_told(bench: Bench, request_: object) -> None:
+    assert "error" in Asking(bench.keeper, place="", run=bench.state).answer(request_)
+
+
+def test_whoever_means_another_folder_or_store_is_told(bench: Bench) -> None:
+    asking = Asking(bench.keeper, place=str(bench.place), run=bench.state)
+
+    assert asking.answer({"snapshot": "/elsewhere"}) == {"unknown": True}
+    assert asking.answer({"snapshot": str(bench.source), "store": "/x"}) == {"unknown": True}
+
+
+def test_whoever_asks_hears_of_a_failure(bench: Bench) -> None:
+    bench.place.touch()
+
+    answer = Asking(bench.keeper, place=str(bench.place), run=bench.state).answer(
+        {"snapshot": str(bench.source)}
+    )
+
+    assert answer["error"]
