@@ -53,6 +53,7 @@ def test_the_link_has_the_token_and_the_token_lives_as_long_as_the_daemon(daemon
     assert decide(daemon, token) == 404
     assert decide(daemon, token + "x") == 403
     assert decide(daemon, "") == 403
+    assert daemon.get("/api/store")["trouble"]["kind"] == "missing"
 
     brain = daemon.status()["brain"]["pid"]
     os.kill(brain, signal.SIGKILL)

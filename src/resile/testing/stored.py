@@ -17,7 +17,22 @@ class FakeStore:
 
     def __init__(self) -> None:
         self.known: dict[str, dict[str, Any]] = {}
-        self.facts: dict[str, Any] = {"place": "/srv/store"}
+        self.facts: dict[str, Any] = {
+            "place": "/srv/store",
+            "trouble": None,
+            "read_at": None,
+            "is_cut": False,
+            "health": {
+                "verified": None,
+                "fully_verified_at": None,
+                "found": 0,
+                "mended": 0,
+                "flaws": [],
+                "lost": None,
+                "failed": [],
+            },
+            "replica": None,
+        }
         """What the overview says beside the snapshots."""
         self.diffs: dict[tuple[str, str], list[dict[str, Any]]] = {}
         """What differs, by snapshot and what it is compared with."""

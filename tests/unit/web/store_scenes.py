@@ -103,7 +103,7 @@ def in_trouble() -> FakeSystemView:
     at = (view.now - timedelta(minutes=9)).isoformat()
     view.store.facts["health"] |= {
         "found": 2,
-        "flaws": [flaw(at), *view.store.facts["health"]["flaws"]],
+        "flaws": [flaw(at, name="packs/77aa01bc"), *view.store.facts["health"]["flaws"]],
         "lost": {"at": at, "paths": 3, "first": "docs/index.md"},
         "failed": [{"at": at, "source": "/srv/uploads", "reason": "Input/output error"}],
     }

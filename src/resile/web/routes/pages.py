@@ -27,6 +27,12 @@ async def read_runs_page(if_none_match: IfNoneMatch = "") -> Response:
     return _serve("runs.html", if_none_match)
 
 
+@router.get("/store")
+async def read_store_page(if_none_match: IfNoneMatch = "") -> Response:
+    """Give the page of the store."""
+    return _serve("store.html", if_none_match)
+
+
 @router.get("/static/{name}")
 async def read_asset(name: str, if_none_match: IfNoneMatch = "") -> Response:
     """Give one of the dashboard's files."""

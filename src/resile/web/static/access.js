@@ -29,13 +29,17 @@ export function signed() {
   return token ? { 'X-Resile-Token': token } : {};
 }
 
-// Gives what was done; an error has `message`, `hint` and the paths of a conflict.
-export async function decide(id, verb, body = {}) {
-  const answer = await fetch(`/api/runs/${encodeURIComponent(id)}/${verb}`, {
-    method: 'POST',
-    signal: AbortSignal.timeout(DECISION_MS_MAX),
-    headers: { accept: 'application/json', 'content-type': 'application/json', ...signed() },
-    body: JSON.stringify({ who: 'dashboard', ...body }),
+export function decide(id, verb, body = {}) {
+  return send(`/api/runs/${encodeURIComponent(id)}/${verb}`, { who: 'dashboard', ...body });
+}
+
+// Asks, or with a body has something done; an error has `message`, `hint` and the paths of a conflict.
+export async function send(path, body = null, waitMs = DECISION_MS_MAX) {
+  const answer = await fetch(path, {
+    method: body ? 'POST' : 'GET',
+    signal: AbortSignal.timeout(waitMs),
+    headers: { accept: 'application/json', ...(body && { 'content-type': 'application/json' }), ...signed() },
+    body: body && JSON.stringify(body),
   });
   const data = await answer.json();
   if (!answer.ok) throw Object.assign(new Error(data.error), { hint: data.hint, paths: data.paths ?? [] });

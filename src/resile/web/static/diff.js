@@ -4,7 +4,7 @@ import { el } from '/static/dom.js';
 import { bytes, plural } from '/static/format.js';
 import { visible } from '/static/usage.js';
 
-const MARKS = { created: '+', deleted: '−', modified: '~', metadata: 'm', replaced: '!' };
+export const MARKS = { created: '+', deleted: '−', modified: '~', metadata: 'm', replaced: '!' };
 const LINES_MAX = 1000;
 const OPEN_AT_ONCE = 5;
 
@@ -62,7 +62,7 @@ function sizeOf(change) {
   return [...parts, ...change.notes.map(visible)].filter(Boolean).join(' · ');
 }
 
-function createLines(text) {
+export function createLines(text) {
   const lines = text.replace(/\n$/, '').split('\n');
   const shown = lines.slice(0, LINES_MAX).map((line, index) => el('span', classOf(line, index), visible(line) || ' '));
   if (lines.length > LINES_MAX) shown.push(el('span', 'hunk', `${plural(lines.length - LINES_MAX, 'line')} more`));

@@ -1,0 +1,140 @@
+// The page of the store: first everything once, then again whenever an event says so.
+
+import { signed, takeToken } from '/static/access.js';
+import { byId, el, setAttribute, setMark, setText, setTime, showEmpty, sync, tickAll } from '/static/dom.js';
+import { ago, bytes, clock, count } from '/static/format.js';
+import { ask, follow, together } from '/static/live.js';
+import { createSnapshot, updateSnapshot } from '/static/snapshot.js';
+import { renderHealth, verdictOf } from '/static/store_health.js';
+import { renderTimeline } from '/static/timeline.js';
+import { visible } from '/static/usage.js';
+
+const POLL_MS = 15000;
+const SHOWN_AT_ONCE = 50;
+
+let store = null;
+let lastSeenAt = '';
+let shownMax = SHOWN_AT_ONCE;
+
+const page = {
+  mayDecide: false,
+  onDecided: () => refreshSoon(),
+  before: (snapshot) => store.snapshots.slice(store.snapshots.findIndex((one) => one.id === snapshot.id) + 1).find((one) => one.source === snapshot.source),
+};
+
+async function refresh() {
+  try {
+    store = await ask('/api/store', signed());
+    lastSeenAt = new Date().toISOString();
+    page.mayDecide = store.may_decide;
+    byId('access').hidden = page.mayDecide;
+    delete document.body.dataset.stale;
+    showVerdict();
+    showTrouble();
+    render();
+    document.body.dataset.ready = '';
+  } catch {
+    showStale();
+  }
+}
+
+const refreshSoon = together(refresh, 100);
+
+function render() {
+  const { snapshots, is_cut: isCut, totals } = store;
+  byId('timeline-section').hidden = !snapshots.length;
+  renderTimeline(byId('timeline'), snapshots, pick);
+  renderHealth(store);
+  const shown = snapshots.slice(0, shownMax);
+  if (shown.length) sync(byId('snapshots'), shown, (one) => one.id, (one) => createSnapshot(one, page), (node, one) => updateSnapshot(node, one, page));
+  else showEmpty(byId('snapshots'), 'There is no snapshot. This takes one:', 'resile snapshot DIR');
+  setText(byId('shown'), shown.length < totals.snapshots ? `the newest ${count(shown.length)} of ${count(totals.snapshots)}` : 'newest first');
+  byId('further').hidden = shown.length === snapshots.length && !isCut;
+  byId('further').firstChild.hidden = shown.length === snapshots.length;
+}
+
+function pick(id) {
+  const index = store.snapshots.findIndex((one) => one.id === id);
+  if (index >= shownMax) shownMax = index + 1;
+  render();
+  const row = byId('snapshots').querySelector(`[data-snapshot="${CSS.escape(id)}"]`);
+  row.firstChild.open = true;
+  row.querySelector('summary').focus({ preventScroll: true });
+  row.scrollIntoView({ block: 'nearest' });
+}
+
+function showVerdict() {
+  const [state, text, command] = verdictOf(store);
+  say(state, text);
+  const place = visible(store.place);
+  byId('sub').replaceChildren(...(command ? ['Next: ', el('code', '', command)] : [place]));
+  const { totals, health } = store;
+  setText(byId('figure-snapshots'), count(totals.snapshots));
+  setText(byId('figure-stored'), bytes(totals.store_bytes));
+  setText(byId('figure-ratio'), typeof totals.dedup_ratio === 'number' ? `×${ratio(totals.dedup_ratio)}` : '–');
+  if (health.verified) setTime(byId('figure-verified'), health.verified.at, ago);
+  else setText(byId('figure-verified'), 'never');
+  setText(byId('figure-mended'), health.found ? `${count(health.mended)} / ${count(health.found)}` : '–');
+}
+
+function ratio(number) {
+  return number < 100 ? number.toFixed(1) : count(Math.round(number));
+}
+
+function showTrouble() {
+  const { trouble, read_at: readAt } = store;
+  const note = byId('trouble');
+  note.hidden = !trouble;
+  if (!trouble) return;
+  const known = readAt ? ` What is shown was read at ${clock(readAt)}.` : '';
+  note.replaceChildren(`${visible(trouble.text)}.${known} `, ...hintParts(visible(trouble.hint)));
+  note.classList.toggle('held', !['missing', 'slow'].includes(trouble.kind));
+}
+
+// What is to be typed stands at the end of a hint.
+function hintParts(hint) {
+  const [, text, command] = /^(.*?)\b(resile [a-z].*)$/s.exec(hint) ?? [null, hint, ''];
+  return command ? [text, el('code', '', command)] : [text];
+}
+
+function showStale() {
+  say('UNKNOWN', `No answer from resile${lastSeenAt ? ` since ${clock(lastSeenAt)}` : ''}`);
+  document.body.dataset.stale = '';
+}
+
+function say(state, text) {
+  setAttribute(document.body, 'data-state', state);
+  setMark(byId('mark'), state);
+  setText(byId('verdict'), text);
+  document.title = `${text} · resile`;
+}
+
+function showConnection(isLive) {
+  byId('live').dataset.live = isLive ? 'on' : 'wait';
+  setText(byId('live').lastElementChild, isLive ? 'live' : 'reconnecting…');
+  refreshSoon();
+}
+
+async function start() {
+  takeToken();
+  addEventListener('hashchange', () => {
+    takeToken();
+    refreshSoon();
+  });
+  byId('further').firstChild.addEventListener('click', () => {
+    shownMax += SHOWN_AT_ONCE;
+    render();
+  });
+  const status = await Promise.all([ask('/api/status'), refresh()]).then(([found]) => found, () => null);
+  setText(byId('name'), status?.name ?? '');
+  follow({
+    afterSeq: status?.journal.seq ?? 0,
+    onEvent: (event) => /^(snapshot|store|data)\./.test(event.kind) && refreshSoon(),
+    onOpen: () => showConnection(true),
+    onLost: () => showConnection(false),
+  });
+  setInterval(refreshSoon, POLL_MS);
+  setInterval(tickAll, 1000);
+}
+
+start();
