@@ -4,9 +4,10 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from resile.store.format.trees import Plain, entry_to_json
 from resile.store.model import Entry, EntryType
 from resile.store.readers import BATCH_BYTES, BATCH_ROWS, Batch
 from resile.store.reading import read_xattrs
@@ -48,7 +49,7 @@ class Node:
     is_same: bool = False
     tree: bytes = b""
     xattrs: dict[str, bytes] | None = None
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, Plain] = field(default_factory=dict)
     children: "list[Node]" = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
 
@@ -99,13 +100,14 @@ def batches_of(rows: list[Row]) -> Iterator[list[Row]]:
         yield batch
 
 
-def folder_entry(child: Node, before: Entry | None) -> Entry:
+def folder_entry(child: Node, before: Plain | None) -> Plain:
     """Give the entry of a folder whose tree is written; what it carried before is taken over."""
     if before is not None and child.xattrs is None:
-        return before if before.tree == child.tree else replace(before, tree=child.tree)
+        return before | {"tree": child.tree.hex()}
     if child.row is None:
         raise AssertionError("the source is no entry of a folder")
-    return _entry_of(child.row.name, child.row.status, child.tree, child.xattrs or {})
+    entry = _entry_of(child.row.name, child.row.status, child.tree, child.xattrs or {})
+    return entry_to_json(entry)
 
 
 def root_entry(fd: int, tree: bytes) -> Entry:

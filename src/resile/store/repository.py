@@ -33,7 +33,7 @@ from resile.store.format.records import (
     decode_snapshot,
     encode_snapshot,
 )
-from resile.store.format.trees import decode_ids, decode_tree
+from resile.store.format.trees import Plain, decode_ids, decode_plain, decode_tree
 from resile.store.model import SAFETY_TAG, Entry, Identity, Snapshot
 from resile.store.readback import read_back
 
@@ -172,6 +172,18 @@ class Repository:
                 raise StoreDamagedError(f"{what} has parts that do not follow each other")
             found.extend(entries)
         return found, parts
+
+    def plain_tree(self, tree_id: bytes) -> list[Plain]:
+        """Read a folder that a snapshot of ours has, its entries as JSON: for taking them over.
+
+        Raises:
+            StoreDamagedError: If it is missing or damaged.
+        """
+        what = f"the folder {tree_id.hex()[:16]}"
+        found, parts = decode_plain(self.read_blob(tree_id), what)
+        for part in parts:
+            found = found + decode_plain(self.read_blob(part), what)[0]
+        return found
 
     def chunks(self, entry: Entry) -> tuple[bytes, ...]:
         """Give the ids of a file's blobs, in order.

@@ -19,14 +19,13 @@ from resile.errors import ConfigError, StoreError
 from resile.store.before import Before, folders_gone, join
 from resile.store.catalog import Catalog, FolderRow
 from resile.store.format.frames import FileKind
-from resile.store.format.trees import encode_parts, encode_tree
+from resile.store.format.trees import Plain, encode_parts, encode_plain, entry_to_json, plain_name
 from resile.store.ingest import Ingest, Packer
 from resile.store.marks import doomed_packs
 from resile.store.model import (
     DEPTH_MAX,
     ENTRIES_PER_TREE_MAX,
     Counts,
-    Entry,
     Snapshot,
     Unread,
 )
@@ -352,14 +351,14 @@ class _Session:
             node.batches.append(batch)
             self._readers.submit(batch)
 
-    def _entries_before(self, old: FolderRow | None) -> dict[str, Entry]:
+    def _entries_before(self, old: FolderRow | None) -> dict[str, Plain]:
         if old is None:
             return {}
         try:
-            entries = self._repository.tree(old.tree)
+            entries = self._repository.plain_tree(old.tree)
         except StoreError:
             return {}  # It was forgotten, or is damaged: then all of the folder is read again.
-        return {os.fsdecode(entry.name): entry for entry in entries}
+        return {os.fsdecode(plain_name(entry)): entry for entry in entries}
 
     def _say_why(self, row: Row, facts: Facts | None) -> None:
         now = row.facts
@@ -389,7 +388,7 @@ class _Session:
         """Make a folder's tree blob; those below it are made."""
         for batch in node.batches:
             for entry in batch.entries:
-                node.entries[os.fsdecode(entry.name)] = entry
+                node.entries[os.fsdecode(entry.name)] = entry_to_json(entry)
             for unread in batch.unread:
                 self._note(unread)
         for child in node.children:
@@ -414,13 +413,13 @@ class _Session:
         )
         node.forget()
 
-    def _put_tree(self, entries: list[Entry]) -> bytes:
+    def _put_tree(self, entries: list[Plain]) -> bytes:
         if len(entries) <= ENTRIES_PER_TREE_MAX:
-            return self._trees.put(encode_tree(entries))
+            return self._trees.put(encode_plain(entries))
         return self._trees.put(
             encode_parts(
                 [
-                    self._trees.put(encode_tree(entries[i : i + ENTRIES_PER_TREE_MAX]))
+                    self._trees.put(encode_plain(entries[i : i + ENTRIES_PER_TREE_MAX]))
                     for i in range(0, len(entries), ENTRIES_PER_TREE_MAX)
                 ]
             )
