@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 
+from resile.store.finding import check_depth
 from resile.store.model import Entry, EntryType
 from resile.store.repository import Repository
 
@@ -52,7 +53,7 @@ def compare(repository: Repository, before: Entry | None, after: Entry) -> Itera
         after: The root of the other.
 
     Raises:
-        StoreDamagedError: If a folder cannot be read.
+        StoreDamagedError: If a folder cannot be read, or they nest deeper than any snapshot's do.
     """
     yield from _compare(repository, b"", before, after)
 
@@ -86,10 +87,12 @@ def _compare(
     kind = _kind(before, after)
     if kind is not None and path:
         yield Difference(path=path, kind=kind, before=before, after=after)
-    old = repository.tree(before.tree) if before and is_folder[0] else []
-    new = repository.tree(after.tree) if after and is_folder[1] else []
     if before and after and before.tree == after.tree:
         return
+    if any(is_folder):
+        check_depth(path)
+    old = repository.tree(before.tree) if before and is_folder[0] else []
+    new = repository.tree(after.tree) if after and is_folder[1] else []
     by_name: dict[bytes, list[Entry | None]] = {}
     for side, entry in chain(((0, one) for one in old), ((1, one) for one in new)):
         by_name.setdefault(entry.name, [None, None])[side] = entry

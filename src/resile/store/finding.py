@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from resile.errors import ConfigError, StoreDamagedError
-from resile.store.model import Entry, EntryType
+from resile.store.model import DEPTH_MAX, Entry, EntryType
 from resile.store.repository import Repository
 
 _PIECE_BYTES = 1 << 20
@@ -48,13 +48,24 @@ def walk_entries(
     """Give every entry below a folder with its path, each folder before what is in it.
 
     Raises:
-        StoreDamagedError: If a folder cannot be read.
+        StoreDamagedError: If a folder cannot be read, or they nest deeper than any snapshot's do.
     """
+    check_depth(path)
     for entry in repository.tree(folder.tree):
         below = path + b"/" + entry.name if path else entry.name
         yield below, entry
         if entry.type is EntryType.FOLDER:
             yield from walk_entries(repository, entry, below)
+
+
+def check_depth(path: bytes) -> None:
+    """Refuse a folder that no snapshot has: a store may be forged to exhaust its reader.
+
+    Raises:
+        StoreDamagedError: If it is too deep.
+    """
+    if path.count(b"/") >= DEPTH_MAX:
+        raise StoreDamagedError(f"folders nest deeper than {DEPTH_MAX} in this snapshot")
 
 
 def read_file(repository: Repository, entry: Entry) -> Iterator[bytes]:
