@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.passages import let_all_through
 from tests.support.restoring import as_nobody
 from tests.support.storing import contents, made, paths_in
 
@@ -48,8 +49,7 @@ def late(tmp_path: Path) -> Iterator[Repository]:
 def test_unreadable_things_are_listed_and_the_rest_is_kept(tmp_path: Path) -> None:
     """As a plain user, whom permissions bind."""
     tmp_path.chmod(0o777)
-    for parent in tmp_path.parents[:3]:
-        parent.chmod(0o755)
+    let_all_through(tmp_path)
 
     def work() -> str:
         source = tmp_path / "source"
@@ -78,8 +78,7 @@ def test_unreadable_things_are_listed_and_the_rest_is_kept(tmp_path: Path) -> No
 @pytest.mark.parametrize("mode", [0o000, 0o444, 0o111])
 def test_a_source_that_cannot_be_read_is_told_as_such(tmp_path: Path, mode: int) -> None:
     tmp_path.chmod(0o777)
-    for parent in tmp_path.parents[:3]:
-        parent.chmod(0o755)
+    let_all_through(tmp_path)
 
     def work() -> str:
         source = tmp_path / "source"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.support.escapes import Escape, find_escapes
+from tests.support.passages import let_all_through
 from tests.support.restoring import MemoryReader, as_nobody, entry, link, names_in
 
 from resile.store.model import Entry, EntryType
@@ -158,8 +159,7 @@ def test_a_plain_user_gets_all_that_a_plain_user_may_have(tmp_path: Path) -> Non
     home = tmp_path / "home"
     home.mkdir(mode=0o777)
     home.chmod(0o777)
-    for above in (tmp_path, *tmp_path.parents[:2]):
-        above.chmod(0o755)
+    let_all_through(tmp_path)
 
     answer = as_nobody(lambda: restore_to(home / "new", root, reader))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.passages import let_all_through
 from tests.support.restoring import MemoryReader, entry, facts_of, in_child, names_in, wanted_of
 
 from resile.errors import ConfigError, OperationError, RejectedError, StoreDamagedError
@@ -283,7 +284,8 @@ def test_a_path_that_this_user_cannot_make_is_not_exchanged(
     if os.geteuid() != 0:
         pytest.skip("only root can become a plain user")
     root = reader.folder(b"", [entry(b"c", EntryType.CHAR, rdev=os.makedev(1, 3))])
-    for folder in (live, *live.parents[:4]):
+    let_all_through(live.parent)
+    for folder in (live, live.parent):
         folder.chmod(0o777)
 
     def work() -> str:
