@@ -37,6 +37,7 @@ ASKERS, ASKING_MAX = 2, 8
 ASK_S, RESTORE_S, PROTECT_S = 120.0, 3600.0, 60.0
 OUTPUT_BYTES_MAX = 16 << 20
 """A thousand paths of the longest sort, each byte of them escaped."""
+_NEVER = (0.0, -1)
 _ERRORS: Mapping[str, type[ConfigError | RejectedError | OperationError]] = {
     "config": ConfigError,
     "rejected": RejectedError,
@@ -95,7 +96,7 @@ class StoreDesk:
         self._tail = JournalTail(journal, STORE_KINDS, at_start=RECORDS_AT_START)
         self._story_lock = threading.Lock()
         self._listing: Listing | None = None
-        self._listed = (0.0, -1)
+        self._listed = _NEVER
         self._reading: asyncio.Task[None] | None = None
         self._asking = 0
         self._is_restoring = False
@@ -126,6 +127,10 @@ class StoreDesk:
     async def snapshot(self, snapshot_id: str) -> Mapping[str, Any] | None:
         """Give whose a snapshot is; None if there is no such."""
         listing = await self._known(self._story.last_seq)
+        if snapshot_id not in listing.every:
+            # A command may have taken it this moment; commands need not tell the journal.
+            self._listed = _NEVER
+            listing = await self._known(self._story.last_seq)
         found = listing.every.get(snapshot_id)
         if found is None and listing.trouble is not None:
             raise OperationError(listing.trouble["text"], hint=listing.trouble["hint"])
@@ -231,7 +236,7 @@ class StoreDesk:
         self, verb: str, snapshot_id: str, timeout_s: float, **more: Any
     ) -> dict[str, Any]:
         done = await self._run(self._changer, verb, snapshot_id, timeout_s, **more)
-        self._listed = (0.0, -1)
+        self._listed = _NEVER
         return done
 
     async def _run(

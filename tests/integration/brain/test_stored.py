@@ -307,6 +307,16 @@ def test_an_unknown_snapshot_is_none_and_unknown_in_a_store_that_cannot_be_read(
     assert scene.ask(lambda desk: desk.snapshot("f" * 64)) is None
 
 
+def test_a_snapshot_that_a_command_took_this_moment_is_known(scene: Scene) -> None:
+    scene.take()
+
+    async def work(desk: StoreDesk) -> Any:
+        await desk.overview()
+        return await desk.snapshot(await asyncio.to_thread(scene.take))
+
+    assert scene.ask(work)["source"] == str(scene.folder)
+
+
 def test_a_process_that_takes_too_long_or_dies_is_told(scene: Scene) -> None:
     taken = scene.take()
     work = {"place": str(scene.place), "key_file": "", "verb": "diff", "id": taken}
