@@ -48,8 +48,8 @@ def late(tmp_path: Path) -> Iterator[Repository]:
 
 def test_unreadable_things_are_listed_and_the_rest_is_kept(tmp_path: Path) -> None:
     """As a plain user, whom permissions bind."""
-    tmp_path.chmod(0o777)
     let_all_through(tmp_path)
+    tmp_path.chmod(0o777)
 
     def work() -> str:
         source = tmp_path / "source"
@@ -77,8 +77,8 @@ def test_unreadable_things_are_listed_and_the_rest_is_kept(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("mode", [0o000, 0o444, 0o111])
 def test_a_source_that_cannot_be_read_is_told_as_such(tmp_path: Path, mode: int) -> None:
-    tmp_path.chmod(0o777)
     let_all_through(tmp_path)
+    tmp_path.chmod(0o777)
 
     def work() -> str:
         source = tmp_path / "source"
