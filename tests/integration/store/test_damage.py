@@ -31,7 +31,7 @@ from resile.store.backends.memory import MemoryBackend
 from resile.store.backends.port import StoredFile
 from resile.testing import FakeClock
 
-FLIPS = 150
+FLIPS = 100
 MEMORY = Path("/dev/shm")
 KEY = b"k" * 32
 
@@ -137,7 +137,7 @@ def test_every_flipped_bit_is_found_and_mended(
 @pytest.mark.parametrize("kind", ["data", "tree"])
 def test_a_damaged_pack_tells_what_cannot_be_restored(store: Repository, kind: str) -> None:
     path = pack_with(store, kind)
-    flip(path, 8 * 150)
+    flip(path, 8 * 115)
 
     found = verify(store, data=True)
 
@@ -157,7 +157,7 @@ def test_a_blob_that_stands_elsewhere_too_is_not_lost(
         other.refresh = lambda: None  # type: ignore[method-assign]
         take_snapshot(other, source)
     store.refresh()
-    flip(pack_with(store, "data"), 8 * 150)
+    flip(pack_with(store, "data"), 8 * 115)
 
     found = verify(store, data=True)
 
@@ -244,7 +244,7 @@ def test_the_good_part_of_a_damaged_pack_is_kept(store: Repository, source: Path
     wanted = everything(store)
     shutil.rmtree(source)
     path = pack_with(store, "data")
-    flip(path, 8 * 150)
+    flip(path, 8 * 115)
 
     done = repair(store)
 
@@ -252,7 +252,7 @@ def test_the_good_part_of_a_damaged_pack_is_kept(store: Repository, source: Path
     assert not done.is_whole
     assert done.after is not None
     lost = {(one.snapshot, one.path) for one in done.after.affected}
-    assert len(lost) == 1, "one frame was damaged, and the others were not"
+    assert len({path for _, path in lost}) == 1, "one frame was damaged, and the others were not"
     for snapshot in store.snapshots():
         for below, content in wanted[snapshot.snapshot_id].items():
             if (snapshot.snapshot_id, below) not in lost:
@@ -288,7 +288,7 @@ def test_a_snapshot_comes_back_from_the_catalog(store: Repository, place: Path) 
 
 
 def test_a_dry_run_changes_nothing(store: Repository, replica: LocalBackend, place: Path) -> None:
-    flip(pack_with(store, "data"), 8 * 150)
+    flip(pack_with(store, "data"), 8 * 115)
     before = {path: path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()}
 
     done = repair(store, replicas=[replica], is_dry=True)
@@ -303,7 +303,7 @@ def test_a_damaged_replica_is_passed_over(
     store: Repository, replica: LocalBackend, tmp_path: Path
 ) -> None:
     path = pack_with(store, "data")
-    flip(path, 8 * 150)
+    flip(path, 8 * 115)
     second = LocalBackend(tmp_path / "second")
     shutil.copytree(replica.url, second.url)
     flip(Path(replica.url) / "packs" / path.name, 8 * 151)
@@ -325,7 +325,7 @@ def test_a_full_disk_is_no_reason_to_give_a_pack_up(
     store: Repository, replica: LocalBackend, place: Path, tmp_path: Path
 ) -> None:
     path = pack_with(store, "data")
-    flip(path, 8 * 150)
+    flip(path, 8 * 115)
     with (
         opened(FullBackend(place), tmp_path / "cache") as full,
         pytest.raises(StoreError, match="no space"),
@@ -396,7 +396,7 @@ def test_no_snapshot_is_copied_without_its_packs(source: Path, tmp_path: Path) -
 
 def test_damage_does_not_spread(store: Repository, place: Path, tmp_path: Path) -> None:
     path = pack_with(store, "data")
-    flip(path, 8 * 150)
+    flip(path, 8 * 115)
     target = MemoryBackend()
 
     done = replicate(store, target)
