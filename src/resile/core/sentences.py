@@ -226,4 +226,6 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.StoreReplicated: lambda p: f"{p.copied} files copied to the second store",
     events.StoreUnreachable: lambda p: f"the store {p.place} cannot be reached: {p.reason}",
     events.StoreVerified: _verified,
+    events.TroubleEnded: lambda p: f"{_name(p.target)} is well again: {p.reason}",
+    events.TroubleNoticed: lambda p: f"{_name(p.target)}: {p.fault} ({p.priority}), {p.reason}",
 }

@@ -101,6 +101,15 @@ class FaultKind(StrEnum):
     """A system check is down for which no better name exists."""
     ESCAPE_ATTEMPT = "escape_attempt"
     """A contained run tried what its sandbox is there to prevent."""
+    STORE_DAMAGED = "store_damaged"
+    """A file of a store is missing, or is not what was put in."""
+    STORE_LOST = "store_lost"
+    """Something that a snapshot has is nowhere any more."""
+    STORE_UNREACHABLE = "store_unreachable"
+    SNAPSHOTS_FAIL = "snapshots_fail"
+    """A folder has had no snapshot for several of its periods."""
+    DATA_MISMATCHED = "data_mismatched"
+    """A protected live file has other content than its snapshot, and the same times."""
 
 
 class ActionKind(StrEnum):

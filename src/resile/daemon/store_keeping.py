@@ -22,7 +22,9 @@ from resile.core.helper import Helper, start_helper
 from resile.core.journal import Journal, Query
 from resile.core.vocabulary import Desired, Phase, Verb
 from resile.daemon.loop import Loop
+from resile.daemon.trouble_watch import TroubleWatch
 from resile.errors import SpawnError
+from resile.incidents import IncidentBook
 from resile.recover import World
 
 logger = logging.getLogger(__name__)
@@ -67,18 +69,28 @@ class StoreKeeping:
         self._hear = hear
         self._clock = clock
 
-    async def run(self, world: World, loop: Loop) -> None:
-        """Start one after the other until cancelled; the last one ends then.
+    async def run(self, world: World, book: IncidentBook, loop: Loop) -> None:
+        """Start one after the other until cancelled, and tell what they find; the last one ends then.
 
         Returns at once if nothing is declared that it could keep.
 
         Args:
             world: Tells how services stand.
-            loop: Takes requests to stop and start them.
+            book: Tells what is known to be wrong.
+            loop: Takes requests to stop and start services, and what is wrong.
         """
         store = self._config.store
         if not (self._config.snapshot or store.place or store.replica):
             return
+        periods_s = {str(one.folder): one.every for one in self._config.snapshot.values()}
+        troubles = TroubleWatch(
+            self._journal, book, tell=loop.record_all, periods_s=periods_s, clock=self._clock
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(troubles.run(), name="troubles")
+            group.create_task(self._keep(world, loop), name="storekeeper")
+
+    async def _keep(self, world: World, loop: Loop) -> None:
         halting = Halting(world, loop, await asyncio.to_thread(left_halted, self._journal))
         await halting.start()
         delay_s = 0.0

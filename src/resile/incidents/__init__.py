@@ -5,12 +5,14 @@ from resile.incidents.decide import decide
 from resile.incidents.escapes import ESCAPE_KINDS, escapes_in, suspects
 from resile.incidents.model import Incident, IncidentState, KnownFault
 from resile.incidents.timeline import TIMELINE_KINDS, Line, timeline
+from resile.incidents.troubles import TROUBLE_KINDS, Waiting, lasting_in, troubles_in
 from resile.incidents.uptime import UPTIME_KINDS, Bar, UptimeBook
 from resile.incidents.view import incident_view
 
 __all__ = [
     "ESCAPE_KINDS",
     "TIMELINE_KINDS",
+    "TROUBLE_KINDS",
     "UPTIME_KINDS",
     "Bar",
     "Incident",
@@ -19,9 +21,12 @@ __all__ = [
     "KnownFault",
     "Line",
     "UptimeBook",
+    "Waiting",
     "decide",
     "escapes_in",
     "incident_view",
+    "lasting_in",
     "suspects",
     "timeline",
+    "troubles_in",
 ]

@@ -46,12 +46,17 @@ class IncidentBook(Pages):
         twin = IncidentBook.__new__(IncidentBook)
         Pages.__init__(twin, self.spec, self.graph)
         twin.incidents, twin.faults = dict(self.incidents), dict(self.faults)
-        twin.read_seq = self.read_seq
+        twin.read_seq, twin.store_seq = self.read_seq, self.store_seq
         return twin
 
     def snapshot(self) -> dict[str, Any]:
         """Give the book as JSON data, for a checkpoint."""
-        record = BookRecord(incidents=self.incidents, faults=self.faults, read_seq=self.read_seq)
+        record = BookRecord(
+            incidents=self.incidents,
+            faults=self.faults,
+            read_seq=self.read_seq,
+            store_seq=self.store_seq,
+        )
         data: dict[str, Any] = encode(record)
         return data
 
@@ -65,14 +70,15 @@ class IncidentBook(Pages):
         record = decode(BookRecord, snapshot)
         book = cls(spec)
         book.incidents, book.faults = dict(record.incidents), dict(record.faults)
-        book.read_seq = record.read_seq
+        book.read_seq, book.store_seq = record.read_seq, record.store_seq
         return book
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IncidentBook):
             return NotImplemented
-        mine = (self.spec, self.incidents, self.faults, self.read_seq)
-        return mine == (other.spec, other.incidents, other.faults, other.read_seq)
+        mine = (self.spec, self.incidents, self.faults, self.read_seq, self.store_seq)
+        theirs = (other.spec, other.incidents, other.faults, other.read_seq, other.store_seq)
+        return mine == theirs
 
     __hash__ = None  # type: ignore[assignment]
 

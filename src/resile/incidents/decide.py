@@ -56,6 +56,11 @@ _TITLES = {
     FaultKind.DISK_NEARLY_FULL: "is nearly full",
     FaultKind.CHECK_DOWN: "is down",
     FaultKind.ESCAPE_ATTEMPT: "tried what its sandbox prevents",
+    FaultKind.STORE_DAMAGED: "has a damaged file",
+    FaultKind.STORE_LOST: "has lost data",
+    FaultKind.STORE_UNREACHABLE: "cannot be reached",
+    FaultKind.SNAPSHOTS_FAIL: "gets no snapshots",
+    FaultKind.DATA_MISMATCHED: "has a file that rotted",
 }
 
 

@@ -21,6 +21,8 @@ from resile.core.events import (
     IncidentResolved,
     NoticeSent,
     Payload,
+    TroubleEnded,
+    TroubleNoticed,
 )
 from resile.core.vocabulary import FaultKind, Outcome
 from resile.incidents import flapping
@@ -100,6 +102,37 @@ def _escape_contained(book: Pages, payload: EscapeContained, at: datetime) -> No
             restored_at=payload.ended_at,
         )
         _close(book, closed, at)
+
+
+def trouble_fault(payload: TroubleNoticed, at: datetime) -> KnownFault:
+    """Give the fault that a trouble is; its id is the trouble's."""
+    return KnownFault(
+        fault_id=payload.trouble_id,
+        kind=payload.fault,
+        target=payload.target,
+        priority=payload.priority,
+        objective=payload.priority,
+        began_at=payload.began_at,
+        opened_at=at,
+        reason=payload.reason,
+    )
+
+
+def _trouble_noticed(book: Pages, payload: TroubleNoticed, at: datetime) -> None:
+    """Take a trouble for a fault; one that comes back while its incident is watched goes on."""
+    book.store_seq = max(book.store_seq, payload.read_seq)
+    known = book.faults.get(payload.trouble_id)
+    fault = trouble_fault(payload, at)
+    book.faults[fault.fault_id] = replace(fault, incident_id=known.incident_id if known else "")
+    if known is not None and known.incident_id:
+        _refresh(book, known.incident_id, at)
+
+
+def _trouble_ended(book: Pages, payload: TroubleEnded, at: datetime) -> None:
+    book.store_seq = max(book.store_seq, payload.read_seq)
+    fault = book.faults.get(payload.trouble_id)
+    if fault is not None and fault.is_open:
+        _close(book, replace(fault, closed_at=at, restored_at=payload.ended_at), at)
 
 
 def _close(book: Pages, closed: KnownFault, at: datetime) -> None:
@@ -297,5 +330,7 @@ FOLDS: Mapping[type[Payload], Callable[[Pages, Any, datetime], None]] = {
     IncidentFlapping: _flapping,
     IncidentResolved: _resolved,
     NoticeSent: _notice_sent,
+    TroubleEnded: _trouble_ended,
+    TroubleNoticed: _trouble_noticed,
 }
 """Each function gets a payload of exactly the type that it stands under."""

@@ -185,19 +185,21 @@ class BookRecord:
     incidents: Mapping[str, Incident] = field(default_factory=dict)
     faults: Mapping[str, KnownFault] = field(default_factory=dict)
     read_seq: int = 0
+    store_seq: int = 0
 
 
 ESCAPE = FaultKind.ESCAPE_ATTEMPT.value
 """The failure class of security incidents."""
 
 
+_DOWN = (FaultKind.CRASH, FaultKind.HANG, FaultKind.CRASH_LOOP, FaultKind.START_FAILED)
+
+
 def failure_class(kind: FaultKind) -> str:
     """Tell what sort of trouble a fault is: kinds of one class are the same trouble."""
     if kind in (FaultKind.NOT_READY, FaultKind.DEPENDENCY_DOWN):
         return "unready"
-    if kind in (FaultKind.DISK_NEARLY_FULL, FaultKind.CHECK_DOWN, FaultKind.ESCAPE_ATTEMPT):
-        return kind.value
-    return "down"
+    return "down" if kind in _DOWN else kind.value
 
 
 def is_more_urgent(priority: Priority, than: Priority) -> bool:

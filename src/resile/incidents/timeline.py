@@ -24,6 +24,7 @@ TIMELINE_KINDS = (
     "process.started",
     "service.changed",
     "service.ready",
+    "trouble.*",
 )
 """What a timeline is told from: the kinds to read from the journal."""
 LINES_MAX = 500

@@ -88,6 +88,7 @@ if TYPE_CHECKING:
         ServiceNotified,
         ServiceReady,
     )
+    from resile.core.events.troubles import TroubleEnded, TroubleNoticed
 
 __all__ = [
     "BODY_BYTES_MAX",
@@ -151,6 +152,8 @@ __all__ = [
     "StoreUnreachable",
     "StoreVerified",
     "Tried",
+    "TroubleEnded",
+    "TroubleNoticed",
     "announce",
     "payload_fields",
     "payload_kinds",

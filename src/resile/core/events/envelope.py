@@ -12,7 +12,16 @@ from resile.core.ids import new_id
 
 HOMES = tuple(
     f"resile.core.events.{name}"
-    for name in ("runs", "journal", "recovery", "incidents", "escapes", "store", "system")
+    for name in (
+        "runs",
+        "journal",
+        "recovery",
+        "incidents",
+        "escapes",
+        "store",
+        "system",
+        "troubles",
+    )
 )
 """The modules that declare payloads; those that a short-lived command needs come first."""
 BODY_BYTES_MAX = 1 << 20

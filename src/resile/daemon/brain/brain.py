@@ -195,7 +195,7 @@ class Brain:
                     ("sample", self._sample()),
                     ("sweep", self._sweep.run()),
                     ("escapes", escapes.run()),
-                    ("store", keeping.run(self._world, self._loop)),
+                    ("store", keeping.run(self._world, self._book, self._loop)),
                     ("servers", self._servers.serve(self._view)),
                 )
             ]

@@ -23,7 +23,7 @@ from resile.daemon.storekeeper.status import Send, Status
 from resile.daemon.storekeeper.telling import Teller
 from resile.daemon.storekeeper.upkeep import Upkeep
 from resile.errors import ResileError
-from resile.store import Taken
+from resile.store import Taken, add_parity
 
 logger = logging.getLogger(__name__)
 
@@ -165,6 +165,9 @@ class Keeper:
         except ResileError as exc:
             self._snapshots.failed(folder, self._plan.place, exc)
             raise
+        if self._plan.has_parity and taken.is_changed:
+            with self._store.opened(is_fresh=False) as repository:
+                add_parity(repository)
 
     def _go_on(self, job: Job) -> tuple[int, bool]:
         """Read the next piece of a pass."""

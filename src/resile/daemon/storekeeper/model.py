@@ -79,6 +79,7 @@ class Plan:
         is_replicated: It is kept in step.
         scrub_every_s: Between the beginnings of two passes.
         scrub_bytes_per_s: So fast is read at most.
+        has_parity: Packs get parity.
         folders: By name.
     """
 
@@ -89,6 +90,7 @@ class Plan:
     is_replicated: bool = True
     scrub_every_s: float
     scrub_bytes_per_s: int
+    has_parity: bool = False
     folders: Mapping[str, FolderPlan] = field(default_factory=dict)
 
 
@@ -154,6 +156,7 @@ def plan_of(config: Config, *, state: Path) -> Plan:
         is_replicated=store.replicate,
         scrub_every_s=store.scrub_every,
         scrub_bytes_per_s=store.scrub_bytes_per_s,
+        has_parity=store.parity,
         folders={
             name: FolderPlan(
                 name=name,

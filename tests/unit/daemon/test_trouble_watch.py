@@ -1,0 +1,131 @@
+"""The daemon reads what the storekeeper found, and tells its loop once."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from tests.support.systems import service, system
+
+from resile.core.events import (
+    Payload,
+    SnapshotFailed,
+    StoreDamaged,
+    StoreMended,
+    TroubleEnded,
+    TroubleNoticed,
+    announce,
+)
+from resile.daemon import trouble_watch
+from resile.daemon.trouble_watch import TroubleWatch
+from resile.errors import JournalError
+from resile.incidents import IncidentBook
+from resile.testing.clock import FakeClock
+from resile.testing.journal import MemoryJournal
+
+FOLDER = "/data"
+
+
+class Desk:
+    """A book that is told, what it was told, and the time."""
+
+    def __init__(self) -> None:
+        self.journal = MemoryJournal()
+        self.clock = FakeClock()
+        self.book = IncidentBook(system(service("a")))
+        self.told: list[Payload] = []
+
+    async def tell(self, payloads: Sequence[Payload]) -> None:
+        self.told += payloads
+        for payload in payloads:
+            self.book.fold(payload, self.clock.now())
+
+    def watch(self) -> TroubleWatch:
+        return TroubleWatch(
+            self.journal,
+            self.book,
+            tell=self.tell,
+            periods_s={FOLDER: 60.0},
+            clock=self.clock,
+            poll_s=0,
+        )
+
+    def append(self, *payloads: Payload) -> None:
+        now = self.clock.now()
+        self.journal.append(*(announce(p, at=now, actor="storekeeper") for p in payloads))
+
+    def kinds(self) -> list[type[Payload]]:
+        return [type(payload) for payload in self.told]
+
+
+def damaged(number: int = 0) -> StoreDamaged:
+    return StoreDamaged(place="/place", file=f"packs/{number}", what="is missing")
+
+
+def mended(number: int = 0) -> StoreMended:
+    return StoreMended(place="/place", file=f"packs/{number}", origin="replica", duration_s=1.0)
+
+
+def test_what_happened_while_no_daemon_was_there_is_told_once() -> None:
+    desk = Desk()
+    desk.append(damaged(), mended())
+
+    asyncio.run(desk.watch().look())
+    asyncio.run(desk.watch().look())
+
+    assert desk.kinds() == [TroubleNoticed, TroubleEnded]
+
+
+def test_failures_before_this_brain_count() -> None:
+    desk = Desk()
+    desk.append(SnapshotFailed(source=FOLDER, place="/place", reason="gone"))
+    desk.append(damaged())
+    asyncio.run(desk.watch().look())
+    desk.clock.advance(180)
+
+    asyncio.run(desk.watch().look())
+
+    assert desk.kinds() == [TroubleNoticed, TroubleNoticed]
+
+
+def test_pages_are_read_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trouble_watch, "PAGE", 2)
+    desk = Desk()
+    desk.append(*(damaged(n) for n in range(5)))
+    watch = desk.watch()
+
+    async def look() -> list[bool]:
+        return [await watch.look() for _ in range(3)]
+
+    assert asyncio.run(look()) == [True, True, False]
+    assert len(desk.told) == 5
+
+
+def test_journal_that_cannot_be_read_is_tried_again() -> None:
+    desk = Desk()
+    desk.append(damaged())
+    reads = desk.journal.read
+    failures = [JournalError("away"), JournalError("away")]
+
+    def read(query: object) -> object:
+        if failures:
+            raise failures.pop()
+        return reads(query)  # type: ignore[arg-type]
+
+    desk.journal.read = read  # type: ignore[method-assign, assignment]
+
+    async def run() -> None:
+        watch = desk.watch()
+        is_told = asyncio.Event()
+
+        async def tell(payloads: Sequence[Payload]) -> None:
+            await desk.tell(payloads)
+            is_told.set()
+
+        watch._tell = tell
+        task = asyncio.create_task(watch.run())
+        await is_told.wait()
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+
+    assert desk.kinds() == [TroubleNoticed]
