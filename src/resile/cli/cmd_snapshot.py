@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from resile.cli.asking import ask_keeper
 from resile.cli.output import clean, print_json, say
 from resile.cli.stores import (
     ID_DIGITS,
@@ -52,14 +53,20 @@ def command(
     """Take a snapshot of DIR (default: this folder), and make the store if there is none.
 
     Files with the same size, times, inode and owner as before are not read again. Exit code 3: some
-    files could not be read; everything else was taken.
+    files could not be read; everything else was taken. Where the daemon keeps DIR, it takes the snapshot,
+    with what its `[snapshot.NAME]` leaves out and calls it.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder that can be read", hint="give a folder")
     rules = _rules(folder, excludes, one_file_system=one_file_system)
+    is_plain = not (excludes or one_file_system or parity)
+    asked = ask_keeper(options, folder, tags) if is_plain else None
     with opened(options, is_made=True) as store:
-        with contextlib.closing(Progress("reading")) as progress:
-            taken = take_snapshot(store, folder, tags=tags, rules=rules, on_progress=progress)
+        if asked is not None:
+            taken = asked.in_store(store)
+        else:
+            with contextlib.closing(Progress("reading")) as progress:
+                taken = take_snapshot(store, folder, tags=tags, rules=rules, on_progress=progress)
         if parity or wants_parity(options):
             add_parity(store)
     if as_json:

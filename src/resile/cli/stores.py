@@ -89,7 +89,7 @@ def opened(
     """
     from resile.store import cache_folder, create, make_key, open_backend, open_store, read_key
 
-    place, key_file = _place_of(options)
+    place, key_file = place_of(options)
     backend = open_backend(place)
     cache = cache_folder(os.environ)
     is_new = is_made and not any(True for _ in backend.list(""))
@@ -202,7 +202,7 @@ class Progress:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def _place_of(options: StoreOptions) -> tuple[str, Path | None]:
+def place_of(options: StoreOptions) -> tuple[str, Path | None]:
     """Find where the store is: the option, the environment, the configuration."""
     place = options.place or os.environ.get(STORE_VARIABLE, "")
     if place and options.config is None:
