@@ -193,6 +193,19 @@ def test_unreadable_and_odd_names(stored: Shell) -> None:
     assert stored("cat", "latest", name).stdout == "odd"
 
 
+def test_what_could_not_be_read_is_told_and_the_rest_is_kept(typed: Shell) -> None:
+    """Even root cannot have folders read that nest too deeply."""
+    (typed.source / "/".join("d" * 260)).mkdir(parents=True)
+
+    done = typed("snapshot", "source")
+    assert done.returncode == 3
+    assert "not read: d/d/" in done.stderr
+    (unread,) = typed.json("snapshot", "source", code=3)["unread"]
+    assert "deeper than 256" in unread["reason"]
+    assert "(1 not read)" in typed("snapshots").stdout
+    assert typed("cat", "latest", "a").stdout == "first\n"
+
+
 def test_times_at_the_ends_of_the_calendar_are_shown(typed: Shell) -> None:
     os.utime(typed.source / "a", ns=(0, 253_402_300_799 * 10**9))
     os.utime(typed.source / "below", ns=(0, -(2**62)))
