@@ -2,6 +2,7 @@
 
 from resile.store.log.files import LogFiles
 from resile.store.log.log import RecordLog
+from resile.store.log.looking import LogLook
 from resile.store.log.records import Record, RecordType
 
-__all__ = ["LogFiles", "Record", "RecordLog", "RecordType"]
+__all__ = ["LogFiles", "LogLook", "Record", "RecordLog", "RecordType"]

@@ -9,7 +9,7 @@ from resile.core.files import make_private_dir, write_durable
 from resile.errors import OperationError, StoreDamagedError, StoreError
 from resile.store.log.files import LogFiles, reason
 from resile.store.log.head import HEAD_NAME, Head, decode_head, new_head_file
-from resile.store.log.scan import Scanned, scan_segment
+from resile.store.log.scan import Scanned, check_follows, scan_segment
 from resile.store.log.segments import (
     LOG_ID_BYTES,
     SegmentHeader,
@@ -128,7 +128,7 @@ def _scan_all(folder: Path, segments: list[int], head: Head) -> Scanned:
         data = path.read_bytes()
         try:
             following = scan_segment(data, path.name, head, is_last=first == segments[-1])
-            _check_header(path.name, first, following, scanned, head)
+            check_follows(path.name, first, following.header, scanned, head)
         except StoreDamagedError:
             _keep_copy(folder / QUARANTINE_NAME, path.name, data)
             raise
@@ -138,16 +138,6 @@ def _scan_all(folder: Path, segments: list[int], head: Head) -> Scanned:
         at = scanned.end if scanned is not None else 0
         raise damaged(last, at, f"it ends before record {head.seq}, which was durable")
     return scanned
-
-
-def _check_header(
-    name: str, first: int, scanned: Scanned, before: Scanned | None, head: Head
-) -> None:
-    header = scanned.header
-    if header.log_id != head.log_id or header.first_seq != first:
-        raise damaged(name, 0, "it belongs to another log, or elsewhere in this one")
-    if before is not None and (before.next_seq, before.chain) != (first, header.previous):
-        raise damaged(name, 0, "it does not continue the segment before")
 
 
 def _cut(path: Path, end: int, files: LogFiles) -> None:

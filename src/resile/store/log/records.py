@@ -30,6 +30,8 @@ class RecordType(IntEnum):
     COMMIT = 5
     ABORT = 6
     DEPENDS = 7
+    NOTED = 8
+    """What a path became by somebody else's doing, which is not this log's to take back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,20 @@ def records_in(
         seq, chain, offset = seq + 1, after, end
 
 
+def check_follows(
+    name: str, first: int, header: SegmentHeader, before: Scanned | None, head: Head
+) -> None:
+    """Refuse a segment that is not the one which comes after another one, or first in its log.
+
+    Raises:
+        StoreDamagedError: If it is not.
+    """
+    if header.log_id != head.log_id or header.first_seq != first:
+        raise damaged(name, 0, "it belongs to another log, or elsewhere in this one")
+    if before is not None and (before.next_seq, before.chain) != (first, header.previous):
+        raise damaged(name, 0, "it does not continue the segment before")
+
+
 def _is_followed(data: bytes, offset: int, header: SegmentHeader, seq: int) -> bool:
     """Tell whether a record of a later batch stands behind a bad one."""
     at = data.find(RECORD_MAGIC, offset + 1)

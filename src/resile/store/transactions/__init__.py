@@ -3,7 +3,10 @@
 from resile.store.transactions.log import TransactionLog
 from resile.store.transactions.model import (
     BlobSink,
+    Committed,
+    Content,
     FileOperation,
+    Noted,
     OperationKind,
     Recovered,
     Redo,
@@ -15,8 +18,11 @@ from resile.store.transactions.transaction import FileTransaction
 
 __all__ = [
     "BlobSink",
+    "Committed",
+    "Content",
     "FileOperation",
     "FileTransaction",
+    "Noted",
     "OperationKind",
     "Recovered",
     "Redo",

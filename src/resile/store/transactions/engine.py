@@ -14,13 +14,16 @@ from resile.store.transactions.ledger import Book, Ledger, folders_above
 from resile.store.transactions.model import (
     FileOperation,
     LoggedOperation,
+    Noted,
     Savepoint,
     TransactionStatus,
 )
 from resile.store.transactions.payloads import (
     Compensation,
+    encode_begin,
     encode_compensation,
     encode_dependences,
+    encode_noted,
     encode_operation,
     encode_time,
 )
@@ -157,11 +160,34 @@ class Engine:
                     self._renaming.sync(operations, has_contents=True)
                 except OSError as exc:
                     raise _failed(exc) from exc
-                seq = self._append_commit(book)
+                seq = self._append_commit(book, self._clock.now())
                 self._log.sync(seq)
                 self._log.export_head(seq)
             self.ledger.end(book, TransactionStatus.COMMITTED)
             self._clear([book])
+
+    def note(self, origin: str, changes: Iterable[Noted], at: datetime) -> None:
+        """Append what somebody else committed; durable.
+
+        Raises:
+            TransactionError: If 256 transactions are open.
+            StoreError: If the log could not be written.
+        """
+        book = self.ledger.begin(())
+        try:
+            begun = encode_begin(self._clock.now(), origin)
+            self._log.append(RecordType.BEGIN, book.number, begun)
+            for noted in changes:
+                self._log.append(RecordType.NOTED, book.number, encode_noted(noted))
+            seq = self._append_commit(book, at)
+        except BaseException as exc:
+            self.ledger.end(book, TransactionStatus.ABORTED, cause=str(exc))
+            with contextlib.suppress(ResileError):  # The error that led here is the one to tell.
+                self._log.append(RecordType.ABORT, book.number)
+            raise
+        self._log.sync(seq)
+        self._log.export_head(seq)
+        self.ledger.end(book, TransactionStatus.COMMITTED)
 
     def abort(self, book: Book) -> None:
         """Take everything back, and whatever depends on it; durable when it returns.
@@ -227,9 +253,9 @@ class Engine:
         if new:
             self._log.append(RecordType.DEPENDS, book.number, encode_dependences(new.items()))
 
-    def _append_commit(self, book: Book) -> int:
+    def _append_commit(self, book: Book, at: datetime) -> int:
         with self._commit_lock:
-            self._last_commit = max(self._last_commit, self._clock.now())
+            self._last_commit = max(self._last_commit, at)
             return self._log.append(RecordType.COMMIT, book.number, encode_time(self._last_commit))
 
     def _take_back(self, book: Book, before: int) -> None:

@@ -12,8 +12,8 @@ from resile.errors import TransactionError
 from resile.store.log import LogFiles, RecordLog
 from resile.store.transactions.engine import Engine
 from resile.store.transactions.ledger import Ledger
-from resile.store.transactions.model import BlobSink, Recovered, Replayed
-from resile.store.transactions.reading import find_in_flight, first_needed, replay
+from resile.store.transactions.model import BlobSink, Committed, Noted, Recovered, Replayed
+from resile.store.transactions.reading import commits, find_in_flight, first_needed, replay
 from resile.store.transactions.recovering import recover
 from resile.store.transactions.renaming import Renaming
 from resile.store.transactions.staging import Stages
@@ -72,6 +72,7 @@ class TransactionLog:
         self, log: RecordLog, blobs: BlobSink | None, clock: Clock, files: TreeFiles
     ) -> Engine:
         found = find_in_flight(log.read())
+        self._origins = found.origins
         stages = Stages(root_fd=self._root_fd, log_id=log.log_id, blobs=blobs, files=files)
         renaming = Renaming(root_fd=self._root_fd, files=files)
         engine = Engine(
@@ -108,11 +109,48 @@ class TransactionLog:
         books = self._engine.ledger.open_books()
         return [FileTransaction(self._engine, book, self._root_fd) for book in books]
 
+    def note(self, origin: str, changes: Iterable[Noted], *, at: datetime) -> bool:
+        """Append what somebody else has committed to the folder already; durable when it returns.
+
+        Idempotent: what was noted under a name is not looked at again. It cannot be rolled back,
+        and no path is claimed by it. Not to be called by two threads for one name.
+
+        Args:
+            origin: Names it; unique, not empty.
+            changes: What became of each path, in an order in which it can be done again.
+            at: When it was committed; a time before the last commit of the log counts as that.
+
+        Returns:
+            False: it was noted before.
+
+        Raises:
+            TransactionError: If 256 transactions are open.
+            StoreError: If the log could not be written.
+        """
+        self._opened()
+        if origin in self._origins:
+            return False
+        self._engine.note(origin, changes, at)
+        self._origins.add(origin)
+        return True
+
+    def commits(self, *, until: datetime | None = None) -> Iterator[Committed]:
+        """Give the committed transactions, noted ones among them, in the order of their commits.
+
+        Args:
+            until: What was committed later is left out. None: nothing is.
+
+        Raises:
+            StoreDamagedError: If the log has changed since.
+            StoreError: If it could not be read.
+        """
+        return commits(self._opened().read(), until)
+
     def replay(self, *, until: datetime | None = None) -> Iterator[Replayed]:
         """Give the operations of committed transactions, in the order of their commits.
 
         Done to the folder as it was when the log began (or at a snapshot, less what came before it),
-        they make it what it was at a point in time.
+        they make it what it was at a point in time, if nothing was noted: see `commits`.
 
         Args:
             until: What was committed later is left out. None: nothing is.

@@ -9,6 +9,7 @@ from typing import Protocol
 from blake3 import blake3
 
 from resile.errors import StoreDamagedError, StoreError
+from resile.store.model import Entry
 from resile.store.transactions.patches import Patch, patched
 from resile.store.writeahead.model import Signature
 from resile.store.writeahead.steps import Step
@@ -194,6 +195,53 @@ class Replayed:
                 name=self.path,
             )
         return data
+
+
+class Content(IntEnum):
+    """Where the content of a noted file is."""
+
+    LOST = 0
+    """It was not kept: nobody knows what the path became."""
+    INLINE = 1
+    BLOBS = 2
+    """Under the ids of the entry's chunks."""
+    AS_BEFORE = 3
+    """It is what it was: only what the entry carries beside it became another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """What a path became when somebody else committed something.
+
+    Args:
+        path: Relative to the folder, in bytes; empty: the folder itself.
+        entry: All that it carries; of a folder, with what was in it before. None: it is gone,
+            with all below it, or it is not known what it became.
+        content: Where the content of a file is.
+        data: With INLINE, the content.
+    """
+
+    path: bytes
+    entry: Entry | None = None
+    content: Content = Content.AS_BEFORE
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """A committed transaction, as the log has it.
+
+    Args:
+        transaction: Its number.
+        committed_at: When it was committed (UTC).
+        origin: Who did it, if it was noted; empty if it was done through the log.
+        changes: What it did, in order.
+    """
+
+    transaction: int
+    committed_at: datetime
+    origin: str
+    changes: tuple[Replayed | Noted, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

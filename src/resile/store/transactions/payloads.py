@@ -1,14 +1,23 @@
 """The payloads of the log's records, as docs/reference/transaction-log-format.md has them."""
 
+import json
 import os
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from resile.errors import StoreDamagedError
-from resile.store.transactions.model import LoggedOperation, OperationKind, Redo
+from resile.store.format.trees import entry_from_json, entry_to_json
+from resile.store.log.records import PAYLOAD_BYTES_MAX
+from resile.store.transactions.model import (
+    Content,
+    LoggedOperation,
+    Noted,
+    OperationKind,
+    Redo,
+)
 from resile.store.writeahead.model import Signature
 from resile.store.writeahead.steps import Step, StepKind, slot_name
 
@@ -16,6 +25,7 @@ _OPERATION = struct.Struct("<BBBxIIQQQq32s")
 _SIGNATURE = struct.Struct("<III4xQqqQQ32s")
 _LENGTH = struct.Struct("<H")
 _TIME = struct.Struct("<q")
+_NOTED = struct.Struct("<BBxxHI")
 _COMPENSATION = struct.Struct("<QQ")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STEPS = {
@@ -88,13 +98,44 @@ def encode_time(at: datetime) -> bytes:
     return _TIME.pack((at - _EPOCH) // timedelta(microseconds=1))
 
 
+def encode_begin(at: datetime, origin: str) -> bytes:
+    """Write when a transaction began, and who did what it only notes."""
+    return encode_time(at) + origin.encode("utf-8", "surrogateescape")
+
+
+def decode_origin(payload: bytes) -> str:
+    """Read who did what a transaction notes; empty if it does all itself."""
+    return payload[_TIME.size :].decode("utf-8", "surrogateescape")
+
+
+def encode_noted(noted: Noted) -> bytes:
+    """Write what a path became; what does not fit into a record is noted as lost."""
+    entry = b""
+    if noted.entry is not None:
+        entry = json.dumps(entry_to_json(noted.entry), separators=(",", ":")).encode("ascii")
+    fixed = _NOTED.pack(noted.content, noted.entry is not None, len(noted.path), len(entry))
+    payload = b"".join((fixed, noted.path, entry, noted.data))
+    if len(payload) > PAYLOAD_BYTES_MAX:
+        return encode_noted(Noted(path=noted.path, content=Content.LOST))
+    return payload
+
+
+def decode_noted(payload: bytes) -> Noted:
+    """Read what a path became.
+
+    Raises:
+        StoreDamagedError: If it makes no sense.
+    """
+    return _checked(_decode_noted, payload)
+
+
 def decode_time(payload: bytes) -> datetime:
     """Read when something was committed.
 
     Raises:
         StoreDamagedError: If it makes no sense.
     """
-    return _EPOCH + timedelta(microseconds=_checked(_TIME.unpack, payload)[0])
+    return _EPOCH + timedelta(microseconds=_checked(_TIME.unpack_from, payload)[0])
 
 
 def encode_compensation(compensation: Compensation) -> bytes:
@@ -160,6 +201,24 @@ def _decode_operation(payload: bytes) -> LoggedOperation:
     )
 
 
+def _decode_noted(payload: bytes) -> Noted:
+    content, has_entry, path_bytes, entry_bytes = _NOTED.unpack_from(payload)
+    entry_at = _NOTED.size + path_bytes
+    data_at = entry_at + entry_bytes
+    path = payload[_NOTED.size : entry_at]
+    _check_path(path)
+    entry = entry_from_json(json.loads(payload[entry_at:data_at])) if has_entry else None
+    if entry is not None:
+        entry = replace(entry, name=path.rpartition(b"/")[2])
+    return Noted(path=path, entry=entry, content=Content(content), data=payload[data_at:])
+
+
+def _check_path(path: bytes) -> None:
+    """Refuse a path that leads out of the folder, whoever wrote it."""
+    if path and {b"", b".", b".."} & set(path.split(b"/")):
+        raise ValueError(f"{path!r} is no path in a folder")
+
+
 def _encode_signature(signature: Signature) -> bytes:
     return _SIGNATURE.pack(
         signature.mode,
@@ -195,5 +254,5 @@ def _checked(decode: Callable[[bytes], T], payload: bytes) -> T:
     """Read what has a good checksum, and may still be of another make."""
     try:
         return decode(payload)
-    except (struct.error, ValueError) as exc:
+    except (struct.error, ValueError, KeyError, TypeError) as exc:
         raise StoreDamagedError(f"a record of the transaction log makes no sense: {exc}") from exc

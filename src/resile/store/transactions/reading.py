@@ -9,11 +9,19 @@ from datetime import UTC, datetime
 from resile.errors import TransactionError
 from resile.store.log import Record, RecordType
 from resile.store.transactions.ledger import Book
-from resile.store.transactions.model import LoggedOperation, OperationKind, Replayed
+from resile.store.transactions.model import (
+    Committed,
+    LoggedOperation,
+    Noted,
+    OperationKind,
+    Replayed,
+)
 from resile.store.transactions.payloads import (
     decode_compensation,
     decode_dependences,
+    decode_noted,
     decode_operation,
+    decode_origin,
     decode_time,
 )
 from resile.store.writeahead.trees import open_file, open_parent
@@ -29,11 +37,13 @@ class Found:
         books: Those that have neither committed nor aborted, by number.
         next_number: Of the first new one.
         last_commit: When the last one was committed.
+        origins: Of those that were noted and committed.
     """
 
     books: dict[int, Book] = field(default_factory=dict)
     next_number: int = 1
     last_commit: datetime = _NEVER
+    origins: set[str] = field(default_factory=set)
 
 
 def find_in_flight(records: Iterable[Record]) -> Found:
@@ -43,14 +53,18 @@ def find_in_flight(records: Iterable[Record]) -> Found:
         StoreDamagedError: If it is damaged.
     """
     found = Found()
+    begun: dict[int, str] = {}
     for record in records:
         number = record.transaction
         found.next_number = max(found.next_number, number + 1)
         if record.type is RecordType.BEGIN:
             found.books[number] = Book(number=number, is_begun=True)
+            begun[number] = decode_origin(record.payload)
         elif record.type in (RecordType.COMMIT, RecordType.ABORT):
             found.books.pop(number, None)
+            origin = begun.pop(number, "")
             if record.type is RecordType.COMMIT:
+                found.origins |= {origin} - {""}
                 found.last_commit = max(found.last_commit, decode_time(record.payload))
         elif book := found.books.get(number):
             _note(book, record)
@@ -59,6 +73,20 @@ def find_in_flight(records: Iterable[Record]) -> Found:
 
 def replay(records: Iterable[Record], until: datetime | None) -> Iterator[Replayed]:
     """Give the operations of committed transactions, in the order of the commits.
+
+    Args:
+        records: The log.
+        until: Stop before the first commit that was later. None: give all.
+
+    Raises:
+        StoreDamagedError: If the log is damaged.
+    """
+    for commit in commits(records, until):
+        yield from (change for change in commit.changes if isinstance(change, Replayed))
+
+
+def commits(records: Iterable[Record], until: datetime | None) -> Iterator[Committed]:
+    """Give the committed transactions, in the order of the commits.
 
     Holds what is in the log of the transactions that are open at one time.
 
@@ -69,25 +97,35 @@ def replay(records: Iterable[Record], until: datetime | None) -> Iterator[Replay
     Raises:
         StoreDamagedError: If the log is damaged.
     """
-    operations: dict[int, dict[int, LoggedOperation]] = {}
+    origins: dict[int, str] = {}
+    changes: dict[int, dict[int, LoggedOperation | Noted]] = {}
     for record in records:
         number = record.transaction
         if record.type is RecordType.BEGIN:
-            operations[number] = {}
-        elif number not in operations:
+            changes[number], origins[number] = {}, decode_origin(record.payload)
+        elif number not in changes:
             continue
         elif record.type is RecordType.OP:
-            operations[number][record.seq] = decode_operation(record.payload)
+            changes[number][record.seq] = decode_operation(record.payload)
+        elif record.type is RecordType.NOTED:
+            changes[number][record.seq] = decode_noted(record.payload)
         elif record.type is RecordType.CLR:
-            operations[number].pop(decode_compensation(record.payload).undone, None)
+            changes[number].pop(decode_compensation(record.payload).undone, None)
         elif record.type is RecordType.ABORT:
-            del operations[number]
+            del changes[number]
         elif record.type is RecordType.COMMIT:
             at = decode_time(record.payload)
             if until is not None and at > until:
                 return
-            for operation in operations.pop(number).values():
-                yield _replayed(number, at, operation)
+            yield Committed(
+                transaction=number,
+                committed_at=at,
+                origin=origins.pop(number),
+                changes=tuple(
+                    one if isinstance(one, Noted) else _replayed(number, at, one)
+                    for one in changes.pop(number).values()
+                ),
+            )
 
 
 def first_needed(records: Iterable[Record], before: datetime) -> int:
