@@ -40,6 +40,7 @@ from resile.store.readback import read_back
 _CACHED_FRAMES = 12
 """Decoded frames that are kept, of 1 to 4 MiB: neighbours are read together."""
 _PREFIX_DIGITS_MIN = 4
+_ASK_EVERY_S = 5.0
 
 
 class Repository:
@@ -70,6 +71,7 @@ class Repository:
         self.unreadable: tuple[str, ...] = ()
         """Files of snapshots that could not be read at the last `refresh`."""
         self._local = threading.local()
+        self._ask_from_s = 0.0
         self._lock = threading.Lock()
         self._frames: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._boxes: dict[str, Box] = {}
@@ -122,6 +124,14 @@ class Repository:
         Raises:
             StoreDamagedError: If no healthy copy of it is in the store.
         """
+        try:
+            return self._read_blob(blob_id)
+        except StoreDamagedError:
+            if not self._has_moved():
+                raise
+        return self._read_blob(blob_id)
+
+    def _read_blob(self, blob_id: bytes) -> bytes:
         failure: StoreDamagedError | None = None
         for place in self._places_of(blob_id):
             try:
@@ -136,6 +146,22 @@ class Repository:
                 f"{place.pack} holds other bytes than its table says", name=place.pack
             )
         raise failure or StoreDamagedError(f"the blob {blob_id.hex()} is missing")
+
+    def _has_moved(self) -> bool:
+        """Tell whether another machine has written packs anew; then the catalog is in step again.
+
+        A long restore meets that. It is asked now and then: of a damaged store many blobs are lost.
+        """
+        now_s = self.clock.monotonic()
+        with self._lock:
+            if now_s < self._ask_from_s:
+                return False
+            self._ask_from_s = now_s + _ASK_EVERY_S
+        known = self.catalog.packs()
+        if all(file.name in known for file in self.backend.list("packs")):
+            return False
+        self.refresh()
+        return True
 
     def locate_all(self, blob_ids: Sequence[bytes]) -> list[tuple[str, int, int]]:
         """Give keys to sort by, so that blobs which stand together are read together.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.storing import contents, made, opened
 
+from resile.errors import StoreDamagedError
 from resile.store import Collected, Repository, collect, forget, take_snapshot, verify
 from resile.store.backends.local import LocalBackend
 from resile.store.backends.memory import MemoryBackend
@@ -214,6 +215,30 @@ def test_a_pack_that_is_mostly_waste_is_written_anew(sources: list[Path], tmp_pa
         assert collect(store, grace_s=0).plan.free_bytes == 0
         assert list(backend.list("marks")) == []
         assert_sound(store, sources, 1)
+
+
+def test_who_reads_follows_what_another_machine_writes_anew(
+    sources: list[Path], tmp_path: Path
+) -> None:
+    """A long restore went wrong when the store was collected meanwhile."""
+    clock = FakeClock()
+    backend = Bucket(clock)
+    with (
+        made(backend, tmp_path / "one", clock=clock) as one,
+        opened(backend, tmp_path / "two", clock=clock) as two,
+    ):
+        first = take_snapshot(one, sources[0]).snapshot
+        for path in list((sources[0] / "below").iterdir())[:30]:
+            path.unlink()
+        clock.advance(60)
+        second = take_snapshot(one, sources[0]).snapshot
+        two.refresh()
+        forget(one, [first])
+        assert collect(one, grace_s=0).plan.repacked
+
+        assert contents(two, second.root) == content_of(sources[0])
+        with pytest.raises(StoreDamagedError):
+            two.read_blob(bytes(32))
 
 
 class Bucket(MemoryBackend):
