@@ -45,7 +45,14 @@ class Ban:
 _PROCESS = ("core/spawning.py", "core/helper.py")
 _FORKS = (*_PROCESS, "contain/sandboxes/pure")
 """`pure` is a program of its own with one thread, started as such; it cannot import resile."""
-_SOCKETS = ("core/spawning.py", "contain/sandboxes", "health/checks", "daemon", "cli")
+_SOCKETS = (
+    "core/spawning.py",
+    "core/unix.py",
+    "contain/sandboxes",
+    "health/checks",
+    "daemon",
+    "cli/ports.py",
+)
 """`contain/sandboxes` speaks over a pair of sockets with the programs that build its boxes."""
 BANS = (
     Ban(name="time.", instead="a Clock (core.clock)", homes=("core/clock.py",)),

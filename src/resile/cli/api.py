@@ -6,8 +6,6 @@ Tells three silences apart: no daemon (an answer at once), a daemon whose brain 
 
 import http.client
 import json
-import os
-import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from resile.cli.places import Places
 from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.core.unix import connect_unix
 from resile.errors import (
     ConfigError,
     DaemonUnreachableError,
@@ -30,8 +29,6 @@ TIMEOUT_S = 10.0
 _STREAM_TIMEOUT_S = 60.0
 """The stream carries a comment every 15 s."""
 _RETRY_S = 0.1
-_SOCKET_PATH_BYTES_MAX = 107
-"""sun_path has 108 bytes, one of them for the zero at the end (unix(7))."""
 _ANSWER_BYTES_MAX = 64 << 20
 
 _GONE = (FileNotFoundError, ConnectionRefusedError)
@@ -172,29 +169,6 @@ def service_path(name: str, verb: str = "") -> str:
     """Give the API's path of a service, or of something to do with it."""
     path = f"/api/services/{quote(name, safe='')}"
     return f"{path}/{verb}" if verb else path
-
-
-def connect_unix(path: Path, *, timeout_s: float) -> socket.socket:
-    """Connect to a unix socket whose path may be longer than the kernel's 107 bytes.
-
-    Raises:
-        OSError: As connect(2) does.
-    """
-    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        client.settimeout(timeout_s)
-        if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES_MAX:
-            client.connect(os.fspath(path))
-            return client
-        folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            client.connect(f"/proc/self/fd/{folder}/{path.name}")
-        finally:
-            os.close(folder)
-    except BaseException:
-        client.close()
-        raise
-    return client
 
 
 class _UnixConnection(http.client.HTTPConnection):

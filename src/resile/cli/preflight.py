@@ -5,11 +5,11 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from resile.cli.api import connect_unix
 from resile.cli.places import Places
 from resile.cli.ports import port_problem
 from resile.core.config import Config
 from resile.core.files import make_private_dir, try_lock
+from resile.core.unix import connect_unix
 from resile.errors import AlreadyRunningError, ConfigError, OperationError
 
 _CONNECT_TIMEOUT_S = 1.0
