@@ -6,18 +6,38 @@ Its modules are loaded when a name of theirs is first used: contained runs need 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from resile.store.asking import KEEPER_SOCKET_NAME, Checkpoint, ask_keeper
     from resile.store.backends.choose import open_backend
     from resile.store.backends.port import Backend
+    from resile.store.changes import (
+        Moment,
+        at_moment,
+        begin_log,
+        choose_base,
+        list_commits,
+        open_log,
+        stop_log,
+        trim_log,
+    )
     from resile.store.collecting import GRACE_S, Collected, collect, forget, protect, unprotect
     from resile.store.decide import Keep, Kept, decide_kept
     from resile.store.differing import Difference, DifferenceKind, compare, text_diff
+    from resile.store.drilling import Drilled, drill
     from resile.store.finding import find_path, read_file, walk_entries
     from resile.store.format.keys import make_key, read_key
     from resile.store.live import live_root, save_live
     from resile.store.marks import protected
     from resile.store.mismatches import LiveCheck, Looked
-    from resile.store.model import SAFETY_TAG, Counts, Entry, EntryType, Snapshot, Unread
-    from resile.store.opening import cache_folder, create, open_store
+    from resile.store.model import (
+        CHECKPOINT_TAG,
+        SAFETY_TAG,
+        Counts,
+        Entry,
+        EntryType,
+        Snapshot,
+        Unread,
+    )
+    from resile.store.opening import cache_folder, create, open_or_create, open_store
     from resile.store.parity import add_parity
     from resile.store.repairing import Mended, Origin, Repaired, mend_format, repair
     from resile.store.replicating import Lag, Replicated, lag, replicate
@@ -26,19 +46,24 @@ if TYPE_CHECKING:
     from resile.store.restore import recover as recover_restores
     from resile.store.scrubbing import Scrub, Step, mend_file, mend_replica
     from resile.store.snapshot import Taken, Why, take_snapshot
+    from resile.store.transactions import TransactionLog
     from resile.store.verifying import Affected, Verified, verify
     from resile.store.walk import Rules
     from resile.store.watching import Watch
 
 __all__ = [
+    "CHECKPOINT_TAG",
     "GRACE_S",
+    "KEEPER_SOCKET_NAME",
     "SAFETY_TAG",
     "Affected",
     "Backend",
+    "Checkpoint",
     "Collected",
     "Counts",
     "Difference",
     "DifferenceKind",
+    "Drilled",
     "Entry",
     "EntryType",
     "Keep",
@@ -47,6 +72,7 @@ __all__ = [
     "LiveCheck",
     "Looked",
     "Mended",
+    "Moment",
     "Origin",
     "Repaired",
     "Replicated",
@@ -57,25 +83,34 @@ __all__ = [
     "Snapshot",
     "Step",
     "Taken",
+    "TransactionLog",
     "Unread",
     "Verified",
     "Watch",
     "Why",
     "add_parity",
+    "ask_keeper",
+    "at_moment",
+    "begin_log",
     "cache_folder",
+    "choose_base",
     "collect",
     "compare",
     "create",
     "decide_kept",
+    "drill",
     "find_path",
     "forget",
     "lag",
+    "list_commits",
     "live_root",
     "make_key",
     "mend_file",
     "mend_format",
     "mend_replica",
     "open_backend",
+    "open_log",
+    "open_or_create",
     "open_store",
     "protect",
     "protected",
@@ -87,8 +122,10 @@ __all__ = [
     "restore_in_place",
     "restore_to",
     "save_live",
+    "stop_log",
     "take_snapshot",
     "text_diff",
+    "trim_log",
     "unprotect",
     "verify",
     "walk_entries",

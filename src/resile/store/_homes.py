@@ -3,8 +3,23 @@
 from typing import Final
 
 HOMES: Final = {
+    "asking": (
+        "KEEPER_SOCKET_NAME",
+        "Checkpoint",
+        "ask_keeper",
+    ),
     "backends.choose": ("open_backend",),
     "backends.port": ("Backend",),
+    "changes": (
+        "Moment",
+        "at_moment",
+        "begin_log",
+        "choose_base",
+        "list_commits",
+        "open_log",
+        "stop_log",
+        "trim_log",
+    ),
     "collecting": (
         "GRACE_S",
         "Collected",
@@ -24,6 +39,7 @@ HOMES: Final = {
         "compare",
         "text_diff",
     ),
+    "drilling": ("Drilled", "drill"),
     "finding": (
         "find_path",
         "read_file",
@@ -43,6 +59,7 @@ HOMES: Final = {
         "Looked",
     ),
     "model": (
+        "CHECKPOINT_TAG",
         "SAFETY_TAG",
         "Counts",
         "Entry",
@@ -53,6 +70,7 @@ HOMES: Final = {
     "opening": (
         "cache_folder",
         "create",
+        "open_or_create",
         "open_store",
     ),
     "parity": ("add_parity",),
@@ -86,6 +104,7 @@ HOMES: Final = {
         "Why",
         "take_snapshot",
     ),
+    "transactions": ("TransactionLog",),
     "verifying": (
         "Affected",
         "Verified",
