@@ -122,7 +122,7 @@ def _differences(repository: Repository, root: Entry, top: bytes) -> Iterator[tu
 
 def _difference(repository: Repository, entry: Entry, place: bytes) -> str:
     """Say how a restored entry differs; empty if it does not."""
-    status = os.lstat(place)  # noqa: PTH116 - names in any bytes
+    status = os.lstat(place)
     if type_of(status.st_mode) is not entry.type:
         return "is of another type"
     if entry.type is EntryType.LINK:
