@@ -1,10 +1,5 @@
-"""Live files whose content changed below the file system: found, and brought back.
+"""Live files whose content changed below the file system: found, and brought back."""
 
-A test cannot flip a bit of a file without changing its ctime; so it tells the catalog the new one, as if
-that had been there when the snapshot was taken.
-"""
-
-import json
 import os
 import sqlite3
 import threading
@@ -12,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.rotting import pretend_untouched, rot
 from tests.support.storing import LONG_AGO_NS, flip, made
 
 from resile.core.clock import SYSTEM_CLOCK
 from resile.errors import StoreDamagedError
 from resile.store import LiveCheck, Repository, take_snapshot
 from resile.store.backends.local import LocalBackend
-from resile.store.walk import facts_of
 
 BIG_BYTES = 5 << 20
 
@@ -49,27 +44,6 @@ def store(tmp_path: Path, source: Path) -> Iterator[Repository]:
         for path in source.rglob("*"):
             pretend_untouched(repository, source, path)
         yield repository
-
-
-def pretend_untouched(store: Repository, source: Path, path: Path) -> None:
-    """Make what the catalog knows of a file what its status is now."""
-    folder = os.fsencode(str(path.parent.relative_to(source)).removeprefix("."))
-    catalog, name = store.catalog, str(source)
-    row, facts = catalog.folder_of(name, folder), catalog.facts(name, folder)
-    assert row is not None
-    assert facts is not None
-    known = json.loads(facts)
-    known[path.name] = facts_of(path.lstat())
-    data = json.dumps(known).encode()
-    catalog.save_folders(name, catalog.seen_by(name), {folder: (row, data)}, [])
-
-
-def rot(store: Repository, source: Path, path: Path, bit: int) -> None:
-    """Flip a bit of a file so that nothing shows it."""
-    times = path.stat()
-    flip(path, bit)
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    pretend_untouched(store, source, path)
 
 
 def check(store: Repository, source: Path) -> LiveCheck:

@@ -3,13 +3,14 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.storing import flip, opened
+from tests.support.rotting import rot
+from tests.support.storing import LONG_AGO_NS, flip, opened
 
 from resile.core.clock import SYSTEM_CLOCK
 from resile.core.events import Event, Payload
@@ -18,6 +19,7 @@ from resile.daemon.storekeeper import Keeper
 from resile.daemon.storekeeper import memory as memories
 from resile.daemon.storekeeper.asking import Asking
 from resile.daemon.storekeeper.model import REPLICA, STORE, FolderPlan, Job, JobKind, Plan
+from resile.daemon.storekeeper.places import CACHE_NAME
 from resile.errors import JournalError
 from resile.store import Keep
 from resile.testing.clock import FakeClock
@@ -26,6 +28,7 @@ from resile.testing.journal import MemoryJournal
 SNAPSHOT = Job(kind=JobKind.SNAPSHOT, name="kb")
 REPLICATE = Job(kind=JobKind.REPLICATE)
 COLLECT = Job(kind=JobKind.COLLECT)
+LIVE = Job(kind=JobKind.LIVE, name="kb")
 SCRUB = Job(kind=JobKind.SCRUB, name=STORE)
 
 
@@ -43,10 +46,13 @@ class Bench:
         self.journal = MemoryJournal()
         self.figures: Mapping[str, Any] = {}
         self.halted: list[tuple[str, ...]] = []
+        self.when_halted: Callable[[], object] = lambda: None
+        self.can_halt = True
         self.plan = Plan(
             state=self.state,
             place=str(self.place),
             replica=str(self.replica),
+            replica_folder=str(self.replica),
             scrub_every_s=3600,
             scrub_bytes_per_s=1 << 20,
             folders={
@@ -91,10 +97,26 @@ class Bench:
         with opened(self.place, self.state / "other") as store:
             return store.snapshots()
 
+    def protect(self) -> None:
+        """Have the folder protected, with a file that is old enough to be told apart."""
+        os.utime(self.source / "file", ns=(LONG_AGO_NS, LONG_AGO_NS))
+        folder = replace(self.plan.folders["kb"], is_protected=True, halt=("api",))
+        self.plan = replace(self.plan, folders={"kb": folder})
+        self.born()
+        self.do(SNAPSHOT)
+
+    def rot(self) -> bytes:
+        """Flip a bit of the file so that nothing shows it; give what it was."""
+        before = (self.source / "file").read_bytes()
+        with opened(self.place, self.state / CACHE_NAME) as store:
+            rot(store, self.source, self.source / "file", 99)
+        return before
+
     @contextlib.contextmanager
     def _halt(self, services: tuple[str, ...]) -> Iterator[bool]:
         self.halted.append(services)
-        yield True
+        self.when_halted()
+        yield self.can_halt
 
     def _hear(self, message: Mapping[str, Any]) -> None:
         self.figures = message["figures"]
@@ -348,6 +370,17 @@ def test_whoever_means_another_folder_or_store_is_told(bench: Bench) -> None:
     assert asking.answer({"snapshot": str(bench.source), "store": "/x"}) == {"unknown": True}
 
 
+def test_whoever_knows_the_folder_by_a_link_is_served(bench: Bench) -> None:
+    link = bench.source.with_name("link")
+    link.symlink_to(bench.source)
+
+    answer = Asking(bench.keeper, place=str(bench.place), run=bench.state).answer(
+        {"snapshot": str(link)}
+    )
+
+    assert answer["id"] == bench.snapshots()[0].snapshot_id
+
+
 def test_whoever_asks_hears_of_a_failure(bench: Bench) -> None:
     bench.place.touch()
 
@@ -356,3 +389,73 @@ def test_whoever_asks_hears_of_a_failure(bench: Bench) -> None:
     )
 
     assert answer["error"]
+
+
+def test_rotten_file_is_brought_back_while_its_writers_are_halted(bench: Bench) -> None:
+    bench.protect()
+    before = bench.rot()
+
+    bench.through(LIVE)
+
+    assert (bench.source / "file").read_bytes() == before
+    assert bench.halted == [("api",)]
+    assert bench.kinds()[-2:] == ["data.mismatched", "data.mended"]
+    assert bench.told("data.mended")[0].snapshot_id == bench.snapshots()[-1].snapshot_id
+
+
+def test_sound_file_halts_nobody(bench: Bench) -> None:
+    bench.protect()
+
+    bench.through(LIVE)
+
+    assert bench.halted == []
+    assert not bench.told("data.mismatched")
+
+
+def test_writers_that_cannot_be_halted_keep_their_file(bench: Bench) -> None:
+    bench.protect()
+    bench.rot()
+    rotten = (bench.source / "file").read_bytes()
+    bench.can_halt = False
+
+    bench.through(LIVE)
+
+    assert (bench.source / "file").read_bytes() == rotten
+    assert bench.told("data.mismatched")
+    assert not bench.told("data.mended")
+
+
+def test_file_that_a_writer_changed_while_it_stopped_is_left_to_a_person(bench: Bench) -> None:
+    bench.protect()
+    bench.rot()
+    bench.when_halted = lambda: (bench.source / "file").write_text("its last words")
+
+    bench.through(LIVE)
+
+    assert (bench.source / "file").read_text() == "its last words"
+    assert not bench.told("data.mended")
+
+
+def test_folder_that_cannot_be_watched_is_looked_at_whole_and_says_so_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("resile.store.watching._remote_trouble", lambda _path: "it is far away")
+
+    for number in range(3):
+        bench.do(SNAPSHOT)
+        (bench.source / "file").write_text(str(number))
+
+    assert [taken.is_changed for taken in bench.told("snapshot.taken")] == [True] * 3
+    assert caplog.text.count("it is far away") == 1
+
+
+def test_second_store_and_state_are_in_no_snapshot_wherever_they_are(bench: Bench) -> None:
+    inside = bench.source / "copies"
+    bench.plan = replace(bench.plan, replica=str(inside), replica_folder=str(inside))
+    bench.born()
+    bench.do(SNAPSHOT, REPLICATE)
+    bench.clock.advance(1)
+
+    bench.do(SNAPSHOT, REPLICATE, SNAPSHOT)
+
+    assert {taken.files for taken in bench.told("snapshot.taken")} == {1}

@@ -53,7 +53,7 @@ def first_times(plan: Plan, memory: Memory, *, now_s: float, now: datetime) -> d
 def passes(plan: Plan) -> dict[Job, str]:
     """List the jobs that go through something piece by piece, with the key of what is remembered."""
     found = {Job(kind=JobKind.SCRUB, name=STORE): STORE}
-    if plan.replica:
+    if plan.replica_folder:
         found[Job(kind=JobKind.SCRUB, name=REPLICA)] = REPLICA
     for name, folder in plan.folders.items():
         if folder.is_protected:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from resile.core.config import Config
-from resile.store import Keep
+from resile.store import Keep, open_backend
 
 STORE, REPLICA = "store", "replica"
 """What the two places are called in jobs and in what is remembered."""
@@ -76,6 +76,8 @@ class Plan:
         place: Where the store is.
         key_file: Its key; None: it is not encrypted.
         replica: The second store; empty: there is none.
+        replica_folder: Where it is, if that is a folder of this machine; reading all of a bucket
+            again and again would be paid for.
         is_replicated: It is kept in step.
         scrub_every_s: Between the beginnings of two passes.
         scrub_bytes_per_s: So fast is read at most.
@@ -87,6 +89,7 @@ class Plan:
     place: str
     key_file: Path | None = None
     replica: str = ""
+    replica_folder: str = ""
     is_replicated: bool = True
     scrub_every_s: float
     scrub_bytes_per_s: int
@@ -153,6 +156,7 @@ def plan_of(config: Config, *, state: Path) -> Plan:
         place=store.place or str(state / DEFAULT_NAME),
         key_file=store.key_file,
         replica=store.replica,
+        replica_folder=_folder_of(store.replica),
         is_replicated=store.replicate,
         scrub_every_s=store.scrub_every,
         scrub_bytes_per_s=store.scrub_bytes_per_s,
@@ -177,3 +181,9 @@ def plan_of(config: Config, *, state: Path) -> Plan:
             for name, section in config.snapshot.items()
         },
     )
+
+
+def _folder_of(place: str) -> str:
+    """Give the folder that a place is; empty if it is none of this machine."""
+    url = open_backend(place).url if place else ""
+    return url if url.startswith("/") else ""

@@ -84,28 +84,36 @@ class Folder:
 
     Args:
         plan: What is declared of it.
-        hidden: Folders that are left out wherever they are: the store, and the daemon's state.
+        hidden: Folders that are left out wherever they are; they may come later.
     """
 
-    def __init__(self, plan: FolderPlan, *, hidden: frozenset[tuple[int, int]]) -> None:
+    def __init__(self, plan: FolderPlan, *, hidden: tuple[Path, ...] = ()) -> None:
         self.plan = plan
-        self.rules = Rules(excludes=plan.excludes, hidden=hidden)
+        self._hidden = hidden
         self.watch = Watch(plan.source, rules=self.rules)
         self.lock = threading.Lock()
         self.last_id = ""
         """The snapshot that the watch's changes are counted from; empty: look at everything."""
-        self.walked_s = 0.0
+        self.told_trouble = ""
+        """Why it is not watched, as far as that was told."""
+        self.walked_s = float("-inf")
         """When everything was looked at last, monotonic."""
 
+    @property
+    def rules(self) -> Rules:
+        """What is left out, as it is now."""
+        hidden = set()
+        for place in self._hidden:
+            with contextlib.suppress(OSError):
+                status = place.stat()
+                hidden.add((status.st_dev, status.st_ino))
+        return Rules(excludes=self.plan.excludes, hidden=frozenset(hidden))
 
-def hidden_folders(plan: Plan) -> frozenset[tuple[int, int]]:
-    """Identify what no snapshot takes: the places that change with every snapshot."""
-    found = set()
-    for place in (plan.state, Path(plan.place), Path(plan.replica or plan.place)):
-        with contextlib.suppress(OSError):
-            status = place.stat()
-            found.add((status.st_dev, status.st_ino))
-    return frozenset(found)
+
+def hidden_folders(plan: Plan) -> tuple[Path, ...]:
+    """Name what no snapshot takes: the places that change with every snapshot."""
+    replica = (Path(plan.replica_folder),) if plan.replica_folder else ()
+    return (plan.state, *replica)
 
 
 def replica_of(plan: Plan) -> Backend | None:

@@ -1,5 +1,6 @@
 """Taking a folder's snapshot, and letting old ones go."""
 
+import logging
 import socket
 
 from resile.core.clock import Clock
@@ -15,6 +16,8 @@ from resile.store import (
     protected,
     take_snapshot,
 )
+
+logger = logging.getLogger(__name__)
 
 WALK_EVERY_S = 3600.0
 """So often everything is looked at, whatever was told: writes through a mapping are not."""
@@ -101,13 +104,18 @@ class Snapshots:
 
         Where somebody else took the newest snapshot, what it looked at is unknown.
         """
+        is_time = now_s - folder.walked_s >= WALK_EVERY_S
+        if folder.watch.trouble and not is_time:
+            return None  # Tried again with the next full look.
         changed = folder.watch.take()
+        if (trouble := folder.watch.trouble) and trouble != folder.told_trouble:
+            logger.warning("storekeeper.unwatched folder=%s reason=%s", folder.plan.name, trouble)
+        folder.told_trouble = trouble
         newest = next(
             (s for s in reversed(repository.snapshots()) if s.source == str(folder.plan.source)),
             None,
         )
         is_own = newest is not None and newest.snapshot_id == folder.last_id
-        is_time = now_s - folder.walked_s >= WALK_EVERY_S
         return None if is_time or not is_own else changed
 
 

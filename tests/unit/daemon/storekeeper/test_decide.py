@@ -52,6 +52,7 @@ def plan(*, replica: str = "", is_replicated: bool = True, is_protected: bool = 
         state=Path("/state"),
         place="/place",
         replica=replica,
+        replica_folder=replica if replica.startswith("/") else "",
         is_replicated=is_replicated,
         scrub_every_s=7 * DAY_S,
         scrub_bytes_per_s=1000,
@@ -90,6 +91,10 @@ def test_second_store_is_scrubbed_and_protected_folders_are_compared() -> None:
         Job(kind=JobKind.LIVE, name="a"): "live/a",
         Job(kind=JobKind.LIVE, name="b"): "live/b",
     }
+
+
+def test_bucket_is_not_read_again_and_again() -> None:
+    assert Job(kind=JobKind.SCRUB, name=REPLICA) not in passes(plan(replica="s3://bucket/x"))
 
 
 def test_collection_is_daily_across_restarts_and_never_right_after_one() -> None:

@@ -1,0 +1,35 @@
+"""Bits that flip in live files so that nothing shows it.
+
+A test cannot flip a bit of a file without changing its ctime; so it tells the catalog the new one, as if
+that had been there when the snapshot was taken.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from tests.support.storing import flip
+
+from resile.store import Repository
+from resile.store.walk import facts_of
+
+
+def pretend_untouched(store: Repository, source: Path, path: Path) -> None:
+    """Make what the catalog knows of a file what its status is now."""
+    folder = os.fsencode(str(path.parent.relative_to(source)).removeprefix("."))
+    catalog, name = store.catalog, str(source)
+    row, facts = catalog.folder_of(name, folder), catalog.facts(name, folder)
+    assert row is not None
+    assert facts is not None
+    known = json.loads(facts)
+    known[path.name] = facts_of(path.lstat())
+    data = json.dumps(known).encode()
+    catalog.save_folders(name, catalog.seen_by(name), {folder: (row, data)}, [])
+
+
+def rot(store: Repository, source: Path, path: Path, bit: int) -> None:
+    """Flip a bit of a file so that nothing shows it."""
+    times = path.stat()
+    flip(path, bit)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    pretend_untouched(store, source, path)
