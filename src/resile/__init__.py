@@ -11,6 +11,7 @@ from resile.errors import ConfigError, OperationError, RejectedError, ResileErro
 if TYPE_CHECKING:
     from resile.contain import Limits, Outcome, arun, run
     from resile.contain.transaction.managed import transaction
+    from resile.store.asking import snapshot
 
 __version__ = "0.1.0.dev0"
 
@@ -24,6 +25,7 @@ __all__ = [
     "__version__",
     "arun",
     "run",
+    "snapshot",
     "transaction",
 ]
 
@@ -35,6 +37,10 @@ def __getattr__(name: str) -> object:
         from resile.contain.transaction.managed import transaction
 
         return transaction
+    if name == "snapshot":
+        from resile.store.asking import snapshot
+
+        return snapshot
     from resile import contain
 
     return getattr(contain, name)

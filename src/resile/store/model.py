@@ -15,6 +15,9 @@ CHUNKS_PER_ENTRY_MAX = 10_000
 
 SAFETY_TAG = "before-restore"
 """What snapshots are called that a restore took of what was there; `latest` passes over them."""
+CHECKPOINT_TAG = "checkpoint"
+"""What snapshots are called that a program takes before a piece of work: keep rules let them go,
+whatever else they are called."""
 
 
 DEPTH_MAX = 256

@@ -9,7 +9,7 @@ from resile.errors import NotAStoreError, StoreDamagedError, StoreError, StoreKe
 from resile.store.backends.port import Backend, put
 from resile.store.catalog import Catalog, CatalogDamagedError
 from resile.store.format.frames import STORE_ID_BYTES, Cipher
-from resile.store.format.keys import Keys
+from resile.store.format.keys import Keys, make_key, read_key
 from resile.store.format.records import decode_identity, encode_identity
 from resile.store.model import Identity
 from resile.store.repository import Repository
@@ -84,6 +84,29 @@ def open_store(
             hint="give its key: --key-file FILE" if identity.key_id else "give no key",
         )
     return _opened(backend, identity, keys, cache, clock)
+
+
+def open_or_create(
+    backend: Backend,
+    *,
+    cache: Path,
+    key_file: Path | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Repository:
+    """Open a store, or make it if nothing is there; likewise its key, if a file is named for one.
+
+    Args: As `create`.
+
+    Raises:
+        ConfigError: If the key cannot be read or written.
+        StoreError: As `create` and `open_store`.
+    """
+    is_new = not any(True for _ in backend.list(""))
+    if is_new and key_file is not None and not key_file.exists():
+        key: bytes | None = make_key(key_file)
+    else:
+        key = read_key(key_file) if key_file is not None else None
+    return (create if is_new else open_store)(backend, cache=cache, key=key, clock=clock)
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:

@@ -21,7 +21,7 @@ from resile.daemon.storekeeper.asking import Asking
 from resile.daemon.storekeeper.model import REPLICA, STORE, FolderPlan, Job, JobKind, Plan
 from resile.daemon.storekeeper.places import CACHE_NAME
 from resile.errors import JournalError
-from resile.store import Keep
+from resile.store import CHECKPOINT_TAG, Keep
 from resile.testing.clock import FakeClock
 from resile.testing.journal import MemoryJournal
 
@@ -191,6 +191,18 @@ def test_old_snapshots_go_and_those_with_a_tag_of_their_own_stay(bench: Bench) -
     assert len(left) == 3
     assert kept.snapshot_id in {one.snapshot_id for one in left}
     assert len(bench.told("snapshot.forgotten")) == 2
+
+
+def test_checkpoints_go_as_others_do(bench: Bench) -> None:
+    for number in range(4):
+        tags = (f"run-{number}", CHECKPOINT_TAG)
+        bench.keeper.snapshot(bench.keeper.folders["kb"], tags)
+        bench.clock.advance(60)
+
+    bench.do(SNAPSHOT)
+
+    tags_left = [one.tags for one in bench.snapshots()]
+    assert tags_left == [(CHECKPOINT_TAG, "own", "run-3"), ("own",)]
 
 
 def test_second_store_follows(bench: Bench) -> None:

@@ -51,7 +51,11 @@ def test_answer_in_pieces_is_put_together(tmp_path: Path) -> None:
 def test_path_longer_than_the_kernel_takes_is_reached(tmp_path: Path) -> None:
     path = tmp_path / ("d" * 100) / "s"
 
-    with listening(path, lambda connection: connection.sendall(b"{}\n")):
+    def talk(connection: socket.socket) -> None:
+        connection.makefile("rb").readline()
+        connection.sendall(b"{}\n")
+
+    with listening(path, talk):
         assert ask_unix(path, {}, timeout_s=10) == {}
 
 

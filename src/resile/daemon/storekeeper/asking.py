@@ -20,10 +20,10 @@ from typing import Any
 from resile.daemon.sockets import listen_unix
 from resile.daemon.storekeeper.keeper import Keeper
 from resile.errors import OperationError, ResileError
+from resile.store import KEEPER_SOCKET_NAME
 
 logger = logging.getLogger(__name__)
 
-SOCKET_NAME = "storekeeper.sock"
 REQUEST_BYTES_MAX = 1 << 16
 REQUEST_TIMEOUT_S = 5.0
 TAGS_MAX = 32
@@ -41,7 +41,7 @@ class Asking:
     def __init__(self, keeper: Keeper, *, place: str, run: Path) -> None:
         self._keeper = keeper
         self._place = place
-        self._path = run / SOCKET_NAME
+        self._path = run / KEEPER_SOCKET_NAME
         self._sock: socket.socket | None = None
 
     def start(self) -> None:
@@ -76,8 +76,9 @@ class Asking:
         folder = request.get("snapshot") if isinstance(request, dict) else None
         if not isinstance(folder, str) or not _are_tags(tags := request.get("tags", [])):
             return _failed("the request names no folder, or tags that are none")
-        path = os.path.abspath(folder)  # noqa: PTH100 - links stay
-        known = [f for f in self._keeper.folders.values() if str(f.plan.source) == path]
+        path = os.path.realpath(folder)
+        every = self._keeper.folders.values()
+        known = [one for one in every if os.path.realpath(one.plan.source) == path]
         if not known or request.get("store", self._place) != self._place:
             return {"unknown": True}
         try:

@@ -9,6 +9,7 @@ from resile.daemon.storekeeper.places import Folder
 from resile.daemon.storekeeper.telling import Teller
 from resile.errors import ResileError
 from resile.store import (
+    CHECKPOINT_TAG,
     Repository,
     Taken,
     decide_kept,
@@ -73,7 +74,7 @@ class Snapshots:
     def forget(self, folder: Folder, repository: Repository) -> int:
         """Let go of this folder's snapshots that no rule keeps; give their number.
 
-        Those that somebody gave a tag of their own stay.
+        Those that somebody gave a tag of their own stay, unless they are checkpoints.
 
         Raises:
             StoreError: If one could not be removed.
@@ -83,7 +84,9 @@ class Snapshots:
         mine = [
             one
             for one in repository.snapshots()
-            if one.source == source and one.host == host and own.issuperset(one.tags)
+            if one.source == source
+            and one.host == host
+            and (CHECKPOINT_TAG in one.tags or own.issuperset(one.tags))
         ]
         decided = decide_kept(
             mine,
