@@ -52,6 +52,29 @@ def test_paths_start_at_the_folder_of_the_file(load, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("place", "means"),
+    [
+        ("data/store", "{folder}/data/store"),
+        ("/srv/store", "/srv/store"),
+        ("s3://bucket/prefix", "s3://bucket/prefix"),
+        ("file:///srv/store", "file:///srv/store"),
+        ("memory:", "memory:"),
+        ("", ""),
+    ],
+)
+def test_places_of_stores_start_at_the_folder_of_the_file(load, tmp_path, place, means):
+    store = load(f'[store]\nplace = "{place}"\nreplica = "{place}"\n').store
+
+    assert {store.place, store.replica} == {means.format(folder=tmp_path)}
+
+
+def test_place_of_a_store_is_a_text(problems):
+    (problem,) = problems("[store]\nplace = 5\n")
+
+    assert 'store.place: 5 is not a path (write a text such as "data/app.db")' in problem
+
+
+@pytest.mark.parametrize(
     ("table", "kind", "target"),
     [
         ('http = "https://example.org:8443/x?y=1"', "http", "https://example.org:8443/x?y=1"),

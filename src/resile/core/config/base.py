@@ -100,6 +100,13 @@ def _in_folder(value: Any, info: ValidationInfo) -> Path:
     return Path(folder) / Path(value).expanduser()
 
 
+def _store_place(value: Any, info: ValidationInfo) -> str:
+    """Take a folder relative to the configuration file; leave a URL, and nothing, as they are."""
+    if isinstance(value, str) and (not value or "://" in value or value == "memory:"):
+        return value
+    return str(_in_folder(value, info))
+
+
 def _url(value: str) -> str:
     try:
         parts = urlsplit(value)
@@ -173,6 +180,9 @@ Environment = Annotated[dict[str, str], BeforeValidator(_environment)]
 
 FolderPath = Annotated[Path, PlainValidator(_in_folder), WithJsonSchema({"type": "string"})]
 """A path; relative ones start at the folder of the configuration file."""
+
+StorePlace = Annotated[str, PlainValidator(_store_place), WithJsonSchema({"type": "string"})]
+"""A folder or a URL; relative folders start at the folder of the configuration file."""
 
 Url = Annotated[str, AfterValidator(_url)]
 """An http or https URL."""

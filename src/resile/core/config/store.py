@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from resile.core.config.base import Count, Flag, FolderPath, Section, setting
+from resile.core.config.base import Count, Flag, FolderPath, Section, StorePlace, setting
 from resile.core.config.units import DurationIn, SizeIn
 
 
@@ -44,17 +44,17 @@ class SnapshotSection(Section):
 
 
 class StoreSection(Section):
-    """Where snapshots go."""
+    """Where snapshots go, and how the store is looked after."""
 
-    place: str = setting(
+    place: StorePlace = setting(
         "",
-        description="A folder, `file:///FOLDER` or `s3://BUCKET/PREFIX`. Default: `store` in the "
-        "state folder, which protects from mistakes and crashes but not from the loss of the disk.",
+        description="A folder (a relative one starts at the folder of this file), `file:///FOLDER` or "
+        "`s3://BUCKET/PREFIX`. Default: `store` in the state folder, which protects from mistakes and crashes but not from the loss of the disk.",
     )
     key_file: FolderPath | None = setting(
         None, description="The key, 64 hex digits, mode 0600. Default: the store is not encrypted."
     )
-    replica: str = setting(
+    replica: StorePlace = setting(
         "", description="A second store that is kept in step, and from which damage is mended."
     )
     replicate: Flag = setting(True, description="Whether the daemon keeps the replica in step.")
