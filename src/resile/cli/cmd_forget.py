@@ -6,6 +6,7 @@ import click
 
 from resile.cli.options import duration
 from resile.cli.output import print_json, print_table
+from resile.cli.store_story import record
 from resile.cli.stores import (
     ID_DIGITS,
     StoreOptions,
@@ -14,6 +15,7 @@ from resile.cli.stores import (
     snapshot_data,
     store_options,
 )
+from resile.core.events import SnapshotsForgotten
 from resile.errors import ConfigError, RejectedError
 from resile.store import (
     Keep,
@@ -98,8 +100,11 @@ def command(
             decided = decide_kept(
                 store.snapshots(), keep, protected=protected(store), now=store.clock.now()
             )
-        if not dry_run:
-            forget(store, [one.snapshot for one in decided if not one.reasons])
+        gone = [one.snapshot for one in decided if not one.reasons and not dry_run]
+        forget(store, gone)
+        if gone:
+            ids = tuple(one.snapshot_id for one in gone)
+            record(options, store, SnapshotsForgotten(place=store.backend.url, snapshot_ids=ids))
     _print(decided, is_dry=dry_run, as_json=as_json)
 
 

@@ -7,7 +7,9 @@ import click
 
 from resile.cli.options import duration
 from resile.cli.output import print_json
+from resile.cli.store_story import record
 from resile.cli.stores import Progress, StoreOptions, opened, store_options
+from resile.core.events import StoreCollected
 from resile.core.units import format_size
 from resile.store import GRACE_S, collect
 
@@ -32,6 +34,16 @@ def command(grace_s: float | None, options: StoreOptions, *, dry_run: bool, as_j
             grace_s = GRACE_S if "://" in store.backend.url else 0.0
         with contextlib.closing(Progress("writing anew")) as progress:
             done = collect(store, grace_s=grace_s, is_dry=dry_run, on_progress=progress)
+        if done.removed:
+            record(
+                options,
+                store,
+                StoreCollected(
+                    place=store.backend.url,
+                    removed=done.removed,
+                    removed_bytes=done.removed_bytes,
+                ),
+            )
     if as_json:
         print_json(asdict(done))
         return

@@ -5,6 +5,7 @@ import contextlib
 import click
 
 from resile.cli.output import clean, print_json, print_table, say
+from resile.cli.store_story import record, repaired, stopwatch
 from resile.cli.stores import (
     ID_DIGITS,
     Progress,
@@ -43,7 +44,10 @@ def command(places: tuple[str, ...], options: StoreOptions, *, dry_run: bool, as
         opened(options, replicas=() if dry_run else replicas) as store,
         contextlib.closing(Progress("verifying")) as progress,
     ):
-        done = repair(store, replicas=replicas, is_dry=dry_run, on_progress=progress)
+        with stopwatch() as took:
+            done = repair(store, replicas=replicas, is_dry=dry_run, on_progress=progress)
+        if not dry_run:
+            record(options, store, *repaired(store, done, took_s=took[0]))
     after = done.after
     if as_json:
         print_json(

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import click
 
 from resile.cli.output import print_json, say
+from resile.cli.store_story import record, replicated
 from resile.cli.stores import Progress, StoreOptions, opened, replica_of, store_options
 from resile.core.units import format_size
 from resile.errors import ConfigError, StoreDamagedError
@@ -28,8 +29,10 @@ def command(
     with opened(options) as store:
         if is_lag:
             return _tell(asdict(lag(store.backend, target)), as_json=as_json)
+        behind = lag(store.backend, target)
         with contextlib.closing(Progress("copying")) as progress:
             done = replicate(store, target, is_pruned=prune, on_progress=progress)
+        record(options, store, replicated(store, target, done, behind))
     if as_json:
         print_json(
             {

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from resile.cli.output import clean, print_json, say
+from resile.cli.store_story import record, stopwatch, verified
 from resile.cli.stores import ID_DIGITS, Progress, StoreOptions, opened, shown, store_options
 from resile.core.units import format_size
 from resile.errors import StoreDamagedError
@@ -48,8 +49,9 @@ def command(options: StoreOptions, *, data: bool, is_drill: bool, room: Path, as
     need is there.
     """
     with opened(options) as store:
-        with contextlib.closing(Progress("verifying")) as progress:
+        with contextlib.closing(Progress("verifying")) as progress, stopwatch() as took:
             found = verify(store, data=data, on_progress=progress)
+        record(options, store, verified(store, found, is_full=data, took_s=took[0]))
         with contextlib.closing(Progress("restoring")) as progress:
             drills = [
                 drill(store, snapshot, room, on_progress=progress)
