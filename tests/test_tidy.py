@@ -60,7 +60,12 @@ BANS = (
     Ban(name="datetime.datetime.utcnow", instead="Clock.now()", homes=()),
     Ban(name="datetime.datetime.today", instead="Clock.now()", homes=()),
     Ban(name="datetime.date.today", instead="Clock.now()", homes=()),
-    Ban(name="random.", instead="a random.Random as parameter", homes=(), but=("random.Random",)),
+    Ban(
+        name="random.",
+        instead="a random.Random as parameter",
+        homes=("policies/bound.py",),
+        but=("random.Random",),
+    ),
     Ban(name="os.rename", instead="core.files", homes=("core/files.py",)),
     Ban(name="os.renames", instead="core.files", homes=("core/files.py",)),
     Ban(name="os.replace", instead="core.files", homes=("core/files.py",)),

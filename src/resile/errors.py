@@ -3,7 +3,10 @@
 ResileError
 ├── ConfigError            the user's input is wrong; nothing was started          exit 2
 ├── RejectedError          a policy or a limit said no; nothing was done           exit 3
-│   └── AlreadyRunningError    another daemon owns this folder                     exit 3
+│   ├── AlreadyRunningError    another daemon owns this folder                     exit 3
+│   ├── BreakerOpenError       a breaker is open, or forced open                   exit 3
+│   ├── BulkheadFullError      as many calls are in flight as are allowed          exit 3
+│   └── RateLimitedError       more calls came than the rate allows                exit 3
 └── OperationError         the world failed while something was being done         exit 1
     ├── JournalError           the journal could not be read or written            exit 4
     │   └── JournalBrokenError     the hash chain does not hold                    exit 5
@@ -15,6 +18,8 @@ ResileError
     │   ├── NotAStoreError         there is no store, or not of a known version    exit 2
     │   ├── StoreKeyError          the key is missing or not this store's          exit 2
     │   └── StoreDamagedError      something in the store is not what was put in   exit 8
+    ├── TimeoutExceededError   a call took longer than it may                      exit 1
+    ├── RetriesExhausted       every attempt failed; raised only where asked for   exit 1
     ├── DaemonUnreachableError no daemon answers for this folder                   exit 6
     └── MissingExtraError      an optional package is not installed                exit 1
 
@@ -22,7 +27,7 @@ Every error says in one sentence what is so, and in `hint` what to do next.
 Callers branch on the class, never on the text.
 """
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 
 class ResileError(Exception):
@@ -73,6 +78,67 @@ class RejectedError(ResileError):
 
 class AlreadyRunningError(RejectedError):
     """Another daemon owns this folder."""
+
+
+class BreakerOpenError(RejectedError):
+    """A breaker did not let a call through. Made without any code of ours, to be quick.
+
+    Args:
+        name: The guard's name.
+        retry_after_s: Seconds until the breaker tries again; infinite if nobody knows.
+        reason: Why an operator forced it open; empty if it opened by itself.
+    """
+
+    if TYPE_CHECKING:
+
+        def __init__(self, name: str, retry_after_s: float, reason: str = "") -> None: ...
+
+    else:
+        __init__ = Exception.__init__
+        """In Python it would cost more than all the rest of the rejection."""
+
+    @property
+    def name(self) -> str:
+        """The guard's name."""
+        return str(self.args[0])
+
+    @property
+    def retry_after_s(self) -> float:
+        """Seconds until the breaker tries again; infinite if nobody knows."""
+        return float(self.args[1])
+
+    def __getattr__(self, attribute: str) -> str:
+        if attribute == "message":
+            return f"breaker {self.name!r} is open{self._why()}"
+        if attribute == "hint":
+            return f"see what failed: resile.breaker({self.name!r}).last_failure"
+        raise AttributeError(attribute)
+
+    def __str__(self) -> str:
+        return self.message
+
+    def _why(self) -> str:
+        reason = f": {self.args[2]}" if len(self.args) > 2 and self.args[2] else ""
+        seconds = self.retry_after_s
+        return reason if seconds == float("inf") else f"{reason}; it tries again in {seconds:.3g} s"
+
+
+class BulkheadFullError(RejectedError):
+    """As many calls are in flight, or wait, as are allowed."""
+
+
+class RateLimitedError(RejectedError):
+    """More calls came than the rate allows.
+
+    Args:
+        message: One sentence with the limit.
+        retry_after_s: Seconds until the next call is allowed.
+        hint: What to do next.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
 
 
 class OperationError(ResileError):
@@ -174,6 +240,34 @@ class StoreDamagedError(StoreError):
     def __init__(self, message: str, *, name: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint or "see what is damaged: resile verify --data")
         self.name = name
+
+
+class TimeoutExceededError(OperationError, TimeoutError):
+    """A call took longer than it may; also a TimeoutError, for callers that know no other.
+
+    Args:
+        message: One sentence with the limit.
+        timeout_s: The seconds that it had.
+        hint: What to do next.
+    """
+
+    def __init__(self, message: str, *, timeout_s: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint, is_transient=True)
+        self.timeout_s = timeout_s
+
+
+class RetriesExhausted(OperationError):  # noqa: N818 - the field's word, and a name that stays fixed
+    """Every attempt failed. Raised only by a retry that was asked for it; else the error itself.
+
+    Args:
+        message: One sentence with the number of attempts.
+        attempts: What each attempt came to, the first first.
+        hint: What to do next.
+    """
+
+    def __init__(self, message: str, *, attempts: tuple[object, ...], hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.attempts = attempts
 
 
 class DaemonUnreachableError(OperationError):

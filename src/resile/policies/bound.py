@@ -1,0 +1,131 @@
+"""A guard: policies bound to a name, with the state that they keep for it."""
+
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from contextvars import ContextVar
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.errors import ConfigError
+from resile.policies.layer import Holding, Layer, Recording
+from resile.policies.policy import Policy
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Function = TypeVar("Function", bound=Callable[..., object])
+
+CHANCE = random.Random()  # noqa: S311 - spreads waits, guards no secret
+"""Where jitter comes from unless a test gives its own. Safe to share between threads."""
+_HELD: ContextVar[tuple[ExitStack, ...]] = ContextVar("resile_held", default=())
+"""The blocks that this thread or task is in, innermost last."""
+
+
+class Guard:
+    """Policies with their state for one name. Safe to share between threads and tasks.
+
+    Args:
+        policy: A policy or a pipeline.
+        name: Shows in errors, metrics and the dashboard.
+        clock: For all that is measured or waited.
+        chance: For jitter.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        name: str,
+        clock: Clock = SYSTEM_CLOCK,
+        chance: random.Random = CHANCE,
+    ) -> None:
+        self.policy = policy
+        self.name = name
+        self.clock = clock
+        self.layers: tuple[Layer, ...] = tuple(
+            part.layer(name, clock, chance) for part in policy.parts()
+        )
+
+    def __call__(self, function: Function, /) -> Function:
+        """Guard a function of any form; all that this guard decorates shares its state.
+
+        Raises:
+            ConfigError: If it is not callable, or is a class.
+        """
+        from resile.policies.forms import guarded
+
+        return guarded(self, function)
+
+    def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function under the policies."""
+        return self.run(partial(function, *args, **kwargs))
+
+    async def acall(
+        self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Await a coroutine function under the policies."""
+        return await self.arun(partial(function, *args, **kwargs))
+
+    def run(self, call: Callable[[], T], /) -> T:
+        """Do `call` under every layer, outermost first."""
+        for layer in reversed(self.layers):
+            call = partial(layer.run, call)
+        return call()
+
+    async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
+        """Do the same on an event loop."""
+        for layer in reversed(self.layers):
+            call = partial(layer.arun, call)
+        return await call()
+
+    def record(self, error: Exception | None) -> None:
+        """Tell the layers that count of an outcome that came after its call had returned."""
+        for layer in self.layers:
+            if isinstance(layer, Recording):
+                layer.record(error)
+
+    def __enter__(self) -> None:
+        """Guard a block.
+
+        Raises:
+            ConfigError: If a layer cannot guard a block.
+        """
+        held = hold_all(self.name, self.layers)
+        _HELD.set((*_HELD.get(), held))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        *outer, held = _HELD.get()
+        _HELD.set(tuple(outer))
+        held.__exit__(kind, error, None if error is None else error.__traceback__)
+
+    def __repr__(self) -> str:
+        return f"<Guard {self.name!r} {self.policy!r}>"
+
+
+def hold_all(name: str, layers: tuple[Layer, ...]) -> ExitStack:
+    """Enter every layer around a block, outermost first; nothing is held if one refuses.
+
+    Raises:
+        ConfigError: If one cannot guard a block.
+    """
+    holding = [layer for layer in layers if isinstance(layer, Holding)]
+    for layer in layers:
+        if layer not in holding:
+            raise ConfigError(
+                f"{type(layer).__name__.removesuffix('Layer')} cannot guard a block of {name!r}",
+                hint="decorate a function, or use `for attempt in` for a retry",
+            )
+    with ExitStack() as entered:
+        for layer in holding:
+            entered.enter_context(layer.hold())
+        return entered.pop_all()
+
+
+def name_of(function: object) -> str:
+    """Tell the full name of a function, for the guard that belongs to it."""
+    module = getattr(function, "__module__", None) or ""
+    name = getattr(function, "__qualname__", None) or type(function).__name__
+    return f"{module}.{name}".lstrip(".")

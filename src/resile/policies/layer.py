@@ -1,0 +1,43 @@
+"""The port between policies: one layer of a guarded call, which runs what lies below it."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar, runtime_checkable
+
+T = TypeVar("T")
+
+
+class Layer(Protocol):
+    """The state of one policy under one guarded name. Safe to share between threads and tasks.
+
+    `call` does the rest of the pipeline, the guarded function at its end. A layer may run it no
+    time (rejected, cached), once, or again and again (retry, hedge). It lets CancelledError,
+    KeyboardInterrupt, SystemExit and GeneratorExit pass at once, and gives back what it has taken
+    (a permit, a place in a queue) in `finally`.
+    """
+
+    def run(self, call: Callable[[], T], /) -> T:
+        """Do `call` under this policy; give its result or raise its error."""
+        ...
+
+    async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
+        """Do the same on an event loop, which is never blocked."""
+        ...
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """What a layer adds if it can guard a block of code, which runs exactly once."""
+
+    def hold(self) -> AbstractContextManager[object]:
+        """Give a new context manager: it admits or rejects on entry, and judges on exit."""
+        ...
+
+
+@runtime_checkable
+class Recording(Protocol):
+    """What a layer adds if it counts failures that come after its call has returned."""
+
+    def record(self, error: Exception | None) -> None:
+        """Count one more outcome: an error, or None for a success."""
+        ...

@@ -1,0 +1,102 @@
+"""What every policy is: a frozen value that guards functions, calls and blocks.
+
+A policy has no state. What it counts lives in a guard (`resile.policies.bound`): a decorated
+function has one of its own, `resile.guard` keeps one for each name, and `call`, `acall`, `with` and
+`for` use one that belongs to the policy object.
+"""
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
+
+from resile.core.clock import Clock
+from resile.policies.layer import Layer
+
+if TYPE_CHECKING:
+    from resile.policies.bound import Guard
+    from resile.policies.pipeline import Pipeline
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+class Policy:
+    """The base of all policies. Safe to share between threads, tasks and guarded functions."""
+
+    __slots__ = ("_own",)
+    is_single: ClassVar[bool] = False
+    """True if a pipeline may have only one of its kind."""
+
+    @property
+    def position(self) -> int:
+        """Where it stands in a pipeline; outermost first. A class attribute in most policies."""
+        raise NotImplementedError
+
+    def layer(self, name: str, clock: Clock, chance: random.Random) -> Layer:
+        """Make the state of this policy for one guarded name.
+
+        Args:
+            name: The guard's name; it shows in errors.
+            clock: For all that is measured or waited.
+            chance: For jitter and the like.
+        """
+        raise NotImplementedError
+
+    def parts(self) -> tuple["Policy", ...]:
+        """Give what it adds to a pipeline: itself, unless it is made of several."""
+        return (self,)
+
+    def __add__(self, other: "Policy") -> "Pipeline":
+        """Compose two policies in the canonical order, whichever is written first."""
+        from resile.policies.pipeline import compose
+
+        return compose(self, other)
+
+    def __call__(self, function: Function, /) -> Function:
+        """Guard a function, method, coroutine function, generator or async generator.
+
+        The result has the same signature and keeps its own state.
+
+        Raises:
+            ConfigError: If it is not callable, or is a class.
+        """
+        from resile.policies.bound import Guard, name_of
+
+        return Guard(self, name=name_of(function))(function)
+
+    def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function under this policy, with the state of this policy object."""
+        return self.own().call(function, *args, **kwargs)
+
+    async def acall(
+        self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Await a coroutine function under this policy, with the state of this policy object."""
+        return await self.own().acall(function, *args, **kwargs)
+
+    def __enter__(self) -> None:
+        """Guard a block, with the state of this policy object.
+
+        Raises:
+            ConfigError: If a part of it cannot guard a block, as a retry cannot run it again.
+        """
+        self.own().__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        self.own().__exit__(kind, error, trace)
+
+    def own(self) -> "Guard":
+        """Give the guard that belongs to this very object."""
+        try:
+            return self._own
+        except AttributeError:
+            from resile.policies.bound import Guard
+
+            object.__setattr__(self, "_own", Guard(self, name=type(self).__name__.lower()))
+            return self._own
+
+    if TYPE_CHECKING:
+        _own: Guard
