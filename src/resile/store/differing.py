@@ -9,6 +9,7 @@ from itertools import chain
 from resile.store.finding import check_depth
 from resile.store.model import Entry, EntryType
 from resile.store.repository import Repository
+from resile.store.restore.model import Reader
 
 TEXT_BYTES_MAX = 256 << 10
 """Above it nobody reads a diff, and comparing takes time that grows with its square."""
@@ -44,7 +45,7 @@ class Difference:
     after: Entry | None
 
 
-def compare(repository: Repository, before: Entry | None, after: Entry) -> Iterator[Difference]:
+def compare(repository: Reader, before: Entry | None, after: Entry) -> Iterator[Difference]:
     """Compare two folders; give what differs in the order of the paths.
 
     Args:
@@ -79,7 +80,7 @@ def text_diff(repository: Repository, difference: Difference) -> str:
 
 
 def _compare(
-    repository: Repository, path: bytes, before: Entry | None, after: Entry | None
+    repository: Reader, path: bytes, before: Entry | None, after: Entry | None
 ) -> Iterator[Difference]:
     if before == after:
         return

@@ -7,6 +7,8 @@ from os import stat_result
 
 STAGE_PREFIX = ".resile-tx-"
 """Begins the name of the private folder in a workspace where a commit builds what is new."""
+CHANGES_NAME = "changes"
+"""The folder, in the state folder of a system, where the logs of folders are (`store.changes`)."""
 DEPTH_MAX = 128
 """Folders inside of folders: each level of a walk keeps up to two descriptors open, and the
 usual limit of a process is 1024. Nobody's workspace comes near."""

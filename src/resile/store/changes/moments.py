@@ -1,0 +1,150 @@
+"""A folder as it was at a moment: the nearest snapshot before it, and what was committed since."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from resile.store.changes.blobs import LocalBlobs
+from resile.store.changes.overlay import LostError, Overlay
+from resile.store.changes.places import Place, find_place
+from resile.store.log import LogLook
+from resile.store.model import Entry, Snapshot
+from resile.store.restore.model import Reader
+from resile.store.transactions import Committed
+from resile.store.transactions.reading import commits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A folder at a moment.
+
+    Args:
+        root: The folder; to be read with `reader`.
+        reader: The store, with the log laid over it.
+        commits: What was replayed, in order; without what each changed.
+        is_logged: The folder has a log.
+        gap: What the log does not have between the snapshot and its own beginning; empty: nothing.
+        problem: Why not everything up to the moment was replayed; empty: it was.
+    """
+
+    root: Entry
+    reader: Reader
+    commits: tuple[Committed, ...] = ()
+    is_logged: bool = False
+    gap: str = ""
+    problem: str = ""
+
+
+def choose_base(state: Path | None, snapshots: Sequence[Snapshot], at: datetime) -> Snapshot | None:
+    """Choose the snapshot to begin from: the newest that holds nothing of what came later.
+
+    Args:
+        state: The state folder of the system; None: there is none, and so no log.
+        snapshots: Oldest first.
+        at: The moment.
+
+    Returns:
+        None if none is so old.
+    """
+    before = [one for one in snapshots if one.started_at <= at]
+    for one in reversed(before[1:]):
+        if one.finished_at <= at or not _has_commit(state, one, at):
+            return one
+    return before[0] if before else None
+
+
+def at_moment(state: Path | None, snapshot: Snapshot, reader: Reader, at: datetime) -> Moment:
+    """Give a folder as it was at a moment.
+
+    What is committed while a snapshot is taken is replayed on it, which changes nothing where the
+    snapshot has it already.
+
+    Args:
+        state: The state folder of the system; None: there is none, and so no log.
+        snapshot: From `choose_base`.
+        reader: The store.
+        at: The moment.
+
+    Raises:
+        NotAStoreError: If the log's format is one to come.
+        StoreDamagedError: If a folder of the snapshot cannot be read.
+        StoreError: If the log could not be read.
+    """
+    place = _place(state, snapshot)
+    if place is None:
+        return Moment(root=snapshot.root, reader=reader)
+    look, gap = _look(place, snapshot)
+    overlay, done, problem = _replayed(place, look, snapshot, reader, at)
+    if problem:  # A half of what could not be replayed must not stay in the tree.
+        last = done[-1].transaction if done else 0
+        overlay, _, _ = _replayed(place, look, snapshot, reader, at, last=last)
+    return Moment(
+        root=overlay.root(),
+        reader=overlay,
+        commits=done,
+        is_logged=True,
+        gap=gap,
+        problem=problem or look.damage,
+    )
+
+
+def _replayed(
+    place: Place,
+    look: LogLook,
+    snapshot: Snapshot,
+    reader: Reader,
+    at: datetime,
+    *,
+    last: int | None = None,
+) -> tuple[Overlay, tuple[Committed, ...], str]:
+    """Lay what was committed since a snapshot over it; give that, what it was, and what ended it.
+
+    Args:
+        place: Of the log.
+        look: It.
+        snapshot: What it is laid over.
+        reader: The store.
+        at: The moment.
+        last: End after this transaction; 0: before the first. None: at the moment.
+    """
+    overlay = Overlay(reader, snapshot.root, LocalBlobs(place.blobs))
+    done: list[Committed] = []
+    for commit in _between(look, snapshot.started_at, at) if last != 0 else ():
+        try:
+            overlay.replay(commit)
+        except LostError as exc:
+            return overlay, tuple(done), f"transaction {commit.transaction}: {exc}"
+        done.append(replace(commit, changes=()))
+        if commit.transaction == last:
+            break
+    return overlay, tuple(done), ""
+
+
+def _look(place: Place, snapshot: Snapshot) -> tuple[LogLook, str]:
+    """Choose the log that follows a snapshot; say what is missing between the two."""
+    if snapshot.started_at >= place.began_at:
+        return LogLook(place.log), ""
+    if place.damaged_log.is_dir():
+        return LogLook(place.damaged_log), ""
+    return LogLook(place.log), (
+        f"the log begins at {place.began_at.astimezone():%Y-%m-%d %H:%M:%S}, after the snapshot: "
+        "what was committed between is not in it"
+    )
+
+
+def _between(look: LogLook, since: datetime, until: datetime) -> Iterator[Committed]:
+    return (one for one in commits(look.records(), until) if one.committed_at >= since)
+
+
+def _has_commit(state: Path | None, snapshot: Snapshot, at: datetime) -> bool:
+    """Tell whether something was committed after a moment and before the snapshot was finished."""
+    place = _place(state, snapshot)
+    if place is None:
+        return False
+    found = _between(LogLook(place.log), at, snapshot.finished_at)
+    return any(one.committed_at > at for one in found)
+
+
+def _place(state: Path | None, snapshot: Snapshot) -> Place | None:
+    return None if state is None else find_place(state, Path(snapshot.source))

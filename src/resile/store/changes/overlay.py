@@ -1,0 +1,230 @@
+"""A snapshot's tree with the changes of a log laid over it: read like any other.
+
+Folders are read from the store when something changes in them; all others stay unread. The changed
+ones get ids of their own, which nothing outside of this object knows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from blake3 import blake3
+
+from resile.errors import StoreDamagedError, StoreError
+from resile.store.changes.blobs import LocalBlobs
+from resile.store.format.trees import decode_ids
+from resile.store.model import Entry, EntryType
+from resile.store.restore.model import Reader
+from resile.store.transactions import Committed, Content, Noted, OperationKind, Redo, Replayed
+
+_FOLDER_MODE = 0o755
+
+
+class LostError(Exception):
+    """A commit cannot be replayed, because the log does not have all of it."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Node:
+    """An entry; of a folder that was looked into, with what is in it."""
+
+    entry: Entry
+    below: "dict[bytes, _Node] | None" = None
+
+
+class Overlay:
+    """A `Reader` over a snapshot and what was replayed. Safe to share once all is replayed.
+
+    Args:
+        reader: The store.
+        root: The snapshot's root.
+        blobs: Of the log.
+    """
+
+    def __init__(self, reader: Reader, root: Entry, blobs: LocalBlobs) -> None:
+        self._reader = reader
+        self._blobs = blobs
+        self._root = _Node(entry=root)
+        self._inline: dict[bytes, bytes] = {}
+        self._own: set[bytes] = set()
+        self._trees: dict[bytes, _Node] = {}
+
+    def replay(self, commit: Committed) -> None:
+        """Lay a commit over the tree. Nothing of it is, where it cannot be replayed.
+
+        Raises:
+            LostError: If the log does not have all of it, or it does not fit; says why.
+            StoreDamagedError: If a folder of the snapshot cannot be read.
+        """
+        for change in commit.changes:
+            if isinstance(change, Noted) and change.content is Content.LOST:
+                path = change.path.decode("utf-8", "backslashreplace")
+                raise LostError(f"what it made of {path or 'the folder'} was not kept")
+        for change in commit.changes:
+            if isinstance(change, Noted):
+                self._note(change)
+            else:
+                self._redo(change)
+
+    def root(self) -> Entry:
+        """Give the root of the tree as it is now; nothing may be replayed afterwards."""
+        return self._sealed(self._root)
+
+    def tree(self, tree_id: bytes) -> Sequence[Entry]:
+        """Give all entries of a folder."""
+        node = self._trees.get(tree_id)
+        if node is None:
+            return self._reader.tree(tree_id)
+        below = node.below or {}
+        return [below[name].entry for name in sorted(below)]
+
+    def chunks(self, entry: Entry) -> Sequence[bytes]:
+        """Give the ids of a file's blobs, in order."""
+        if not entry.lists or entry.lists[0] not in self._own:
+            return self._reader.chunks(entry)
+        return [
+            chunk
+            for part in entry.lists
+            for chunk in decode_ids(self.read_blob(part), "a list of the log")
+        ]
+
+    def read_blob(self, blob_id: bytes) -> bytes:
+        """Read a blob, checked against its id."""
+        data = self._inline.get(blob_id)
+        if data is not None:
+            return data
+        if blob_id in self._own:
+            return self._blobs.read(blob_id)
+        return self._reader.read_blob(blob_id)
+
+    def locate_all(self, blob_ids: Sequence[bytes]) -> Sequence[tuple[str, int, int]]:
+        """Tell where each blob stands; of the log's own, each alone."""
+        found = self._reader.locate_all(blob_ids)
+        return [
+            ("", number, 0) if blob_id in self._own or blob_id in self._inline else place
+            for number, (blob_id, place) in enumerate(zip(blob_ids, found, strict=True))
+        ]
+
+    def _note(self, noted: Noted) -> None:
+        names = noted.path.split(b"/") if noted.path else []
+        if not names:
+            self._note_root(noted)
+            return
+        folder = self._folder(names[:-1], is_made=noted.entry is not None)
+        if folder is None:
+            return
+        if noted.entry is None:
+            folder.pop(names[-1], None)
+        else:
+            folder[names[-1]] = self._became(folder.get(names[-1]), noted, noted.entry)
+
+    def _note_root(self, noted: Noted) -> None:
+        if noted.entry is None:
+            self._root.below = {}
+        else:
+            kept = replace(noted.entry, name=b"", tree=self._root.entry.tree)
+            self._root.entry = kept
+
+    def _became(self, before: _Node | None, noted: Noted, entry: Entry) -> _Node:
+        """Give what a path became."""
+        is_same_type = before is not None and before.entry.type is entry.type
+        if entry.type is EntryType.FOLDER:
+            if before is None or not is_same_type:
+                return _Node(entry=entry, below={})
+            return _Node(entry=replace(entry, tree=before.entry.tree), below=before.below)
+        if noted.content is Content.AS_BEFORE and entry.type is EntryType.FILE:
+            if before is None or not is_same_type:
+                raise LostError(f"{noted.path.decode('utf-8', 'backslashreplace')} is not there")
+            old = before.entry
+            return _Node(
+                entry=replace(
+                    entry,
+                    size=old.size,
+                    chunks=old.chunks,
+                    lists=old.lists,
+                    extents=old.extents,
+                    origin=old.origin,
+                )
+            )
+        if noted.content is Content.INLINE:
+            self._inline.update(dict.fromkeys(entry.chunks, noted.data))
+        else:
+            self._own.update((*entry.chunks, *entry.lists))
+            for part in entry.lists:
+                self._own.update(decode_ids(self._blobs.read(part), "a list of the log"))
+        return _Node(entry=entry)
+
+    def _redo(self, change: Replayed) -> None:
+        """Do an operation of a transaction of the log's own again."""
+        path = change.path.encode("utf-8", "surrogateescape")
+        *above, name = path.split(b"/")
+        folder = self._folder(above, is_made=change.kind is not OperationKind.DELETE)
+        if folder is None:
+            return
+        if change.kind is OperationKind.DELETE:
+            folder.pop(name, None)
+            return
+        before = folder.get(name)
+        owner = before.entry if before is not None else self._root.entry
+        entry = Entry(
+            name=name,
+            type=EntryType.FILE,
+            mode=change.mode,
+            uid=owner.uid,
+            gid=owner.gid,
+            mtime_ns=change.mtime_ns,
+            xattrs=before.entry.xattrs if before is not None else {},
+        )
+        if change.kind is OperationKind.MAKE_FOLDER:
+            is_there = before is not None and before.entry.type is EntryType.FOLDER
+            if not is_there:
+                made = replace(entry, type=EntryType.FOLDER, mtime_ns=owner.mtime_ns)
+                folder[name] = _Node(entry=made, below={})
+            return
+        data = self._content(change, before)
+        chunks = (blake3(data).digest(),) if data else ()
+        self._inline.update(dict.fromkeys(chunks, data))
+        folder[name] = _Node(entry=replace(entry, size=len(data), chunks=chunks))
+
+    def _content(self, change: Replayed, before: _Node | None) -> bytes:
+        data = b""
+        if change.redo is Redo.PATCHES and before is not None:
+            data = b"".join(map(self.read_blob, self.chunks(before.entry)))
+            if blake3(data).digest() == change.digest:
+                return data  # The snapshot was taken after it was done.
+        try:
+            return change.content_after(data, self._blobs.read)
+        except StoreDamagedError as exc:
+            raise LostError(exc.message) from exc
+        except StoreError as exc:
+            raise LostError(exc.message) from exc
+
+    def _folder(self, names: Sequence[bytes], *, is_made: bool) -> dict[bytes, _Node] | None:
+        """Give what is in a folder; None if it is not there and shall not be made."""
+        node = self._root
+        for name in names:
+            below = self._below(node)
+            found = below.get(name)
+            if found is None or found.entry.type is not EntryType.FOLDER:
+                if not is_made:
+                    return None
+                # Somebody made it without the log: what it carried is not known.
+                entry = replace(self._root.entry, name=name, mode=_FOLDER_MODE, xattrs={})
+                found = below[name] = _Node(entry=entry, below={})
+            node = found
+        return self._below(node)
+
+    def _below(self, node: _Node) -> dict[bytes, _Node]:
+        if node.below is None:
+            entries = self._reader.tree(node.entry.tree)
+            node.below = {entry.name: _Node(entry=entry) for entry in entries}
+        return node.below
+
+    def _sealed(self, node: _Node) -> Entry:
+        """Give ids to the folders that were looked into."""
+        if node.below is not None:
+            for child in node.below.values():
+                self._sealed(child)
+            tree_id = blake3(b"overlay" + len(self._trees).to_bytes(8, "big")).digest()
+            self._trees[tree_id] = node
+            node.entry = replace(node.entry, tree=tree_id)
+        return node.entry
