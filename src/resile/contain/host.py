@@ -39,6 +39,7 @@ from resile.core.ids import new_id
 from resile.core.journal import SegmentLimits
 from resile.core.process import Identity, boot_id, identity_of
 from resile.errors import CgroupError, RejectedError, ResileError
+from resile.store.writeahead.model import CHANGES_NAME
 
 if TYPE_CHECKING:
     from resile.core.journal import SqliteJournal
@@ -116,6 +117,11 @@ class Host:
         self._worker_lock = threading.Lock()
         self._is_wanted = threading.Event()
         self.warning = ""
+
+    @property
+    def changes_folder(self) -> Path:
+        """Where the logs of folders are in which commits are noted; there may be none."""
+        return self.journal_folder.parent / CHANGES_NAME
 
     @property
     def journal(self) -> "SqliteJournal":

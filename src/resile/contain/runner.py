@@ -105,7 +105,11 @@ class Run:
         is_told = self._story.told(self._begun())
         try:
             transaction = prepare(
-                folder, self._spec.workspaces, staging=self._staging(), clock=self._clock
+                folder,
+                self._spec.workspaces,
+                staging=self._staging(),
+                changes=self._host.changes_folder,
+                clock=self._clock,
             )
             self._set_limits()
             self._box = self._make_box(transaction)
@@ -381,7 +385,11 @@ class Run:
             self._host.runs.write(self._record)
             exc.hint = f"{exc.hint} Its changes wait: `resile commit {self._run_id}`.".strip()
             raise
-        self._close(RunCommitted(run_id=self._run_id, changes=committed.committed))
+        if committed.is_clean:
+            self._close(RunCommitted(run_id=self._run_id, changes=committed.committed))
+        else:  # `recover` finishes it, and tells then that it is committed.
+            self._record = replace(self._record, state=RunState.READY)
+            self._host.runs.write(self._record)
         return replace(outcome, state=RunState.COMMITTED)
 
     # What is told -------------------------------------------------------------------------------

@@ -40,6 +40,8 @@ def commit_run(host: Host, record: RunRecord, *, paths: Sequence[str] = (), who:
         host.runs.write(replace(record, reason=RunReason.COMMIT_CONFLICT, message=exc.message))
         raise
     is_whole = committed.pending == 0
+    if is_whole and not committed.is_clean:  # `recover` finishes it, and tells then.
+        return committed.committed
     told = RunCommitted(
         run_id=record.run_id, changes=committed.committed, is_whole=is_whole, who=who
     )

@@ -164,8 +164,10 @@ def finish(place: Places, log: CommitLog) -> None:
     """Clean up after a log that is done; may be repeated from any point.
 
     Raises:
-        TransactionError: If something could not be written; `recover` finishes it.
+        TransactionError: If something could not be written, or not be noted in the log of a
+            folder; `recover` finishes it.
     """
+    _note(place, log)
     with failing("cleaned up"):
         pairs = zip(log.pending, place.root_fds, strict=True)
         pending = tuple(_refreshed(part, fd, source_inodes((part,))) for part, fd in pairs)
@@ -174,6 +176,14 @@ def finish(place: Places, log: CommitLog) -> None:
         _forget_committed(place, log)
         place.files.durable.remove(place.folder / WAL_NAME)
         place.files.durable.sync_folder(place.folder)
+
+
+def _note(place: Places, log: CommitLog) -> None:
+    """Tell the logs of folders about it, where there is any: one look tells."""
+    if place.record.changes and os.path.isdir(place.record.changes):  # noqa: PTH112 - the one look
+        from resile.contain.transaction.noting import note
+
+        note(place, log)
 
 
 def remove_stages(place: Places) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,6 +102,7 @@ def prepare(
     *,
     staging: Staging,
     locks: Path | None = None,
+    changes: Path | None = None,
     clock: Clock = SYSTEM_CLOCK,
     files: TreeFiles | None = None,
 ) -> "Transaction":
@@ -108,6 +110,15 @@ def prepare(
 
     That must be called before anything of it is to be recovered: until then a crash leaves only
     a folder that nobody needs.
+
+    Args:
+        folder: As for `begin`.
+        workspaces: Likewise.
+        staging: Likewise.
+        locks: Likewise.
+        clock: Likewise.
+        files: Likewise.
+        changes: Where the logs of folders are in which commits are noted. None: nowhere.
 
     Raises:
         TransactionError: As `begin`.
@@ -117,6 +128,7 @@ def prepare(
     record = make_transaction(
         place, workspaces, staging=staging, locks=locks, files=tree_files, clock=clock
     )
+    record = replace(record, changes=str(changes or ""))
     return Transaction(place, record, clock=clock, files=tree_files)
 
 

@@ -187,6 +187,7 @@ class TransactionRecord:
         workspaces: In the order in which they were given: w0, w1 and so on.
         stamp: The clock at the beginning.
         locks: The folder of the lock files.
+        changes: Where the logs of folders are in which its commits are noted; empty: nowhere.
     """
 
     id: str
@@ -195,6 +196,7 @@ class TransactionRecord:
     workspaces: tuple[StagedWorkspace, ...]
     stamp: ClockStamp
     locks: str
+    changes: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

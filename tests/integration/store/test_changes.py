@@ -1,0 +1,450 @@
+"""A folder as it was at any moment: the nearest snapshot, and what was committed since."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.support.file_transactions import quick_folder
+from tests.support.logged import Scene
+from tests.support.storing import flip
+from tests.support.trees import (
+    Crashed,
+    CrashingGate,
+    change_all,
+    differences,
+    make_tree,
+    snapshot,
+)
+
+from resile.contain.transaction import recover
+from resile.errors import TransactionError
+from resile.store import begin_log, forget, list_commits, open_log, stop_log, trim_log
+from resile.store.changes import keeping
+from resile.store.log.segments import segment_name
+from resile.store.restore import restore_in_place
+
+BIG = os.urandom(3_000_000)
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    with quick_folder() as found:
+        yield Scene(found / "scene")
+        for path in (found / "scene").rglob("*"):
+            if path.is_dir() and not path.is_symlink():
+                path.chmod(0o700)
+
+
+def write(name: str, text: str | bytes):
+    def change(root: Path) -> None:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(text.encode() if isinstance(text, str) else text)
+
+    return change
+
+
+def commits(scene: Scene) -> list[str]:
+    return [one.origin.partition(":")[0] for one in list_commits(scene.state, scene.folder)]
+
+
+# What cannot be replayed is told ------------------------------------------------------------------
+
+
+def test_a_damaged_log_ends_the_replay_at_its_last_good_record(scene: Scene) -> None:
+    scene.begin()
+    first_at = scene.commit(write("a", "first"))
+    first = snapshot(scene.folder)
+    segment = scene.log / "log" / segment_name(1)
+    size = segment.stat().st_size
+    second_at = scene.commit(write("a", "second"))
+    flip(segment, (size + 100) * 8)
+
+    found, moment, _ = scene.restored(second_at)
+
+    assert differences(first, found) == []
+    assert "is damaged at byte" in moment.problem
+    assert differences(first, scene.restored(first_at)[0]) == []
+
+
+def test_nothing_is_noted_in_a_damaged_log_and_the_commit_is_clean_all_the_same(
+    scene: Scene,
+) -> None:
+    scene.begin()
+    scene.commit(write("a", "first"))
+    flip(scene.log / "log" / segment_name(1), 800)
+
+    at = scene.commit(write("a", "second"))
+
+    assert (scene.folder / "a").read_text() == "second"
+    assert "is damaged at byte" in scene.moment(at).problem
+
+
+def test_a_damaged_log_makes_way_for_a_new_one_at_the_next_snapshot(scene: Scene) -> None:
+    scene.begin()
+    before_at = scene.commit(write("a", "first"))
+    first = snapshot(scene.folder)
+    damaged_at = scene.commit(write("a", "second"))
+    segment = scene.log / "log" / segment_name(1)
+    flip(segment, (segment.stat().st_size - 10) * 8)
+
+    assert trim_log(scene.state, scene.folder, scene.store.snapshots()) == 0
+    scene.take()
+    after_at = scene.commit(write("a", "third"))
+
+    found, moment, _ = scene.restored(after_at)
+    assert (differences(snapshot(scene.folder), found), moment.problem, moment.gap) == ([], "", "")
+    assert differences(first, scene.restored(before_at)[0]) == []
+    assert "is damaged" in scene.moment(damaged_at).problem
+
+
+def test_a_log_that_begins_after_the_snapshot_says_what_it_does_not_have(scene: Scene) -> None:
+    scene.take()
+    begin_log(scene.state, scene.folder)
+    at = scene.commit(write("a", "first"))
+
+    found, moment, _ = scene.restored(at)
+
+    assert "the log begins at" in moment.gap
+    assert differences(snapshot(scene.folder), found) == []
+
+
+def test_a_folder_without_a_log_is_its_snapshot(scene: Scene) -> None:
+    write("a", "old")(scene.folder)
+    before = snapshot(scene.folder)
+    scene.take()
+    at = scene.commit(write("a", "new"))
+
+    found, moment, _ = scene.restored(at)
+
+    assert differences(before, found) == []
+    assert not moment.is_logged
+    assert not scene.changes.exists()
+
+
+def test_content_that_somebody_changed_before_it_was_noted_is_told_as_lost(scene: Scene) -> None:
+    scene.begin()
+    kept_at = scene.commit(write("kept", "kept"))
+    kept = snapshot(scene.folder)
+    cut(scene, write("a", "committed"))
+    (scene.folder / "a").write_text("somebody else")
+    recover(next((scene.path / "runs").glob("run_2")))
+
+    found, moment, _ = scene.restored(datetime.now(UTC))
+
+    assert moment.problem == "transaction 2: what it made of a was not kept"
+    assert differences(kept, found) == []
+    assert scene.moment(kept_at).problem == ""
+
+
+def test_content_beyond_the_limit_is_told_as_lost(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resile.store.changes.content.BYTES_MAX", 1)
+    scene.begin()
+
+    at = scene.commit(write("big", BIG))
+
+    assert "what it made of big was not kept" in scene.moment(at).problem
+
+
+def test_a_blob_that_rots_or_is_gone_is_told_as_lost_by_the_restore(scene: Scene) -> None:
+    scene.begin()
+    at = scene.commit(write("big", BIG))
+    blobs = sorted((scene.log / "blobs").iterdir())
+    flip(blobs[0], 8)
+    blobs[1].unlink()
+
+    _, moment, report = scene.restored(at)
+
+    assert moment.problem == ""
+    assert [one.path for one in report.lost] == ["big"]
+
+
+# The moments --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sub", ["folder", "folder/below"])
+def test_every_kind_of_change_is_replayed_as_it_was(tmp_path: Path, sub: str) -> None:
+    """The workspace is the folder itself, or it is above it."""
+    scene = Scene(tmp_path / "scene", sub)
+    make_tree(scene.folder)
+    before = snapshot(scene.folder)
+    scene.begin()
+    began_at = datetime.now(UTC)
+
+    def change(root: Path) -> None:
+        change_all(root / sub.removeprefix("folder").lstrip("/"))
+
+    changed_at = scene.commit(change, workspace=scene.path / "folder")
+    changed = snapshot(scene.folder)
+    later_at = scene.commit(lambda root: shutil.rmtree(root / "deep"), workspace=scene.folder)
+    later = snapshot(scene.folder)
+    scene.take()
+
+    for at, expected in ((began_at, before), (changed_at, changed), (later_at, later)):
+        found, moment, report = scene.restored(at)
+        assert differences(expected, found) == []
+        assert (moment.problem, moment.gap, report.lost) == ("", "", ())
+
+
+def test_a_workspace_within_the_folder_is_replayed_where_it_is(scene: Scene) -> None:
+    (scene.folder / "x/y").mkdir(parents=True)
+    scene.begin()
+
+    at = scene.commit(write("z", "new"), workspace=scene.folder / "x/y")
+    elsewhere = scene.path / "elsewhere"
+    elsewhere.mkdir()
+    scene.commit(write("z", "not its own"), workspace=elsewhere)
+
+    assert differences(snapshot(scene.folder), scene.restored(at)[0]) == []
+    assert len(commits(scene)) == 1
+
+
+def test_a_folder_that_is_replaced_as_a_part_of_a_bigger_one_is_replayed(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "scene", "outer/inner/folder")
+    write("old", "old")(scene.folder)
+    scene.begin()
+
+    def change(root: Path) -> None:
+        shutil.rmtree(root / "inner")
+        write("inner/folder/new", "new")(root)
+
+    at = scene.commit(change, workspace=scene.path / "outer")
+
+    assert differences(snapshot(scene.folder), scene.restored(at)[0]) == []
+
+
+def test_big_contents_are_kept_beside_the_log(scene: Scene) -> None:
+    scene.begin()
+    at = scene.commit(write("big", BIG))
+    later_at = scene.commit(lambda root: (root / "big").chmod(0o600))
+
+    assert (scene.log / "log" / segment_name(1)).stat().st_size < 20_000
+    assert differences(snapshot(scene.folder), scene.restored(later_at)[0]) == []
+    assert scene.restored(at)[1].problem == ""
+
+
+def test_what_snapshots_leave_out_the_log_leaves_out(scene: Scene) -> None:
+    begin_log(scene.state, scene.folder, excludes=("*.tmp", "secret"))
+    scene.take()
+
+    def change(root: Path) -> None:
+        write("a.tmp", "out")(root)
+        write("secret/key", "out")(root)
+        write("new/b.tmp", "out")(root)
+        write("new/b", "in")(root)
+
+    at = scene.commit(change)
+
+    found = scene.restored(at)[0]
+    assert sorted(found) == [".", "new", "new/b"]
+
+
+def test_a_commit_while_a_snapshot_is_taken_is_not_in_an_earlier_moment(scene: Scene) -> None:
+    scene.begin()
+    between_at = scene.commit(write("a", "first"))
+    first = snapshot(scene.folder)
+    began_at = datetime.now(UTC)
+    later_at = scene.commit(write("a", "second"))
+    taken = scene.take()
+    long = replace(taken, started_at=began_at - timedelta(microseconds=1), snapshot_id="")
+    forget(scene.store, [taken])
+    scene.store.put_snapshot(long)
+
+    assert differences(first, scene.restored(between_at)[0]) == []
+    assert differences(first, scene.restored(began_at)[0]) == []
+    assert differences(snapshot(scene.folder), scene.restored(later_at)[0]) == []
+
+
+def test_in_place_it_is_exchanged_at_once(scene: Scene) -> None:
+    write("a", "old")(scene.folder)
+    scene.begin()
+    at = scene.commit(write("sub/b", BIG))
+    expected = snapshot(scene.folder)
+    scene.commit(lambda root: shutil.rmtree(root / "sub"))
+    moment = scene.moment(at)
+
+    with restore_in_place(scene.folder, moment.root, moment.reader):
+        pass
+
+    assert differences(expected, snapshot(scene.folder)) == []
+
+
+def test_transactions_of_python_code_are_replayed_among_the_runs(scene: Scene) -> None:
+    write("a", "old " * 10_000)(scene.folder)
+    scene.begin()
+    scene.commit(write("b", "run"))
+    with open_log(scene.state, scene.folder) as log, log.begin() as transaction:
+        transaction.modify("a", b"new " + b"old " * 9_999)
+        transaction.create("big", BIG)
+        transaction.make_folder("sub", mode=0o750)
+        transaction.create("sub/c", b"c", mode=0o600)
+        transaction.delete("b")
+    own_at = datetime.now(UTC)
+    own = snapshot(scene.folder)
+    scene.commit(write("b", "run again"))
+
+    found, moment, _ = scene.restored(own_at)
+
+    assert differences(own, found) == []
+    assert len(moment.commits) == 2
+
+
+# Crashes and others -------------------------------------------------------------------------------
+
+
+def cut(scene: Scene, change) -> None:
+    """Commit, and die between the commit and its note."""
+    transaction = scene.prepared(change)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("resile.contain.transaction.committing._note", crash)
+        with pytest.raises(Crashed):
+            transaction.commit()
+
+
+def change_a_little(root: Path) -> None:
+    write("created", "new")(root)
+    (root / "gone").unlink()
+    (root / "kept").chmod(0o600)
+
+
+def crash(*_: object) -> None:
+    raise Crashed("note")
+
+
+def test_a_crash_at_any_effect_of_a_commit_leaves_it_noted_once_or_not_done() -> None:
+    noted = 0
+    for step in range(1, 1000):
+        with quick_folder() as found:
+            scene = Scene(found / "scene")
+            write("gone", "old")(scene.folder)
+            write("kept", "old")(scene.folder)
+            scene.begin()
+            gate = CrashingGate()
+            transaction = scene.prepared(change_a_little, gate=gate)
+            gate._at = gate.count + step
+            try:
+                transaction.commit()
+                break
+            except Crashed:
+                recover(transaction.folder)
+                recover(transaction.folder)
+            if (scene.folder / "created").exists():
+                noted += 1
+                assert commits(scene) == ["run_1"]
+            else:
+                assert commits(scene) == []
+    assert 0 < noted < step - 1
+
+
+def test_what_was_cut_between_commit_and_note_is_noted_by_the_recovery(scene: Scene) -> None:
+    make_tree(scene.folder)
+    scene.begin()
+    cut(scene, change_all)
+    assert commits(scene) == []
+
+    recover(scene.path / "runs" / "run_1")
+
+    assert differences(snapshot(scene.folder), scene.restored(datetime.now(UTC))[0]) == []
+    assert commits(scene) == ["run_1"]
+
+
+def test_a_log_that_stays_busy_leaves_the_note_to_the_recovery(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "WAIT_S", 0.0)
+    scene.begin()
+    log = open_log(scene.state, scene.folder)
+    transaction = scene.prepared(write("a", "new"))
+
+    assert not transaction.commit().is_clean
+    assert (scene.folder / "a").read_text() == "new"
+    with pytest.raises(TransactionError, match="is in place, and could not be noted"):
+        recover(transaction.folder)
+    log.close()
+    recover(transaction.folder)
+
+    assert commits(scene) == ["run_1"]
+    assert list(scene.folder.glob(".resile-*")) == []
+
+
+def test_parts_of_a_run_that_are_committed_one_after_the_other_are_each_noted(
+    scene: Scene,
+) -> None:
+    scene.begin()
+
+    def change(root: Path) -> None:
+        write("a", "a")(root)
+        write("b", "b")(root)
+
+    transaction = scene.prepared(change)
+    transaction.commit(["a"])
+    first_at = datetime.now(UTC)
+    first = snapshot(scene.folder)
+    transaction.commit(["b"])
+
+    assert differences(first, scene.restored(first_at)[0]) == []
+    assert commits(scene) == ["run_1", "run_1"]
+    assert differences(snapshot(scene.folder), scene.restored(datetime.now(UTC))[0]) == []
+
+
+# Keeping ------------------------------------------------------------------------------------------
+
+
+def test_what_no_snapshot_needs_is_trimmed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "SEGMENT_BYTES_MAX", 1)
+    first = scene.begin()
+    scene.commit(write("a", BIG))
+    second = scene.take()
+    at = scene.commit(write("a", BIG[::-1]))
+    kept = {path.name for path in (scene.log / "blobs").iterdir()}
+
+    assert trim_log(scene.state, scene.folder, [first, second]) == 0
+    assert {path.name for path in (scene.log / "blobs").iterdir()} == kept
+    assert trim_log(scene.state, scene.folder, [second]) > 0
+
+    assert {path.name for path in (scene.log / "blobs").iterdir()} < kept
+    assert differences(snapshot(scene.folder), scene.restored(at)[0]) == []
+
+
+def test_nothing_is_trimmed_where_there_is_no_log_or_no_snapshot(scene: Scene) -> None:
+    assert trim_log(scene.state, scene.folder, [scene.take()]) == 0
+    begin_log(scene.state, scene.folder)
+    scene.commit(write("a", "a"))
+    assert trim_log(scene.state, scene.folder, []) == 0
+    assert len(commits(scene)) == 1
+
+
+def test_a_log_that_is_stopped_takes_nothing_more(scene: Scene) -> None:
+    scene.begin()
+    stop_log(scene.state, scene.folder)
+    stop_log(scene.state, scene.folder)
+
+    at = scene.commit(write("a", "a"))
+
+    assert not scene.moment(at).is_logged
+    begin_log(scene.state, scene.folder)
+    assert "the log begins at" in scene.moment(at).gap
+
+
+def test_a_note_of_whose_log_it_is_that_rots_begins_it_anew(scene: Scene) -> None:
+    scene.begin()
+    scene.commit(write("a", "a"))
+    flip(scene.log / "folder.json", 77)
+
+    begin_log(scene.state, scene.folder)
+
+    at = scene.commit(write("a", "b"))
+    assert "the log begins at" in scene.moment(at).gap
+
+
+def test_everything_is_for_its_user_alone(scene: Scene) -> None:
+    scene.begin()
+    scene.commit(write("a", BIG))
+
+    for path in scene.changes.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path

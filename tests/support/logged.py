@@ -1,0 +1,111 @@
+"""A folder with a log, snapshots, and commits like those of contained runs, for tests."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+from tests.support.transactions import copied
+from tests.support.trees import Snapshot as Facts
+from tests.support.trees import snapshot
+
+from resile.contain.transaction import Staging, Transaction, prepare
+from resile.store import (
+    Moment,
+    RestoreReport,
+    Snapshot,
+    at_moment,
+    begin_log,
+    choose_base,
+    create,
+    restore_to,
+    take_snapshot,
+)
+from resile.store.backends.memory import MemoryBackend
+from resile.store.writeahead.files import TreeFiles
+from resile.store.writeahead.gate import OPEN_GATE, Gate
+
+
+@dataclass
+class Scene:
+    """A system with one folder.
+
+    Args:
+        path: Holds all.
+        sub: The folder that has the log, below `path`.
+    """
+
+    path: Path
+    sub: str = "folder"
+    numbers: count = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True)
+        self.state.mkdir()
+        self.store = create(MemoryBackend(), cache=self.path / "cache")
+
+    @property
+    def folder(self) -> Path:
+        return self.path / self.sub
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state"
+
+    @property
+    def changes(self) -> Path:
+        return self.state / "changes"
+
+    @property
+    def log(self) -> Path:
+        """The place of the only log."""
+        (found,) = self.changes.iterdir()
+        return found
+
+    def begin(self) -> Snapshot:
+        """Begin the log, and take the first snapshot."""
+        begin_log(self.state, self.folder)
+        return self.take()
+
+    def take(self) -> Snapshot:
+        return take_snapshot(self.store, self.folder).snapshot
+
+    def prepared(
+        self,
+        change: Callable[[Path], None],
+        *,
+        workspace: Path | None = None,
+        gate: Gate = OPEN_GATE,
+    ) -> Transaction:
+        """Change a copy of the workspace, sealed and not committed."""
+        run = self.path / "runs" / f"run_{next(self.numbers)}"
+        run.parent.mkdir(exist_ok=True)
+        transaction = prepare(
+            run,
+            [workspace or self.folder],
+            staging=Staging.COPY,
+            changes=self.changes,
+            files=TreeFiles(gate),
+        )
+        transaction.note(is_durable=False)
+        change(copied(transaction))
+        transaction.seal(is_durable=False)
+        return transaction
+
+    def commit(self, change: Callable[[Path], None], *, workspace: Path | None = None) -> datetime:
+        """Commit as a contained run does; give a time right after it."""
+        assert self.prepared(change, workspace=workspace).commit().is_clean
+        return datetime.now(UTC)
+
+    def moment(self, at: datetime) -> Moment:
+        base = choose_base(self.state, self.store.snapshots(), at)
+        assert base is not None
+        return at_moment(self.state, base, self.store, at)
+
+    def restored(self, at: datetime) -> tuple[Facts, Moment, RestoreReport]:
+        """Restore the folder as it was at a time; give what is there then."""
+        target = self.path / f"restored-{next(self.numbers)}"
+        moment = self.moment(at)
+        report = restore_to(target, moment.root, moment.reader)
+        return snapshot(target), moment, report
