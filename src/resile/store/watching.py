@@ -82,10 +82,6 @@ class Watch:
         """How many folders it watches."""
         return len(self._paths)
 
-    def fileno(self) -> int:
-        """Give the descriptor that becomes readable when something happened; -1 if there is none."""
-        return self._fd
-
     def drain(self) -> None:
         """Take what the kernel holds, so that its queue does not run over. Does not block."""
         with self._lock:
