@@ -1,12 +1,13 @@
 """Records what a program does to files below a folder, for `tests.support.crashes`.
 
 `trace_effects` takes it from the system calls of a real command (by strace), `RecordingFiles` from
-code that takes the `Files` port.
+code that takes the `Files` port, `RecordingDisk` from a store that takes the `Disk` port.
 """
 
 import os
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.support.disks import (
@@ -24,6 +25,7 @@ from tests.support.disks import (
 from tests.support.syscalls import Call, trace
 
 from resile.core.files import SYSTEM_FILES, Files
+from resile.store.backends.disk import SYSTEM_DISK, Disk
 
 _CHANGING = (
     *("open", "openat", "creat", "mkdir", "mkdirat", "write", "writev", "pwrite64", "lseek"),
@@ -107,6 +109,92 @@ class RecordingFiles:
 
     def _name(self, path: Path) -> str:
         return "" if path == self._root else str(path.relative_to(self._root))
+
+
+class RecordingDisk:
+    """A real disk of a store that remembers what was done below a folder. Safe to share between threads.
+
+    One step is done at a time, so that what is remembered is in the order in which it was done.
+
+    Args:
+        root: The folder; names in the effects are relative to it. What is elsewhere is not remembered.
+        write_bytes_max: How much a write takes at once: small ones make many states.
+        disk: What does the work. Default: the machine's.
+    """
+
+    def __init__(self, root: Path, *, write_bytes_max: int, disk: Disk = SYSTEM_DISK) -> None:
+        self.effects: list[Effect] = []
+        self._root = root.resolve()
+        self._write_bytes_max = write_bytes_max
+        self._disk = disk
+        self._lock = threading.Lock()
+
+    def make_folder(self, name: str, *, folder_fd: int | None) -> None:
+        """Make a folder; remembered if it is new."""
+        path = Path(name) if folder_fd is None else _path_of(folder_fd) / name
+        with self._lock:
+            is_new = not path.exists()
+            self._disk.make_folder(name, folder_fd=folder_fd)
+            if is_new and path != self._root:
+                self._note(path, MakeFolder)
+
+    def create(self, name: str, *, folder_fd: int) -> int:
+        """Make a file."""
+        with self._lock:
+            fd = self._disk.create(name, folder_fd=folder_fd)
+            self._note(_path_of(folder_fd) / name, Make)
+            return fd
+
+    def write(self, fd: int, data: memoryview) -> int:
+        """Append some of it."""
+        with self._lock, data[: self._write_bytes_max] as some:
+            count = self._disk.write(fd, some)
+            self._note(_path_of(fd), lambda name: Write(name, None, bytes(some[:count])))
+            return count
+
+    def sync(self, fd: int) -> None:
+        """Make a file, or the names in a folder, durable."""
+        with self._lock:
+            self._disk.sync(fd)
+            self._note(_path_of(fd), Sync)
+
+    def link(self, source: str, target: str, *, source_fd: int, target_fd: int) -> None:
+        """Give a file a second name."""
+        with self._lock:
+            self._disk.link(source, target, source_fd=source_fd, target_fd=target_fd)
+            self._note_two(source, target, source_fd, target_fd, Link)
+
+    def replace(self, source: str, target: str, *, source_fd: int, target_fd: int) -> None:
+        """Rename."""
+        with self._lock:
+            self._disk.replace(source, target, source_fd=source_fd, target_fd=target_fd)
+            self._note_two(source, target, source_fd, target_fd, Rename)
+
+    def remove(self, name: str, *, folder_fd: int) -> None:
+        """Remove a name."""
+        with self._lock:
+            self._disk.remove(name, folder_fd=folder_fd)
+            self._note(_path_of(folder_fd) / name, Remove)
+
+    def _note(self, path: Path, effect: Callable[[str], Effect]) -> None:
+        if path == self._root:
+            self.effects.append(effect(""))
+        elif path.is_relative_to(self._root):
+            self.effects.append(effect(str(path.relative_to(self._root))))
+
+    def _note_two(
+        self,
+        source: str,
+        target: str,
+        source_fd: int,
+        target_fd: int,
+        effect: Callable[[str, str], Effect],
+    ) -> None:
+        path = _path_of(target_fd) / target
+        if not path.is_relative_to(self._root):
+            return
+        target_name = str(path.relative_to(self._root))
+        self._note(_path_of(source_fd) / source, lambda name: effect(name, target_name))
 
 
 class _Recorder:
@@ -239,6 +327,10 @@ class _Recorder:
         if path == self._root:
             return ""
         return path.removeprefix(f"{self._root}/") if path.startswith(f"{self._root}/") else None
+
+
+def _path_of(fd: int) -> Path:
+    return Path(f"/proc/self/fd/{fd}").readlink()
 
 
 def _descriptor(text: str) -> tuple[str, str, bool]:

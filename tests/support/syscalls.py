@@ -22,6 +22,9 @@ CHANGING_CALLS = (
 )
 KILL = "signal=KILL"
 """Ends the command at the entry of the call, which is then not done."""
+_QUICK = "--seccomp-bpf"
+"""Only the calls that are traced stop the command, which is three times as quick (measured). strace
+6.1 sends no signals then."""
 TIMEOUT_S = 120
 STRING_BYTES_MAX = 64 << 20
 _LINE = re.compile(r"(\d+) +(?:<\.\.\. )?(\w+)(\(| resumed>)(.*)", re.DOTALL)
@@ -86,7 +89,7 @@ def kill_at_each_syscall(
     calls: Iterable[str] = CHANGING_CALLS,
     folder: Path | None = None,
     environ: Mapping[str, str] | None = None,
-    harm: str = KILL,
+    harm: str | Callable[[Call], str] = KILL,
 ) -> Iterator[Round]:
     """Run a command once for each of its calls that change files, and harm it there.
 
@@ -104,7 +107,10 @@ def kill_at_each_syscall(
         calls: Which calls to hit. Default: all that change files.
         folder: Where it runs.
         environ: Its variables. Default: ours.
-        harm: What strace does: `signal=KILL`, `error=EIO`, `error=ENOSPC`. Default: kill.
+        harm: What strace does: `signal=KILL`, `error=EIO`, `error=ENOSPC`, `retval=7` (claimed and
+            not done). Default: kill. Or a function that says it of a call as it was in the
+            unharmed run; calls of which it says nothing are left alone, but for those that
+            another thread makes as its n-th.
 
     Raises:
         AssertionError: If the unharmed run failed, or made no call between the two texts.
@@ -116,11 +122,15 @@ def kill_at_each_syscall(
     places = _places(traced, begin, end)
     if not places:
         raise AssertionError(f"{command} makes no call from {begin!r} to {end!r}")
-    for call, at in places:
+    for (name, at), alike in places.items():
+        done = harm if isinstance(harm, str) else next(filter(None, map(harm, alike)), "")
+        if not done:
+            continue
         prepare()
-        inject = ["-e", f"trace={call}", "-e", f"inject={call}:{harm}:when={at}"]
-        code = _strace([*inject, "-o", os.devnull, *command], folder, environ)
-        yield Round(call=call, at=at, exit_code=code, is_right=check(code))
+        inject = ["-e", f"trace={name}", "-e", f"inject={name}:{done}:when={at}"]
+        quick = [] if "signal" in done else [_QUICK]
+        code = _strace([*quick, *inject, "-o", os.devnull, *command], folder, environ)
+        yield Round(call=name, at=at, exit_code=code, is_right=check(code))
 
 
 def trace(
@@ -134,7 +144,7 @@ def trace(
     with tempfile.NamedTemporaryFile(prefix="resile-trace-", mode="r") as file:
         how = ["-y", "-xx", "-s", f"{STRING_BYTES_MAX}", "-o", file.name]
         names = ",".join(f"?{name}" for name in calls)
-        code = _strace([*how, "-e", f"trace={names}", *command], folder, environ)
+        code = _strace([_QUICK, *how, "-e", f"trace={names}", *command], folder, environ)
         return code, list(_parse(file))
 
 
@@ -143,10 +153,10 @@ def escaped(text: str | Path) -> str:
     return "".join(f"\\x{byte:02x}" for byte in os.fsencode(text))
 
 
-def _places(traced: list[Call], begin: str, end: str) -> list[tuple[str, int]]:
-    """Give what can be hit: name of the call, and which one of its thread; each once."""
+def _places(traced: list[Call], begin: str, end: str) -> dict[tuple[str, int], list[Call]]:
+    """Give what can be hit: name of the call, which one of its thread, and those that it is."""
     counts: dict[tuple[int, str], int] = {}
-    found: dict[tuple[str, int], None] = {}
+    found: dict[tuple[str, int], list[Call]] = {}
     has_begun = False
     for call in traced:
         counts[call.thread, call.name] = at = counts.get((call.thread, call.name), 0) + 1
@@ -154,8 +164,8 @@ def _places(traced: list[Call], begin: str, end: str) -> list[tuple[str, int]]:
             break
         if has_begun or escaped(begin) in call.arguments:
             has_begun = True
-            found[call.name, at] = None
-    return sorted(found)
+            found.setdefault((call.name, at), []).append(call)
+    return dict(sorted(found.items()))
 
 
 def _parse(lines: Iterable[str]) -> Iterator[Call]:
