@@ -1,6 +1,44 @@
-"""What the asynchronous colour needs to wait. `asyncio` is loaded when something first waits."""
+"""The loops of the asynchronous colour, and its waiting; `asyncio` is loaded by the first wait."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from resile.core.clock import Clock, SystemClock
+from resile.policies.nesting import mark_loop
+
+if TYPE_CHECKING:
+    from resile.policies.retrying import RetryLayer
+
+T = TypeVar("T")
+
+
+async def retry(layer: "RetryLayer", call: Callable[[], Awaitable[T]]) -> T:
+    """Do `call` until it succeeds or the run of attempts gives up."""
+    run = layer.start()
+    try:
+        while True:
+            try:
+                result = await call()
+            except Exception as error:
+                wait_s = run.failed(error)
+                if wait_s is None:
+                    wrapped = run.exhausted()
+                    if wrapped is None:
+                        raise
+                    raise wrapped from error
+            else:
+                wait_s = run.returned(result)
+                if wait_s is None:
+                    wrapped = run.exhausted()
+                    if wrapped is None:
+                        return result
+                    raise wrapped
+            await asleep(layer.clock, wait_s)
+    finally:
+        run.close()
+
+
+mark_loop(retry.__code__)
 
 
 async def asleep(clock: Clock, seconds: float) -> None:

@@ -1,16 +1,19 @@
 """A guard: policies bound to a name, with the state that they keep for it."""
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from contextvars import ContextVar
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import ConfigError
 from resile.policies.layer import Holding, Layer, Recording
 from resile.policies.policy import Policy
+
+if TYPE_CHECKING:
+    from resile.policies.attempts import BlockAttempt
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -100,6 +103,18 @@ class Guard:
         *outer, held = _HELD.get()
         _HELD.set(tuple(outer))
         held.__exit__(kind, error, None if error is None else error.__traceback__)
+
+    def __iter__(self) -> "Iterator[BlockAttempt]":
+        """Give attempts at a block: `for attempt in guard:`, and `with attempt:` inside."""
+        from resile.policies.attempts import attempts
+
+        return attempts(self)
+
+    def __aiter__(self) -> "AsyncIterator[BlockAttempt]":
+        """Give attempts at a block of a coroutine: `async for`, and `with attempt:` inside."""
+        from resile.policies.attempts import aattempts
+
+        return aattempts(self)
 
     def __repr__(self) -> str:
         return f"<Guard {self.name!r} {self.policy!r}>"

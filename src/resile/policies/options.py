@@ -1,6 +1,7 @@
 """Check the options of a policy: every fault is found, and all are told at once."""
 
 from collections.abc import Iterable
+from enum import StrEnum
 from math import inf
 
 from resile.core.units import format_duration, parse_duration
@@ -54,6 +55,14 @@ class Options:
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if not is_number or not low <= value <= high:
                 self.refuse(name, f"{value!r} is not a number in {low:g}..{high:g}")
+
+    def choice(self, name: str, kind: type[StrEnum]) -> None:
+        """Turn the text of an enumeration into its member."""
+        value = getattr(self._policy, name)
+        try:
+            object.__setattr__(self._policy, name, kind(value))
+        except ValueError:
+            self.refuse(name, f"{value!r} is none of {', '.join(kind)}")
 
     def errors(self, *names: str) -> None:
         """Turn one class of errors, or several, into a tuple of such classes."""

@@ -6,13 +6,14 @@ function has one of its own, `resile.guard` keeps one for each name, and `call`,
 """
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
 
 from resile.core.clock import Clock
 from resile.policies.layer import Layer
 
 if TYPE_CHECKING:
+    from resile.policies.attempts import BlockAttempt
     from resile.policies.bound import Guard
     from resile.policies.pipeline import Pipeline
 
@@ -87,6 +88,14 @@ class Policy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
         self.own().__exit__(kind, error, trace)
+
+    def __iter__(self) -> "Iterator[BlockAttempt]":
+        """Give attempts at a block: `for attempt in retry:`, and `with attempt:` inside."""
+        return iter(self.own())
+
+    def __aiter__(self) -> "AsyncIterator[BlockAttempt]":
+        """Give attempts at a block of a coroutine: `async for`, and `with attempt:` inside."""
+        return aiter(self.own())
 
     def own(self) -> "Guard":
         """Give the guard that belongs to this very object."""
