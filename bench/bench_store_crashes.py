@@ -22,7 +22,8 @@ from tests.support.store_harms import (
     harm_everywhere,
     try_job_states,
 )
-from tests.support.store_scenes import JOBS, Job
+from tests.support.store_jobs import JOBS
+from tests.support.store_scenes import Job
 from tests.support.store_states import States
 from tests.support.store_together import Together, run_rounds
 from tests.support.syscalls import has_strace
@@ -89,7 +90,7 @@ def cut_rows(folder: Path, pool: ThreadPoolExecutor) -> Iterator[Row]:
     if not can_mount():
         print(f"{title} | {TARGET} | nothing can be mounted here: skipped")
         return
-    for job in JOBS[:5]:
+    for job in JOBS[:6]:
         work = pool.submit(cut_power_everywhere, folder / f"cut-{JOBS.index(job)}", job)
         yield Row(title=title, job=job, work=work)
 

@@ -7,7 +7,8 @@ from enum import Enum
 from pathlib import Path
 
 from tests.support.images import DiskImage
-from tests.support.store_scenes import JOBS, Job, Scene
+from tests.support.store_jobs import JOBS
+from tests.support.store_scenes import Job, Scene
 from tests.support.store_states import States, try_states
 from tests.support.syscalls import KILL, Call, escaped, kill_at_each_syscall
 

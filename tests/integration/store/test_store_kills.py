@@ -11,7 +11,8 @@ from tests.support.store_harms import (
     job_named,
     try_job_states,
 )
-from tests.support.store_scenes import JOBS, Job
+from tests.support.store_jobs import JOBS
+from tests.support.store_scenes import Job
 from tests.support.store_together import run_rounds
 from tests.support.syscalls import has_strace
 
