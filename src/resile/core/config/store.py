@@ -32,6 +32,11 @@ class SnapshotSection(Section):
     )
     tags: tuple[str, ...] = setting((), description="What its snapshots are called.")
     keep: KeepSection = setting({}, description="Which are kept.")
+    log: Flag = setting(
+        True,
+        description="Whether a log keeps what contained runs commit in it between two snapshots, "
+        "for `resile restore --at`.",
+    )
     protect: Flag = setting(
         False,
         description="Whether its files are compared with the last snapshot as often as the store "

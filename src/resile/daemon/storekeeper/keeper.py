@@ -60,7 +60,7 @@ class Keeper:
         self._asked = threading.Lock()
         hidden = hidden_folders(plan)
         self.folders = {n: Folder(one, hidden=hidden) for n, one in plan.folders.items()}
-        self._snapshots = Snapshots(tell=self._tell, clock=clock)
+        self._snapshots = Snapshots(plan.state, tell=self._tell, clock=clock)
         self._upkeep = Upkeep(plan, self._store, tell=self._tell, clock=clock)
         self._live = Live(self._store, tell=self._tell, clock=clock, halt=halt)
         self._memory = memories.load(plan.state)

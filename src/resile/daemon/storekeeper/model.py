@@ -55,6 +55,7 @@ class FolderPlan:
         keep: Which stay.
         is_protected: Its files are compared with the last snapshot.
         halt: Services that are stopped while a damaged file of it is brought back.
+        is_logged: It has a log of what contained runs commit in it.
     """
 
     name: str
@@ -65,6 +66,7 @@ class FolderPlan:
     keep: Keep
     is_protected: bool = False
     halt: tuple[str, ...] = ()
+    is_logged: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +179,7 @@ def plan_of(config: Config, *, state: Path) -> Plan:
                 ),
                 is_protected=section.protect,
                 halt=section.halt,
+                is_logged=section.log,
             )
             for name, section in config.snapshot.items()
         },

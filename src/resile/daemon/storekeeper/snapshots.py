@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from pathlib import Path
 
 from resile.core.clock import Clock
 from resile.core.events import SnapshotFailed, SnapshotsForgotten, SnapshotTaken
@@ -12,10 +13,13 @@ from resile.store import (
     CHECKPOINT_TAG,
     Repository,
     Taken,
+    begin_log,
     decide_kept,
     forget,
     protected,
+    stop_log,
     take_snapshot,
+    trim_log,
 )
 
 logger = logging.getLogger(__name__)
@@ -28,11 +32,13 @@ class Snapshots:
     """Takes them. Safe to share between threads; each brings its own store.
 
     Args:
+        state: The state folder; the logs of folders are in it.
         tell: Tells the journal.
         clock: Measures.
     """
 
-    def __init__(self, *, tell: Teller, clock: Clock) -> None:
+    def __init__(self, state: Path, *, tell: Teller, clock: Clock) -> None:
+        self._state = state
         self._tell = tell
         self._clock = clock
         self._troubles: dict[str, str] = {}
@@ -45,6 +51,7 @@ class Snapshots:
         """
         with folder.lock:
             began_s = self._clock.monotonic()
+            self._keep_log(folder)
             changed = self._changed(folder, repository, began_s)
             try:
                 taken = take_snapshot(
@@ -99,7 +106,27 @@ class Snapshots:
             forget(repository, gone)
             ids = tuple(one.snapshot_id for one in gone)
             self._tell.tell(SnapshotsForgotten(place=repository.backend.url, snapshot_ids=ids))
+        self._shorten_log(folder, repository)
         return len(gone)
+
+    def _keep_log(self, folder: Folder) -> None:
+        """Let the folder have a log before a snapshot, or none; what fails hinders no snapshot."""
+        source, excludes = folder.plan.source, folder.plan.excludes
+        try:
+            if folder.plan.is_logged:
+                begin_log(self._state, source, excludes=excludes, clock=self._clock)
+            else:
+                stop_log(self._state, source)
+        except ResileError as exc:
+            logger.error("storekeeper.not_logged folder=%s reason=%s", source, exc.message)  # noqa: TRY400
+
+    def _shorten_log(self, folder: Folder, repository: Repository) -> None:
+        """Drop from the log what no snapshot needs; what fails is tried with the next snapshot."""
+        source = folder.plan.source
+        try:
+            trim_log(self._state, source, repository.snapshots(), clock=self._clock)
+        except ResileError as exc:
+            logger.warning("storekeeper.not_trimmed folder=%s reason=%s", source, exc.message)
 
     @staticmethod
     def _changed(folder: Folder, repository: Repository, now_s: float) -> frozenset[bytes] | None:

@@ -92,7 +92,7 @@ def trim_log(
         for one in snapshots
         if SAFETY_TAG not in one.tags and _is_same(Path(one.source), folder)
     ]
-    if place is None or not own:
+    if place is None or not own or not place.log.is_dir():
         return 0
     try:
         with opened(place, clock=clock) as log:
