@@ -12,6 +12,7 @@ from resile.errors import ConfigError
 COMMANDS = {
     "beat": "Send a heartbeat to a check that waits for it.",
     "cat": "Write a file of a snapshot to standard output.",
+    "changes": "List what was committed in a folder.",
     "commit": "Commit the changes of a contained run.",
     "config": "Check, show and describe resile.toml.",
     "dashboard": "Print a link that lets the dashboard decide about runs.",

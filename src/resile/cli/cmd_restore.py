@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from resile.cli.moments import moment_data, say_moment
 from resile.cli.options import time
 from resile.cli.output import print_json, say
 from resile.cli.stores import (
@@ -17,15 +18,19 @@ from resile.cli.stores import (
     local_time,
     opened,
     shown,
+    state_of,
     store_options,
 )
 from resile.core.units import format_size
 from resile.errors import ConfigError, StoreDamagedError
 from resile.store import (
     SAFETY_TAG,
+    Moment,
     Repository,
     RestoreReport,
     Snapshot,
+    at_moment,
+    choose_base,
     compare,
     live_root,
     restore_in_place,
@@ -49,7 +54,7 @@ _SIGNS = {"created": "+", "deleted": "-", "modified": "~", "metadata": "m", "rep
     help="Where it was taken; at once, and after a snapshot of what is there now.",
 )
 @click.option("--source", metavar="DIR", help="With `latest` and --at: of this folder.")
-@click.option("--at", type=time, metavar="TIME", help="The newest that is not younger than this.")
+@click.option("--at", type=time, metavar="TIME", help="As it was then: see below.")
 @click.option("--dry-run", is_flag=True, help="With --in-place: only tell what would change.")
 @store_options
 def command(
@@ -64,10 +69,14 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Restore the snapshot ID (or `latest`, or the one that --at names), or only some PATHs of it.
+    """Restore the snapshot ID (or `latest`), or only some PATHs of it.
+
+    With --at: the newest snapshot that is not younger, and what contained runs committed between it
+    and TIME, as the log of the folder has it (a table [snapshot.NAME] in resile.toml gives it one).
 
     No link in the target is followed. Exit code 3: something was restored without all that it
-    carried (owner, attributes); 8: something is lost, everything else was restored.
+    carried (owner, attributes); 8: something is lost, or the log ends before TIME; everything else
+    was restored.
     """
     if bool(target) == in_place or (dry_run and not in_place):
         raise ConfigError(
@@ -76,27 +85,40 @@ def command(
         )
     names = tuple(path.encode("utf-8", "surrogateescape") for path in paths)
     with opened(options) as store, contextlib.closing(Progress("restoring")) as progress:
-        chosen = _choose(store, snapshot, source, at)
+        state = state_of(options)
+        chosen = _choose(store, snapshot, source, at, state)
+        moment = Moment(root=chosen.root, reader=store)
+        if at is not None:
+            moment = at_moment(state, chosen, store, at)
+        root, reader = moment.root, moment.reader
         if dry_run:
-            return _tell_changes(store, chosen, as_json=as_json)
+            return _tell_changes(store, chosen, moment, as_json=as_json)
         if target is not None:
-            report = restore_to(target, chosen.root, store, paths=names, on_progress=progress)
+            report = restore_to(target, root, reader, paths=names, on_progress=progress)
             place, safety = target, None
         else:
             place = Path(chosen.source)
             safety = save_live(store, place)
-            with restore_in_place(
-                place, chosen.root, store, paths=names, on_progress=progress
-            ) as done:
+            with restore_in_place(place, root, reader, paths=names, on_progress=progress) as done:
                 report = done.report
-    _print(report, chosen, place, safety, as_json=as_json)
-    if report.lost_count:
+    if as_json:
+        data = _data(report, chosen, place, safety)
+        print_json(data if at is None else data | moment_data(moment))
+    else:
+        _print(report, chosen, place, safety)
+        if at is not None:
+            say_moment(moment, chosen)
+    if report.lost_count or moment.problem:
         return StoreDamagedError.exit_code
     return PARTIAL_CODE if report.skipped_count else 0
 
 
 def _choose(
-    store: Repository, name: str | None, source: str | None, at: datetime | None
+    store: Repository,
+    name: str | None,
+    source: str | None,
+    at: datetime | None,
+    state: Path | None,
 ) -> Snapshot:
     """Find the snapshot that is meant.
 
@@ -113,21 +135,20 @@ def _choose(
     found = [
         one
         for one in store.snapshots()
-        if one.started_at <= at
-        and (not origin or one.source == origin)
-        and SAFETY_TAG not in one.tags
+        if (not origin or one.source == origin) and SAFETY_TAG not in one.tags
     ]
-    if not found:
+    base = choose_base(state, found, at)
+    if base is None:
         raise ConfigError(
             f"no snapshot was taken at {local_time(at)} or before", hint="resile snapshots"
         )
-    return found[-1]
+    return base
 
 
-def _tell_changes(store: Repository, chosen: Snapshot, *, as_json: bool) -> int:
+def _tell_changes(store: Repository, chosen: Snapshot, moment: Moment, *, as_json: bool) -> int:
     """Tell what a restore in place would change."""
     with live_root(store, Path(chosen.source)) as now:
-        changes = list(compare(store, now, chosen.root))
+        changes = list(compare(moment.reader, now, moment.root))
     if as_json:
         print_json(
             {
@@ -147,12 +168,7 @@ def _print(
     chosen: Snapshot,
     place: Path,
     safety: Snapshot | None,
-    *,
-    as_json: bool,
 ) -> None:
-    if as_json:
-        print_json(_data(report, chosen, place, safety))
-        return
     print(
         f"restored {chosen.snapshot_id[:ID_DIGITS]} of {local_time(chosen.started_at)} to {place}:"
         f" {report.files:,} files in {report.folders:,} folders, {format_size(report.bytes)}"

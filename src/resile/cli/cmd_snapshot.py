@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from resile.cli.asking import ask_keeper
+from resile.cli.changes import keep_log, shorten_log
 from resile.cli.output import clean, print_json, say
 from resile.cli.stores import (
     ID_DIGITS,
@@ -59,6 +60,7 @@ def command(
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder that can be read", hint="give a folder")
     rules = _rules(folder, excludes, one_file_system=one_file_system)
+    keep_log(options, folder)
     is_plain = not (excludes or one_file_system or parity)
     asked = ask_keeper(options, folder, tags) if is_plain else None
     with opened(options, is_made=True) as store:
@@ -67,6 +69,7 @@ def command(
         else:
             with contextlib.closing(Progress("reading")) as progress:
                 taken = take_snapshot(store, folder, tags=tags, rules=rules, on_progress=progress)
+        shorten_log(options, folder, store)
         if parity or wants_parity(options):
             add_parity(store)
     if as_json:

@@ -115,6 +115,29 @@ def _mend_format(backend: "Backend", replicas: Sequence["Backend"]) -> None:
         say(f"{done.name} was mended from {done.detail}")
 
 
+def state_of(options: StoreOptions) -> Path | None:
+    """Give the state folder of the nearest system; None if there is none.
+
+    Raises:
+        ConfigError: If the configuration that is named is not there.
+    """
+    try:
+        return find_places(options.config).state
+    except ConfigError:
+        if options.config is not None:
+            raise
+        return None
+
+
+def config_of(options: StoreOptions) -> "Config | None":
+    """Load the nearest configuration; None if there is none.
+
+    Raises:
+        ConfigError: If the configuration is wrong.
+    """
+    return _config_of(options.config, is_needed=False)
+
+
 def wants_parity(options: StoreOptions) -> bool:
     """Tell whether the configuration, if there is one, asks for parity.
 
