@@ -77,6 +77,20 @@ def test_a_service_with_notify_is_ready_when_it_says_so() -> None:
     assert (ready.generation, ready.after_s) == (1, pytest.approx(0.99))
 
 
+def test_a_service_may_say_that_it_is_ready_before_its_start_is_recorded() -> None:
+    shell = Shell(system(service("a", is_notify=True))).begin()
+
+    shell.tell(ServiceNotified(service="a", generation=1, is_ready=True))
+    assert not shell.world.service("a").is_ready
+    shell.run(1)
+    assert shell.world.service("a").is_ready
+
+    shell.crash("a")
+    shell.run(1)
+    assert shell.world.service("a").generation == 2
+    assert not shell.world.service("a").is_ready
+
+
 def test_a_service_with_notify_and_a_ready_check_needs_both() -> None:
     spec = system(service("a", is_notify=True), checks="a.ready")
     shell = Shell(spec, has_checks=False).begin()

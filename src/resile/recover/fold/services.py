@@ -67,13 +67,15 @@ def _process_started(store: Store, payload: ProcessStarted, at: datetime) -> Non
     """Note a new process. One that is told again says nothing: it may be ready by now.
 
     A start is told twice if the brain dies after the spawn and before its record: by the
-    adoption, and by the action that is performed again.
+    adoption, and by the action that is performed again. A quick process says READY=1 before its
+    start is recorded.
     """
     status = store.services.get(payload.service)
     if status is None or payload.generation <= status.exited_generation:
         return
     if (status.generation, status.pid) == (payload.generation, payload.pid):
         return
+    is_same_start = not status.is_alive and status.generation == payload.generation
     start = store.action_on(service_target(payload.service))
     is_restart = start is not None and bool(start.fault_id)
     store.change(
@@ -82,7 +84,7 @@ def _process_started(store: Store, payload: ProcessStarted, at: datetime) -> Non
         pid=payload.pid,
         started_at=at,
         ready_at=None,
-        is_notified=False,
+        is_notified=status.is_notified and is_same_start,
         start_error="",
         start_failed_at=None,
         restarts=status.restarts + is_restart,
