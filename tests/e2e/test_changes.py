@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -82,7 +83,7 @@ def test_each_moment_between_two_snapshots_comes_back(shell: Shell) -> None:
 
     told = json.loads(shell("restore", "--at", first_at, "--to", "first", "--json"))
     assert differences(first, snapshot(shell.folder / "first")) == []
-    assert (len(told["replayed"]), told["problem"], told["gap"]) == (1, "", "")
+    assert (len(told["replayed"]), told["damage"], told["gap"]) == (1, "", "")
     assert told["replayed"][0]["who"].startswith("run_")
     assert told["until"] == told["replayed"][0]["committed_at"] < first_at
 
@@ -117,11 +118,15 @@ def test_what_could_not_be_noted_is_noted_by_recover(shell: Shell) -> None:
     shell("snapshot", "kb")
     hindrance = shell.log()
     hindrance.write_text("no folder")
-    at, _ = shell.run("echo first > a")
+    shell.run("echo first > a")
+    said = shell("run", "-w", "kb", "--commit", "ask", "--", "sh", "-c", "echo second > kb/gone")
+    shell("commit", re.findall(r"resile commit (run_\w+)", said)[0])
+    at = datetime.now(UTC).isoformat()
     assert (shell.kb / "a").read_text() == "first\n"
+    assert (shell.kb / "gone").read_text() == "second\n"
     hindrance.unlink()
 
-    assert "finished: its commit is in place" in shell("recover")
+    assert shell("recover").count("finished: its commit is in place") == 2
     expected = snapshot(shell.kb)
 
     shell("restore", "--at", at, "--to", "restored")

@@ -108,7 +108,7 @@ def command(
         _print(report, chosen, place, safety)
         if at is not None:
             say_moment(moment, chosen)
-    if report.lost_count or moment.problem:
+    if report.lost_count or moment.damage:
         return StoreDamagedError.exit_code
     return PARTIAL_CODE if report.skipped_count else 0
 

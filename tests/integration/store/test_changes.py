@@ -66,7 +66,7 @@ def test_a_damaged_log_ends_the_replay_at_its_last_good_record(scene: Scene) -> 
     found, moment, _ = scene.restored(second_at)
 
     assert differences(first, found) == []
-    assert "is damaged at byte" in moment.problem
+    assert "is damaged at byte" in moment.damage
     assert differences(first, scene.restored(first_at)[0]) == []
 
 
@@ -80,7 +80,7 @@ def test_nothing_is_noted_in_a_damaged_log_and_the_commit_is_clean_all_the_same(
     at = scene.commit(write("a", "second"))
 
     assert (scene.folder / "a").read_text() == "second"
-    assert "is damaged at byte" in scene.moment(at).problem
+    assert "is damaged at byte" in scene.moment(at).damage
 
 
 def test_a_damaged_log_makes_way_for_a_new_one_at_the_next_snapshot(scene: Scene) -> None:
@@ -96,9 +96,9 @@ def test_a_damaged_log_makes_way_for_a_new_one_at_the_next_snapshot(scene: Scene
     after_at = scene.commit(write("a", "third"))
 
     found, moment, _ = scene.restored(after_at)
-    assert (differences(snapshot(scene.folder), found), moment.problem, moment.gap) == ([], "", "")
+    assert (differences(snapshot(scene.folder), found), moment.damage, moment.gap) == ([], "", "")
     assert differences(first, scene.restored(before_at)[0]) == []
-    assert "is damaged" in scene.moment(damaged_at).problem
+    assert "is damaged" in scene.moment(damaged_at).damage
 
 
 def test_a_log_that_begins_after_the_snapshot_says_what_it_does_not_have(scene: Scene) -> None:
@@ -125,19 +125,63 @@ def test_a_folder_without_a_log_is_its_snapshot(scene: Scene) -> None:
     assert not scene.changes.exists()
 
 
+def lost_at(scene: Scene, at: datetime) -> list[str]:
+    return [f"{one.path}: {one.reason}" for one in scene.restored(at)[2].lost]
+
+
 def test_content_that_somebody_changed_before_it_was_noted_is_told_as_lost(scene: Scene) -> None:
     scene.begin()
     kept_at = scene.commit(write("kept", "kept"))
-    kept = snapshot(scene.folder)
     cut(scene, write("a", "committed"))
     (scene.folder / "a").write_text("somebody else")
-    recover(next((scene.path / "runs").glob("run_2")))
+    recover(scene.path / "runs" / "run_2")
+    lost = datetime.now(UTC)
+    again_at = scene.commit(write("a", "known again"))
 
-    found, moment, _ = scene.restored(datetime.now(UTC))
+    assert lost_at(scene, lost) == ["a: what a run made of it was not kept"]
+    assert "kept" in scene.restored(lost)[0]
+    assert lost_at(scene, kept_at) == []
+    assert differences(snapshot(scene.folder), scene.restored(again_at)[0]) == []
 
-    assert moment.problem == "transaction 2: what it made of a was not kept"
-    assert differences(kept, found) == []
-    assert scene.moment(kept_at).problem == ""
+
+def test_what_somebody_removed_or_replaced_before_it_was_noted_is_told_as_lost(
+    scene: Scene,
+) -> None:
+    scene.begin()
+
+    def change(root: Path) -> None:
+        write("a", "a")(root)
+        write("b", "b")(root)
+
+    cut(scene, change)
+    (scene.folder / "a").unlink()
+    write("c", "another inode")(scene.folder)
+    (scene.folder / "c").rename(scene.folder / "b")
+    recover(scene.path / "runs" / "run_1")
+
+    why = "what a run made of it was not kept"
+    assert lost_at(scene, datetime.now(UTC)) == [f"a: {why}", f"b: {why}"]
+
+
+def test_attributes_of_a_big_file_that_no_snapshot_has_are_not_enough(scene: Scene) -> None:
+    scene.begin()
+    write("big", BIG)(scene.folder)
+
+    at = scene.commit(lambda root: (root / "big").chmod(0o600))
+
+    assert lost_at(scene, at) == ["big: only its attributes are known"]
+
+
+def test_patches_for_another_content_than_the_snapshot_has_are_told_as_lost(scene: Scene) -> None:
+    write("a", "old " * 10_000)(scene.folder)
+    scene.begin()
+    write("a", "not " * 10_000)(scene.folder)
+    with open_log(scene.state, scene.folder) as log, log.begin() as transaction:
+        transaction.modify("a", b"new " + b"not " * 9_999)
+
+    (lost,) = lost_at(scene, datetime.now(UTC))
+
+    assert "is not the content that was written" in lost
 
 
 def test_content_beyond_the_limit_is_told_as_lost(
@@ -148,7 +192,7 @@ def test_content_beyond_the_limit_is_told_as_lost(
 
     at = scene.commit(write("big", BIG))
 
-    assert "what it made of big was not kept" in scene.moment(at).problem
+    assert lost_at(scene, at) == ["big: what a run made of it was not kept"]
 
 
 def test_a_blob_that_rots_or_is_gone_is_told_as_lost_by_the_restore(scene: Scene) -> None:
@@ -160,7 +204,7 @@ def test_a_blob_that_rots_or_is_gone_is_told_as_lost_by_the_restore(scene: Scene
 
     _, moment, report = scene.restored(at)
 
-    assert moment.problem == ""
+    assert moment.damage == ""
     assert [one.path for one in report.lost] == ["big"]
 
 
@@ -188,7 +232,7 @@ def test_every_kind_of_change_is_replayed_as_it_was(tmp_path: Path, sub: str) ->
     for at, expected in ((began_at, before), (changed_at, changed), (later_at, later)):
         found, moment, report = scene.restored(at)
         assert differences(expected, found) == []
-        assert (moment.problem, moment.gap, report.lost) == ("", "", ())
+        assert (moment.damage, moment.gap, report.lost) == ("", "", ())
 
 
 def test_a_workspace_within_the_folder_is_replayed_where_it_is(scene: Scene) -> None:
@@ -225,7 +269,7 @@ def test_big_contents_are_kept_beside_the_log(scene: Scene) -> None:
 
     assert (scene.log / "log" / segment_name(1)).stat().st_size < 20_000
     assert differences(snapshot(scene.folder), scene.restored(later_at)[0]) == []
-    assert scene.restored(at)[1].problem == ""
+    assert scene.restored(at)[1].damage == ""
 
 
 def test_what_snapshots_leave_out_the_log_leaves_out(scene: Scene) -> None:

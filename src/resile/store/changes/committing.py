@@ -203,7 +203,7 @@ class _Reader:
                 status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
                 if self._is_left_out(target.path, status):
                     return
-                if not _is_ours(target, status):
+                if path and not _is_ours(target, status):
                     yield Noted(path=path, content=Content.LOST)
                 elif step and step.kind is StepKind.ATTRIBUTES and not _is_small(status):
                     yield self._keeper.attributes(path, folder_fd, name, status)
@@ -212,6 +212,8 @@ class _Reader:
                         yield Noted(path=path)
                     yield from self._whole(target.path, folder_fd, name, status)
         except OSError:
+            if not path:
+                raise  # The folder itself: it is tried again.
             yield Noted(path=path, content=Content.LOST)
 
     def _whole(

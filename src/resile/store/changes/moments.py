@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from resile.store.changes.blobs import LocalBlobs
-from resile.store.changes.overlay import LostError, Overlay
+from resile.store.changes.overlay import Overlay
 from resile.store.changes.places import Place, find_place
 from resile.store.log import LogLook
 from resile.store.model import Entry, Snapshot
@@ -25,7 +25,8 @@ class Moment:
         commits: What was replayed, in order; without what each changed.
         is_logged: The folder has a log.
         gap: What the log does not have between the snapshot and its own beginning; empty: nothing.
-        problem: Why not everything up to the moment was replayed; empty: it was.
+        damage: Why not everything up to the moment was replayed; empty: it was. What the log does
+            not have of a single path, a restore tells as lost.
     """
 
     root: Entry
@@ -33,7 +34,7 @@ class Moment:
     commits: tuple[Committed, ...] = ()
     is_logged: bool = False
     gap: str = ""
-    problem: str = ""
+    damage: str = ""
 
 
 def choose_base(state: Path | None, snapshots: Sequence[Snapshot], at: datetime) -> Snapshot | None:
@@ -75,50 +76,19 @@ def at_moment(state: Path | None, snapshot: Snapshot, reader: Reader, at: dateti
     if place is None:
         return Moment(root=snapshot.root, reader=reader)
     look, gap = _look(place, snapshot)
-    overlay, done, problem = _replayed(place, look, snapshot, reader, at)
-    if problem:  # A half of what could not be replayed must not stay in the tree.
-        last = done[-1].transaction if done else 0
-        overlay, _, _ = _replayed(place, look, snapshot, reader, at, last=last)
+    overlay = Overlay(reader, snapshot.root, LocalBlobs(place.blobs))
+    done: list[Committed] = []
+    for commit in _between(look, snapshot.started_at, at):
+        overlay.replay(commit)
+        done.append(replace(commit, changes=()))
     return Moment(
         root=overlay.root(),
         reader=overlay,
-        commits=done,
+        commits=tuple(done),
         is_logged=True,
         gap=gap,
-        problem=problem or look.damage,
+        damage=look.damage,
     )
-
-
-def _replayed(
-    place: Place,
-    look: LogLook,
-    snapshot: Snapshot,
-    reader: Reader,
-    at: datetime,
-    *,
-    last: int | None = None,
-) -> tuple[Overlay, tuple[Committed, ...], str]:
-    """Lay what was committed since a snapshot over it; give that, what it was, and what ended it.
-
-    Args:
-        place: Of the log.
-        look: It.
-        snapshot: What it is laid over.
-        reader: The store.
-        at: The moment.
-        last: End after this transaction; 0: before the first. None: at the moment.
-    """
-    overlay = Overlay(reader, snapshot.root, LocalBlobs(place.blobs))
-    done: list[Committed] = []
-    for commit in _between(look, snapshot.started_at, at) if last != 0 else ():
-        try:
-            overlay.replay(commit)
-        except LostError as exc:
-            return overlay, tuple(done), f"transaction {commit.transaction}: {exc}"
-        done.append(replace(commit, changes=()))
-        if commit.transaction == last:
-            break
-    return overlay, tuple(done), ""
 
 
 def _look(place: Place, snapshot: Snapshot) -> tuple[LogLook, str]:

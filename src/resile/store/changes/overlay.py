@@ -1,7 +1,8 @@
 """A snapshot's tree with the changes of a log laid over it: read like any other.
 
 Folders are read from the store when something changes in them; all others stay unread. The changed
-ones get ids of their own, which nothing outside of this object knows.
+ones get ids of their own, which nothing outside of this object knows. A path of which the log does
+not have what it became is a file that cannot be read, until a later commit makes it something else.
 """
 
 from collections.abc import Sequence
@@ -17,10 +18,7 @@ from resile.store.restore.model import Reader
 from resile.store.transactions import Committed, Content, Noted, OperationKind, Redo, Replayed
 
 _FOLDER_MODE = 0o755
-
-
-class LostError(Exception):
-    """A commit cannot be replayed, because the log does not have all of it."""
+_UNKNOWN_MODE = 0o600
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -46,19 +44,15 @@ class Overlay:
         self._root = _Node(entry=root)
         self._inline: dict[bytes, bytes] = {}
         self._own: set[bytes] = set()
+        self._lost: dict[bytes, str] = {}
         self._trees: dict[bytes, _Node] = {}
 
     def replay(self, commit: Committed) -> None:
-        """Lay a commit over the tree. Nothing of it is, where it cannot be replayed.
+        """Lay a commit over the tree.
 
         Raises:
-            LostError: If the log does not have all of it, or it does not fit; says why.
             StoreDamagedError: If a folder of the snapshot cannot be read.
         """
-        for change in commit.changes:
-            if isinstance(change, Noted) and change.content is Content.LOST:
-                path = change.path.decode("utf-8", "backslashreplace")
-                raise LostError(f"what it made of {path or 'the folder'} was not kept")
         for change in commit.changes:
             if isinstance(change, Noted):
                 self._note(change)
@@ -81,17 +75,21 @@ class Overlay:
         """Give the ids of a file's blobs, in order."""
         if not entry.lists or entry.lists[0] not in self._own:
             return self._reader.chunks(entry)
-        return [
+        ids = [
             chunk
             for part in entry.lists
             for chunk in decode_ids(self.read_blob(part), "a list of the log")
         ]
+        self._own.update(ids)
+        return ids
 
     def read_blob(self, blob_id: bytes) -> bytes:
         """Read a blob, checked against its id."""
         data = self._inline.get(blob_id)
         if data is not None:
             return data
+        if blob_id in self._lost:
+            raise StoreDamagedError(self._lost[blob_id])
         if blob_id in self._own:
             return self._blobs.read(blob_id)
         return self._reader.read_blob(blob_id)
@@ -109,10 +107,13 @@ class Overlay:
         if not names:
             self._note_root(noted)
             return
-        folder = self._folder(names[:-1], is_made=noted.entry is not None)
+        is_lost = noted.content is Content.LOST
+        folder = self._folder(names[:-1], is_made=is_lost or noted.entry is not None)
         if folder is None:
             return
-        if noted.entry is None:
+        if is_lost:
+            folder[names[-1]] = self._unknown(names[-1], "what a run made of it was not kept")
+        elif noted.entry is None:
             folder.pop(names[-1], None)
         else:
             folder[names[-1]] = self._became(folder.get(names[-1]), noted, noted.entry)
@@ -121,8 +122,7 @@ class Overlay:
         if noted.entry is None:
             self._root.below = {}
         else:
-            kept = replace(noted.entry, name=b"", tree=self._root.entry.tree)
-            self._root.entry = kept
+            self._root.entry = replace(noted.entry, name=b"", tree=self._root.entry.tree)
 
     def _became(self, before: _Node | None, noted: Noted, entry: Entry) -> _Node:
         """Give what a path became."""
@@ -133,7 +133,7 @@ class Overlay:
             return _Node(entry=replace(entry, tree=before.entry.tree), below=before.below)
         if noted.content is Content.AS_BEFORE and entry.type is EntryType.FILE:
             if before is None or not is_same_type:
-                raise LostError(f"{noted.path.decode('utf-8', 'backslashreplace')} is not there")
+                return self._unknown(entry.name, "only its attributes are known")
             old = before.entry
             return _Node(
                 entry=replace(
@@ -149,8 +149,6 @@ class Overlay:
             self._inline.update(dict.fromkeys(entry.chunks, noted.data))
         else:
             self._own.update((*entry.chunks, *entry.lists))
-            for part in entry.lists:
-                self._own.update(decode_ids(self._blobs.read(part), "a list of the log"))
         return _Node(entry=entry)
 
     def _redo(self, change: Replayed) -> None:
@@ -180,7 +178,11 @@ class Overlay:
                 made = replace(entry, type=EntryType.FOLDER, mtime_ns=owner.mtime_ns)
                 folder[name] = _Node(entry=made, below={})
             return
-        data = self._content(change, before)
+        try:
+            data = self._content(change, before)
+        except StoreError as exc:
+            folder[name] = self._unknown(name, exc.message)
+            return
         chunks = (blake3(data).digest(),) if data else ()
         self._inline.update(dict.fromkeys(chunks, data))
         folder[name] = _Node(entry=replace(entry, size=len(data), chunks=chunks))
@@ -191,12 +193,25 @@ class Overlay:
             data = b"".join(map(self.read_blob, self.chunks(before.entry)))
             if blake3(data).digest() == change.digest:
                 return data  # The snapshot was taken after it was done.
-        try:
-            return change.content_after(data, self._blobs.read)
-        except StoreDamagedError as exc:
-            raise LostError(exc.message) from exc
-        except StoreError as exc:
-            raise LostError(exc.message) from exc
+        return change.content_after(data, self._blobs.read)
+
+    def _unknown(self, name: bytes, why: str) -> _Node:
+        """Give an entry that cannot be restored."""
+        blob_id = blake3(b"lost" + len(self._lost).to_bytes(8, "big")).digest()
+        self._lost[blob_id] = why
+        root = self._root.entry
+        return _Node(
+            entry=Entry(
+                name=name,
+                type=EntryType.FILE,
+                mode=_UNKNOWN_MODE,
+                uid=root.uid,
+                gid=root.gid,
+                mtime_ns=root.mtime_ns,
+                size=1,
+                chunks=(blob_id,),
+            )
+        )
 
     def _folder(self, names: Sequence[bytes], *, is_made: bool) -> dict[bytes, _Node] | None:
         """Give what is in a folder; None if it is not there and shall not be made."""
