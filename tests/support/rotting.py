@@ -18,13 +18,16 @@ def pretend_untouched(store: Repository, source: Path, path: Path) -> None:
     """Make what the catalog knows of a file what its status is now."""
     folder = os.fsencode(str(path.parent.relative_to(source)).removeprefix("."))
     catalog, name = store.catalog, str(source)
-    row, facts = catalog.folder_of(name, folder), catalog.facts(name, folder)
+    row = catalog.folder_of(name, folder)
     assert row is not None
+    facts = catalog.facts(name, folder, row.tree)
     assert facts is not None
     known = json.loads(facts)
     known[path.name] = facts_of(path.lstat())
     data = json.dumps(known).encode()
-    catalog.save_folders(name, catalog.seen_by(name), {folder: (row, data)}, [])
+    catalog.save_folders(
+        name, catalog.seen_by(name), {folder: (row, data)}, [], version=catalog.version_of(name)
+    )
 
 
 def rot(store: Repository, source: Path, path: Path, bit: int) -> None:

@@ -27,6 +27,8 @@ class Before:
     ) -> None:
         self._catalog = catalog
         self._source = source
+        self.version = catalog.version_of(source)
+        """Which state of the catalog it is; asked first, so that what is read later is no older."""
         is_known = catalog.seen_by(source) != ""
         self.is_partial = is_known and changed is not None
         """Only the changed folders are looked at."""
@@ -40,11 +42,11 @@ class Before:
             return self._catalog.folder_of(self._source, path)
         return self._rows.get(path)
 
-    def facts(self, path: bytes) -> dict[str, Facts]:
-        """Give the facts of a folder's entries."""
+    def facts(self, path: bytes, row: FolderRow) -> dict[str, Facts]:
+        """Give the facts of a folder's entries; none if the folder is not known by this row any more."""
         if not self.is_partial and path not in self._rows:
             return {}
-        return decode_facts(self._catalog.facts(self._source, path))
+        return decode_facts(self._catalog.facts(self._source, path, row.tree))
 
     def unseen(self, path: bytes, row: Row, facts: Facts | None) -> FolderRow | None:
         """Give a folder that need not be looked at: nothing changed in it or below it.

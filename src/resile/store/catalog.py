@@ -262,10 +262,19 @@ class Catalog:
             ).fetchone()
         return row[0] if row else ""
 
+    def version_of(self, source: str) -> tuple[str, int] | None:
+        """Tell which state of a source's folders is known: two are the same if nobody changed it."""
+        with self._using() as db:
+            row: tuple[str, int] | None = db.execute(
+                "SELECT snapshot, is_in_doubt FROM sources WHERE source = ?", (source,)
+            ).fetchone()
+        return row
+
     def doubt(self) -> None:
         """Rely on no folder any more: something that the store had is gone."""
         with self._writing() as db:
-            db.execute("UPDATE sources SET is_in_doubt = 1")
+            # Each doubt counts: one that comes during a look must outlive what that one saves.
+            db.execute("UPDATE sources SET is_in_doubt = is_in_doubt + 1")
 
     def folders(self, source: str) -> dict[bytes, FolderRow]:
         """Give what the folders of a source looked like."""
@@ -301,11 +310,17 @@ class Catalog:
             row = db.execute(_COUNT_BELOW, _below(source, path)).fetchone()
         return (row[0], row[1], row[2])
 
-    def facts(self, source: str, path: bytes) -> bytes | None:
-        """Give the facts of a folder's entries; None if it is unknown."""
+    def facts(self, source: str, path: bytes, tree: bytes) -> bytes | None:
+        """Give the facts of a folder's entries; None if it is unknown, or has another tree by now.
+
+        Facts of a later look beside the entries of an earlier one would make changed files look
+        as if they had been read.
+        """
         with self._using() as db:
             row = db.execute(
-                "SELECT facts FROM facts WHERE source = ? AND path = ?", (source, path)
+                "SELECT facts FROM facts JOIN folders USING (source, path)"
+                " WHERE source = ? AND path = ? AND tree = ?",
+                (source, path, tree),
             ).fetchone()
         return row[0] if row else None
 
@@ -315,16 +330,27 @@ class Catalog:
         snapshot: str,
         rows: Mapping[bytes, tuple[FolderRow, bytes]],
         gone: Iterable[bytes],
+        *,
+        version: tuple[str, int] | None,
     ) -> None:
         """Keep what folders look like in a snapshot, with their facts; forget those that are gone.
+
+        If somebody else has saved meanwhile, or it is in doubt since, nothing of it is kept: rows of
+        two looks do not belong together. Then it is in doubt.
 
         Args:
             source: The folder that the snapshot is of.
             snapshot: Its name.
             rows: By path; what is not given is as it was.
             gone: Folders that are not there any more, nor what was below them.
+            version: Of what was known when the look began.
         """
         with self._writing() as db:
+            if self.version_of(source) != version:
+                db.execute(
+                    "UPDATE sources SET is_in_doubt = is_in_doubt + 1 WHERE source = ?", (source,)
+                )
+                return
             for path in gone:
                 for table in ("folders", "facts"):
                     db.execute(f"DELETE FROM {table} WHERE {_BELOW}", _below(source, path))  # noqa: S608 - our own names

@@ -115,7 +115,7 @@ class LiveCheck:
         catalog = self._repository.catalog
         with self._lock:
             row = catalog.folder_of(self._name, folder) if catalog.seen_by(self._name) else None
-            facts = decode_facts(catalog.facts(self._name, folder)) if row else {}
+            facts = decode_facts(catalog.facts(self._name, folder, row.tree)) if row else {}
         if row is None:
             return None
         try:

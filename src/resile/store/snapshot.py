@@ -216,6 +216,7 @@ class _Session:
             f"snapshots/{snapshot.snapshot_id}",
             self._fresh,
             [*self._gone, *self._before.gone(self._seen)],
+            version=self._before.version,
         )
         # The source's own time moves with names that are left out.
         is_same = parent is not None and parent.root == replace(
@@ -249,7 +250,7 @@ class _Session:
         old = self._before.row(key) if is_known else None
         self._count(node, old)
         looks_same = old is not None and old.digest == node.digest
-        facts = self._before.facts(key) if old is not None and not looks_same else {}
+        facts = self._before.facts(key, old) if old is not None and not looks_same else {}
         self._note_gone(path, facts, node.rows)
         for one in found.folders:
             was = one.facts if looks_same else facts.get(one.name)

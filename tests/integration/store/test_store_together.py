@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -249,3 +250,82 @@ class Bucket(MemoryBackend):
 
     def _take(self, *, is_exclusive: bool) -> bool:
         return True
+
+
+# One catalog, one folder, two who look at it.
+
+
+def much_later() -> FakeClock:
+    """Give a clock by which every file is old enough to be told apart."""
+    return FakeClock(datetime.now(UTC) + timedelta(hours=1))
+
+
+def test_what_another_learned_meanwhile_is_not_mixed_with_what_was_known(tmp_path: Path) -> None:
+    """The facts of a changed file were learned by another, its old content was known before."""
+    source = tmp_path / "source"
+    (source / "below").mkdir(parents=True)
+    (source / "below" / "b").write_bytes(b"old")
+    place, cache, clock = tmp_path / "store", tmp_path / "cache", much_later()
+    with (
+        made(LocalBackend(place), cache, clock=clock) as one,
+        opened(place, cache, clock=clock) as two,
+    ):
+        take_snapshot(one, source)
+        late = []
+
+        def meanwhile(_files: int, _bytes: int) -> None:
+            if not late:
+                (source / "below" / "b").write_bytes(b"new!")
+                late.append(take_snapshot(two, source))
+
+        taken = take_snapshot(one, source, on_progress=meanwhile)
+
+        assert contents(one, taken.snapshot.root) == {b"below/b": b"new!"}
+
+
+def test_what_one_snapshot_knows_is_not_said_of_another(tmp_path: Path) -> None:
+    """Of two at once, what the first saw last was kept as if the second had it; then the first goes."""
+    source = tmp_path / "source"
+    for name in ("a", "z"):
+        (source / name).mkdir(parents=True)
+        (source / name / "file").write_bytes(name.encode() * 1000)
+    place, cache, clock = tmp_path / "store", tmp_path / "cache", much_later()
+    with (
+        made(LocalBackend(place), cache, clock=clock) as one,
+        opened(place, cache, clock=clock) as two,
+    ):
+        take_snapshot(one, source)
+        others = []
+
+        def meanwhile(files: int, _bytes: int) -> None:
+            if files == 2 and not others:
+                (source / "a" / "file").write_bytes(b"A" * 1000)
+                others.append(take_snapshot(two, source).snapshot)
+
+        taken = take_snapshot(one, source, on_progress=meanwhile)
+        assert contents(one, taken.snapshot.root)[b"a/file"] == b"a" * 1000
+
+        assert contents(one, others[0].root)[b"a/file"] == b"A" * 1000
+        assert one.catalog.seen_by(str(source)) == ""
+        forget(one, others)
+        collect(one, grace_s=0)
+        last = take_snapshot(one, source)
+        assert contents(one, last.snapshot.root)[b"a/file"] == b"A" * 1000
+        assert one.catalog.seen_by(str(source)) != ""
+
+
+def test_a_doubt_that_came_meanwhile_stays(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "below").mkdir(parents=True)
+    (source / "below" / "b").write_bytes(b"b")
+    with made(MemoryBackend(), tmp_path / "cache") as store:
+        take_snapshot(store, source)
+
+        take_snapshot(store, source, on_progress=lambda _files, _bytes: store.catalog.doubt())
+        assert store.catalog.seen_by(str(source)) == ""
+        # In doubt before, and again meanwhile.
+        take_snapshot(store, source, on_progress=lambda _files, _bytes: store.catalog.doubt())
+        assert store.catalog.seen_by(str(source)) == ""
+
+        take_snapshot(store, source)
+        assert store.catalog.seen_by(str(source)) != ""
