@@ -2,23 +2,34 @@
 
 import random
 import shutil
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tests.support.storing import made
 
+from resile.core.clock import SYSTEM_CLOCK
 from resile.store import Repository, Watch, take_snapshot
 from resile.store.backends.local import LocalBackend
+from resile.testing.clock import FakeClock
 
 SEEDS = range(12)
 ROUNDS = 8
 OPERATIONS_MAX = 10
+COPIED_MAX = 20
 NAMES = ("a", "b", "c")
 
 
+TOMORROW = FakeClock(SYSTEM_CLOCK.now() + timedelta(days=1))
+"""To whom nothing is so young that it is looked at again in any case, whatever was told."""
+TICK_S = 0.012
+"""Between two rounds the kernel's clock for files moves on, so that a change shows in the times."""
+
+
 class Hand:
-    """Changes a folder at random, three levels deep: few names, so that they are used again."""
+    """Changes a folder at random, mostly where something is already: few names, so that they are used again."""
 
     def __init__(self, root: Path, chance: random.Random) -> None:
         self.root = root
@@ -62,6 +73,8 @@ class Hand:
         elif what == "mode":
             path.chmod(self._chance.choice((0o700, 0o750, 0o755)))
         elif what == "copy":
+            if len(list(path.rglob("*"))) > COPIED_MAX:
+                return
             aside = self.root.with_name("aside")
             shutil.rmtree(aside, ignore_errors=True)
             shutil.copytree(path, aside)
@@ -73,13 +86,19 @@ class Hand:
             between.rename(other)
 
     def _path(self) -> Path:
-        return self.root.joinpath(*self._chance.choices(NAMES, k=self._chance.randint(1, 3)))
+        there = sorted(self.root.rglob("*"))
+        folder = self.root
+        if there and self._chance.random() < 0.7:
+            folder = self._chance.choice(there)
+            if self._chance.random() < 0.5:
+                return folder
+        return folder / self._chance.choice(NAMES)
 
 
 @pytest.fixture
 def stores(tmp_path: Path) -> Iterator[tuple[Repository, Repository]]:
     with (
-        made(LocalBackend(tmp_path / "one"), tmp_path / "cache-one") as one,
+        made(LocalBackend(tmp_path / "one"), tmp_path / "cache-one", clock=TOMORROW) as one,
         made(LocalBackend(tmp_path / "two"), tmp_path / "cache-two") as two,
     ):
         yield one, two
@@ -100,6 +119,8 @@ def test_what_was_told_is_all_that_changed(
             hand.change()
             if chance.random() < 0.2:
                 watch.drain()
+        time.sleep(TICK_S)
+        TOMORROW.advance(1)
         changed = watch.take()
         partial += changed is not None
 
