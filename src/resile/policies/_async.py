@@ -7,6 +7,7 @@ from resile.core.clock import Clock, SystemClock
 from resile.policies.nesting import mark_loop
 
 if TYPE_CHECKING:
+    from resile.policies.breaking import BreakerLayer
     from resile.policies.retrying import RetryLayer
 
 T = TypeVar("T")
@@ -39,6 +40,21 @@ async def retry(layer: "RetryLayer", call: Callable[[], Awaitable[T]]) -> T:
 
 
 mark_loop(retry.__code__)
+
+
+async def breaker(layer: "BreakerLayer", call: Callable[[], Awaitable[T]]) -> T:
+    """Do `call` if the breaker lets it through, and tell it what came of it."""
+    probe = layer.start()
+    try:
+        result = await call()
+    except Exception as error:
+        probe.failed(error)
+        raise
+    else:
+        probe.returned(result)
+        return result
+    finally:
+        probe.close()
 
 
 async def asleep(clock: Clock, seconds: float) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 from resile.policies.nesting import mark_loop
 
 if TYPE_CHECKING:
+    from resile.policies.breaking import BreakerLayer
     from resile.policies.retrying import RetryLayer
 
 T = TypeVar("T")
@@ -38,3 +39,18 @@ def retry(layer: "RetryLayer", call: Callable[[], T]) -> T:
 
 
 mark_loop(retry.__code__)
+
+
+def breaker(layer: "BreakerLayer", call: Callable[[], T]) -> T:
+    """Do `call` if the breaker lets it through, and tell it what came of it."""
+    probe = layer.start()
+    try:
+        result = call()
+    except Exception as error:
+        probe.failed(error)
+        raise
+    else:
+        probe.returned(result)
+        return result
+    finally:
+        probe.close()

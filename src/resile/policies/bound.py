@@ -3,12 +3,12 @@
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
-from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import ConfigError
+from resile.policies.blocks import Block
 from resile.policies.layer import Holding, Layer, Recording
 from resile.policies.policy import Policy
 
@@ -21,11 +21,9 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 CHANCE = random.Random()  # noqa: S311 - spreads waits, guards no secret
 """Where jitter comes from unless a test gives its own. Safe to share between threads."""
-_HELD: ContextVar[tuple[ExitStack, ...]] = ContextVar("resile_held", default=())
-"""The blocks that this thread or task is in, innermost last."""
 
 
-class Guard:
+class Guard(Block):
     """Policies with their state for one name. Safe to share between threads and tasks.
 
     Args:
@@ -88,21 +86,13 @@ class Guard:
             if isinstance(layer, Recording):
                 layer.record(error)
 
-    def __enter__(self) -> None:
-        """Guard a block.
+    def hold(self) -> ExitStack:
+        """Guard a block that runs once: enter what it gives, or write `with guard:`.
 
         Raises:
-            ConfigError: If a layer cannot guard a block.
+            ConfigError: If a layer cannot guard a block, as a retry cannot run it again.
         """
-        held = hold_all(self.name, self.layers)
-        _HELD.set((*_HELD.get(), held))
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
-    ) -> None:
-        *outer, held = _HELD.get()
-        _HELD.set(tuple(outer))
-        held.__exit__(kind, error, None if error is None else error.__traceback__)
+        return hold_all(self.name, self.layers)
 
     def __iter__(self) -> "Iterator[BlockAttempt]":
         """Give attempts at a block: `for attempt in guard:`, and `with attempt:` inside."""

@@ -1,0 +1,328 @@
+"""A breaker at work: the lock around its state machine, what it has counted, and an operator's hand."""
+
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable
+from math import inf
+from typing import ClassVar, Self, TypeVar
+
+from resile.core.clock import Clock
+from resile.core.units import parse_duration
+from resile.errors import BreakerOpenError, ConfigError
+from resile.policies import _async, _sync
+from resile.policies.blocks import Block
+from resile.policies.breaker import (
+    Breaker,
+    BreakerChange,
+    BreakerCounts,
+    BreakerMode,
+    BreakerState,
+    LastFailure,
+)
+from resile.policies.circuit import Circuit, Lease
+from resile.policies.tally import Tally
+
+T = TypeVar("T")
+CHANGES_KEPT_MAX = 50
+"""Changes that a breaker remembers: enough for a page, and no journal."""
+_WHAT_LENGTH_MAX = 200
+
+
+class BreakerLayer(Block):
+    """The breaker of one guard. Safe to share between threads and tasks.
+
+    `gate`, `hot` and `roll_at` are read without the lock by calls that go well: while `gate` is
+    False a call goes through, and then ticks; `hot` asks for more, and so does the time `roll_at`.
+    """
+
+    position: ClassVar[int] = Breaker.position
+
+    def __init__(self, policy: Breaker, name: str, clock: Clock) -> None:
+        self.policy = policy
+        self.name = name
+        self.clock = clock
+        self.slow_s = inf if policy.slow is None else float(policy.slow)
+        self._lock = threading.Lock()
+        self._changes: deque[BreakerChange] = deque(maxlen=CHANGES_KEPT_MAX)
+        self._last_failure: LastFailure | None = None
+        self._calls, self._rejected = Tally(), Tally()
+        self._failures = 0
+        self.tick: Callable[[], int] = self._calls.tick
+        """Counts a call that has ended."""
+        self.reject: Callable[[], int] = self._rejected.tick
+        """Counts a call that was not made."""
+        self._circuit = Circuit(policy, clock.monotonic(), self._changed)
+        self.gate = self.hot = False
+        self.roll_at = self._circuit.roll_at
+        self.rejects_until = -inf
+        """Until then all are rejected, by a look at the clock alone."""
+
+    def run(self, call: Callable[[], T], /) -> T:
+        """Do `call`, or reject it."""
+        return _sync.breaker(self, call)
+
+    async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
+        """Do the same on an event loop."""
+        return await _async.breaker(self, call)
+
+    def hold(self) -> "Probe":
+        """Guard a block that runs once."""
+        return Probe(self)
+
+    def start(self) -> "Probe":
+        """Admit a call, or reject it.
+
+        Raises:
+            BreakerOpenError: If the circuit is open, or all its permits are taken.
+        """
+        return Probe(self).__enter__()
+
+    def record(self, error: Exception | None) -> None:
+        """Count an outcome that was not seen by a call: an error, or None for a success."""
+        if error is None:
+            self.succeeded()
+        elif self.policy.counts_as_bad(error):
+            self.failed(f"{type(error).__name__}: {error}")
+
+    def succeeded(self) -> None:
+        """Count a call that went well."""
+        if self.gate and self._circuit.mode is BreakerMode.DISABLED:
+            return
+        self.tick()
+        now = self.clock.monotonic()
+        if self.hot or now >= self.roll_at:
+            self.heat(now)
+
+    def heat(self, now: float) -> None:
+        """Let the windows hear of a call that went well and has been counted, or let time pass."""
+        with self._lock:
+            seq = self._calls.total()
+            self._circuit.roll(now, seq - 1)  # This call belongs into the new bucket.
+            if self.hot:
+                self._circuit.good(now, seq)
+            self._publish(now, seq)
+
+    def failed(self, what: str, *, is_slow: bool = False) -> None:
+        """Count a bad call."""
+        with self._lock:
+            now = self.clock.monotonic()
+            if self._circuit.mode is BreakerMode.DISABLED:
+                return
+            seq = self._calls.step()
+            self._note_failure(what)
+            self._circuit.bad(now, seq, is_slow=is_slow)
+            self._publish(now, seq)
+
+    def admit(self) -> Lease | None:
+        """Decide over a call while the gate is up.
+
+        Raises:
+            BreakerOpenError: If it may not go.
+        """
+        now = self.clock.monotonic()
+        if now < self.rejects_until:
+            self.reject()
+            raise BreakerOpenError(self.name, self.rejects_until - now, self._circuit.reason)
+        with self._lock:
+            answer = self._circuit.admit(now, self._calls.total())
+            self._publish(now, self._calls.total())
+            if isinstance(answer, float):
+                self.reject()
+                raise BreakerOpenError(self.name, answer, self._circuit.reason)
+            return answer
+
+    def settle(self, lease: Lease, *, is_bad: bool | None, what: str = "") -> None:
+        """Take a probe's lease back, with what it came to; None if that counts for nothing."""
+        with self._lock:
+            now = self.clock.monotonic()
+            if is_bad is not None:
+                self.tick()
+            if is_bad:
+                self._note_failure(what)
+            self._circuit.settle(lease, is_bad=is_bad, now=now, seq=self._calls.total())
+            self._publish(now, self._calls.total())
+
+    @property
+    def state(self) -> BreakerState:
+        """Tell the state as it is now; OPEN too while it is forced open."""
+        with self._lock:
+            self._pass_time()
+            is_forced = self._circuit.mode is BreakerMode.FORCED_OPEN
+            return BreakerState.OPEN if is_forced else self._circuit.state
+
+    @property
+    def mode(self) -> BreakerMode:
+        """Tell who decides now."""
+        with self._lock:
+            self._pass_time()
+            return self._circuit.mode
+
+    @property
+    def reason(self) -> str:
+        """Tell why an operator set the mode; empty in automatic mode."""
+        return self._circuit.reason
+
+    @property
+    def counts(self) -> BreakerCounts:
+        """Tell what it has seen since its last reset."""
+        with self._lock:
+            return BreakerCounts(
+                successes=self._calls.value() - self._failures,
+                failures=self._failures,
+                rejected=self._rejected.value(),
+                opened=self._circuit.opened,
+            )
+
+    @property
+    def last_failure(self) -> LastFailure | None:
+        """Tell the last bad call; None if there was none since the last reset."""
+        return self._last_failure
+
+    @property
+    def changes(self) -> tuple[BreakerChange, ...]:
+        """Tell the last changes of state and mode, the newest last."""
+        return tuple(self._changes)
+
+    def trip(self, *, why: str = "tripped by hand") -> None:
+        """Open it as too many failures would; it probes after `open_for`."""
+        with self._lock:
+            now = self.clock.monotonic()
+            self._circuit.trip(now, why)
+            self._publish(now, self._calls.total())
+
+    def reset(self, *, why: str = "reset by hand") -> None:
+        """Close it, forget all counts, and let it decide by itself."""
+        with self._lock:
+            now = self.clock.monotonic()
+            self._circuit.reset(now, self._calls.total(), why)
+            self._circuit.opened = self._failures = 0
+            self._last_failure = None
+            self._calls.zero()
+            self._rejected.zero()
+            self._publish(now, self._calls.total())
+
+    def force_open(self, *, why: str, for_: float | str | None = None) -> None:
+        """Reject all calls, for a time or until `reset`.
+
+        Raises:
+            ConfigError: If the time is no duration.
+        """
+        self._set_mode(BreakerMode.FORCED_OPEN, why, for_)
+
+    def disable(self, *, why: str, for_: float | str | None = None) -> None:
+        """Let all calls through and count none, for a time or until `reset`.
+
+        Raises:
+            ConfigError: If the time is no duration.
+        """
+        self._set_mode(BreakerMode.DISABLED, why, for_)
+
+    def metrics_only(self, *, why: str, for_: float | str | None = None) -> None:
+        """Let all calls through and count them, for a time or until `reset`.
+
+        Raises:
+            ConfigError: If the time is no duration.
+        """
+        self._set_mode(BreakerMode.METRICS_ONLY, why, for_)
+
+    def _set_mode(self, mode: BreakerMode, why: str, for_: float | str | None) -> None:
+        try:
+            seconds = inf if for_ is None else parse_duration(for_)
+        except ValueError as exc:
+            raise ConfigError(str(exc), hint='write for_="5m"') from exc
+        with self._lock:
+            now = self.clock.monotonic()
+            self._circuit.set_mode(mode, now, self._calls.total(), until=now + seconds, why=why)
+            self._publish(now, self._calls.total())
+
+    def _pass_time(self) -> None:
+        now = self.clock.monotonic()
+        self._circuit.tick(now, self._calls.total())
+        self._publish(now, self._calls.total())
+
+    def _publish(self, now: float, seq: int) -> None:
+        """Show calls that go well what they have to know."""
+        circuit = self._circuit
+        self.hot = circuit.is_hot(now, seq)
+        self.roll_at = circuit.roll_at
+        is_open = circuit.state is BreakerState.OPEN and circuit.mode is BreakerMode.AUTOMATIC
+        self.rejects_until = circuit.open_until if is_open else -inf
+        self.gate = not circuit.is_plain
+
+    def _note_failure(self, what: str) -> None:
+        self._failures += 1
+        self._last_failure = LastFailure(at=self.clock.now(), what=what[:_WHAT_LENGTH_MAX])
+
+    def _changed(self, why: str) -> None:
+        circuit = self._circuit
+        self._changes.append(
+            BreakerChange(at=self.clock.now(), state=circuit.state, mode=circuit.mode, why=why)
+        )
+
+
+class Probe:
+    """One call, or one block, under a breaker. Not thread-safe; one call owns it.
+
+    Whatever happens, a lease that it holds is given back: in `__exit__` or `close`.
+    """
+
+    __slots__ = ("_began_s", "_layer", "_lease")
+
+    def __init__(self, layer: BreakerLayer) -> None:
+        self._layer = layer
+        self._lease: Lease | None = None
+        self._began_s = 0.0
+
+    def __enter__(self) -> Self:
+        layer = self._layer
+        if layer.gate:
+            self._lease = layer.admit()
+        if layer.slow_s != inf:
+            self._began_s = layer.clock.monotonic()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        try:
+            if error is None:
+                self.returned(None)
+            elif isinstance(error, Exception):
+                self.failed(error)
+        finally:
+            self.close()
+
+    def returned(self, result: object) -> None:
+        """Count a result: a success, unless it is slow or the policy calls it bad."""
+        policy = self._layer.policy
+        if policy.on_result is not None and policy.on_result(result):
+            self._settle(what=f"the result {result!r}")
+        elif self._is_slow():
+            self._settle(what=f"slower than {self._layer.slow_s:.3g} s", is_slow=True)
+        elif self._lease is not None:
+            self._layer.settle(self._lease, is_bad=False)
+            self._lease = None
+        else:
+            self._layer.succeeded()
+
+    def failed(self, error: Exception) -> None:
+        """Count an error, if the dependency is to blame for it."""
+        if self._layer.policy.counts_as_bad(error):
+            self._settle(what=f"{type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        """Give the lease back if nothing was counted: cancelled, ignored, or not at fault."""
+        if self._lease is not None:
+            self._layer.settle(self._lease, is_bad=None)
+            self._lease = None
+
+    def _settle(self, *, what: str, is_slow: bool = False) -> None:
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            self._layer.settle(lease, is_bad=True, what=what)
+        else:
+            self._layer.failed(what, is_slow=is_slow)
+
+    def _is_slow(self) -> bool:
+        layer = self._layer
+        return layer.slow_s != inf and layer.clock.monotonic() - self._began_s > layer.slow_s
