@@ -1,0 +1,184 @@
+"""Wait at a gate, as a thread or as a task, and give back what one got there."""
+
+import sys
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from resile.core.clock import Clock, SystemClock
+from resile.errors import BulkheadFullError
+from resile.policies._async import asleep
+from resile.policies.context import remaining_s
+from resile.policies.forks import renew_in_children
+from resile.policies.gate import Gate, Standing, Ticket
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+class Admission:
+    """A gate that threads and tasks of several loops share. Safe to share between all of them.
+
+    Usage, so that nothing that is raised anywhere can keep a permit: make a `Ticket`, then `enter`
+    inside of `try`, and `leave` in `finally`.
+
+    Args:
+        name: The guard's name, for errors.
+        clock: A clock that is not the machine's own lets the longest wait pass at once.
+        limit: Permits.
+        queue: How many may wait.
+        wait_s_max: Longest wait in seconds; the deadline of the calls around cuts it.
+    """
+
+    def __init__(
+        self, name: str, clock: Clock, *, limit: int, queue: int, wait_s_max: float
+    ) -> None:
+        self._name = name
+        self._clock = clock
+        self._queue = queue
+        self._wait_s_max = wait_s_max
+        self._lock = threading.Lock()
+        self._gate = Gate(limit, queue)
+        renew_in_children(self)
+
+    @property
+    def limit(self) -> int:
+        """Tell the permits that there are."""
+        return self._gate.limit
+
+    @property
+    def in_flight(self) -> int:
+        """Tell how many have a permit."""
+        return self._gate.in_flight
+
+    @property
+    def waiting(self) -> int:
+        """Tell how many wait."""
+        with self._lock:
+            return self._gate.waiting
+
+    def renew(self) -> None:
+        """Forget the threads and tasks of the parent process."""
+        self._lock = threading.Lock()
+        self._gate = Gate(self._gate.limit, self._queue)
+
+    def enter(self, ticket: Ticket, *, is_blocking: bool = True) -> None:
+        """Get a permit; blocks the thread for as long as it may wait.
+
+        Args:
+            ticket: The caller's.
+            is_blocking: False does not wait, whatever the limits are.
+
+        Raises:
+            BulkheadFullError: If there is none, or it did not come in time.
+        """
+        parked = threading.Lock()
+        with self._lock:
+            ousted = self._gate.enter(ticket)
+            is_waiting = is_blocking and ticket.standing is Standing.WAITING
+            if is_waiting:
+                parked.acquire()
+                ticket.wake = parked.release
+        if ousted is not None:
+            self._wake([ousted])
+        if is_waiting:
+            self._park(parked)
+        if ticket.standing is not Standing.INSIDE:
+            self._settle(ticket)
+
+    async def aenter(self, ticket: Ticket) -> None:
+        """Get a permit; suspends the task for as long as it may wait.
+
+        Raises:
+            BulkheadFullError: If there is none, or it did not come in time.
+        """
+        with self._lock:
+            ousted = self._gate.enter(ticket)
+            turn = _turn_of(ticket) if ticket.standing is Standing.WAITING else None
+        if ousted is not None:
+            self._wake([ousted])
+        if turn is not None:
+            await self._await(turn)
+        if ticket.standing is not Standing.INSIDE:
+            self._settle(ticket)
+
+    def leave(self, ticket: Ticket) -> None:
+        """Give back the permit or the place in the queue; harmless if the ticket has neither."""
+        with self._lock:
+            admitted = self._gate.leave(ticket)
+        if admitted:
+            self._wake(admitted)
+
+    def resize(self, limit: int) -> None:
+        """Change the number of permits; those inside stay."""
+        with self._lock:
+            admitted = self._gate.resize(limit)
+        self._wake(admitted)
+
+    def _park(self, parked: threading.Lock) -> None:
+        wait_s = self._wait_s()
+        if isinstance(self._clock, SystemClock):
+            parked.acquire(timeout=wait_s)
+        else:
+            self._clock.sleep(wait_s)
+
+    async def _await(self, turn: "asyncio.Future[None]") -> None:
+        import asyncio
+
+        wait_s = self._wait_s()
+        if isinstance(self._clock, SystemClock):
+            await asyncio.wait({turn}, timeout=wait_s)
+        else:
+            await asleep(self._clock, wait_s)
+
+    def _wait_s(self) -> float:
+        return min(self._wait_s_max, remaining_s(self._clock))
+
+    def _settle(self, ticket: Ticket) -> None:
+        """Turn a caller away, unless it got a permit in the last moment."""
+        with self._lock:
+            standing = ticket.standing
+            if standing is Standing.INSIDE:
+                return
+            self._gate.leave(ticket)
+        raise BulkheadFullError(
+            f"{self._name!r} has {self._gate.limit} calls in flight"
+            + (
+                f", and none ended within {self._wait_s_max:g} s"
+                if standing is Standing.WAITING
+                else ""
+            ),
+            hint="let fewer calls come at once, or raise the limit or the queue of its bulkhead",
+        )
+
+    def _wake(self, tickets: Iterable[Ticket]) -> None:
+        """Wake callers; one whose loop is closed will never come, and hands its permit on."""
+        for ticket in tickets:
+            try:
+                ticket.wake()
+            except RuntimeError:
+                self.leave(ticket)
+
+
+def is_on_loop() -> bool:
+    """Tell whether an event loop runs in this thread, so that it must not be blocked."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        return asyncio is not None and asyncio.get_running_loop() is not None
+    except RuntimeError:
+        return False
+
+
+def _turn_of(ticket: Ticket) -> "asyncio.Future[None]":
+    """Give a future of the running loop that is done when the ticket is woken, by any thread."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    turn: asyncio.Future[None] = loop.create_future()
+
+    def come() -> None:
+        if not turn.done():
+            turn.set_result(None)
+
+    ticket.wake = lambda: loop.call_soon_threadsafe(come)
+    return turn

@@ -1,0 +1,90 @@
+"""Interrupt the main thread when its time is over, by the interval timer and SIGALRM.
+
+Python runs signal handlers in the main thread, between two instructions: a call that stays in C
+code without looking for signals is interrupted when it returns. Blocking calls of the standard
+library (sockets, locks, sleep, subprocess) do look.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+from resile.core.clock import Clock
+from resile.errors import ConfigError
+from resile.policies.lateness import too_slow
+
+_AT_ONCE_S: Final = 1e-6
+"""The shortest time to which the timer can be set: 0 would disarm it."""
+
+
+class _Over(BaseException):
+    """Time is over. No Exception, so that `except Exception` in the call does not swallow it.
+
+    Args:
+        alarm: Whose time.
+    """
+
+    def __init__(self, alarm: "_Alarm") -> None:
+        super().__init__()
+        self.alarm = alarm
+
+
+class _Alarm:
+    """The handler of one block; it does nothing once the block has ended."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Raise in the main thread, wherever it is."""
+        del number, frame
+        if not self.is_over:
+            self.is_over = True
+            raise _Over(self)
+
+
+@contextmanager
+def interrupted_after(name: str, seconds: float, clock: Clock) -> Iterator[None]:
+    """Give a block of the main thread so much time.
+
+    Blocks may be nested: a timer that was set before, by another block or by somebody else, goes
+    on afterwards with the time that is left of it. One that would end earlier is left alone.
+
+    Raises:
+        TimeoutExceededError: If the block took longer, or there is no time at all.
+        ConfigError: If this is not the main thread.
+    """
+    if seconds <= 0:
+        raise too_slow(name, seconds)
+    if threading.current_thread() is not threading.main_thread():
+        raise ConfigError(
+            f"{name!r} has a time-out by signal, and signals reach the main thread only",
+            hint='use by="process", or call it from the main thread',
+        )
+    earlier_s, interval_s = signal.getitimer(signal.ITIMER_REAL)
+    if 0 < earlier_s <= seconds:
+        yield
+        return
+    alarm = _Alarm()
+    before = signal.getsignal(signal.SIGALRM)
+    started_s = clock.monotonic()
+    try:
+        try:
+            signal.signal(signal.SIGALRM, alarm)
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            yield
+        finally:
+            alarm.is_over = True
+    except _Over as over:
+        if over.alarm is not alarm:
+            raise
+        raise too_slow(name, seconds) from over.__context__
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        if earlier_s:
+            left_s = earlier_s - (clock.monotonic() - started_s)
+            signal.setitimer(signal.ITIMER_REAL, max(left_s, _AT_ONCE_S), interval_s)

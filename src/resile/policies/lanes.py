@@ -1,0 +1,176 @@
+"""Cancel a task whose time is over: one queue and one timer for each policy and event loop.
+
+This module needs asyncio at every call, so it imports it, and is itself imported by the first call
+that is awaited.
+"""
+
+from asyncio import (
+    AbstractEventLoop,
+    CancelledError,
+    Task,
+    TimerHandle,
+    current_task,
+    get_running_loop,
+)
+from math import inf
+from weakref import WeakKeyDictionary, ref
+
+from resile.errors import ConfigError, TimeoutExceededError
+from resile.policies.expiries import Expiries
+from resile.policies.lateness import too_slow
+
+
+class Lanes:
+    """The queues of one policy under one name, by event loop. Safe to share between threads.
+
+    Args:
+        name: The guard's name, for errors.
+    """
+
+    __slots__ = ("_by_loop", "_last", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._by_loop: WeakKeyDictionary[AbstractEventLoop, Lane] = WeakKeyDictionary()
+        self._last: Lane | None = None
+
+    def within(self, seconds: float) -> "TaskTime":
+        """Give the running task so much time, for one `with` block.
+
+        Raises:
+            ConfigError: If no task runs.
+        """
+        loop = get_running_loop()
+        task = current_task(loop)
+        if task is None:
+            raise ConfigError(
+                f"{self.name!r} has a time-out, and only a task can be cancelled",
+                hint="await it in a task, such as asyncio.run makes one",
+            )
+        lane = self._last
+        if lane is None or lane.loop() is not loop:
+            lane = self._last = self._lane_of(loop)
+        return TaskTime(lane, loop, task, seconds)
+
+    def _lane_of(self, loop: AbstractEventLoop) -> "Lane":
+        lane = self._by_loop.get(loop)
+        if lane is None:
+            lane = self._by_loop[loop] = Lane(self.name, loop)
+        return lane
+
+
+class Lane:
+    """The queue of one event loop. Not thread-safe: it is used on that loop only.
+
+    It keeps no timer handle and only a weak reference to the loop, so that a loop that is gone
+    is not kept alive by it.
+
+    Args:
+        name: The guard's name, for errors.
+        loop: Whose it is.
+    """
+
+    __slots__ = ("_armed_at", "_expiries", "loop", "name")
+
+    def __init__(self, name: str, loop: AbstractEventLoop) -> None:
+        self.name = name
+        self.loop = ref(loop)
+        self._expiries: Expiries[TaskTime] = Expiries()
+        self._armed_at = inf
+
+    def __len__(self) -> int:
+        return len(self._expiries)
+
+    def add(self, entry: "TaskTime", loop: AbstractEventLoop) -> bool:
+        """Have an entry expire; False if it is out of order and needs a timer of its own."""
+        if not self._expiries.add(entry):
+            return False
+        if entry.due_at < self._armed_at:
+            self._arm(entry.due_at, loop)
+        return True
+
+    def end(self, entry: "TaskTime") -> None:
+        """Let go of an entry that has not expired."""
+        self._expiries.end(entry)
+
+    def _arm(self, at: float, loop: AbstractEventLoop) -> None:
+        self._armed_at = at
+        loop.call_at(at, self._tick, at, loop)
+
+    def _tick(self, at: float, loop: AbstractEventLoop) -> None:
+        """Cancel who is due; a timer that another has overtaken arms no further one."""
+        for entry in self._expiries.expire(loop.time()):
+            entry.expire()
+        if at == self._armed_at:
+            self._armed_at = inf
+            if len(self._expiries):
+                self._arm(self._expiries.next_at(), loop)
+
+
+class TaskTime:
+    """The time that a task has for one block. For one use, by that task.
+
+    A cancellation from outside stays a CancelledError, also if the time is over as well.
+    """
+
+    __slots__ = (
+        "_cancelling",
+        "_lane",
+        "_loop",
+        "_own_timer",
+        "_seconds",
+        "_task",
+        "due_at",
+        "has_expired",
+        "is_live",
+    )
+
+    def __init__(
+        self,
+        lane: Lane,
+        loop: AbstractEventLoop,
+        task: "Task[object]",
+        seconds: float,
+    ) -> None:
+        self._lane = lane
+        self._loop = loop
+        self._task = task
+        self._seconds = seconds
+        self._own_timer: TimerHandle | None = None
+        self._cancelling = 0
+        self.due_at = 0.0
+        self.is_live = True
+        self.has_expired = False
+
+    def __enter__(self) -> None:
+        """Begin the time.
+
+        Raises:
+            TimeoutExceededError: If there is none.
+        """
+        if self._seconds <= 0:
+            raise self._error()
+        self._cancelling = self._task.cancelling()
+        self.due_at = self._loop.time() + self._seconds
+        if not self._lane.add(self, self._loop):
+            self._own_timer = self._loop.call_at(self.due_at, self.expire)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if self._own_timer is not None:
+            self._own_timer.cancel()
+        elif not self.has_expired:
+            self._lane.end(self)
+        if not self.has_expired or self._task.uncancel() > self._cancelling:
+            return
+        if kind is not None and issubclass(kind, CancelledError):
+            raise self._error() from error
+
+    def expire(self) -> None:
+        """Cancel the task: its time is over."""
+        self.has_expired = True
+        self._task.cancel()
+
+    def _error(self) -> TimeoutExceededError:
+        return too_slow(self._lane.name, self._seconds)

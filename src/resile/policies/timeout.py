@@ -1,0 +1,195 @@
+"""Timeout: an end to calls that take too long, of each attempt or of all of them together."""
+
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from resile.core.clock import Clock
+from resile.errors import ConfigError
+from resile.policies.admission import is_on_loop
+from resile.policies.arguments import guarded_call
+from resile.policies.context import DEADLINE
+from resile.policies.lateness import too_slow
+from resile.policies.options import Options
+from resile.policies.policy import Policy
+from resile.policies.stoppers import call_in_process
+
+if TYPE_CHECKING:
+    from resile.policies.lanes import Lanes
+
+T = TypeVar("T")
+
+_WAYS = (None, "signal", "process", "deadline")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeout(Policy):
+    """End a call that takes too long.
+
+    Coroutines are exact: the task is cancelled at the place where it waits. Nothing in Python can
+    stop a thread, so for plain functions the caller says how:
+
+    - `by="process"`: the call runs in a contained process, which is killed with all that it
+      started. For what can be pickled: a function of a module, its arguments, its result.
+    - `by="signal"`: SIGALRM interrupts the call. In the main thread only, and not while C code
+      runs that does not look for signals.
+    - `by="deadline"`: nothing is interrupted. Waits, queues and time-outs of nested guards are
+      cut to the time that is left, and the call asks for it by `resile.policies.remaining_s()`
+      to give it to its client, such as `requests.get(url, timeout=remaining_s())`.
+    - Not said: a limit of each attempt refuses plain functions with an error that explains
+      this; a `total` limit is a deadline.
+
+    Args:
+        each: Time of one attempt, 1ms..30d; None for no limit. May be given without a name.
+        total: Time of the whole call, with all attempts and the waits between them, 1ms..30d.
+            Default None. Nested guards inherit it.
+        by: How plain functions are stopped. Default None: see above.
+
+    Raises:
+        TimeoutExceededError: From a call that was stopped; it is a TimeoutError too. The
+            cancellation of a task from outside stays a CancelledError.
+    """
+
+    each: float | str | None = field(default=None, kw_only=False)
+    total: float | str | None = None
+    by: str | None = None
+
+    def __post_init__(self) -> None:
+        options = Options(self)
+        if self.each is None and self.total is None:
+            options.refuse(
+                "each", 'needs a duration, such as Timeout("2s") or Timeout(total="10s")'
+            )
+        if self.by not in _WAYS:
+            options.refuse("by", f'{self.by!r} is none of "process", "signal", "deadline"')
+        options.seconds("each", "total", low=0.001, high=30 * 86_400)
+        options.check()
+
+    @property
+    def position(self) -> int:
+        """Each attempt's limit is inside of a retry, the total outside."""
+        return 25 if self.each is None else 70
+
+    def parts(self) -> tuple[Policy, ...]:
+        """Give a time-out of each attempt and of the total, if it is both."""
+        if self.each is None or self.total is None:
+            return (self,)
+        return (replace(self, each=None), replace(self, total=None))
+
+    def layer(self, name: str, clock: Clock, chance: random.Random) -> "TimeoutLayer":
+        """Make the clockwork for one guarded name."""
+        del chance
+        limit = self.total if self.each is None else self.each
+        return TimeoutLayer(
+            name, clock, float(limit or 0), is_each=self.each is not None, by=self.by
+        )
+
+
+class TimeoutLayer:
+    """One limit under one name. Safe to share between threads, tasks and event loops.
+
+    Args:
+        name: The guard's name, for errors.
+        clock: For deadlines. Tasks are timed by their event loop, signals by the kernel.
+        seconds: The limit.
+        is_each: It limits each attempt; False for the total.
+        by: How plain functions are stopped.
+    """
+
+    def __init__(
+        self, name: str, clock: Clock, seconds: float, *, is_each: bool, by: str | None
+    ) -> None:
+        self._name = name
+        self._clock = clock
+        self._seconds = seconds
+        self._is_each = is_each
+        self._by = by
+        self._lanes: Lanes | None = None
+
+    def run(self, call: Callable[[], T], /) -> T:
+        """Do `call`, and stop it in the way that the policy says.
+
+        Raises:
+            ConfigError: If no way is said, or it does not work here.
+        """
+        if self._by == "process" and self._is_each:
+            seconds, _ = self._left()
+            if seconds <= 0:
+                raise too_slow(self._name, seconds)
+            return cast("T", call_in_process(guarded_call(call), seconds, self._name))
+        with self._stopped():
+            return call()
+
+    async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
+        """Do `call`, and cancel it when its time is over."""
+        seconds, deadline = self._left()
+        token = DEADLINE.set(deadline)
+        try:
+            with (self._lanes or self._load_lanes()).within(seconds):
+                return await call()
+        finally:
+            DEADLINE.reset(token)
+
+    def hold(self) -> AbstractContextManager[object]:
+        """Stop a block: by cancellation in a task, else as the policy says.
+
+        Raises:
+            ConfigError: If a block cannot be stopped in that way.
+        """
+        return self._cancelled() if is_on_loop() else self._stopped()
+
+    @contextmanager
+    def _cancelled(self) -> Iterator[None]:
+        seconds, deadline = self._left()
+        token = DEADLINE.set(deadline)
+        try:
+            with (self._lanes or self._load_lanes()).within(seconds):
+                yield
+        finally:
+            DEADLINE.reset(token)
+
+    @contextmanager
+    def _stopped(self) -> Iterator[None]:
+        """Stop what runs inside without a loop, or only give it a deadline."""
+        if self._is_each and self._by in (None, "process"):
+            raise self._unstoppable()
+        seconds, deadline = self._left()
+        if seconds <= 0:
+            raise too_slow(self._name, seconds)
+        token = DEADLINE.set(deadline)
+        try:
+            if self._by == "signal":
+                from resile.policies.alarms import interrupted_after
+
+                with interrupted_after(self._name, seconds, self._clock):
+                    yield
+            else:
+                yield
+        finally:
+            DEADLINE.reset(token)
+
+    def _left(self) -> tuple[float, float]:
+        """Give the seconds that this call has, and its deadline: the policy's, or an earlier."""
+        now = self._clock.monotonic()
+        outer = DEADLINE.get()
+        deadline = now + self._seconds
+        if outer == inf or outer >= deadline:
+            return self._seconds, deadline
+        return outer - now, outer
+
+    def _load_lanes(self) -> "Lanes":
+        from resile.policies.lanes import Lanes
+
+        self._lanes = Lanes(self._name)
+        return self._lanes
+
+    def _unstoppable(self) -> ConfigError:
+        what = "a block" if self._by else "a plain function"
+        return ConfigError(
+            f"{self._name!r} is {what}, and nothing can stop a thread in which it runs",
+            hint='write Timeout(..., by="process") for a function that can be pickled, by="signal" '
+            'in the main thread, by="deadline" to hand the time to your client, or make it async',
+        )
