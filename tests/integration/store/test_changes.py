@@ -272,6 +272,19 @@ def test_big_contents_are_kept_beside_the_log(scene: Scene) -> None:
     assert scene.restored(at)[1].damage == ""
 
 
+def test_what_was_committed_before_the_snapshot_is_not_done_again_on_it(scene: Scene) -> None:
+    scene.begin()
+    scene.commit(write("a", "run"))
+    write("a", "somebody else")(scene.folder)
+    scene.take()
+    at = scene.commit(write("b", "run"))
+
+    found, moment, _ = scene.restored(at)
+
+    assert differences(snapshot(scene.folder), found) == []
+    assert len(moment.commits) == 1
+
+
 def test_what_snapshots_leave_out_the_log_leaves_out(scene: Scene) -> None:
     begin_log(scene.state, scene.folder, excludes=("*.tmp", "secret"))
     scene.take()
