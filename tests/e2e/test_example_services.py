@@ -240,6 +240,7 @@ def test_what_a_script_changes_is_named(system: System) -> None:
 
     assert answer["is_committed"] is True
     assert answer["changes"] == [{"path": "new.md", "change": "created"}]
+    assert "no storekeeper runs" in answer["no_checkpoint"]
     assert (system.data / "knowledge" / "new.md").read_text() == "hello"
 
 
@@ -400,7 +401,7 @@ def test_nothing_runs_while_the_reasoner_hangs(system: System) -> None:
 
 
 def test_a_broken_policy_database_stops_every_run(system: System) -> None:
-    (system.data / "policy.db").write_bytes(b"this is not a database, it is a sentence")
+    (system.data / "policy" / "policy.db").write_bytes(b"this is not a database, it is a sentence")
 
     status, answer = system.dispatch("print(1)")
 

@@ -4,7 +4,8 @@
 "shell", "timeout_s": NUMBER}; all but the script may be left out. The answer's `verdict` is
 `completed`, `timed_out`, or `stopped` by another limit or for what it tried (200), `denied` by
 policy or `blocked` by the scanner (403). `ended` names the reason in one word, `changes` what the
-script changed, and `is_committed` whether that is in the knowledge base now. While the policy
+script changed, and `is_committed` whether that is in the knowledge base now. `checkpoint` names the
+snapshot of it from before the run, or `no_checkpoint` says why there is none. While the policy
 database, the scanner or the reasoner is away, nothing runs: the answer is 503.
 """
 
@@ -15,10 +16,11 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent_runtime import seed, wire
+from agent_runtime.checkpoint import take_checkpoint
 from agent_runtime.http_service import (
     Answer,
     HttpService,
@@ -51,6 +53,7 @@ class Job:
     agent: str
     language: str
     timeout_s: float
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 class Dispatcher:
@@ -68,7 +71,7 @@ class Dispatcher:
         job = _read_job(body)
         status, result = self._decide(job)
         took_ms = round((time.monotonic() - began_s) * 1000, 1)
-        return status, {"run_id": uuid.uuid4().hex, **_NO_RUN, **result, "took_ms": took_ms}
+        return status, {"run_id": job.run_id, **_NO_RUN, **result, "took_ms": took_ms}
 
     def ready(self, _: Mapping[str, Any]) -> Answer:
         """Answer `GET /ready`: every dependency is reachable, so work may be sent here."""
@@ -110,6 +113,7 @@ class Dispatcher:
         if not self._slots.acquire(timeout=RUN_WAIT_S):
             raise RefusedError(503, f"{RUNS_MAX} scripts run already", hint="try again later")
         try:
+            checkpoint = take_checkpoint(self._settings.knowledge, job.run_id)
             outcome = self._runner.run(
                 job.script, language=job.language, inputs=job.inputs, timeout_s=timeout_s
             )
@@ -131,6 +135,7 @@ class Dispatcher:
             "changes": changes_of(outcome),
             "is_committed": is_committed(outcome),
             "contained_run": outcome.run_id,
+            **checkpoint,
         }
 
     def _ask_scanner(self, message: Mapping[str, Any], timeout_s: float) -> Mapping[str, Any]:
@@ -173,6 +178,8 @@ _NO_RUN: Mapping[str, Any] = {
     "ended": "",
     "changes": [],
     "is_committed": False,
+    "checkpoint": "",
+    "no_checkpoint": "",
     "matches": [],
     "plan": [],
 }

@@ -18,7 +18,8 @@ SEED = HOME / "seed"
 
 def prepare(settings: Settings) -> None:
     """Make what is missing in the data folder."""
-    for folder in (settings.data, settings.scanner_socket.parent, settings.runs):
+    folders = (settings.scanner_socket.parent, settings.runs, settings.policy_db.parent)
+    for folder in (settings.data, *folders):
         folder.mkdir(parents=True, exist_ok=True)
     if settings.policy_db.exists() and settings.knowledge.exists():
         return

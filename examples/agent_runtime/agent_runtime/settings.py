@@ -35,7 +35,7 @@ class Settings:
     @property
     def policy_db(self) -> Path:
         """Which agents may do what."""
-        return self.data / "policy.db"
+        return self.data / "policy" / "policy.db"
 
     @property
     def knowledge(self) -> Path:
