@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [
     *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "STYLE.md")),
+    ROOT / "examples" / "agent_runtime" / "README.md",
     *sorted(
         path
         for path in DOCS.rglob("*.md")
@@ -381,6 +382,36 @@ def test_the_tutorial_works_as_it_is_written(tmp_path: Path) -> None:
     assert "process.exited" in output
     assert "here I am" in output
     assert not (tmp_path / ".resile" / "run" / "guard.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_tutorial_of_the_store_works_as_it_is_written(tmp_path: Path) -> None:
+    """Every marked block, in order, in one terminal."""
+    page = DOCS / "tutorial" / "keep-a-folder.md"
+    env = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("RESILE_")},
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    typed = []
+    for block in blocks_of(page):
+        if block.mark.startswith("file: "):
+            (tmp_path / block.mark.removeprefix("file: ")).write_text(block.text)
+        elif block.mark == "run":
+            typed.append(block.text)
+    (python,) = (b.text for b in blocks_of(page) if b.language == "python" and not b.mark)
+    (tmp_path / "program.py").write_text(python)
+
+    output = run_shell("\n".join([*typed, "python3 program.py"]), cwd=tmp_path, env=env)
+
+    assert "\n+buy butter, too\n" in output
+    assert "learn to sail\nbuy bread\nbuy butter, too\n" in output
+    assert output.count("buy bread\n") >= 2
+    assert "exit code 8\n" in output
+    assert "everything is mended" in output
+    assert (tmp_path / "notes" / "today.md").read_text() == "buy bread\nbuy butter, too\n"
+    assert any((tmp_path / "store" / "quarantine").iterdir())
 
 
 def run_shell(script: str, *, cwd: Path, env: dict[str, str]) -> str:
