@@ -60,6 +60,7 @@ class Scene:
         self.disk: Disk = SYSTEM_DISK
         """What changes stores in this process."""
         self._told, self._said = folder / "told", folder / "said"
+        self._tmp = folder / "tmp"
         self._template = folder / "template"
         self._database: sqlite3.Connection | None = None
         self._checks = 0
@@ -96,17 +97,21 @@ class Scene:
     @property
     def environ(self) -> dict[str, str]:
         """The variables that it runs with."""
-        own = {"XDG_CACHE_HOME": self.cache, "SCENE_TOLD": self._told, "SCENE_SAID": self._said}
-        return {
-            **os.environ,
-            "RESILE_DEBUG": "1",
-            **{name: str(path) for name, path in own.items()},
+        own = {
+            "XDG_CACHE_HOME": self.cache,
+            "TMPDIR": self._tmp,
+            "SCENE_TOLD": self._told,
+            "SCENE_SAID": self._said,
         }
+        texts = {name: str(path) for name, path in own.items()}
+        return {**os.environ, "RESILE_DEBUG": "1", **texts}
 
     def fresh(self) -> None:
         """Make everything as it was before."""
         for name in KEPT:
             shutil.rmtree(self.folder / name, ignore_errors=True)
+        shutil.rmtree(self._tmp, ignore_errors=True)
+        self._tmp.mkdir()
         for path in (self._told, self._said):
             path.write_bytes(b"")
         for path in self.folder.glob(".resile-restore-*"):
@@ -132,6 +137,9 @@ class Scene:
             found.append(f"it says: {said[-400:]}")
         if exit_code not in (0, -9) and "error:" not in said and not is_mute:
             found.append(f"it ends with {exit_code} and says nothing")
+        # Python tries the folder by a file of four bytes.
+        left = [path for path in self._tmp.rglob("*") if path.is_file() and path.stat().st_size > 4]  # noqa: PLR2004
+        found += [f"{path.name} stays in the folder of temporary files" for path in left]
         try:
             found += self._looked_at(self.told, exit_code)
             self.job.again(self)

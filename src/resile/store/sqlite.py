@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from resile.core.files import PRIVATE_FILE_MODE
+
 MAGIC = b"SQLite format 3\0"
 PAGE_GROUP_BYTES = 64 << 10
 """Databases are cut at fixed places: pages stay where they are, so only changed groups are new."""
@@ -39,7 +41,7 @@ def companion_of(name: str) -> str:
 
 @contextlib.contextmanager
 def consistent_copy(path: str) -> Iterator[int]:
-    """Copy a database to a private temporary file; give it open. It is gone at the end.
+    """Copy a database to a private file without a name; give it open. It is gone at the end.
 
     Args:
         path: The database.
@@ -48,18 +50,14 @@ def consistent_copy(path: str) -> Iterator[int]:
         NoCopyError: If it is locked for longer than 5 s, is damaged, or cannot be opened.
         OSError: If the copy has no room.
     """
-    with tempfile.TemporaryDirectory(prefix="resile-sqlite-") as folder:
-        target = Path(folder) / "copy"
+    with contextlib.ExitStack() as stack:
         try:
-            _back_up(path, target)
+            fd, copy = stack.enter_context(_nameless())
+            _back_up(path, copy)
+            copy.close()
         except sqlite3.Error as exc:
             raise NoCopyError(str(exc)) from exc
-        fd = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            target.unlink()
-            yield fd
-        finally:
-            os.close(fd)
+        yield fd
 
 
 def groups_of(fd: int) -> Iterator[bytes]:
@@ -70,15 +68,28 @@ def groups_of(fd: int) -> Iterator[bytes]:
         offset += len(data)
 
 
-def _back_up(path: str, target: Path) -> None:
-    source_url = f"{Path(path).absolute().as_uri()}?mode=ro"
-    with (
-        contextlib.closing(
-            sqlite3.connect(source_url, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
-        ) as source,
-        contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy,
-    ):
-        # The copy is thrown away if anything fails: it needs no journal and no sync.
+@contextlib.contextmanager
+def _nameless() -> Iterator[tuple[int, sqlite3.Connection]]:
+    """Give a new database, and a descriptor of it.
+
+    SQLite needs a name to open it by, and none after that: a process that is killed leaves no copy
+    of somebody's data. It is thrown away if anything fails, so it needs no journal and no sync.
+    """
+    with contextlib.ExitStack() as stack:
+        with tempfile.TemporaryDirectory(prefix="resile-sqlite-") as folder:
+            path = f"{folder}/copy"
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE_MODE)
+            stack.callback(os.close, fd)
+            copy = sqlite3.connect(path, isolation_level=None)
+            stack.callback(copy.close)
         copy.execute("PRAGMA journal_mode = OFF")
         copy.execute("PRAGMA synchronous = OFF")
+        yield fd, copy
+
+
+def _back_up(path: str, copy: sqlite3.Connection) -> None:
+    source_url = f"{Path(path).absolute().as_uri()}?mode=ro"
+    with contextlib.closing(
+        sqlite3.connect(source_url, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+    ) as source:
         source.backup(copy, pages=-1)
