@@ -1,7 +1,9 @@
 """A folder as it was at any moment: the nearest snapshot, and what was committed since."""
 
+import contextlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,7 +24,15 @@ from tests.support.trees import (
 
 from resile.contain.transaction import recover
 from resile.errors import TransactionError
-from resile.store import begin_log, forget, list_commits, open_log, stop_log, trim_log
+from resile.store import (
+    begin_log,
+    forget,
+    list_commits,
+    open_log,
+    restore_to,
+    stop_log,
+    trim_log,
+)
 from resile.store.changes import keeping
 from resile.store.log.segments import segment_name
 from resile.store.restore import restore_in_place
@@ -283,6 +293,36 @@ def test_what_was_committed_before_the_snapshot_is_not_done_again_on_it(scene: S
 
     assert differences(snapshot(scene.folder), found) == []
     assert len(moment.commits) == 1
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_databases_are_replayed_whole(scene: Scene, mode: str) -> None:
+    """Also with a write-ahead log that nobody has taken over into the file."""
+
+    def fill(root: Path, number: int) -> None:
+        with contextlib.closing(sqlite3.connect(root / "db")) as db:
+            db.execute(f"pragma journal_mode = {mode}")
+            db.execute("create table if not exists t (n integer)")
+            db.execute("insert into t values (?)", (number,))
+            db.commit()
+            for path in root.glob("db*"):
+                shutil.copy(path, root / f"kept-{path.name}")
+        for path in root.glob("db*"):
+            path.unlink()
+        for path in root.glob("kept-*"):
+            path.rename(root / path.name.removeprefix("kept-"))
+
+    fill(scene.folder, 0)
+    scene.begin()
+    ats = [scene.commit(lambda root, n=n: fill(root, n)) for n in (1, 2)]
+
+    for count, at in enumerate(ats, 2):
+        target = scene.path / f"at-{count}"
+        moment = scene.moment(at)
+        assert restore_to(target, moment.root, moment.reader).lost == ()
+        with contextlib.closing(sqlite3.connect(target / "db")) as db:
+            assert db.execute("select n from t").fetchall() == [(n,) for n in range(count)]
+            assert db.execute("pragma integrity_check").fetchone() == ("ok",)
 
 
 def test_what_snapshots_leave_out_the_log_leaves_out(scene: Scene) -> None:

@@ -20,10 +20,11 @@ from resile.store.changes.keeping import opened
 from resile.store.changes.places import Place, all_places
 from resile.store.model import DEPTH_MAX, ID_BYTES
 from resile.store.nodes import root_entry
+from resile.store.sqlite import companion_of, is_database
 from resile.store.transactions import Content, Noted
 from resile.store.walk import Rules
 from resile.store.writeahead.steps import Step, StepKind
-from resile.store.writeahead.trees import names_in, open_folder, open_parent
+from resile.store.writeahead.trees import names_in, open_file, open_folder, open_parent
 
 logger = logging.getLogger(__name__)
 
@@ -171,6 +172,7 @@ class _Reader:
         self._root_fd = root_fd
         self._rules = rules
         self._keeper = keeper
+        self._databases: set[str] = set()
 
     def folders_above(self, targets: Iterable[_Target]) -> Iterator[Noted]:
         """Give what the folders carry in which something changed, the topmost first."""
@@ -193,11 +195,20 @@ class _Reader:
 
     def became(self, target: _Target) -> Iterator[Noted]:
         """Give what one path became, with all below it."""
+        step = target.step
+        database = companion_of(target.path)
+        if database and self._has_database(companion_of(target.source)):
+            target, step = replace(target, source=companion_of(target.source), path=database), None
+            if database in self._databases:
+                return
+            self._databases.add(database)
+        if step is None or step.kind is not StepKind.REMOVE:
+            yield from self._put(replace(target, step=step))
+        elif not self._is_left_out(target.path, os.fstat(self._root_fd)):
+            yield Noted(path=os.fsencode(target.path))
+
+    def _put(self, target: _Target) -> Iterator[Noted]:
         path, step = os.fsencode(target.path), target.step
-        if step is not None and step.kind is StepKind.REMOVE:
-            if not self._is_left_out(target.path, os.fstat(self._root_fd)):
-                yield Noted(path=path)
-            return
         try:
             with open_parent(self._root_fd, target.source) as (folder_fd, name):
                 status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
@@ -216,10 +227,20 @@ class _Reader:
                 raise  # The folder itself: it is tried again.
             yield Noted(path=path, content=Content.LOST)
 
+    def _has_database(self, source: str) -> bool:
+        """Tell whether a path is a database: what its companions hold is in the copy of it."""
+        try:
+            with open_parent(self._root_fd, source) as (folder_fd, name):
+                return _is_database(folder_fd, name)
+        except OSError:
+            return False
+
     def _whole(
         self, path: str, folder_fd: int, name: str, status: os.stat_result, depth: int = 0
     ) -> Iterator[Noted]:
         if not stat.S_ISDIR(status.st_mode) or depth > DEPTH_MAX:
+            if (database := companion_of(name)) and _is_database(folder_fd, database):
+                return
             yield self._keeper.whole(os.fsencode(path), folder_fd, name, status)
             return
         yield self._keeper.attributes(os.fsencode(path), folder_fd, name, status)
@@ -237,6 +258,14 @@ class _Reader:
             self._rules.leave_out("/".join(names[:count]), names[count], status)
             for count in range(len(names))
         )
+
+
+def _is_database(folder_fd: int, name: str) -> bool:
+    try:
+        with open_file(folder_fd, name) as fd:
+            return stat.S_ISREG(os.fstat(fd).st_mode) and is_database(fd)
+    except OSError:
+        return False
 
 
 def _is_small(status: os.stat_result) -> bool:

@@ -71,12 +71,15 @@ class ContentKeeper:
             StoreError: If a blob could not be written.
         """
         taken = _Taken(self._spill)
+        lost = Noted(path=path, content=Content.LOST)
+        if status.st_ctime_ns > self._done_ns:
+            return lost
         try:
             entry = read_entry(folder_fd, name, status, taken.put)
-            if entry is None or self._is_changed(folder_fd, name):
-                return Noted(path=path, content=Content.LOST)
+            if entry is None or (not entry.origin and self._is_changed(folder_fd, name)):
+                return lost  # A database is read through SQLite, which may touch it.
         except (OSError, ReadInPart, _FullError):
-            return Noted(path=path, content=Content.LOST)
+            return lost
         entry = replace(entry, name=b"")
         if entry.type is not EntryType.FILE:
             return Noted(path=path, entry=entry)
