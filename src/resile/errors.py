@@ -27,7 +27,10 @@ Every error says in one sentence what is so, and in `hint` what to do next.
 Callers branch on the class, never on the text.
 """
 
-from typing import TYPE_CHECKING, ClassVar
+TYPE_CHECKING = False
+"""`typing` itself would take longer to load than all of this."""
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class ResileError(Exception):
@@ -38,7 +41,7 @@ class ResileError(Exception):
         hint: What the operator does next; empty if nothing can be done.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: "ClassVar[int]" = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

@@ -1,19 +1,102 @@
-"""Calls that fail well: policies around functions, calls and blocks, and the guards that run them."""
+"""Calls that fail well: policies around functions, calls and blocks, and the guards that run them.
 
-from resile.policies.bound import Guard
-from resile.policies.context import correlated, correlation_id, deadline_after, remaining_s
-from resile.policies.layer import Layer
-from resile.policies.pipeline import Pipeline, stack
-from resile.policies.policy import Policy
+Its modules are loaded when a name of theirs is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from resile.policies.attempts import BlockAttempt
+    from resile.policies.backoff import Backoff, Jitter
+    from resile.policies.bound import Guard
+    from resile.policies.breaker import (
+        CLOSED,
+        HALF_OPEN,
+        OPEN,
+        Breaker,
+        BreakerChange,
+        BreakerCounts,
+        BreakerMode,
+        BreakerState,
+        LastFailure,
+    )
+    from resile.policies.breaking import BreakerLayer
+    from resile.policies.budget import Budget
+    from resile.policies.classify import Verdict, retry_after_of
+    from resile.policies.context import correlated, correlation_id, deadline_after, remaining_s
+    from resile.policies.keyed import Keyed
+    from resile.policies.layer import Layer
+    from resile.policies.pipeline import Pipeline, stack
+    from resile.policies.policy import Policy
+    from resile.policies.registry import Registry, guard, guards
+    from resile.policies.retry import Attempt, Retry
+    from resile.policies.retrying import RetryCounts, RetryLayer
 
 __all__ = [
+    "CLOSED",
+    "HALF_OPEN",
+    "OPEN",
+    "Attempt",
+    "Backoff",
+    "BlockAttempt",
+    "Breaker",
+    "BreakerChange",
+    "BreakerCounts",
+    "BreakerLayer",
+    "BreakerMode",
+    "BreakerState",
+    "Budget",
     "Guard",
+    "Jitter",
+    "Keyed",
+    "LastFailure",
     "Layer",
     "Pipeline",
     "Policy",
+    "Registry",
+    "Retry",
+    "RetryCounts",
+    "RetryLayer",
+    "Verdict",
     "correlated",
     "correlation_id",
     "deadline_after",
+    "guard",
+    "guards",
     "remaining_s",
+    "retry_after_of",
     "stack",
 ]
+
+
+def __getattr__(name: str) -> object:
+    from resile.core.lazy import load
+
+    homes = {
+        "attempts": ("BlockAttempt",),
+        "backoff": ("Backoff", "Jitter"),
+        "bound": ("Guard",),
+        "breaker": (
+            "CLOSED",
+            "HALF_OPEN",
+            "OPEN",
+            "Breaker",
+            "BreakerChange",
+            "BreakerCounts",
+            "BreakerMode",
+            "BreakerState",
+            "LastFailure",
+        ),
+        "breaking": ("BreakerLayer",),
+        "budget": ("Budget",),
+        "classify": ("Verdict", "retry_after_of"),
+        "context": ("correlated", "correlation_id", "deadline_after", "remaining_s"),
+        "keyed": ("Keyed",),
+        "layer": ("Layer",),
+        "pipeline": ("Pipeline", "stack"),
+        "policy": ("Policy",),
+        "registry": ("Registry", "guard", "guards"),
+        "retry": ("Attempt", "Retry"),
+        "retrying": ("RetryCounts", "RetryLayer"),
+    }
+    return load(__name__, name, homes)

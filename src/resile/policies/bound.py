@@ -1,7 +1,7 @@
 """A guard: policies bound to a name, with the state that they keep for it."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -14,6 +14,7 @@ from resile.policies.policy import Policy
 
 if TYPE_CHECKING:
     from resile.policies.attempts import BlockAttempt
+    from resile.policies.keyed import Keyed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,6 +45,7 @@ class Guard(Block):
         self.policy = policy
         self.name = name
         self.clock = clock
+        self.chance = chance
         self.layers: tuple[Layer, ...] = tuple(
             part.layer(name, clock, chance) for part in policy.parts()
         )
@@ -85,6 +87,28 @@ class Guard(Block):
         for layer in self.layers:
             if isinstance(layer, Recording):
                 layer.record(error)
+
+    def per(self, key: Callable[..., Hashable], *, keys_max: int = 1000) -> "Keyed":
+        """Give a guard of guards: one state for each key that `key` finds in the arguments.
+
+        Args:
+            key: Takes the arguments of a call.
+            keys_max: How many are kept, 1..1000000; the least recently used goes.
+
+        Raises:
+            ConfigError: If keys_max is out of range.
+        """
+        from resile.policies.keyed import Keyed
+
+        return Keyed(self, key, keys_max=keys_max)
+
+    def twin(self, name: str) -> "Guard":
+        """Make a guard of the same policies with a state of its own."""
+        return Guard(self.policy, name=name, clock=self.clock, chance=self.chance)
+
+    def at(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> "Guard":
+        """Give the guard for the arguments of a call: itself."""
+        return self
 
     def hold(self) -> ExitStack:
         """Guard a block that runs once: enter what it gives, or write `with guard:`.

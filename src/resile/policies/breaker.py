@@ -197,5 +197,5 @@ class Breaker(Policy):
         if self.slow_ratio is not None and self.slow is None:
             options.refuse("slow", 'is missing: say what is slow, such as slow="2s"')
         calls = self.window_calls
-        if isinstance(calls, int) and isinstance(self.minimum, int) and self.minimum > calls:
+        if options.is_clean and calls is not None and self.minimum > calls:
             options.refuse("minimum", f"{self.minimum} calls never are in a window of {calls}")

@@ -20,6 +20,7 @@ from resile.policies.breaker import (
     LastFailure,
 )
 from resile.policies.circuit import Circuit, Lease
+from resile.policies.forks import renew_in_children
 from resile.policies.tally import Tally
 
 T = TypeVar("T")
@@ -56,6 +57,12 @@ class BreakerLayer(Block):
         self.roll_at = self._circuit.roll_at
         self.rejects_until = -inf
         """Until then all are rejected, by a look at the clock alone."""
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Begin anew in the child of a fork: probes and whoever held the lock are in the parent."""
+        self._lock = threading.Lock()
+        self._circuit.release_all()
 
     def run(self, call: Callable[[], T], /) -> T:
         """Do `call`, or reject it."""

@@ -3,6 +3,7 @@
 import threading
 
 from resile.errors import ConfigError
+from resile.policies.forks import renew_in_children
 
 
 class Budget:
@@ -30,11 +31,16 @@ class Budget:
             problems.append(f"Budget.refund: {refund!r} is not in 0.001..1")
         if problems:
             raise ConfigError("; ".join(problems), problems=tuple(problems))
-        self._lock = threading.Lock()
+        self.renew()
+        renew_in_children(self)
         self._capacity = capacity
         self._refund = refund
         self._tokens = float(capacity)
         self.is_short = False
+
+    def renew(self) -> None:
+        """Make the lock anew, as in the child of a fork."""
+        self._lock = threading.Lock()
 
     @property
     def tokens(self) -> float:

@@ -79,6 +79,10 @@ class Circuit:
             if self._successes >= self.policy.successes:
                 self._close(now, seq, f"{self._successes} probes went well")
 
+    def release_all(self) -> None:
+        """Take all leases back, uncounted: nobody is there any more to give them back."""
+        self._leases.clear()
+
     def bad(self, now: float, seq: int, *, is_slow: bool) -> None:
         """Count a bad call that was made while closed; open if there are too many."""
         if not self._counts():

@@ -14,6 +14,7 @@ from resile.errors import ConfigError
 
 if TYPE_CHECKING:
     from resile.policies.bound import Guard
+    from resile.policies.keyed import Keyed
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -73,7 +74,7 @@ def check_callable(function: object) -> None:
         )
 
 
-def guarded(guard: "Guard", function: Function) -> Function:
+def guarded(guard: "Guard | Keyed", function: Function) -> Function:
     """Wrap a function in a guard; the wrapper has its name, docstring and signature.
 
     Raises:
@@ -84,30 +85,31 @@ def guarded(guard: "Guard", function: Function) -> Function:
     return cast("Function", update_wrapper(wrapper, function))
 
 
-def _plain(guard: "Guard", function: Callable[..., object]) -> Callable[..., object]:
+def _plain(guard: "Guard | Keyed", function: Callable[..., object]) -> Callable[..., object]:
     def wrapper(*args: object, **kwargs: object) -> object:
-        return guard.run(partial(function, *args, **kwargs))
+        return guard.at(args, kwargs).run(partial(function, *args, **kwargs))
 
     return wrapper
 
 
 def _coroutine(
-    guard: "Guard", function: Callable[..., Awaitable[object]]
+    guard: "Guard | Keyed", function: Callable[..., Awaitable[object]]
 ) -> Callable[..., Awaitable[object]]:
     async def wrapper(*args: object, **kwargs: object) -> object:
-        return await guard.arun(partial(function, *args, **kwargs))
+        return await guard.at(args, kwargs).arun(partial(function, *args, **kwargs))
 
     return wrapper
 
 
 def _generator(
-    guard: "Guard", function: Callable[..., Generator[object, object, object]]
+    guard: "Guard | Keyed", function: Callable[..., Generator[object, object, object]]
 ) -> Callable[..., Generator[object, object, object]]:
     def wrapper(*args: object, **kwargs: object) -> Generator[object, object, object]:
-        inner, item = guard.run(partial(_begin, partial(function, *args, **kwargs)))
+        chosen = guard.at(args, kwargs)
+        inner, item = chosen.run(partial(_begin, partial(function, *args, **kwargs)))
         if inner is None:
             return item
-        return (yield from _continue(guard, inner, item))
+        return (yield from _continue(chosen, inner, item))
 
     return wrapper
 
@@ -147,10 +149,11 @@ def _continue(
 
 
 def _async_generator(
-    guard: "Guard", function: Callable[..., AsyncGenerator[object, object]]
+    guard: "Guard | Keyed", function: Callable[..., AsyncGenerator[object, object]]
 ) -> Callable[..., AsyncGenerator[object, object]]:
     async def wrapper(*args: object, **kwargs: object) -> AsyncGenerator[object, object]:
-        inner, item = await guard.arun(partial(_abegin, partial(function, *args, **kwargs)))
+        chosen = guard.at(args, kwargs)
+        inner, item = await chosen.arun(partial(_abegin, partial(function, *args, **kwargs)))
         if item is _END:
             return
         while True:
@@ -168,7 +171,7 @@ def _async_generator(
             except StopAsyncIteration:
                 return
             except Exception as error:
-                guard.record(error)
+                chosen.record(error)
                 raise
 
     return wrapper
@@ -184,7 +187,7 @@ async def _abegin(
         return inner, _END
 
 
-_WRAPPERS: dict[Form, Callable[["Guard", Any], Callable[..., object]]] = {
+_WRAPPERS: dict[Form, Callable[["Guard | Keyed", Any], Callable[..., object]]] = {
     Form.PLAIN: _plain,
     Form.COROUTINE: _coroutine,
     Form.GENERATOR: _generator,

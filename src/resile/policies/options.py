@@ -77,6 +77,11 @@ class Options:
         """Note a fault of one option."""
         self._problems.append(f"{type(self._policy).__name__}.{name}: {problem}")
 
+    @property
+    def is_clean(self) -> bool:
+        """True while nothing was refused."""
+        return not self._problems
+
     def check(self) -> None:
         """Raise what was found.
 

@@ -89,6 +89,16 @@ class Policy:
     ) -> None:
         self.own().__exit__(kind, error, trace)
 
+    def named(self, name: str) -> "Guard":
+        """Give the guard of a name with this policy, as `resile.guard` does.
+
+        Raises:
+            ConfigError: If the name is taken with other options.
+        """
+        from resile.policies.registry import REGISTRY
+
+        return REGISTRY.guard(name, self)
+
     def __iter__(self) -> "Iterator[BlockAttempt]":
         """Give attempts at a block: `for attempt in retry:`, and `with attempt:` inside."""
         return iter(self.own())

@@ -12,6 +12,7 @@ from resile.errors import RetriesExhausted
 from resile.policies import _async, _sync
 from resile.policies.budget import Budget
 from resile.policies.context import RETRY_OWNER, correlation_id, remaining_s
+from resile.policies.forks import renew_in_children
 from resile.policies.nesting import is_within_retry
 from resile.policies.retry import Attempt, Retry, RetryDecision
 
@@ -50,8 +51,13 @@ class RetryLayer:
         self.clock = clock
         self.decision = RetryDecision(policy, policy.schedule(), chance)
         self.budget = Budget() if policy.budget is True else policy.budget or None
-        self._lock = threading.Lock()
+        self.renew()
+        renew_in_children(self)
         self._counts = RetryCounts()
+
+    def renew(self) -> None:
+        """Make the lock anew, as in the child of a fork."""
+        self._lock = threading.Lock()
 
     def run(self, call: Callable[[], T], /) -> T:
         """Do `call` until it succeeds or there is no sense in it any more."""
