@@ -6,7 +6,7 @@ was used evenly would be asked next. Every decision takes `now` in seconds of a 
 Source: ITU-T I.371, annex A (virtual scheduling); "burst" is the tolerance plus one.
 """
 
-from heapq import heappop, heappush
+from bisect import insort
 
 _ROUNDING_S = 1e-9
 """Sums of intervals as floats differ by less; a call is not turned away for a rounding error."""
@@ -31,7 +31,7 @@ class Gcra:
         self._wait_s_max = wait_s_max
         self._tolerance_s = interval_s * (burst - 1)
         self._arrival = float("-inf")
-        self._returned: list[float] = []
+        self._returned: list[float] = []  # Sorted; bounded by those who wait.
 
     def take(self, now: float, wait_s_max: float = 0.0) -> float:
         """Take the next moment, if it is not more than `wait_s_max` away.
@@ -63,15 +63,14 @@ class Gcra:
         """Give a reserved moment back (`now + wait` of when it was taken) that was not used."""
         last = self._arrival - self._interval_s - self._tolerance_s
         if abs(moment - last) > _ROUNDING_S:
-            heappush(self._returned, moment)
+            insort(self._returned, moment)
             return
         self._arrival -= self._interval_s
         while self._returned:
             last = self._arrival - self._interval_s - self._tolerance_s
-            latest = max(self._returned)
-            if abs(latest - last) > _ROUNDING_S:
+            if abs(self._returned[-1] - last) > _ROUNDING_S:
                 return
-            self._returned.remove(latest)
+            self._returned.pop()
             self._arrival -= self._interval_s
 
     def is_idle(self, now: float) -> bool:
@@ -94,7 +93,7 @@ class Gcra:
     def _take_returned(self, now: float, wait_s_max: float) -> float | None:
         """Take the first moment that was given back and is not over; None if there is none."""
         while self._returned and self._returned[0] < now:
-            heappop(self._returned)
+            del self._returned[0]
         if self._returned and self._returned[0] - now <= wait_s_max:
-            return heappop(self._returned) - now
+            return self._returned.pop(0) - now
         return None

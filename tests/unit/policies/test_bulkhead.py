@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from tests.support.virtual_loop import run_virtual
 
 from resile.errors import BulkheadFullError, ConfigError
 from resile.policies.bound import Guard
@@ -13,7 +14,6 @@ from resile.policies.bulkhead import Bulkhead, BulkheadLayer
 from resile.policies.context import deadline_after
 from resile.policies.priority import priority
 from resile.testing import FakeClock
-from tests.support.virtual_loop import run_virtual
 
 
 def guard(policy: Bulkhead, clock: FakeClock | None = None) -> Guard:
@@ -90,10 +90,8 @@ def test_a_block_holds_a_permit() -> None:
 def test_a_block_on_a_loop_does_not_wait() -> None:
     async def main() -> None:
         bulkhead = Bulkhead(limit=1, queue=5, max_wait="1h")
-        with bulkhead:
-            with pytest.raises(BulkheadFullError):
-                with bulkhead:
-                    pass
+        with bulkhead, pytest.raises(BulkheadFullError), bulkhead:
+            pass
         assert counts(bulkhead.own()) == (0, 0)
 
     run_virtual(main())

@@ -46,17 +46,17 @@ def test_an_overloaded_window_without_a_success_is_no_base_latency() -> None:
 def test_the_gradient_halves_the_limit_now_and_then_and_goes_back() -> None:
     rule = Gradient(backoff=0.5, tolerance=1.5)
     limit, seen = 20.0, []
-    for _ in range(28):
+    for _ in range(13):
         limit = rule.next_limit(limit, window())
         seen.append(limit)
 
-    assert seen[24] == seen[25] == seen[23] / 2
-    assert seen[26] == seen[23]
+    assert seen[9] == seen[10] == seen[8] / 2
+    assert seen[11] == seen[8]
 
 
 def test_a_probe_that_ends_in_an_overload_is_not_taken_back() -> None:
     rule = Gradient(backoff=0.5, tolerance=1.5)
-    for _ in range(25):
+    for _ in range(10):
         limit = rule.next_limit(20.0, window())
     rule.next_limit(limit, window())
 
@@ -68,10 +68,10 @@ def test_the_gradient_believes_in_a_slower_service_after_a_while() -> None:
     rule.next_limit(20.0, window(latency_s=0.1))
     assert rule.next_limit(20.0, window(latency_s=1.0)) < 20.0
 
-    for _ in range(120):
-        limit = rule.next_limit(20.0, window(latency_s=1.0))
+    limits = [rule.next_limit(20.0, window(latency_s=1.0)) for _ in range(140)]
 
-    assert limit > 20.0
+    assert max(limits[:90]) <= 20.0
+    assert max(limits[-10:]) > 20.0
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
+from tests.support.virtual_loop import run_virtual
 
 from resile.errors import ConfigError, TimeoutExceededError
 from resile.policies.bound import Guard
@@ -15,7 +16,6 @@ from resile.policies.context import DEADLINE, deadline_after, remaining_s
 from resile.policies.lanes import Lanes
 from resile.policies.timeout import Timeout, TimeoutLayer
 from resile.testing import FakeClock
-from tests.support.virtual_loop import run_virtual
 
 
 async def sleeping(seconds: float = 10.0) -> str:
@@ -264,9 +264,8 @@ def test_one_guard_serves_several_loops_and_keeps_none_of_them() -> None:
 
 def test_a_block_in_a_task_is_cancelled() -> None:
     async def main() -> None:
-        with pytest.raises(TimeoutExceededError):
-            with Timeout("2s"):
-                await asyncio.sleep(5)
+        with pytest.raises(TimeoutExceededError), Timeout("2s"):
+            await asyncio.sleep(5)
         with Timeout("2s"):
             await asyncio.sleep(1)
 
@@ -301,9 +300,8 @@ def test_a_plain_function_without_a_way_is_refused_with_what_to_do() -> None:
 
 
 def test_a_block_cannot_be_sent_to_a_process() -> None:
-    with pytest.raises(ConfigError, match="is a block"):
-        with Timeout("2s", by="process"):
-            pass
+    with pytest.raises(ConfigError, match="is a block"), Timeout("2s", by="process"):
+        pass
 
 
 @pytest.mark.parametrize("policy", [Timeout("5s", by="deadline"), Timeout(total="5s")])
@@ -359,7 +357,7 @@ def test_except_exception_does_not_swallow_the_interruption(no_timer: None) -> N
     def swallowing() -> None:
         try:
             alarmed()
-        except Exception:
+        except Exception:  # noqa: BLE001 - as such calls do
             return
 
     with pytest.raises(TimeoutExceededError):
