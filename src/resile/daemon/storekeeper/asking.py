@@ -8,6 +8,7 @@ Only this user may connect.
 """
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ from typing import Any
 
 from resile.daemon.sockets import listen_unix
 from resile.daemon.storekeeper.keeper import Keeper
+from resile.daemon.storekeeper.together import Together
 from resile.errors import OperationError, ResileError
 from resile.store import KEEPER_SOCKET_NAME
 
@@ -27,10 +29,14 @@ logger = logging.getLogger(__name__)
 REQUEST_BYTES_MAX = 1 << 16
 REQUEST_TIMEOUT_S = 5.0
 TAGS_MAX = 32
+ASKERS_MAX = 64
+"""So many at once; more wait until one has its answer."""
 
 
 class Asking:
-    """Listens in a thread of its own; whoever asks waits for whoever asked before.
+    """Listens in a thread of its own, and answers in one for each that asks, up to a limit.
+
+    Those who ask for the same folder at once share a snapshot.
 
     Args:
         keeper: Takes the snapshots.
@@ -43,6 +49,11 @@ class Asking:
         self._place = place
         self._path = run / KEEPER_SOCKET_NAME
         self._sock: socket.socket | None = None
+        self._askers = threading.BoundedSemaphore(ASKERS_MAX)
+        self._together = {
+            name: Together(functools.partial(keeper.snapshot, folder))
+            for name, folder in keeper.folders.items()
+        }
 
     def start(self) -> None:
         """Listen; where that is not possible it is logged, and commands take snapshots themselves."""
@@ -65,11 +76,20 @@ class Asking:
                 connection, _ = sock.accept()
             except OSError:
                 return
+            self._askers.acquire()
+            threading.Thread(
+                target=self._talk, args=(connection,), name="asker", daemon=True
+            ).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        try:
             with connection, contextlib.suppress(OSError, ValueError):
                 connection.settimeout(REQUEST_TIMEOUT_S)
                 with connection.makefile("rb") as file:
                     request = json.loads(file.readline(REQUEST_BYTES_MAX))
                 connection.sendall(json.dumps(self.answer(request)).encode() + b"\n")
+        finally:
+            self._askers.release()
 
     def answer(self, request: Any) -> dict[str, Any]:
         """Do what is asked; give what came of it."""
@@ -77,12 +97,12 @@ class Asking:
         if not isinstance(folder, str) or not _are_tags(tags := request.get("tags", [])):
             return _failed("the request names no folder, or tags that are none")
         path = os.path.realpath(folder)
-        every = self._keeper.folders.values()
-        known = [one for one in every if os.path.realpath(one.plan.source) == path]
+        every = self._keeper.folders.items()
+        known = [name for name, one in every if os.path.realpath(one.plan.source) == path]
         if not known or request.get("store", self._place) != self._place:
             return {"unknown": True}
         try:
-            taken = self._keeper.snapshot(known[0], tuple(tags))
+            taken = self._together[known[0]].take(tuple(tags))
         except ResileError as exc:
             return _failed(exc.message, exc.hint)
         except OSError as exc:
