@@ -138,7 +138,7 @@ class Scene:
         if exit_code not in (0, -9) and "error:" not in said and not is_mute:
             found.append(f"it ends with {exit_code} and says nothing")
         # Python tries the folder by a file of four bytes.
-        left = [path for path in self._tmp.rglob("*") if path.is_file() and path.stat().st_size > 4]  # noqa: PLR2004
+        left = [path for path in self._tmp.rglob("*") if path.is_file() and path.stat().st_size > 4]
         found += [f"{path.name} stays in the folder of temporary files" for path in left]
         try:
             found += self._looked_at(self.told, exit_code)
