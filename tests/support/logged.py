@@ -1,14 +1,18 @@
 """A folder with a log, snapshots, and commits like those of contained runs, for tests."""
 
-from collections.abc import Callable
+import contextlib
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+import pytest
+from tests.support.file_transactions import quick_folder
 from tests.support.transactions import copied
+from tests.support.trees import Crashed, snapshot
 from tests.support.trees import Snapshot as Facts
-from tests.support.trees import snapshot
 
 from resile.contain.transaction import Staging, Transaction, prepare
 from resile.store import (
@@ -19,12 +23,15 @@ from resile.store import (
     begin_log,
     choose_base,
     create,
+    list_commits,
     restore_to,
     take_snapshot,
 )
 from resile.store.backends.memory import MemoryBackend
 from resile.store.writeahead.files import TreeFiles
 from resile.store.writeahead.gate import OPEN_GATE, Gate
+
+BIG = os.urandom(3_000_000)
 
 
 @dataclass
@@ -109,3 +116,40 @@ class Scene:
         moment = self.moment(at)
         report = restore_to(target, moment.root, moment.reader)
         return snapshot(target), moment, report
+
+    def commits(self) -> list[str]:
+        """Name the runs in the log, in order."""
+        found = list_commits(self.state, self.folder)
+        return [one.origin.partition(":")[0] for one in found]
+
+    def cut(self, change: Callable[[Path], None]) -> None:
+        """Commit, and die between the commit and its note."""
+        transaction = self.prepared(change)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("resile.contain.transaction.committing._note", _crash)
+            with pytest.raises(Crashed):
+                transaction.commit()
+
+
+@contextlib.contextmanager
+def quick_scene() -> Iterator[Scene]:
+    """Give a scene where a sync costs nothing."""
+    with quick_folder() as found:
+        yield Scene(found / "scene")
+        for path in (found / "scene").rglob("*"):
+            if path.is_dir() and not path.is_symlink():
+                path.chmod(0o700)
+
+
+def write(name: str, text: str | bytes) -> Callable[[Path], None]:
+    """Give what writes a file, with the folders above it."""
+
+    def change(root: Path) -> None:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(text.encode() if isinstance(text, str) else text)
+
+    return change
+
+
+def _crash(*_: object) -> None:
+    raise Crashed("note")

@@ -1,7 +1,6 @@
 """A folder as it was at any moment: the nearest snapshot, and what was committed since."""
 
 import contextlib
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -10,12 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.support.file_transactions import quick_folder
-from tests.support.logged import Scene
+from tests.support.logged import BIG, Scene, quick_scene, write
 from tests.support.storing import flip
 from tests.support.trees import (
-    Crashed,
-    CrashingGate,
     change_all,
     differences,
     make_tree,
@@ -23,42 +19,21 @@ from tests.support.trees import (
 )
 
 from resile.contain.transaction import recover
-from resile.errors import TransactionError
 from resile.store import (
     begin_log,
     forget,
-    list_commits,
     open_log,
     restore_to,
-    stop_log,
     trim_log,
 )
-from resile.store.changes import keeping
 from resile.store.log.segments import segment_name
 from resile.store.restore import restore_in_place
-
-BIG = os.urandom(3_000_000)
 
 
 @pytest.fixture
 def scene() -> Iterator[Scene]:
-    with quick_folder() as found:
-        yield Scene(found / "scene")
-        for path in (found / "scene").rglob("*"):
-            if path.is_dir() and not path.is_symlink():
-                path.chmod(0o700)
-
-
-def write(name: str, text: str | bytes):
-    def change(root: Path) -> None:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(text.encode() if isinstance(text, str) else text)
-
-    return change
-
-
-def commits(scene: Scene) -> list[str]:
-    return [one.origin.partition(":")[0] for one in list_commits(scene.state, scene.folder)]
+    with quick_scene() as found:
+        yield found
 
 
 # What cannot be replayed is told ------------------------------------------------------------------
@@ -142,7 +117,7 @@ def lost_at(scene: Scene, at: datetime) -> list[str]:
 def test_content_that_somebody_changed_before_it_was_noted_is_told_as_lost(scene: Scene) -> None:
     scene.begin()
     kept_at = scene.commit(write("kept", "kept"))
-    cut(scene, write("a", "committed"))
+    scene.cut(write("a", "committed"))
     (scene.folder / "a").write_text("somebody else")
     recover(scene.path / "runs" / "run_2")
     lost = datetime.now(UTC)
@@ -163,7 +138,7 @@ def test_what_somebody_removed_or_replaced_before_it_was_noted_is_told_as_lost(
         write("a", "a")(root)
         write("b", "b")(root)
 
-    cut(scene, change)
+    scene.cut(change)
     (scene.folder / "a").unlink()
     write("c", "another inode")(scene.folder)
     (scene.folder / "c").rename(scene.folder / "b")
@@ -255,7 +230,7 @@ def test_a_workspace_within_the_folder_is_replayed_where_it_is(scene: Scene) -> 
     scene.commit(write("z", "not its own"), workspace=elsewhere)
 
     assert differences(snapshot(scene.folder), scene.restored(at)[0]) == []
-    assert len(commits(scene)) == 1
+    assert len(scene.commits()) == 1
 
 
 def test_a_folder_that_is_replaced_as_a_part_of_a_bigger_one_is_replayed(tmp_path: Path) -> None:
@@ -389,159 +364,3 @@ def test_transactions_of_python_code_are_replayed_among_the_runs(scene: Scene) -
 
     assert differences(own, found) == []
     assert len(moment.commits) == 2
-
-
-# Crashes and others -------------------------------------------------------------------------------
-
-
-def cut(scene: Scene, change) -> None:
-    """Commit, and die between the commit and its note."""
-    transaction = scene.prepared(change)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("resile.contain.transaction.committing._note", crash)
-        with pytest.raises(Crashed):
-            transaction.commit()
-
-
-def change_a_little(root: Path) -> None:
-    write("created", "new")(root)
-    (root / "gone").unlink()
-    (root / "kept").chmod(0o600)
-
-
-def crash(*_: object) -> None:
-    raise Crashed("note")
-
-
-def test_a_crash_at_any_effect_of_a_commit_leaves_it_noted_once_or_not_done() -> None:
-    noted = 0
-    for step in range(1, 1000):
-        with quick_folder() as found:
-            scene = Scene(found / "scene")
-            write("gone", "old")(scene.folder)
-            write("kept", "old")(scene.folder)
-            scene.begin()
-            gate = CrashingGate()
-            transaction = scene.prepared(change_a_little, gate=gate)
-            gate._at = gate.count + step
-            try:
-                transaction.commit()
-                break
-            except Crashed:
-                recover(transaction.folder)
-                recover(transaction.folder)
-            if (scene.folder / "created").exists():
-                noted += 1
-                assert commits(scene) == ["run_1"]
-            else:
-                assert commits(scene) == []
-    assert 0 < noted < step - 1
-
-
-def test_what_was_cut_between_commit_and_note_is_noted_by_the_recovery(scene: Scene) -> None:
-    make_tree(scene.folder)
-    scene.begin()
-    cut(scene, change_all)
-    assert commits(scene) == []
-
-    recover(scene.path / "runs" / "run_1")
-
-    assert differences(snapshot(scene.folder), scene.restored(datetime.now(UTC))[0]) == []
-    assert commits(scene) == ["run_1"]
-
-
-def test_a_log_that_stays_busy_leaves_the_note_to_the_recovery(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keeping, "WAIT_S", 0.0)
-    scene.begin()
-    log = open_log(scene.state, scene.folder)
-    transaction = scene.prepared(write("a", "new"))
-
-    assert not transaction.commit().is_clean
-    assert (scene.folder / "a").read_text() == "new"
-    with pytest.raises(TransactionError, match="is in place, and could not be noted"):
-        recover(transaction.folder)
-    log.close()
-    recover(transaction.folder)
-
-    assert commits(scene) == ["run_1"]
-    assert list(scene.folder.glob(".resile-*")) == []
-
-
-def test_parts_of_a_run_that_are_committed_one_after_the_other_are_each_noted(
-    scene: Scene,
-) -> None:
-    scene.begin()
-
-    def change(root: Path) -> None:
-        write("a", "a")(root)
-        write("b", "b")(root)
-
-    transaction = scene.prepared(change)
-    transaction.commit(["a"])
-    first_at = datetime.now(UTC)
-    first = snapshot(scene.folder)
-    transaction.commit(["b"])
-
-    assert differences(first, scene.restored(first_at)[0]) == []
-    assert commits(scene) == ["run_1", "run_1"]
-    assert differences(snapshot(scene.folder), scene.restored(datetime.now(UTC))[0]) == []
-
-
-# Keeping ------------------------------------------------------------------------------------------
-
-
-def test_what_no_snapshot_needs_is_trimmed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "SEGMENT_BYTES_MAX", 1)
-    first = scene.begin()
-    scene.commit(write("a", BIG))
-    second = scene.take()
-    at = scene.commit(write("a", BIG[::-1]))
-    kept = {path.name for path in (scene.log / "blobs").iterdir()}
-
-    assert trim_log(scene.state, scene.folder, [first, second]) == 0
-    assert {path.name for path in (scene.log / "blobs").iterdir()} == kept
-    assert trim_log(scene.state, scene.folder, [second]) > 0
-
-    assert {path.name for path in (scene.log / "blobs").iterdir()} < kept
-    assert differences(snapshot(scene.folder), scene.restored(at)[0]) == []
-
-
-def test_nothing_is_trimmed_where_there_is_no_log_or_no_snapshot(scene: Scene) -> None:
-    assert trim_log(scene.state, scene.folder, [scene.take()]) == 0
-    begin_log(scene.state, scene.folder)
-    scene.commit(write("a", "a"))
-    assert trim_log(scene.state, scene.folder, []) == 0
-    assert len(commits(scene)) == 1
-
-
-def test_a_log_that_is_stopped_takes_nothing_more(scene: Scene) -> None:
-    scene.begin()
-    stop_log(scene.state, scene.folder)
-    stop_log(scene.state, scene.folder)
-
-    at = scene.commit(write("a", "a"))
-
-    assert not scene.moment(at).is_logged
-    begin_log(scene.state, scene.folder)
-    assert "the log begins at" in scene.moment(at).gap
-
-
-def test_a_note_of_whose_log_it_is_that_rots_begins_it_anew(scene: Scene) -> None:
-    scene.begin()
-    scene.commit(write("a", "a"))
-    flip(scene.log / "folder.json", 77)
-
-    begin_log(scene.state, scene.folder)
-
-    at = scene.commit(write("a", "b"))
-    assert "the log begins at" in scene.moment(at).gap
-
-
-def test_everything_is_for_its_user_alone(scene: Scene) -> None:
-    scene.begin()
-    scene.commit(write("a", BIG))
-
-    for path in scene.changes.rglob("*"):
-        assert path.stat().st_mode & 0o077 == 0, path
