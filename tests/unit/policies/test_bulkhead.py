@@ -1,6 +1,7 @@
 """Bulkheads: permits, waits and cancellations, in threads and tasks together."""
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -264,13 +265,17 @@ def test_threads_never_run_more_than_the_limit_and_miscount_nothing(quick_switch
     assert counts(one) == (0, 0)
 
 
-def test_a_child_of_a_fork_begins_with_all_permits() -> None:
+def test_a_child_of_a_fork_begins_with_all_permits_and_free_locks() -> None:
     one = guard(Bulkhead(limit=1))
+    layer = one.layers[0]
+    assert isinstance(layer, BulkheadLayer)
 
-    def inside() -> None:
-        one.layers[0].admission.renew()  # type: ignore[attr-defined]
-        assert one.call(len, "abc") == 3
+    def forking() -> int:
+        with layer.admission._lock:
+            child = os.fork()
+        if child == 0:
+            os._exit(0 if one.call(len, "abc") == 3 else 1)
+        return os.waitpid(child, 0)[1]
 
-    one.call(inside)
-
+    assert one.call(forking) == 0
     assert counts(one) == (0, 0)
