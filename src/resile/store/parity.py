@@ -3,7 +3,7 @@
 For a store that has no second one. It takes a tenth of the space, and mends a pack bit for bit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from blake3 import blake3
 
@@ -38,21 +38,12 @@ def add_parity(repository: Repository) -> int:
 
     Raises:
         MissingExtraError: If `zfec` is not installed.
-        StoreError: If one could not be written.
+        StoreError: If one could not be written, or `gc` removes packs all the time.
     """
-    packs = {file.name: file.size_bytes for file in repository.backend.list("packs")}
-    covered = set()
-    for file in list(repository.backend.list(FOLDER)):
-        try:
-            record, _ = _open(repository, file.name)
-        except StoreDamagedError:
-            repository.backend.remove(file.name)
-            continue
-        if record.pack in packs:
-            covered.add(record.pack)
-        else:
-            repository.backend.remove(file.name)
-    return sum(_make(repository, name, packs[name]) for name in sorted(packs.keys() - covered))
+    with repository.backend.hold(is_exclusive=False):
+        packs = {file.name: file.size_bytes for file in repository.backend.list("packs")}
+        covered = _covered(repository, packs.keys())
+        return sum(_make(repository, name, packs[name]) for name in sorted(packs.keys() - covered))
 
 
 def find_parity(repository: Repository, pack: str) -> str:
@@ -94,6 +85,22 @@ def mended_windows(repository: Repository, pack: str, parity: str) -> Iterator[b
         yield window
     if hash_.hexdigest() != pack.rpartition("/")[2]:
         raise StoreDamagedError(f"the parity of {pack} does not bring it back", name=pack)
+
+
+def _covered(repository: Repository, packs: Collection[str]) -> set[str]:
+    """Name the packs that have parity; remove what is damaged, or of a pack that is gone."""
+    covered = set()
+    for file in list(repository.backend.list(FOLDER)):
+        try:
+            record, _ = _open(repository, file.name)
+        except StoreDamagedError:
+            repository.backend.remove(file.name)
+            continue
+        if record.pack in packs:
+            covered.add(record.pack)
+        else:
+            repository.backend.remove(file.name)
+    return covered
 
 
 def _make(repository: Repository, pack: str, size: int) -> int:

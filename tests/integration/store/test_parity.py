@@ -1,5 +1,6 @@
 """Parity brings packs back bit for bit, where there is no second store."""
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.seeds import noise
 
+from resile.errors import StoreError
 from resile.store import (
     Origin,
     Repository,
@@ -14,12 +16,14 @@ from resile.store import (
     collect,
     create,
     forget,
+    open_store,
     repair,
     take_snapshot,
     verify,
 )
 from resile.store.backends.local import LocalBackend
 from resile.store.parity import BLOCK_BYTES, GROUP_BLOCKS
+from resile.testing import FakeClock
 
 pytest.importorskip("zfec", reason="resile[parity] is not installed")
 
@@ -47,6 +51,20 @@ def test_two_blocks_of_a_group_come_back(key: bytes | None, tmp_path: Path) -> N
     assert done.after.is_sound
     assert pack.read_bytes() == before
     store.close()
+
+
+def test_parity_is_not_made_while_packs_are_removed(tmp_path: Path) -> None:
+    """A pack that `gc` takes meanwhile would look like one that was lost."""
+    _make(tmp_path, 1000).close()
+    backend = LocalBackend(tmp_path / "store", clock=FakeClock())
+    with contextlib.closing(open_store(backend, cache=tmp_path / "cache")) as store:
+        with (
+            LocalBackend(tmp_path / "store").hold(is_exclusive=True),
+            pytest.raises(StoreError, match="in use by"),
+        ):
+            add_parity(store)
+
+        assert add_parity(store) > 0
 
 
 def test_a_cut_or_lost_end_comes_back(store: Repository, tmp_path: Path) -> None:
