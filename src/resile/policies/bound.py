@@ -4,13 +4,14 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import ConfigError
 from resile.policies.blocks import Block
 from resile.policies.layer import Holding, Layer, Recording
 from resile.policies.policy import Policy
+from resile.policies.retry import Retry
 
 if TYPE_CHECKING:
     from resile.policies.attempts import BlockAttempt
@@ -49,6 +50,7 @@ class Guard(Block):
         self.layers: tuple[Layer, ...] = tuple(
             part.layer(name, clock, chance) for part in policy.parts()
         )
+        self.is_retrying = any(isinstance(part, Retry) for part in policy.parts())
 
     def __call__(self, function: Function, /) -> Function:
         """Guard a function of any form; all that this guard decorates shares its state.
@@ -81,6 +83,26 @@ class Guard(Block):
         for layer in reversed(self.layers):
             call = partial(layer.arun, call)
         return await call()
+
+    def resume(self, error: Exception, call: Callable[[], T], /) -> T:
+        """Go on after a first attempt that was made without the layers, and failed.
+
+        The layers see an attempt that fails with `error`, and then decide as ever. If a breaker is
+        not closed any more, this attempt is none of its probes: it is counted, and ends here.
+        """
+        if any(getattr(layer, "gate", False) for layer in self.layers):
+            self.record(error)
+            raise error
+        resumed: Callable[[], T] = _Resumed(error, call).run
+        return self.run(resumed)
+
+    async def aresume(self, error: Exception, call: Callable[[], Awaitable[T]], /) -> T:
+        """Do the same on an event loop."""
+        if any(getattr(layer, "gate", False) for layer in self.layers):
+            self.record(error)
+            raise error
+        resumed: Callable[[], Awaitable[T]] = _Resumed(error, call).arun
+        return await self.arun(resumed)
 
     def record(self, error: Exception | None) -> None:
         """Tell the layers that count of an outcome that came after its call had returned."""
@@ -132,6 +154,28 @@ class Guard(Block):
 
     def __repr__(self) -> str:
         return f"<Guard {self.name!r} {self.policy!r}>"
+
+
+class _Resumed:
+    """A call whose first attempt is over: it gives that error first. Not thread-safe."""
+
+    __slots__ = ("_call", "_error")
+
+    def __init__(self, error: Exception, call: Callable[[], Any]) -> None:
+        self._error: Exception | None = error
+        self._call = call
+
+    def run(self) -> Any:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        return self._call()
+
+    async def arun(self) -> Any:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        return await self._call()
 
 
 def hold_all(name: str, layers: tuple[Layer, ...]) -> ExitStack:

@@ -21,6 +21,7 @@ from resile.policies.breaker import (
 )
 from resile.policies.circuit import Circuit, Lease
 from resile.policies.forks import renew_in_children
+from resile.policies.layer import Inline
 from resile.policies.tally import Tally
 
 T = TypeVar("T")
@@ -71,6 +72,49 @@ class BreakerLayer(Block):
     async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
         """Do the same on an event loop."""
         return await _async.breaker(self, call)
+
+    def inline(self) -> Inline | None:
+        """Give the lines of a call that goes well; none where results have to be judged."""
+        if self.policy.on_result is not None:
+            return None
+        is_timed = self.roll_at != inf
+        clock = "_resile_clock()"
+        heat = f"    _resile_breaker.heat({clock})"
+        count = (
+            "_resile_tick()",
+            f"if _resile_breaker.hot or {clock} >= _resile_breaker.roll_at:"
+            if is_timed
+            else "if _resile_breaker.hot:",
+            heat,
+        )
+        slow = (
+            f"if {clock} - _resile_began > {self.slow_s!r}:",
+            "    _resile_breaker.was_slow()",
+            "else:",
+            *(f"    {line}" for line in count),
+        )
+        return Inline(
+            kind="breaker",
+            names={
+                "_resile_breaker": self,
+                "_resile_tick": self.tick,
+                "_resile_clock": self.clock.monotonic,
+                "_resile_open": BreakerOpenError,
+            },
+            gate="_resile_breaker.gate",
+            rejects=(
+                f"_resile_left = _resile_breaker.rejects_until - {clock}",
+                "if _resile_left > 0:",
+                "    _resile_breaker.reject()",
+                "    raise _resile_open(_resile_breaker.name, _resile_left)",
+            ),
+            before=(f"_resile_began = {clock}",) if self.slow_s != inf else (),
+            after=slow if self.slow_s != inf else count,
+        )
+
+    def was_slow(self) -> None:
+        """Count a call that went well, but too slowly."""
+        self.failed(f"slower than {self.slow_s:.3g} s", is_slow=True)
 
     def hold(self) -> "Probe":
         """Guard a block that runs once."""

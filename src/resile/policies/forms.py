@@ -11,6 +11,7 @@ from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from resile.errors import ConfigError
+from resile.policies.compiled import generated
 
 if TYPE_CHECKING:
     from resile.policies.bound import Guard
@@ -81,7 +82,12 @@ def guarded(guard: "Guard | Keyed", function: Function) -> Function:
         ConfigError: If it cannot be guarded.
     """
     check_callable(function)
-    wrapper = _WRAPPERS[form_of(function)](guard, function)
+    form = form_of(function)
+    wrapper = None
+    if form in (Form.PLAIN, Form.COROUTINE):
+        wrapper = generated(guard, function, is_async=form is Form.COROUTINE)
+    if wrapper is None:
+        wrapper = _WRAPPERS[form](guard, function)
     return cast("Function", update_wrapper(wrapper, function))
 
 

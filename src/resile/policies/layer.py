@@ -1,8 +1,8 @@
 """The port between policies: one layer of a guarded call, which runs what lies below it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
 
@@ -40,4 +40,36 @@ class Recording(Protocol):
 
     def record(self, error: Exception | None) -> None:
         """Count one more outcome: an error, or None for a success."""
+        ...
+
+
+class Inline(NamedTuple):
+    """The success path of a layer as lines of Python, for the generated wrapper.
+
+    What the lines do has to equal what `run` does for a call that goes well. All names in them, also
+    their own variables, begin with `_resile_`, so that no parameter of a function is hidden.
+
+    Args:
+        kind: One word for tracebacks.
+        names: What the lines use from outside.
+        gate: An expression; while it is true the call goes the ordinary way. Empty for none.
+        rejects: Lines that reject at once behind the gate, before the ordinary way is tried.
+        before: Lines before the call.
+        after: Lines after a call that went well.
+    """
+
+    kind: str
+    names: Mapping[str, object]
+    gate: str = ""
+    rejects: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Inlining(Protocol):
+    """What a layer adds if its success path may be generated."""
+
+    def inline(self) -> Inline | None:
+        """Give the lines, or None if this one has to go the ordinary way."""
         ...

@@ -6,13 +6,13 @@ stack for the frame of a retry around it. Only failures pay for that, some micro
 """
 
 import sys
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Final
 
 from resile.policies.context import RETRY_OWNER
 
-LAYER_IN_GENERATED: Final = "_resile_retry"
-"""What generated wrappers call the layer of their retry."""
+GUARD_IN_GENERATED: Final = "_resile_guard"
+"""What generated wrappers call their guard."""
 _LAYER_IN_LOOP: Final = "layer"
 _LOOPS: Final[list[CodeType]] = []
 _FRAMES_MAX: Final = 5000
@@ -33,20 +33,26 @@ def is_within_retry(layer: object) -> bool:
     """
     if RETRY_OWNER.get():
         return True
-    own = {_LAYER_IN_LOOP: 0, LAYER_IN_GENERATED: 0}
+    own: set[str] = set()
     frame = sys._getframe(1)  # noqa: SLF001 - the only way to see the callers
     for _ in range(_FRAMES_MAX):
-        code = frame.f_code
-        key = ""
-        if any(code is loop for loop in _LOOPS):
-            key = _LAYER_IN_LOOP
-        elif LAYER_IN_GENERATED in code.co_freevars:
-            key = LAYER_IN_GENERATED
-        if key:
-            if frame.f_locals[key] is not layer or own[key]:
+        key, layers = _retries_of(frame)
+        if layers:
+            if layer not in layers or key in own:
                 return True
-            own[key] += 1
+            own.add(key)
         if frame.f_back is None:
             return False
         frame = frame.f_back
     return False
+
+
+def _retries_of(frame: FrameType) -> tuple[str, tuple[object, ...]]:
+    """Tell which kind of ours a frame is, and the layers that it runs; none if no retry is among."""
+    code = frame.f_code
+    if any(code is loop for loop in _LOOPS):
+        return _LAYER_IN_LOOP, (frame.f_locals[_LAYER_IN_LOOP],)
+    if GUARD_IN_GENERATED in code.co_freevars:
+        guard = frame.f_locals[GUARD_IN_GENERATED]
+        return GUARD_IN_GENERATED, guard.layers if guard.is_retrying else ()
+    return "", ()

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, TypeVar
 
 from resile.core.clock import Clock
-from resile.errors import RetriesExhausted
+from resile.errors import BreakerOpenError, RetriesExhausted
 from resile.policies import _async, _sync
 from resile.policies.budget import Budget
+from resile.policies.classify import is_transient
 from resile.policies.context import RETRY_OWNER, correlation_id, remaining_s
 from resile.policies.forks import renew_in_children
+from resile.policies.layer import Inline
 from resile.policies.nesting import is_within_retry
 from resile.policies.retry import Attempt, Retry, RetryDecision
 
@@ -66,6 +68,25 @@ class RetryLayer:
     async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
         """Do the same on an event loop."""
         return await _async.retry(self, call)
+
+    def inline(self) -> Inline | None:
+        """Give the lines of a first attempt that goes well; none where results are judged."""
+        if self.policy.on_result is not None:
+            return None
+        if self.budget is None:
+            return Inline(kind="retry", names={})
+        return Inline(
+            kind="retry",
+            names={"_resile_budget": self.budget},
+            after=("if _resile_budget.is_short:", "    _resile_budget.give()"),
+        )
+
+    @property
+    def passes_rejections(self) -> bool:
+        """True if it never tries again after a breaker's rejection, whoever asks."""
+        return self.policy.classify is None and not is_transient(
+            BreakerOpenError("", 0), self.policy.on, self.policy.unless
+        )
 
     def start(self) -> "RetryRun":
         """Begin the attempts of one call."""

@@ -1,0 +1,179 @@
+"""Generate the success path of a guarded function: one frame with the function's own parameters.
+
+A call with `*args, **kwargs` costs as much as several policies, so the wrapper has exactly the
+parameters of its target, and the layers' lines of a call that goes well stand in it. Everything else
+(a gate that is up, a failure) goes to the guard, whose layers decide; they are the truth, and the
+tests hold the generated code to them. `RESILE_NO_CODEGEN=1` turns it off.
+
+Functions of one shape share one compiled code object, so a further one costs microseconds.
+"""
+
+import linecache
+import os
+import threading
+from collections.abc import Callable
+from functools import partial
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from resile.policies.layer import Inline, Inlining
+
+if TYPE_CHECKING:
+    from resile.policies.bound import Guard
+    from resile.policies.keyed import Keyed
+
+OFF: Final = "RESILE_NO_CODEGEN"
+"""The environment variable that turns it off, if it is `1`."""
+_PREFIX: Final = "_resile_"
+_SHAPES_MAX: Final = 1000
+"""Shapes that are kept, some kilobytes each; later ones go the ordinary way."""
+_VARARGS: Final = 0x04
+_VARKEYWORDS: Final = 0x08
+"""Flags of code objects, as `inspect` names them."""
+
+
+class _Shape(NamedTuple):
+    """All that the generated source depends on."""
+
+    parameters: str
+    arguments: str
+    is_async: bool
+    kinds: str
+    names: tuple[str, ...]
+    gates: tuple[tuple[str, tuple[str, ...]], ...]
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+_FACTORIES: Final[dict[_Shape, Callable[..., Callable[..., Any]]]] = {}
+_LOCK: Final = threading.Lock()
+
+
+def generated(
+    guard: "Guard | Keyed", function: Callable[..., object], *, is_async: bool
+) -> Callable[..., Any] | None:
+    """Generate a wrapper for a function, without its name and docstring.
+
+    Returns:
+        None if it has to go the ordinary way: switched off, no function of Python's, guarded by key,
+        a layer whose success path is not generated, a parameter that begins with `_resile_`.
+    """
+    layers = getattr(guard, "layers", None)
+    if not layers or not isinstance(function, FunctionType) or os.environ.get(OFF) == "1":
+        return None
+    inlines = _inlines(layers)
+    if inlines is None or any(name.startswith(_PREFIX) for name in _parameters(function)):
+        return None
+    names: dict[str, object] = {}
+    for inline in inlines:
+        names |= inline.names
+    factory = _factory(_shape(function, inlines, tuple(names), is_async=is_async))
+    if factory is None:
+        return None
+    wrapper = factory(function, guard, partial, Exception, *names.values())
+    wrapper.__defaults__ = function.__defaults__
+    wrapper.__kwdefaults__ = function.__kwdefaults__
+    return wrapper
+
+
+def _inlines(layers: tuple[object, ...]) -> list[Inline] | None:
+    """Give the lines of every layer; None if one has none.
+
+    A layer may reject at once only if no layer around it could do anything about it.
+    """
+    inlines = []
+    may_reject = True
+    for layer in layers:
+        inline = layer.inline() if isinstance(layer, Inlining) else None
+        if inline is None:
+            return None
+        inlines.append(inline if may_reject else inline._replace(rejects=()))
+        may_reject = may_reject and getattr(layer, "passes_rejections", False)
+    return inlines
+
+
+def _shape(
+    function: FunctionType, inlines: list[Inline], names: tuple[str, ...], *, is_async: bool
+) -> _Shape:
+    parameters, arguments = _signature(function)
+    return _Shape(
+        parameters=parameters,
+        arguments=arguments,
+        is_async=is_async,
+        kinds=", ".join(inline.kind for inline in inlines),
+        names=names,
+        gates=tuple((inline.gate, inline.rejects) for inline in inlines if inline.gate),
+        before=tuple(line for inline in inlines for line in inline.before),
+        after=tuple(line for inline in reversed(inlines) for line in inline.after),
+    )
+
+
+def _parameters(function: FunctionType) -> tuple[str, ...]:
+    code = function.__code__
+    extra = bool(code.co_flags & _VARARGS) + bool(code.co_flags & _VARKEYWORDS)
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + extra]
+
+
+def _signature(function: FunctionType) -> tuple[str, str]:
+    """Write the parameters without defaults, which a function keeps apart, and the arguments."""
+    code = function.__code__
+    names = _parameters(function)
+    positional = names[: code.co_argcount]
+    keywords = names[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    extra = list(names[code.co_argcount + code.co_kwonlyargcount :])
+    star = f"*{extra.pop(0)}" if code.co_flags & _VARARGS else ""
+    parameters = list(positional)
+    if code.co_posonlyargcount:
+        parameters.insert(code.co_posonlyargcount, "/")
+    if star or keywords:
+        parameters.append(star or "*")
+    parameters += keywords
+    arguments = [*positional, *([star] if star else []), *(f"{key}={key}" for key in keywords)]
+    double_star = [f"**{name}" for name in extra]
+    return ", ".join(parameters + double_star), ", ".join(arguments + double_star)
+
+
+def _factory(shape: _Shape) -> Callable[..., Callable[..., Any]] | None:
+    """Give what makes wrappers of a shape; None if there are too many shapes."""
+    factory = _FACTORIES.get(shape)
+    if factory is None:
+        with _LOCK:
+            if len(_FACTORIES) >= _SHAPES_MAX:
+                return None
+            factory = _FACTORIES[shape] = _compile(
+                shape, f"<resile {len(_FACTORIES)}: {shape.kinds}>"
+            )
+    return factory
+
+
+def _compile(shape: _Shape, filename: str) -> Callable[..., Callable[..., Any]]:
+    source = _source(shape)
+    scope: dict[str, Any] = {}
+    exec(compile(source, filename, "exec"), scope)  # noqa: S102 - built from checked names alone
+    # A source without a time stays in the cache, so that tracebacks can show it.
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    made: Callable[..., Callable[..., Any]] = scope["_resile_make"]
+    return made
+
+
+def _source(shape: _Shape) -> str:
+    wait = "await " if shape.is_async else ""
+    colour = "a" if shape.is_async else ""
+    call = f"_resile_function({shape.arguments})"
+    later = f"_resile_partial(_resile_function, {shape.arguments})"
+    names = ", ".join(
+        ("_resile_function, _resile_guard, _resile_partial, _resile_exception", *shape.names)
+    )
+    body = []
+    for gate, rejects in shape.gates:
+        body += [f"if {gate}:", *(f"    {line}" for line in rejects)]
+        body += [f"    return {wait}_resile_guard.{colour}run({later})"]
+    body += [*shape.before, "try:"]
+    body += [f"    _resile_result = {wait}{call}" if shape.after else f"    return {wait}{call}"]
+    body += ["except _resile_exception as _resile_error:"]
+    body += [f"    return {wait}_resile_guard.{colour}resume(_resile_error, {later})"]
+    body += [*shape.after, "return _resile_result"] if shape.after else []
+    define = "async def" if shape.is_async else "def"
+    lines = [f"def _resile_make({names}):", f"    {define} guarded({shape.parameters}):"]
+    lines += [f"        {line}" for line in body]
+    return "\n".join([*lines, "    return guarded", ""])
