@@ -12,7 +12,7 @@ import pytest
 from resile.core.unix import ANSWER_BYTES_MAX, ask_unix
 from resile.testing import FakeClock
 
-Talk = Callable[[socket.socket], None]
+Talk = Callable[[socket.socket], object]
 
 
 @contextlib.contextmanager
@@ -85,7 +85,7 @@ def test_silence_ends_in_time(tmp_path: Path) -> None:
     asked = threading.Event()
 
     with (
-        listening(tmp_path / "s", lambda _: asked.wait(10) and None),
+        listening(tmp_path / "s", lambda _: asked.wait(10)),
         contextlib.ExitStack() as stack,
     ):
         stack.callback(asked.set)

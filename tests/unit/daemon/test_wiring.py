@@ -6,6 +6,7 @@ from resile.contain import RUNS_VARIABLE, STATE_VARIABLE, Switches
 from resile.contain.switches import switches_of
 from resile.core.config import load_config
 from resile.daemon import wiring
+from resile.store import asking
 
 CONFIG = """
 [service.plain]
@@ -43,6 +44,7 @@ def test_services_keep_their_runs_where_the_daemon_sweeps(tmp_path: Path) -> Non
 
 def test_the_names_are_those_that_runs_read() -> None:
     assert (wiring.STATE_VARIABLE, wiring.RUNS_VARIABLE) == (STATE_VARIABLE, RUNS_VARIABLE)
+    assert asking.STATE_VARIABLE == STATE_VARIABLE
 
 
 def test_services_are_told_what_is_switched_off(tmp_path: Path) -> None:
