@@ -86,7 +86,7 @@ def test_each_moment_between_two_snapshots_comes_back(shell: Shell) -> None:
 
     told = json.loads(shell("restore", "--at", first_at, "--to", "first", "--json"))
     assert differences(first, snapshot(shell.folder / "first")) == []
-    assert (len(told["replayed"]), told["damage"], told["gap"]) == (1, "", "")
+    assert (len(told["replayed"]), told["problem"], told["gap"]) == (1, "", "")
     assert told["replayed"][0]["who"].startswith("run_")
     assert told["until"] == told["replayed"][0]["committed_at"] < first_at
 

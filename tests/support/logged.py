@@ -16,6 +16,7 @@ from tests.support.trees import Snapshot as Facts
 
 from resile.contain.transaction import Staging, Transaction, prepare
 from resile.store import (
+    SAFETY_TAG,
     Moment,
     RestoreReport,
     Snapshot,
@@ -106,9 +107,10 @@ class Scene:
         return datetime.now(UTC)
 
     def moment(self, at: datetime) -> Moment:
-        base = choose_base(self.state, self.store.snapshots(), at)
+        found = self.store.snapshots()
+        base = choose_base(self.state, [one for one in found if SAFETY_TAG not in one.tags], at)
         assert base is not None
-        return at_moment(self.state, base, self.store, at)
+        return at_moment(self.state, base, self.store, at, snapshots=found)
 
     def restored(self, at: datetime) -> tuple[Facts, Moment, RestoreReport]:
         """Restore the folder as it was at a time; give what is there then."""

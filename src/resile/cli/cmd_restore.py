@@ -89,7 +89,7 @@ def command(
         chosen = _choose(store, snapshot, source, at, state)
         moment = Moment(root=chosen.root, reader=store)
         if at is not None:
-            moment = at_moment(state, chosen, store, at)
+            moment = at_moment(state, chosen, store, at, snapshots=store.snapshots())
         root, reader = moment.root, moment.reader
         if dry_run:
             return _tell_changes(store, chosen, moment, as_json=as_json)
@@ -108,7 +108,7 @@ def command(
         _print(report, chosen, place, safety)
         if at is not None:
             say_moment(moment, chosen)
-    if report.lost_count or moment.damage:
+    if report.lost_count or moment.problem:
         return StoreDamagedError.exit_code
     return PARTIAL_CODE if report.skipped_count else 0
 
@@ -154,12 +154,15 @@ def _tell_changes(store: Repository, chosen: Snapshot, moment: Moment, *, as_jso
             {
                 "snapshot": chosen.snapshot_id,
                 "changes": [{"path": shown(c.path), "kind": c.kind.value} for c in changes],
+                "problem": moment.problem,
             }
         )
         return 0
     for change in changes:
         print(f"{_SIGNS[change.kind.value]} {shown(change.path)}")
     print(f"{len(changes):,} paths of {chosen.source} would change" if changes else "no change")
+    if moment.problem:
+        say(f"that is not all up to then: {moment.problem}")
     return 0
 
 

@@ -18,8 +18,8 @@ def say_moment(moment: Moment, chosen: Snapshot) -> None:
         print(f"that is the snapshot of {local_time(chosen.started_at)}; {why}")
     if moment.gap:
         say(f"warning: {moment.gap}")
-    if moment.damage:
-        say(f"not replayed any further: {moment.damage}")
+    if moment.problem:
+        say(f"not replayed any further: {moment.problem}")
 
 
 def moment_data(moment: Moment) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def moment_data(moment: Moment) -> dict[str, Any]:
         ],
         "until": moment.commits[-1].committed_at.isoformat() if moment.commits else None,
         "gap": moment.gap,
-        "damage": moment.damage,
+        "problem": moment.problem,
     }
 
 

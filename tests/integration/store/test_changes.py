@@ -24,6 +24,7 @@ from resile.store import (
     forget,
     open_log,
     restore_to,
+    save_live,
     trim_log,
 )
 from resile.store.log.segments import segment_name
@@ -51,7 +52,7 @@ def test_a_damaged_log_ends_the_replay_at_its_last_good_record(scene: Scene) -> 
     found, moment, _ = scene.restored(second_at)
 
     assert differences(first, found) == []
-    assert "is damaged at byte" in moment.damage
+    assert "is damaged at byte" in moment.problem
     assert differences(first, scene.restored(first_at)[0]) == []
 
 
@@ -65,7 +66,7 @@ def test_nothing_is_noted_in_a_damaged_log_and_the_commit_is_clean_all_the_same(
     at = scene.commit(write("a", "second"))
 
     assert (scene.folder / "a").read_text() == "second"
-    assert "is damaged at byte" in scene.moment(at).damage
+    assert "is damaged at byte" in scene.moment(at).problem
 
 
 def test_a_damaged_log_makes_way_for_a_new_one_at_the_next_snapshot(scene: Scene) -> None:
@@ -81,9 +82,9 @@ def test_a_damaged_log_makes_way_for_a_new_one_at_the_next_snapshot(scene: Scene
     after_at = scene.commit(write("a", "third"))
 
     found, moment, _ = scene.restored(after_at)
-    assert (differences(snapshot(scene.folder), found), moment.damage, moment.gap) == ([], "", "")
+    assert (differences(snapshot(scene.folder), found), moment.problem, moment.gap) == ([], "", "")
     assert differences(first, scene.restored(before_at)[0]) == []
-    assert "is damaged" in scene.moment(damaged_at).damage
+    assert "is damaged" in scene.moment(damaged_at).problem
 
 
 def test_a_log_that_begins_after_the_snapshot_says_what_it_does_not_have(scene: Scene) -> None:
@@ -189,8 +190,29 @@ def test_a_blob_that_rots_or_is_gone_is_told_as_lost_by_the_restore(scene: Scene
 
     _, moment, report = scene.restored(at)
 
-    assert moment.damage == ""
+    assert moment.problem == ""
     assert [one.path for one in report.lost] == ["big"]
+
+
+def test_replay_ends_where_the_folder_was_restored_in_place(scene: Scene) -> None:
+    scene.begin()
+    scene.commit(write("a", "first"))
+    first = snapshot(scene.folder)
+    first_at = scene.commit(write("b", "undone"))
+    before = scene.moment(first_at)
+    save_live(scene.store, scene.folder)
+    with restore_in_place(scene.folder, before.root, before.reader):
+        (scene.folder / "b").unlink()
+    after_at = scene.commit(write("c", "after it"))
+    scene.take()
+    known_at = scene.commit(write("d", "known"))
+
+    assert scene.moment(first_at).problem == ""
+    assert "the folder was restored in place at" in scene.moment(after_at).problem
+    assert len(scene.moment(after_at).commits) == 2
+    found, moment, _ = scene.restored(known_at)
+    assert (differences(snapshot(scene.folder), found), moment.problem) == ([], "")
+    assert set(first) < set(found)
 
 
 # The moments --------------------------------------------------------------------------------------
@@ -217,7 +239,7 @@ def test_every_kind_of_change_is_replayed_as_it_was(tmp_path: Path, sub: str) ->
     for at, expected in ((began_at, before), (changed_at, changed), (later_at, later)):
         found, moment, report = scene.restored(at)
         assert differences(expected, found) == []
-        assert (moment.damage, moment.gap, report.lost) == ("", "", ())
+        assert (moment.problem, moment.gap, report.lost) == ("", "", ())
 
 
 def test_a_workspace_within_the_folder_is_replayed_where_it_is(scene: Scene) -> None:
@@ -254,7 +276,7 @@ def test_big_contents_are_kept_beside_the_log(scene: Scene) -> None:
 
     assert (scene.log / "log" / segment_name(1)).stat().st_size < 20_000
     assert differences(snapshot(scene.folder), scene.restored(later_at)[0]) == []
-    assert scene.restored(at)[1].damage == ""
+    assert scene.restored(at)[1].problem == ""
 
 
 def test_what_was_committed_before_the_snapshot_is_not_done_again_on_it(scene: Scene) -> None:

@@ -1,6 +1,6 @@
 """A folder as it was at a moment: the nearest snapshot before it, and what was committed since."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +9,7 @@ from resile.store.changes.blobs import LocalBlobs
 from resile.store.changes.overlay import Overlay
 from resile.store.changes.places import Place, find_place
 from resile.store.log import LogLook
-from resile.store.model import Entry, Snapshot
+from resile.store.model import SAFETY_TAG, Entry, Snapshot
 from resile.store.restore.model import Reader
 from resile.store.transactions import Committed
 from resile.store.transactions.reading import commits
@@ -25,7 +25,7 @@ class Moment:
         commits: What was replayed, in order; without what each changed.
         is_logged: The folder has a log.
         gap: What the log does not have between the snapshot and its own beginning; empty: nothing.
-        damage: Why not everything up to the moment was replayed; empty: it was. What the log does
+        problem: Why not everything up to the moment was replayed; empty: it was. What the log does
             not have of a single path, a restore tells as lost.
     """
 
@@ -34,7 +34,7 @@ class Moment:
     commits: tuple[Committed, ...] = ()
     is_logged: bool = False
     gap: str = ""
-    damage: str = ""
+    problem: str = ""
 
 
 def choose_base(state: Path | None, snapshots: Sequence[Snapshot], at: datetime) -> Snapshot | None:
@@ -55,17 +55,25 @@ def choose_base(state: Path | None, snapshots: Sequence[Snapshot], at: datetime)
     return before[0] if before else None
 
 
-def at_moment(state: Path | None, snapshot: Snapshot, reader: Reader, at: datetime) -> Moment:
+def at_moment(
+    state: Path | None,
+    snapshot: Snapshot,
+    reader: Reader,
+    at: datetime,
+    *,
+    snapshots: Iterable[Snapshot] = (),
+) -> Moment:
     """Give a folder as it was at a moment.
 
     What is committed while a snapshot is taken is replayed on it, which changes nothing where the
-    snapshot has it already.
+    snapshot has it already. A restore in place is in no log: the replay ends there.
 
     Args:
         state: The state folder of the system; None: there is none, and so no log.
         snapshot: From `choose_base`.
         reader: The store.
         at: The moment.
+        snapshots: All that there are; those which restores in place took tell of these.
 
     Raises:
         NotAStoreError: If the log's format is one to come.
@@ -78,7 +86,8 @@ def at_moment(state: Path | None, snapshot: Snapshot, reader: Reader, at: dateti
     look, gap = _look(place, snapshot)
     overlay = Overlay(reader, snapshot.root, LocalBlobs(place.blobs))
     done: list[Committed] = []
-    for commit in _between(look, snapshot.started_at, at):
+    restored_at = _restored_at(snapshot, snapshots, at)
+    for commit in _between(look, snapshot.started_at, restored_at or at):
         overlay.replay(commit)
         done.append(replace(commit, changes=()))
     return Moment(
@@ -87,7 +96,28 @@ def at_moment(state: Path | None, snapshot: Snapshot, reader: Reader, at: dateti
         commits=tuple(done),
         is_logged=True,
         gap=gap,
-        damage=look.damage,
+        problem=look.damage or _restored(restored_at),
+    )
+
+
+def _restored_at(base: Snapshot, snapshots: Iterable[Snapshot], at: datetime) -> datetime | None:
+    """Tell when the folder was first restored in place after a snapshot, up to a moment."""
+    found = (
+        one.started_at
+        for one in snapshots
+        if SAFETY_TAG in one.tags
+        and one.source == base.source
+        and base.started_at < one.started_at <= at
+    )
+    return min(found, default=None)
+
+
+def _restored(at: datetime | None) -> str:
+    if at is None:
+        return ""
+    return (
+        f"the folder was restored in place at {at.astimezone():%Y-%m-%d %H:%M:%S}; what came then is "
+        "known from the next snapshot on"
     )
 
 
