@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from resile.core.kernel import sync_file_system
 
 IMAGE_BYTES = 32 << 20
 COPIES_MAX = 20
+_TRIES_MAX, _PAUSE_S = 50, 0.05
 _COMMIT_S = 600
 """The kernel writes by itself only so often: nothing is there but what was synced."""
 
@@ -81,8 +83,15 @@ def _mount(image: Path, root: Path) -> None:
 
 
 def _unmount(root: Path) -> None:
-    if root.is_mount():
-        subprocess.run(["umount", str(root)], check=True)
+    """Unmount; another thread's child may have it open in the instant before it runs its program."""
+    for _ in range(_TRIES_MAX):
+        if not root.is_mount():
+            return
+        done = subprocess.run(["umount", str(root)], capture_output=True, text=True, check=False)
+        if not done.returncode:
+            return
+        time.sleep(_PAUSE_S)
+    raise AssertionError(f"{root} cannot be unmounted: {done.stderr}")
 
 
 def _is_same(one: Path, other: Path) -> bool:
