@@ -21,17 +21,26 @@ if TYPE_CHECKING:
     from resile.contain import Limits, Outcome, arun, run
     from resile.contain.transaction.managed import transaction
     from resile.policies import presets
+    from resile.policies.adaptive import AdaptiveLimit
     from resile.policies.backoff import Backoff, Jitter
     from resile.policies.bound import Guard
     from resile.policies.breaker import CLOSED, HALF_OPEN, OPEN, Breaker
     from resile.policies.budget import Budget
+    from resile.policies.bulkhead import Bulkhead
+    from resile.policies.cache import Cache
+    from resile.policies.chaos import Chaos, chaos
     from resile.policies.classify import Verdict
     from resile.policies.context import correlated, correlation_id, deadline_after, remaining_s
     from resile.policies.explain import explain
+    from resile.policies.fallback import Fallback
+    from resile.policies.hedge import Hedge
     from resile.policies.pipeline import Pipeline, stack
     from resile.policies.policy import Policy
+    from resile.policies.priority import priority
+    from resile.policies.ratelimit import RateLimit
     from resile.policies.registry import breaker, guard, guards
     from resile.policies.retry import Retry
+    from resile.policies.timeout import Timeout
     from resile.store.asking import snapshot
 
 __version__ = "0.1.0.dev0"
@@ -40,29 +49,38 @@ __all__ = [
     "CLOSED",
     "HALF_OPEN",
     "OPEN",
+    "AdaptiveLimit",
     "Backoff",
     "Breaker",
     "BreakerOpenError",
     "Budget",
+    "Bulkhead",
     "BulkheadFullError",
+    "Cache",
+    "Chaos",
     "ConfigError",
+    "Fallback",
     "Guard",
+    "Hedge",
     "Jitter",
     "Limits",
     "OperationError",
     "Outcome",
     "Pipeline",
     "Policy",
+    "RateLimit",
     "RateLimitedError",
     "RejectedError",
     "ResileError",
     "RetriesExhausted",
     "Retry",
+    "Timeout",
     "TimeoutExceededError",
     "Verdict",
     "__version__",
     "arun",
     "breaker",
+    "chaos",
     "correlated",
     "correlation_id",
     "deadline_after",
@@ -70,6 +88,7 @@ __all__ = [
     "guard",
     "guards",
     "presets",
+    "priority",
     "remaining_s",
     "run",
     "snapshot",
@@ -88,17 +107,26 @@ def __getattr__(name: str) -> object:
     homes = {
         "contain": ("Limits", "Outcome", "arun", "run"),
         "contain.transaction.managed": ("transaction",),
+        "policies.adaptive": ("AdaptiveLimit",),
         "policies.backoff": ("Backoff", "Jitter"),
         "policies.bound": ("Guard",),
         "policies.breaker": ("CLOSED", "HALF_OPEN", "OPEN", "Breaker"),
         "policies.budget": ("Budget",),
+        "policies.bulkhead": ("Bulkhead",),
+        "policies.cache": ("Cache",),
+        "policies.chaos": ("Chaos", "chaos"),
         "policies.classify": ("Verdict",),
         "policies.context": ("correlated", "correlation_id", "deadline_after", "remaining_s"),
         "policies.explain": ("explain",),
+        "policies.fallback": ("Fallback",),
+        "policies.hedge": ("Hedge",),
         "policies.pipeline": ("Pipeline", "stack"),
         "policies.policy": ("Policy",),
+        "policies.priority": ("priority",),
+        "policies.ratelimit": ("RateLimit",),
         "policies.registry": ("breaker", "guard", "guards"),
         "policies.retry": ("Retry",),
+        "policies.timeout": ("Timeout",),
         "store.asking": ("snapshot",),
     }
     return load(__name__, name, homes)

@@ -6,6 +6,7 @@ Its modules are loaded when a name of theirs is first used.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from resile.policies.adaptive import AdaptiveLimit
     from resile.policies.attempts import BlockAttempt
     from resile.policies.backoff import Backoff, Jitter
     from resile.policies.bound import Guard
@@ -22,20 +23,28 @@ if TYPE_CHECKING:
     )
     from resile.policies.breaking import BreakerLayer
     from resile.policies.budget import Budget
+    from resile.policies.bulkhead import Bulkhead
+    from resile.policies.cache import Cache
+    from resile.policies.chaos import Chaos
     from resile.policies.classify import Verdict, retry_after_of
     from resile.policies.context import correlated, correlation_id, deadline_after, remaining_s
+    from resile.policies.fallback import Fallback
+    from resile.policies.hedge import Hedge
     from resile.policies.keyed import Keyed
     from resile.policies.layer import Layer
     from resile.policies.pipeline import Pipeline, stack
     from resile.policies.policy import Policy
+    from resile.policies.ratelimit import RateLimit
     from resile.policies.registry import Registry, guard, guards
     from resile.policies.retry import Attempt, Retry
     from resile.policies.retrying import RetryCounts, RetryLayer
+    from resile.policies.timeout import Timeout
 
 __all__ = [
     "CLOSED",
     "HALF_OPEN",
     "OPEN",
+    "AdaptiveLimit",
     "Attempt",
     "Backoff",
     "BlockAttempt",
@@ -46,17 +55,24 @@ __all__ = [
     "BreakerMode",
     "BreakerState",
     "Budget",
+    "Bulkhead",
+    "Cache",
+    "Chaos",
+    "Fallback",
     "Guard",
+    "Hedge",
     "Jitter",
     "Keyed",
     "LastFailure",
     "Layer",
     "Pipeline",
     "Policy",
+    "RateLimit",
     "Registry",
     "Retry",
     "RetryCounts",
     "RetryLayer",
+    "Timeout",
     "Verdict",
     "correlated",
     "correlation_id",
@@ -73,6 +89,14 @@ def __getattr__(name: str) -> object:
     from resile.core.lazy import load
 
     homes = {
+        "adaptive": ("AdaptiveLimit",),
+        "bulkhead": ("Bulkhead",),
+        "cache": ("Cache",),
+        "chaos": ("Chaos",),
+        "fallback": ("Fallback",),
+        "hedge": ("Hedge",),
+        "ratelimit": ("RateLimit",),
+        "timeout": ("Timeout",),
         "attempts": ("BlockAttempt",),
         "backoff": ("Backoff", "Jitter"),
         "bound": ("Guard",),

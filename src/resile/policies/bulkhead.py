@@ -21,7 +21,7 @@ class Bulkhead(Policy):
     """Let so many calls run at once; the others wait for a bounded time, or are turned away.
 
     One dependency that hangs then holds `limit` callers, not all of them. Threads and tasks share
-    the permits. Who waits goes on in the order of `resile.policies.priority`, and of their coming
+    the permits. Who waits goes on in the order of `resile.priority`, and of their coming
     within one priority; a full queue turns away the newest of the least urgent.
 
     Args:

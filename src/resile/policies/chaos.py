@@ -37,7 +37,7 @@ class Chaos(Policy):
     """Make calls slow, failing or wrong on purpose; does nothing until it is switched on.
 
     It is on in processes whose environment has `RESILE_CHAOS=1` when the guard is made, and inside
-    of `with resile.policies.chaos(...)`. Of one call, the latency comes first, then the error, and
+    of `with resile.chaos(...)`. Of one call, the latency comes first, then the error, and
     the result only if neither raised; the function is not called if the error or the result is
     injected.
 

@@ -37,7 +37,7 @@ class Timeout(Policy):
     - `by="signal"`: SIGALRM interrupts the call. In the main thread only, and not while C code
       runs that does not look for signals.
     - `by="deadline"`: nothing is interrupted. Waits, queues and time-outs of nested guards are
-      cut to the time that is left, and the call asks for it by `resile.policies.remaining_s()`
+      cut to the time that is left, and the call asks for it by `resile.remaining_s()`
       to give it to its client, such as `requests.get(url, timeout=remaining_s())`.
     - Not said: a limit of each attempt refuses plain functions with an error that explains
       this; a `total` limit is a deadline.
