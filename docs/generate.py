@@ -333,6 +333,7 @@ def _parameters(value: Any) -> str:
         return "(...)"
     text = re.sub(r"<function (\w+) at 0x\w+>", r"\1", text)
     text = re.sub(r"\*<class '([\w.]+)'>", r"Unpack[\1]", text)
+    text = re.sub(r"<class '([\w.]+)'>|<(\w+\.\w+): [^<>]*>", r"\1\2", text)
     return re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Za-z])|(?<=\w) object at 0x\w+", "", text)
 
 
