@@ -7,33 +7,26 @@ library (sockets, locks, sleep, subprocess) do look.
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
-from typing import Final
+from typing import Final, TypeVar
 
 from resile.core.clock import Clock
 from resile.errors import ConfigError
 from resile.policies.lateness import too_slow
+
+T = TypeVar("T")
 
 _AT_ONCE_S: Final = 1e-6
 """The shortest time to which the timer can be set: 0 would disarm it."""
 
 
 class _Over(BaseException):
-    """Time is over. No Exception, so that `except Exception` in the call does not swallow it.
-
-    Args:
-        alarm: Whose time.
-    """
-
-    def __init__(self, alarm: "_Alarm") -> None:
-        super().__init__()
-        self.alarm = alarm
+    """Time is over. No Exception, so that `except Exception` in the call does not swallow it."""
 
 
 class _Alarm:
-    """The handler of one block; it does nothing once the block has ended."""
+    """The handler of one call; it does nothing once the call has ended."""
 
     def __init__(self) -> None:
         self.is_over = False
@@ -43,22 +36,29 @@ class _Alarm:
         del number, frame
         if not self.is_over:
             self.is_over = True
-            raise _Over(self)
+            raise _Over
 
 
-@contextmanager
-def interrupted_after(name: str, seconds: float, clock: Clock) -> Iterator[None]:
-    """Give a block of the main thread so much time.
+def interrupted_after(seconds: float, call: Callable[[], T], *, name: str, clock: Clock) -> T:
+    """Do `call` in the main thread, and interrupt it when its time is over.
 
-    Blocks may be nested: a timer that was set before, by another block or by somebody else, goes
-    on afterwards with the time that is left of it. One that would end earlier is left alone.
+    Calls may be nested: a timer that was set before, by another call or by somebody else, goes on
+    afterwards with the time that is left of it. One that would end earlier is left alone.
+
+    A signal may come between any two instructions, so all from the first that may be interrupted
+    to the last stands in one function: a context manager would have a gap between the end of its
+    block and the beginning of its exit.
+
+    Args:
+        seconds: Above 0.
+        call: Plain.
+        name: The guard's name, for errors.
+        clock: Measures what is left of an earlier timer.
 
     Raises:
-        TimeoutExceededError: If the block took longer, or there is no time at all.
+        TimeoutExceededError: If it took longer.
         ConfigError: If this is not the main thread.
     """
-    if seconds <= 0:
-        raise too_slow(name, seconds)
     if threading.current_thread() is not threading.main_thread():
         raise ConfigError(
             f"{name!r} has a time-out by signal, and signals reach the main thread only",
@@ -66,8 +66,7 @@ def interrupted_after(name: str, seconds: float, clock: Clock) -> Iterator[None]
         )
     earlier_s, interval_s = signal.getitimer(signal.ITIMER_REAL)
     if 0 < earlier_s <= seconds:
-        yield
-        return
+        return call()
     alarm = _Alarm()
     before = signal.getsignal(signal.SIGALRM)
     started_s = clock.monotonic()
@@ -75,12 +74,10 @@ def interrupted_after(name: str, seconds: float, clock: Clock) -> Iterator[None]
         try:
             signal.signal(signal.SIGALRM, alarm)
             signal.setitimer(signal.ITIMER_REAL, seconds)
-            yield
+            return call()
         finally:
             alarm.is_over = True
     except _Over as over:
-        if over.alarm is not alarm:
-            raise
         raise too_slow(name, seconds) from over.__context__
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -94,7 +94,7 @@ class CacheLayer:
     def renew(self) -> None:
         """Forget the threads and tasks of the parent process; keep the results."""
         self._lock = threading.Lock()
-        self._flights = Flights()
+        self._flights.renew()
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -72,10 +72,6 @@ class Entries:
         if len(self._by_key) > self._count_max:
             self._by_key.popitem(last=False)
 
-    def drop(self, key: Hashable) -> None:
-        """Forget one key."""
-        self._by_key.pop(key, None)
-
     def clear(self) -> None:
         """Forget everything."""
         self._by_key.clear()

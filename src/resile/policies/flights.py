@@ -30,10 +30,8 @@ class Flight(Generic[O]):
         """What came of it; None if it has not landed, or its leader gave up."""
 
     def land(self, outcome: O | None) -> None:
-        """Give the outcome to all who wait; None if there is none. The first time counts."""
+        """Give the outcome to all who wait; None if there is none."""
         with self._lock:
-            if self._has_landed:
-                return
             self._has_landed = True
             self.outcome = outcome
             wakers, self._wakers = self._wakers, {}
@@ -84,6 +82,11 @@ class Flight(Generic[O]):
         """Tell how many wait."""
         return len(self._wakers)
 
+    def renew(self) -> None:
+        """Forget who waits, and who held the lock, in the parent process."""
+        self._lock = threading.Lock()
+        self._wakers = {}
+
     def _join(self, who: object, wake: Callable[[], object]) -> bool:
         """Have somebody woken; False if it has landed already."""
         with self._lock:
@@ -108,6 +111,12 @@ class Flights(Generic[O]):
             return flight, False
         flight = self._by_key[key] = Flight()
         return flight, True
+
+    def renew(self) -> None:
+        """Forget the flights of the parent process; one that this thread leads may still land."""
+        for flight in self._by_key.values():
+            flight.renew()
+        self._by_key = {}
 
     def end(self, key: Hashable, flight: Flight[O]) -> None:
         """Forget a flight, unless another has taken its place."""

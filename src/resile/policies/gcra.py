@@ -73,10 +73,6 @@ class Gcra:
             self._returned.pop()
             self._arrival -= self._interval_s
 
-    def is_idle(self, now: float) -> bool:
-        """Tell whether it stands as if it had never been used, so that it may be forgotten."""
-        return self._arrival <= now
-
     def _believable(self, arrival: float, wait_s: float, now: float) -> tuple[float, float]:
         """Give arrival and wait, cut to the furthest that can have been taken.
 

@@ -6,6 +6,8 @@ from resile.policies.percentile import LatencyPercentile
 
 _COUNT_MIN: Final = 20
 """Latencies that must be known before a percentile of them means anything."""
+_DELAY_S_MIN: Final = 0.001
+"""The shortest delay: calls that take microseconds are not worth a thread or a task more."""
 _SAVED_MAX: Final = 10.0
 """Hedges that may be saved up in quiet times."""
 _PATIENCE_S: Final = 86_400.0
@@ -35,7 +37,7 @@ class HedgePlan:
         """Count a call, and give the seconds after which it may be hedged."""
         self._saved = min(_SAVED_MAX, self._saved + self._budget)
         known_s = None if self._latencies is None else self._latencies.value_s()
-        return self._delay_s if known_s is None else known_s
+        return self._delay_s if known_s is None else max(known_s, _DELAY_S_MIN)
 
     def take(self) -> bool:
         """Spend a hedge of the budget; False if there is none."""

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Final, TypeVar
 from weakref import WeakSet
 
 from resile.core.clock import Clock
@@ -21,6 +21,9 @@ from resile.policies.policy import Policy
 
 T = TypeVar("T")
 
+_RATE_MAX: Final = 1e6
+"""Calls a second. Shorter intervals would be lost in the rounding of a clock's seconds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit(Policy):
@@ -30,7 +33,7 @@ class RateLimit(Policy):
     go on in the order of their coming; one that is cancelled gives its turn to the next to come.
 
     Args:
-        limit: Calls in each `per`, 1..1000000000. Default 100.
+        limit: Calls in each `per`, 1..1000000000, and at most a million a second. Default 100.
         per: 1ms..1d. Default 1 s.
         burst: Calls at once after a pause, 1..1000000000. Default: `limit`.
         max_wait: Longest wait for a turn, 0..1d. Default 0: reject. A deadline cuts it.
@@ -63,6 +66,9 @@ class RateLimit(Policy):
         options.whole("keys_max", low=1, high=10_000_000)
         if self.key is not None and not callable(self.key):
             options.refuse("key", "takes a function without arguments that gives the key")
+        options.check()
+        if self.limit / float(self.per) > _RATE_MAX:
+            options.refuse("limit", f"{self.limit} in {self.per:g} s is more than 1000000 a second")
         options.check()
 
     def layer(self, name: str, clock: Clock, chance: random.Random) -> "RateLimitLayer":

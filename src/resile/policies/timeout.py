@@ -35,7 +35,7 @@ class Timeout(Policy):
     - `by="process"`: the call runs in a contained process, which is killed with all that it
       started. For what can be pickled: a function of a module, its arguments, its result.
     - `by="signal"`: SIGALRM interrupts the call. In the main thread only, and not while C code
-      runs that does not look for signals.
+      runs that does not look for signals. Blocks (`with`) cannot be stopped so, nor by process.
     - `by="deadline"`: nothing is interrupted. Waits, queues and time-outs of nested guards are
       cut to the time that is left, and the call asks for it by `resile.remaining_s()`
       to give it to its client, such as `requests.get(url, timeout=remaining_s())`.
@@ -120,8 +120,14 @@ class TimeoutLayer:
             if seconds <= 0:
                 raise too_slow(self._name, seconds)
             return cast("T", call_in_process(guarded_call(call), seconds, self._name))
-        with self._stopped():
-            return call()
+        if self._is_each and self._by is None:
+            raise self._unstoppable("a plain function")
+        with self._deadline() as seconds:
+            if self._by != "signal":
+                return call()
+            from resile.policies.alarms import interrupted_after
+
+            return interrupted_after(seconds, call, name=self._name, clock=self._clock)
 
     async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
         """Do `call`, and cancel it when its time is over."""
@@ -134,12 +140,16 @@ class TimeoutLayer:
             DEADLINE.reset(token)
 
     def hold(self) -> AbstractContextManager[object]:
-        """Stop a block: by cancellation in a task, else as the policy says.
+        """Stop a block by cancellation in a task; elsewhere only give it a deadline.
 
         Raises:
-            ConfigError: If a block cannot be stopped in that way.
+            ConfigError: If the policy says that it is to be stopped.
         """
-        return self._cancelled() if is_on_loop() else self._stopped()
+        if is_on_loop():
+            return self._cancelled()
+        if self._by in ("signal", "process") or (self._is_each and self._by is None):
+            raise self._unstoppable("a block")
+        return self._deadline()
 
     @contextmanager
     def _cancelled(self) -> Iterator[None]:
@@ -152,22 +162,18 @@ class TimeoutLayer:
             DEADLINE.reset(token)
 
     @contextmanager
-    def _stopped(self) -> Iterator[None]:
-        """Stop what runs inside without a loop, or only give it a deadline."""
-        if self._is_each and self._by in (None, "process"):
-            raise self._unstoppable()
+    def _deadline(self) -> Iterator[float]:
+        """Give what runs inside a deadline; what must stop it is told the seconds.
+
+        Raises:
+            TimeoutExceededError: If there are none.
+        """
         seconds, deadline = self._left()
         if seconds <= 0:
             raise too_slow(self._name, seconds)
         token = DEADLINE.set(deadline)
         try:
-            if self._by == "signal":
-                from resile.policies.alarms import interrupted_after
-
-                with interrupted_after(self._name, seconds, self._clock):
-                    yield
-            else:
-                yield
+            yield seconds
         finally:
             DEADLINE.reset(token)
 
@@ -186,8 +192,7 @@ class TimeoutLayer:
         self._lanes = Lanes(self._name)
         return self._lanes
 
-    def _unstoppable(self) -> ConfigError:
-        what = "a block" if self._by else "a plain function"
+    def _unstoppable(self, what: str) -> ConfigError:
         return ConfigError(
             f"{self._name!r} is {what}, and nothing can stop a thread in which it runs",
             hint='write Timeout(..., by="process") for a function that can be pickled, by="signal" '

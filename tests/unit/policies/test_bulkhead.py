@@ -10,9 +10,12 @@ import pytest
 from tests.support.virtual_loop import run_virtual
 
 from resile.errors import BulkheadFullError, ConfigError
+from resile.policies.admission import _turn_of
 from resile.policies.bound import Guard
 from resile.policies.bulkhead import Bulkhead, BulkheadLayer
 from resile.policies.context import deadline_after
+from resile.policies.forks import _renew_all
+from resile.policies.gate import Ticket
 from resile.policies.priority import priority
 from resile.testing import FakeClock
 
@@ -134,6 +137,19 @@ def test_a_wait_of_a_thread_ends_by_itself() -> None:
 
     with pytest.raises(BulkheadFullError, match="within"):
         one.call(one.call, len, "x")
+
+
+def test_a_permit_that_comes_in_the_last_moment_is_kept() -> None:
+    one = guard(Bulkhead(limit=1))
+    layer = one.layers[0]
+    assert isinstance(layer, BulkheadLayer)
+    ticket = Ticket(5)
+    layer.admission.enter(ticket)
+
+    layer.admission._settle(ticket)
+
+    assert counts(one) == (1, 0)
+    layer.admission.leave(ticket)
 
 
 def test_tasks_wait_by_priority_and_the_least_urgent_is_ousted() -> None:
@@ -262,6 +278,33 @@ def test_threads_never_run_more_than_the_limit_and_miscount_nothing(quick_switch
 
     assert len(seen) == 2000
     assert max(seen) <= 3
+    assert counts(one) == (0, 0)
+
+
+def test_a_turn_that_comes_twice_counts_once() -> None:
+    async def main() -> None:
+        ticket = Ticket(5)
+        turn = _turn_of(ticket)
+        ticket.wake()
+        ticket.wake()
+        await turn
+        await asyncio.sleep(0)
+
+    run_virtual(main())
+
+
+def test_what_is_known_is_renewed_after_a_fork() -> None:
+    one = guard(Bulkhead(limit=2))
+
+    def inside() -> None:
+        _renew_all()
+        assert counts(one) == (0, 0)
+
+    one.call(inside)
+
+    layer = one.layers[0]
+    assert isinstance(layer, BulkheadLayer)
+    assert layer.admission.limit == 2
     assert counts(one) == (0, 0)
 
 

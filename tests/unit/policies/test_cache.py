@@ -5,14 +5,17 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextvars import Context
 
 import pytest
 from tests.support.virtual_loop import run_virtual
 
+from resile.core.clock import SYSTEM_CLOCK
 from resile.errors import ConfigError
 from resile.policies.bound import Guard
 from resile.policies.cache import Cache, CacheLayer
 from resile.policies.context import deadline_after
+from resile.policies.flights import Flight
 from resile.testing import FakeClock
 
 
@@ -321,6 +324,51 @@ def test_a_thread_waits_for_the_call_of_another() -> None:
     assert results == ["k 1"]
 
 
+def test_a_flight_that_has_landed_is_not_waited_for() -> None:
+    flight: Flight[str] = Flight()
+    flight.land("here")
+
+    assert flight.wait(FakeClock(), 5)
+    assert run_virtual(flight.await_landing(FakeClock(), 5))
+    assert flight.outcome == "here"
+
+
+def test_a_waiter_that_is_cancelled_as_the_result_comes_is_no_error() -> None:
+    async def main() -> None:
+        flight: Flight[str] = Flight()
+        waiter = asyncio.create_task(flight.await_landing(FakeClock(), 5))
+        one = asyncio.create_task(guard(Cache()).acall(asyncio.sleep, 0))
+        await one
+        assert await waiter is False
+        real = asyncio.create_task(flight.await_landing(SYSTEM_CLOCK, 5))
+        await asyncio.sleep(0)
+        flight.land("here")
+        real.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await real
+        await asyncio.sleep(0)
+
+    run_virtual(main())
+
+
+def test_if_a_thread_that_calls_is_interrupted_the_next_one_calls() -> None:
+    one, service = guard(Cache(key=lambda: "same", max_wait="30s")), Service()
+    results = []
+    waiter = threading.Thread(target=lambda: results.append(one.call(service.get)))
+
+    def leading() -> str:
+        waiter.start()
+        (flight,) = layer_of(one)._flights._by_key.values()
+        until(lambda: flight.waiting == 1)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        one.call(leading)
+    waiter.join()
+
+    assert results == ["k 1"]
+
+
 def test_a_waiter_of_a_closed_loop_does_not_hurt_the_others() -> None:
     one, service = guard(Cache()), Service()
     loop = asyncio.new_event_loop()
@@ -330,8 +378,10 @@ def test_a_waiter_of_a_closed_loop_does_not_hurt_the_others() -> None:
         return "never"
 
     def leading() -> str:
-        orphans.append(loop.create_task(one.acall(never)))
+        orphans.append(loop.create_task(one.acall(never), context=Context()))
         loop.run_until_complete(asyncio.sleep(0))
+        (flight,) = layer_of(one)._flights._by_key.values()
+        assert flight.waiting == 1
         loop.close()
         return service.get()
 

@@ -23,6 +23,10 @@ def test_all_wrong_options_are_told_at_once() -> None:
     assert len(caught.value.problems) == 4
 
 
+def test_a_result_that_is_not_changed_says_so() -> None:
+    assert "result=UNTOUCHED" in repr(Chaos())
+
+
 @pytest.mark.parametrize("value", ["", "0", "true"])
 def test_it_does_nothing_until_it_is_switched_on(
     value: str, monkeypatch: pytest.MonkeyPatch

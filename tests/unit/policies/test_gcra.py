@@ -57,6 +57,25 @@ def test_a_moment_that_is_given_back_goes_to_the_next_who_can_wait_for_it() -> N
     assert rate.take(0.0, 10.0) == 4.0
 
 
+def test_of_moments_given_back_only_the_last_ones_are_undone() -> None:
+    rate = Gcra(1.0, 1, 10.0)
+    for _ in range(5):
+        rate.take(0.0, 10.0)
+    rate.give_back(2.0)
+    rate.give_back(4.0)
+
+    assert [rate.take(0.0, 10.0) for _ in range(3)] == [2.0, 4.0, 5.0]
+
+
+def test_a_returned_moment_that_is_over_is_lost() -> None:
+    rate = Gcra(1.0, 1, 10.0)
+    for _ in range(4):
+        rate.take(0.0, 10.0)
+    rate.give_back(1.0)
+
+    assert rate.take(1.5, 10.0) == 2.5
+
+
 def test_a_clock_that_goes_back_does_not_close_it() -> None:
     rate = Gcra(1.0, 2, 3.0)
     for _ in range(5):

@@ -98,6 +98,10 @@ def test_no_budget_is_no_hedge() -> None:
     assert not plan.take()
 
 
+def test_a_call_without_hedges_left_gets_none() -> None:
+    assert not layer_of(guard(Hedge(budget=1)))._may_hedge(Race(1.0, 0))
+
+
 def test_notes_on_one_error_are_bounded() -> None:
     error = KeyError("same")
     for number in range(100):
@@ -280,6 +284,33 @@ def test_too_many_threads_are_not_started() -> None:
 
     assert nested() == threading.current_thread().name
     until(lambda: layer_of(one).running == 0)
+
+
+def test_too_many_tasks_are_not_started() -> None:
+    async def main() -> None:
+        one = guard(Hedge(after="1s", running_max=2, budget=1))
+        holders = [asyncio.create_task(one.acall(asyncio.sleep, 5)) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        assert layer_of(one).running == 2
+        assert await one.acall(asyncio.sleep, 3, "direct") == "direct"
+        assert layer_of(one).running == 2
+        await asyncio.gather(*holders)
+        assert layer_of(one).running == 0
+
+    run_virtual(main())
+
+
+def test_a_hedge_that_cannot_start_leaves_the_call_alone() -> None:
+    one = guard(Hedge(after="1ms", budget=1))
+    layer, spawned = layer_of(one), []
+    spawn = layer._spawn
+
+    def once(call: Callable[[], object], outcomes: object) -> bool:
+        spawned.append(1)
+        return len(spawned) == 1 and spawn(call, outcomes)  # type: ignore[arg-type]
+
+    layer._spawn = once  # type: ignore[method-assign]
+    assert one.call(lambda: until(lambda: len(spawned) == 2) or "first") == "first"
 
 
 def test_a_thread_that_cannot_start_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,11 @@ def test_all_wrong_options_are_told_at_once() -> None:
     assert len(caught.value.problems) == 7
 
 
+def test_a_rate_that_no_clock_could_tell_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a second"):
+        RateLimit(limit=1_000_000_000, per="1s")
+
+
 def test_beyond_the_burst_calls_are_rejected_with_the_time_to_come_again() -> None:
     clock = FakeClock()
     one = guard(RateLimit(limit=10, per="1s", burst=2), clock)

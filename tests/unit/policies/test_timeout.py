@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
-from tests.support.virtual_loop import run_virtual
+from tests.support.virtual_loop import VirtualLoop, run_virtual
 
 from resile.errors import ConfigError, TimeoutExceededError
 from resile.policies.bound import Guard
@@ -262,6 +262,18 @@ def test_one_guard_serves_several_loops_and_keeps_none_of_them() -> None:
     assert [loop() for loop in loops] == [None, None, None]
 
 
+def test_loops_that_take_turns_keep_their_queues() -> None:
+    one = guard(Timeout("2s"))
+    loops = [VirtualLoop(), VirtualLoop()]
+
+    for loop in (*loops, *loops):
+        assert loop.run_until_complete(one.acall(sleeping, 1.0)) == "slept"
+
+    assert len(lanes_of(one)._by_loop) == 2
+    for loop in loops:
+        loop.close()
+
+
 def test_a_block_in_a_task_is_cancelled() -> None:
     async def main() -> None:
         with pytest.raises(TimeoutExceededError), Timeout("2s"):
@@ -299,9 +311,15 @@ def test_a_plain_function_without_a_way_is_refused_with_what_to_do() -> None:
     assert 'by="process"' in caught.value.hint
 
 
-def test_a_block_cannot_be_sent_to_a_process() -> None:
-    with pytest.raises(ConfigError, match="is a block"), Timeout("2s", by="process"):
+@pytest.mark.parametrize("by", ["process", "signal", None])
+def test_a_block_in_a_thread_cannot_be_stopped(by: str | None) -> None:
+    with pytest.raises(ConfigError, match="is a block"), Timeout("2s", by=by):
         pass
+
+
+def test_a_block_in_a_thread_may_have_a_deadline() -> None:
+    with Timeout("2s", by="deadline"):
+        assert 0 < remaining_s() <= 2
 
 
 @pytest.mark.parametrize("policy", [Timeout("5s", by="deadline"), Timeout(total="5s")])
@@ -386,6 +404,15 @@ def test_of_two_nested_the_outer_is_named_if_its_time_is_over(no_timer: None) ->
 
     with pytest.raises(TimeoutExceededError, match="'outer'"):
         outer.call(inner.call, alarmed)
+
+
+def test_an_earlier_timer_is_left_alone(no_timer: None) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 1000)
+
+    def call() -> float:
+        return signal.getitimer(signal.ITIMER_REAL)[0]
+
+    assert guard(SIGNAL).call(call) == pytest.approx(1000, abs=20)
 
 
 def test_an_outer_timer_goes_on_with_what_is_left_of_it(no_timer: None) -> None:
