@@ -10,6 +10,8 @@ _HELD: ContextVar[tuple[ExitStack, ...]] = ContextVar("resile_held", default=())
 class Block:
     """What can be held around a block. Safe to share: each block has its own state."""
 
+    __slots__ = ()
+
     def hold(self) -> AbstractContextManager[object]:
         """Give a new context manager for one block."""
         raise NotImplementedError

@@ -35,6 +35,8 @@ class Guard(Block):
         chance: For jitter.
     """
 
+    __slots__ = ("chance", "clock", "is_retrying", "layers", "name", "policy")
+
     def __init__(
         self,
         policy: Policy,

@@ -23,6 +23,8 @@ class Budget:
     Source: gRFC A6, retry throttling.
     """
 
+    __slots__ = ("__weakref__", "_capacity", "_lock", "_refund", "_tokens", "is_short")
+
     def __init__(self, *, capacity: int = 100, refund: float = 0.1) -> None:
         problems = []
         if not 1 <= capacity <= 1_000_000:

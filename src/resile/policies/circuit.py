@@ -29,6 +29,24 @@ class Circuit:
         note: Is told why, at each change of state or mode.
     """
 
+    __slots__ = (
+        "_generation",
+        "_lease_number",
+        "_leases",
+        "_note",
+        "_reopened",
+        "_successes",
+        "main",
+        "mode",
+        "mode_until",
+        "open_until",
+        "opened",
+        "policy",
+        "reason",
+        "slow",
+        "state",
+    )
+
     def __init__(self, policy: Breaker, now: float, note: Callable[[str], None]) -> None:
         self.policy = policy
         self.state: BreakerState = CLOSED

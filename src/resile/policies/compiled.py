@@ -16,6 +16,7 @@ from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from resile.errors import BreakerOpenError
 from resile.policies.layer import Inline, Inlining
 
 if TYPE_CHECKING:
@@ -45,6 +46,12 @@ class _Shape(NamedTuple):
     after: tuple[str, ...]
 
 
+_SHARED: Final[dict[str, object]] = {
+    "_resile_partial": partial,
+    "_resile_exception": Exception,
+    "_resile_open": BreakerOpenError,
+}
+"""What every wrapper uses besides its own, kept out of its closure: each name there costs a call."""
 _FACTORIES: Final[dict[_Shape, Callable[..., Callable[..., Any]]]] = {}
 _LOCK: Final = threading.Lock()
 
@@ -70,7 +77,7 @@ def generated(
     factory = _factory(_shape(function, inlines, tuple(names), is_async=is_async))
     if factory is None:
         return None
-    wrapper = factory(function, guard, partial, Exception, *names.values())
+    wrapper = factory(function, guard, *names.values())
     wrapper.__defaults__ = function.__defaults__
     wrapper.__kwdefaults__ = function.__kwdefaults__
     return wrapper
@@ -148,7 +155,7 @@ def _factory(shape: _Shape) -> Callable[..., Callable[..., Any]] | None:
 
 def _compile(shape: _Shape, filename: str) -> Callable[..., Callable[..., Any]]:
     source = _source(shape)
-    scope: dict[str, Any] = {}
+    scope: dict[str, Any] = dict(_SHARED)
     exec(compile(source, filename, "exec"), scope)  # noqa: S102 - built from checked names alone
     # A source without a time stays in the cache, so that tracebacks can show it.
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
@@ -161,9 +168,7 @@ def _source(shape: _Shape) -> str:
     colour = "a" if shape.is_async else ""
     call = f"_resile_function({shape.arguments})"
     later = f"_resile_partial(_resile_function, {shape.arguments})"
-    names = ", ".join(
-        ("_resile_function, _resile_guard, _resile_partial, _resile_exception", *shape.names)
-    )
+    names = ", ".join(("_resile_function", "_resile_guard", *shape.names))
     body = []
     for gate, rejects in shape.gates:
         body += [f"if {gate}:", *(f"    {line}" for line in rejects)]

@@ -45,6 +45,7 @@ class RetryCounts:
 class RetryLayer:
     """The state of a retry for one guard: budget and counts. Safe to share between threads."""
 
+    __slots__ = ("__weakref__", "_counts", "_lock", "budget", "clock", "decision", "name", "policy")
     position: ClassVar[int] = Retry.position
 
     def __init__(self, policy: Retry, name: str, clock: Clock, chance: random.Random) -> None:

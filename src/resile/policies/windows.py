@@ -51,6 +51,7 @@ class Consecutive:
         limit: So many are too many.
     """
 
+    __slots__ = ("_count", "_limit")
     roll_at = inf
 
     def __init__(self, limit: int) -> None:

@@ -206,7 +206,7 @@ def test_threads_miscount_nothing() -> None:
 
     def many() -> None:
         for number in range(1000):
-            tally.tick()
+            next(tally.steps)
             with suppress(OSError):
                 work(number)
 
