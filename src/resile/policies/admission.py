@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from resile.core.clock import Clock, SystemClock
@@ -176,9 +177,5 @@ def _turn_of(ticket: Ticket) -> "asyncio.Future[None]":
     loop = asyncio.get_running_loop()
     turn: asyncio.Future[None] = loop.create_future()
 
-    def come() -> None:
-        if not turn.done():
-            turn.set_result(None)
-
-    ticket.wake = lambda: loop.call_soon_threadsafe(come)
+    ticket.wake = partial(loop.call_soon_threadsafe, turn.set_result, None)
     return turn

@@ -49,7 +49,10 @@ class Expiries(Generic[E]):
         entry.is_live = False
         self._live -= 1
         queue = self._queue
-        while queue and not queue[0].is_live:
+        if not self._live:
+            queue.clear()
+            return
+        while not queue[0].is_live:
             queue.popleft()
         if len(queue) > 2 * self._live + _SLACK:
             self._queue = deque(entry for entry in queue if entry.is_live)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Hashable
 from contextvars import ContextVar
+from functools import partial
 from typing import Generic, TypeVar
 
 from resile.core.clock import Clock, SystemClock
@@ -62,11 +63,8 @@ class Flight(Generic[O]):
         loop = asyncio.get_running_loop()
         landed: asyncio.Future[None] = loop.create_future()
 
-        def come() -> None:
-            if not landed.done():
-                landed.set_result(None)
-
-        if not self._join(landed, lambda: loop.call_soon_threadsafe(come)):
+        wake = partial(loop.call_soon_threadsafe, landed.set_result, None)
+        if not self._join(landed, wake):
             return True
         try:
             if isinstance(clock, SystemClock):

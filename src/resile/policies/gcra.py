@@ -59,6 +59,21 @@ class Gcra:
         self._arrival = arrival + self._interval_s
         return wait_s
 
+    def is_now(self, now: float) -> bool:
+        """Take the next moment if it is now; False takes nothing. The quick half of `take`.
+
+        Moments that were given back need no look: they lie behind one that is still to come, or
+        they are over.
+        """
+        ahead_s = self._arrival - now
+        if ahead_s <= 0:
+            self._arrival = now + self._interval_s
+            return True
+        if ahead_s <= self._tolerance_s:
+            self._arrival += self._interval_s
+            return True
+        return False
+
     def give_back(self, moment: float) -> None:
         """Give a reserved moment back (`now + wait` of when it was taken) that was not used."""
         last = self._arrival - self._interval_s - self._tolerance_s

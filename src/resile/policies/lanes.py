@@ -15,7 +15,7 @@ from asyncio import (
 from math import inf
 from weakref import WeakKeyDictionary, ref
 
-from resile.errors import ConfigError, TimeoutExceededError
+from resile.errors import ConfigError
 from resile.policies.expiries import Expiries
 from resile.policies.lateness import too_slow
 
@@ -59,7 +59,7 @@ class Lanes:
         return lane
 
 
-class Lane:
+class Lane(Expiries["TaskTime"]):
     """The queue of one event loop. Not thread-safe: it is used on that loop only.
 
     It keeps no timer handle and only a weak reference to the loop, so that a loop that is gone
@@ -70,77 +70,49 @@ class Lane:
         loop: Whose it is.
     """
 
-    __slots__ = ("_armed_at", "_expiries", "loop", "name")
+    __slots__ = ("armed_at", "loop", "name")
 
     def __init__(self, name: str, loop: AbstractEventLoop) -> None:
+        super().__init__()
         self.name = name
         self.loop = ref(loop)
-        self._expiries: Expiries[TaskTime] = Expiries()
-        self._armed_at = inf
+        self.armed_at = inf
 
-    def __len__(self) -> int:
-        return len(self._expiries)
-
-    def add(self, entry: "TaskTime", loop: AbstractEventLoop) -> bool:
-        """Have an entry expire; False if it is out of order and needs a timer of its own."""
-        if not self._expiries.add(entry):
-            return False
-        if entry.due_at < self._armed_at:
-            self._arm(entry.due_at, loop)
-        return True
-
-    def end(self, entry: "TaskTime") -> None:
-        """Let go of an entry that has not expired."""
-        self._expiries.end(entry)
-
-    def _arm(self, at: float, loop: AbstractEventLoop) -> None:
-        self._armed_at = at
+    def arm(self, at: float, loop: AbstractEventLoop) -> None:
+        """Have the queue looked at, at a time of the loop."""
+        self.armed_at = at
         loop.call_at(at, self._tick, at, loop)
 
     def _tick(self, at: float, loop: AbstractEventLoop) -> None:
         """Cancel who is due; a timer that another has overtaken arms no further one."""
-        for entry in self._expiries.expire(loop.time()):
+        for entry in self.expire(loop.time()):
             entry.expire()
-        if at == self._armed_at:
-            self._armed_at = inf
-            if len(self._expiries):
-                self._arm(self._expiries.next_at(), loop)
+        if at == self.armed_at:
+            self.armed_at = inf
+            if len(self):
+                self.arm(self.next_at(), loop)
 
 
 class TaskTime:
     """The time that a task has for one block. For one use, by that task.
 
-    A cancellation from outside stays a CancelledError, also if the time is over as well.
+    A cancellation from outside stays a CancelledError, also if the time is over as well. What most
+    never change stands in the class, as setting it would cost more than the rest.
     """
 
-    __slots__ = (
-        "_cancelling",
-        "_lane",
-        "_loop",
-        "_own_timer",
-        "_seconds",
-        "_task",
-        "due_at",
-        "has_expired",
-        "is_live",
-    )
+    is_live = True
+    has_expired = False
+    due_at: float
+    _own_timer: TimerHandle | None = None
+    _cancelling: int
 
     def __init__(
-        self,
-        lane: Lane,
-        loop: AbstractEventLoop,
-        task: "Task[object]",
-        seconds: float,
+        self, lane: Lane, loop: AbstractEventLoop, task: "Task[object]", seconds: float
     ) -> None:
         self._lane = lane
         self._loop = loop
         self._task = task
         self._seconds = seconds
-        self._own_timer: TimerHandle | None = None
-        self._cancelling = 0
-        self.due_at = 0.0
-        self.is_live = True
-        self.has_expired = False
 
     def __enter__(self) -> None:
         """Begin the time.
@@ -148,12 +120,15 @@ class TaskTime:
         Raises:
             TimeoutExceededError: If there is none.
         """
-        if self._seconds <= 0:
-            raise self._error()
+        seconds, lane, loop = self._seconds, self._lane, self._loop
+        if seconds <= 0:
+            raise too_slow(lane.name, seconds)
         self._cancelling = self._task.cancelling()
-        self.due_at = self._loop.time() + self._seconds
-        if not self._lane.add(self, self._loop):
-            self._own_timer = self._loop.call_at(self.due_at, self.expire)
+        self.due_at = due_at = loop.time() + seconds
+        if not lane.add(self):
+            self._own_timer = loop.call_at(due_at, self.expire)
+        elif due_at < lane.armed_at:
+            lane.arm(due_at, loop)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
@@ -165,12 +140,9 @@ class TaskTime:
         if not self.has_expired or self._task.uncancel() > self._cancelling:
             return
         if kind is not None and issubclass(kind, CancelledError):
-            raise self._error() from error
+            raise too_slow(self._lane.name, self._seconds) from error
 
     def expire(self) -> None:
         """Cancel the task: its time is over."""
         self.has_expired = True
         self._task.cancel()
-
-    def _error(self) -> TimeoutExceededError:
-        return too_slow(self._lane.name, self._seconds)

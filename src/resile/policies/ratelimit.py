@@ -115,6 +115,8 @@ class RateLimitLayer:
 
     def run(self, call: Callable[[], T], /) -> T:
         """Do `call` when its turn has come; blocks for `max_wait` at most before it."""
+        if self._is_now():
+            return call()
         turn = self._take(self._wait_s_max)
         if turn is not None:
             with self._waiting(turn):
@@ -123,6 +125,8 @@ class RateLimitLayer:
 
     async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
         """Do `call` when its turn has come, without blocking the loop."""
+        if self._is_now():
+            return await call()
         turn = self._take(self._wait_s_max)
         if turn is not None:
             with self._waiting(turn):
@@ -137,6 +141,14 @@ class RateLimitLayer:
             with self._waiting(turn):
                 self._clock.sleep(turn.wait_s)
         yield
+
+    def _is_now(self) -> bool:
+        """Take the one turn that all share, if it is now."""
+        only = self._only
+        if only is None:
+            return False
+        with self._lock:
+            return only.is_now(self._now())
 
     def _take(self, wait_s_max: float) -> "_Turn | None":
         """Take a turn: None if it is now.

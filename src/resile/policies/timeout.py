@@ -104,6 +104,7 @@ class TimeoutLayer:
     ) -> None:
         self._name = name
         self._clock = clock
+        self._now = clock.monotonic
         self._seconds = seconds
         self._is_each = is_each
         self._by = by
@@ -131,7 +132,10 @@ class TimeoutLayer:
 
     async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
         """Do `call`, and cancel it when its time is over."""
-        seconds, deadline = self._left()
+        seconds = self._seconds
+        deadline = self._now() + seconds
+        if DEADLINE.get() < deadline:
+            seconds, deadline = self._left()
         token = DEADLINE.set(deadline)
         try:
             with (self._lanes or self._load_lanes()).within(seconds):
@@ -179,7 +183,7 @@ class TimeoutLayer:
 
     def _left(self) -> tuple[float, float]:
         """Give the seconds that this call has, and its deadline: the policy's, or an earlier."""
-        now = self._clock.monotonic()
+        now = self._now()
         outer = DEADLINE.get()
         deadline = now + self._seconds
         if outer == inf or outer >= deadline:

@@ -10,7 +10,6 @@ import pytest
 from tests.support.virtual_loop import run_virtual
 
 from resile.errors import BulkheadFullError, ConfigError
-from resile.policies.admission import _turn_of
 from resile.policies.bound import Guard
 from resile.policies.bulkhead import Bulkhead, BulkheadLayer
 from resile.policies.context import deadline_after
@@ -279,18 +278,6 @@ def test_threads_never_run_more_than_the_limit_and_miscount_nothing(quick_switch
     assert len(seen) == 2000
     assert max(seen) <= 3
     assert counts(one) == (0, 0)
-
-
-def test_a_turn_that_comes_twice_counts_once() -> None:
-    async def main() -> None:
-        ticket = Ticket(5)
-        turn = _turn_of(ticket)
-        ticket.wake()
-        ticket.wake()
-        await turn
-        await asyncio.sleep(0)
-
-    run_virtual(main())
 
 
 def test_what_is_known_is_renewed_after_a_fork() -> None:

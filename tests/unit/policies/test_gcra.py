@@ -132,6 +132,10 @@ class GcraMachine(RuleBasedStateMachine):
 
     @rule(wait_max=st.sampled_from([0.0, 0.5, 8.0]))
     def take(self, wait_max: float) -> None:
+        if self.rate.is_now(self.now):
+            assert self.next_moment() == self.now
+            self.moments.append(self.now)
+            return
         self.free = sorted(moment for moment in self.free if moment >= self.now)
         usable = [moment for moment in self.free if moment - self.now <= wait_max]
         moment = usable[0] if usable else self.next_moment()
