@@ -81,7 +81,7 @@ class Gate:
         Returns:
             A waiting caller that lost its place and must be woken; None if there is none.
         """
-        if len(self._inside) < self.limit and not self._lines:
+        if len(self._inside) < self.limit:
             ticket.standing = Standing.INSIDE
             self._inside.add(ticket)
             return None

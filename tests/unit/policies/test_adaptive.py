@@ -54,12 +54,12 @@ def test_overloads_lower_the_limit_once_in_a_window_and_never_below_the_lowest()
 
 @pytest.mark.parametrize("error", [KeyError("k"), KeyboardInterrupt(), SystemExit()])
 def test_other_errors_say_nothing_and_free_their_permit(error: BaseException) -> None:
-    one = guard(AdaptiveLimit(algorithm="aimd", initial=1, lowest=1))
+    one = guard(AdaptiveLimit(algorithm="aimd", initial=20))
     for _ in range(50):
         with pytest.raises(type(error)):
             one.call(fail, error)
 
-    assert layer_of(one).admission.limit == 1
+    assert layer_of(one).admission.limit == 20
     assert layer_of(one).admission.in_flight == 0
 
 
