@@ -6,7 +6,6 @@ it too. What else the guard has, such as a breaker, guards the block in each att
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
-from itertools import count
 from typing import TYPE_CHECKING, Self
 
 from resile.errors import ConfigError
@@ -71,7 +70,9 @@ def attempts(guard: "Guard") -> Iterator[BlockAttempt]:
     """
     layer = retry_of(guard)
     run = RetryRun(layer, is_block=True)
-    for number in count(1):
+    number = 0
+    while True:
+        number += 1
         attempt = BlockAttempt(guard, run, number)
         yield attempt
         if attempt.wait_s is None:
@@ -87,7 +88,9 @@ async def aattempts(guard: "Guard") -> AsyncIterator[BlockAttempt]:
     """
     layer = retry_of(guard)
     run = RetryRun(layer, is_block=True)
-    for number in count(1):
+    number = 0
+    while True:
+        number += 1
         attempt = BlockAttempt(guard, run, number)
         yield attempt
         if attempt.wait_s is None:

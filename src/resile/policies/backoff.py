@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
 
 class Backoff(StrEnum):
@@ -83,18 +84,16 @@ class Schedule:
         return self.base_s(attempt) * (1 + share)
 
     def _growth(self, attempt: int) -> float:
-        match self.kind:
-            case Backoff.CONSTANT:
-                return 1.0
-            case Backoff.LINEAR:
-                return float(attempt)
-            case Backoff.FIBONACCI:
-                return _fibonacci(attempt)
-            case Backoff.EXPONENTIAL:
-                try:
-                    return self.multiplier ** (attempt - 1)
-                except OverflowError:
-                    return float("inf")
+        if self.kind is Backoff.CONSTANT:
+            return 1.0
+        if self.kind is Backoff.LINEAR:
+            return float(attempt)
+        if self.kind is Backoff.FIBONACCI:
+            return _fibonacci(attempt)
+        try:
+            return float(self.multiplier) ** (attempt - 1)
+        except OverflowError:
+            return inf
 
 
 def _fibonacci(index: int) -> float:

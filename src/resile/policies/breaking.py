@@ -19,6 +19,7 @@ from resile.policies.breaker import (
     LastFailure,
 )
 from resile.policies.circuit import Circuit, Lease
+from resile.policies.classify import TEXT_LENGTH_MAX, written
 from resile.policies.forks import renew_in_children
 from resile.policies.layer import Inline
 from resile.policies.tally import Tally
@@ -26,7 +27,6 @@ from resile.policies.tally import Tally
 T = TypeVar("T")
 CHANGES_KEPT_MAX = 50
 """Changes that a breaker remembers: enough for a page, and no journal."""
-_WHAT_LENGTH_MAX = 200
 
 
 class BreakerLayer(Block):
@@ -144,7 +144,7 @@ class BreakerLayer(Block):
         if error is None:
             self.succeeded()
         elif self.policy.counts_as_bad(error):
-            self.failed(f"{type(error).__name__}: {error}")
+            self.failed(written(error))
 
     def succeeded(self) -> None:
         """Count a call that went well."""
@@ -317,7 +317,7 @@ class BreakerLayer(Block):
 
     def _note_failure(self, what: str) -> None:
         self._failures += 1
-        self._last_failure = LastFailure(at=self.clock.now(), what=what[:_WHAT_LENGTH_MAX])
+        self._last_failure = LastFailure(at=self.clock.now(), what=what[:TEXT_LENGTH_MAX])
 
     def _changed(self, why: str) -> None:
         circuit = self._circuit
@@ -373,7 +373,7 @@ class Probe:
     def failed(self, error: Exception) -> None:
         """Count an error, if the dependency is to blame for it."""
         if self._layer.policy.counts_as_bad(error):
-            self._settle(what=f"{type(error).__name__}: {error}")
+            self._settle(what=written(error))
 
     def close(self) -> None:
         """Give the lease back if nothing was counted: cancelled, ignored, or not at fault."""

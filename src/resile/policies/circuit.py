@@ -124,11 +124,6 @@ class Circuit:
         """True while calls go through without a look: closed, and nobody has set a mode."""
         return self.state is CLOSED and self.mode is BreakerMode.AUTOMATIC
 
-    @property
-    def leases(self) -> int:
-        """Tell how many probes are under way."""
-        return len(self._leases)
-
     def roll(self, now: float, seq: int) -> None:
         """Let time pass in the windows."""
         for window in self._windows():

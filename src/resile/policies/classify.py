@@ -7,6 +7,8 @@ from math import isfinite
 
 from resile.errors import OperationError, RateLimitedError, RejectedError, ResileError
 
+TEXT_LENGTH_MAX = 200
+"""Of what is remembered of an error: a line, not a page."""
 ErrorClasses = type[Exception] | tuple[type[Exception], ...]
 
 
@@ -50,6 +52,15 @@ def is_failure(error: Exception, on: ErrorClasses, unless: ErrorClasses) -> bool
     if isinstance(error, (*_tuple(unless), RejectedError)) or is_cancellation(error):
         return False
     return isinstance(error, on)
+
+
+def written(error: Exception) -> str:
+    """Write kind and text of an error; the kind alone if its own text fails."""
+    kind = type(error).__name__
+    try:
+        return f"{kind}: {error}"[:TEXT_LENGTH_MAX]
+    except Exception:  # noqa: BLE001 - the error that is being handled must not be lost over it
+        return kind
 
 
 def is_cancellation(error: Exception) -> bool:

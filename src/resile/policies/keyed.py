@@ -10,6 +10,8 @@ from resile.errors import ConfigError
 if TYPE_CHECKING:
     from resile.policies.bound import Guard
 
+_KEY_SHOWN_MAX = 100
+"""Characters of a key that its guard's name shows: keys come from data."""
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
@@ -53,7 +55,9 @@ class Keyed:
         with self._lock:
             found = self._guards.get(key)
             if found is None:
-                found = self._guards[key] = self._parent.twin(f"{self.name}[{key}]")
+                found = self._guards[key] = self._parent.twin(
+                    f"{self.name}[{str(key)[:_KEY_SHOWN_MAX]}]"
+                )
                 if len(self._guards) > self._keys_max:
                     self._guards.popitem(last=False)
             else:

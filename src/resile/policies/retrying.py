@@ -11,7 +11,7 @@ from resile.core.clock import Clock
 from resile.errors import BreakerOpenError, RetriesExhausted
 from resile.policies import _async, _sync
 from resile.policies.budget import Budget
-from resile.policies.classify import is_transient
+from resile.policies.classify import TEXT_LENGTH_MAX, is_transient, written
 from resile.policies.context import RETRY_OWNER, correlation_id, remaining_s
 from resile.policies.forks import renew_in_children
 from resile.policies.layer import Inline
@@ -22,7 +22,6 @@ T = TypeVar("T")
 _NOTE_START = "resile: "
 _ATTEMPTS_NOTED_MAX = 5
 """Attempts that a note tells of, the last ones; `attempts` has all."""
-_WHAT_LENGTH_MAX = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +134,7 @@ class RetryRun:
 
     def failed(self, error: Exception) -> float | None:
         """Take an attempt's error; tell the seconds until the next attempt, or None to give up."""
-        self._record(f"{type(error).__name__}: {error}", error)
+        self._record(written(error), error)
         wait_s = self._next(error) if self._layer.decision.may_pass(error) else None
         if wait_s is None and (self._why or len(self._records) > 1):
             self._attach(error)
@@ -208,7 +207,7 @@ class RetryRun:
 
     def _record(self, what: str, error: Exception | None) -> None:
         number = len(self._records) + 1
-        self._records.append(Attempt(number=number, what=what[:_WHAT_LENGTH_MAX], error=error))
+        self._records.append(Attempt(number=number, what=what[:TEXT_LENGTH_MAX], error=error))
 
     def _attach(self, error: Exception) -> None:
         """Give the error its `attempts` and one note, as far as its class allows it.

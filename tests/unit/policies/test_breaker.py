@@ -10,6 +10,7 @@ from resile.errors import BreakerOpenError, ConfigError, RateLimitedError
 from resile.policies import Guard
 from resile.policies.breaker import CLOSED, HALF_OPEN, OPEN, Breaker, BreakerMode
 from resile.policies.breaking import BreakerLayer
+from resile.policies.circuit import Circuit
 from resile.policies.classify import Verdict
 from resile.testing import FakeClock
 
@@ -437,3 +438,23 @@ def test_what_fails_late_in_a_generator_counts() -> None:
     assert kit.breaker.state is OPEN
     with pytest.raises(BreakerOpenError):
         next(numbers())
+
+
+def test_outcomes_may_be_told_by_hand() -> None:
+    kit = Rig("sync", failures=2)
+
+    kit.breaker.record(OSError())
+    kit.breaker.record(RateLimitedError("x", retry_after_s=1))
+    kit.breaker.record(None)
+    kit.breaker.record(OSError())
+
+    assert kit.breaker.state is CLOSED
+    assert kit.breaker.counts.failures == 2
+
+
+def test_the_circuit_itself_rejects_while_open() -> None:
+    """As it does for a call that looked at the clock just before somebody else opened it."""
+    circuit = Circuit(Breaker(open_for=10), 0.0, lambda why: None)
+    circuit.trip(1.0, "drill")
+
+    assert circuit.admit(4.0, 0) == 7.0

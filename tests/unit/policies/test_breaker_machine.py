@@ -1,5 +1,6 @@
 """The breaker held to a model over any order of calls, probes, time and operators; and its windows."""
 
+import asyncio
 import random
 import sys
 import threading
@@ -153,6 +154,15 @@ def test_the_count_window_agrees_with_brute_force(seed: int) -> None:
         assert window.is_over(0, seq) is expected
 
 
+def test_a_bad_call_after_its_bucket_begins_the_next() -> None:
+    window = TimeWindow(span_s=10, ratio=1, minimum=1)
+    window.start(0, 0)
+    window.bad(5, 1)
+
+    assert window.is_over(14, 1)
+    assert not window.is_over(15, 1)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_the_time_window_is_exact_over_its_buckets(seed: int) -> None:
     dice = random.Random(seed)
@@ -247,6 +257,42 @@ def test_two_hundred_threads_never_exceed_the_permits() -> None:
     in_threads(200, caller)
 
     assert 1 <= most <= 3
+
+
+def test_two_hundred_tasks_never_exceed_the_permits_however_they_end() -> None:
+    clock = FakeClock()
+    guard = Guard(Breaker(failures=1, open_for=1, permits=3, successes=99), name="m", clock=clock)
+    breaker = breaker_of(guard)
+    breaker.trip()
+    clock.advance(1)
+    flying = most = admitted = 0
+
+    @guard
+    async def probe() -> None:
+        nonlocal flying, most, admitted
+        flying += 1
+        admitted += 1
+        most = max(most, flying)
+        try:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        finally:
+            flying -= 1
+
+    async def main() -> None:
+        for turn in range(20):
+            tasks = [asyncio.create_task(probe()) for _ in range(200)]
+            await asyncio.sleep(0)
+            for task in tasks[turn % 2 :: 2]:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(main())
+
+    assert most == 3
+    assert admitted == 60
+    assert breaker.state is HALF_OPEN
+    breaker.run(lambda: None)
 
 
 def test_a_hundred_thousand_cut_probes_leak_no_permit() -> None:

@@ -42,6 +42,7 @@ POLICIES: dict[str, Policy] = {
     "slow in time": resile.Breaker(ratio=0.5, window="60s", minimum=2, slow="1s"),
     "both": resile.Retry(attempts=3, jitter="full") + resile.Breaker(failures=3),
     "both as written": resile.stack(resile.Breaker(failures=2), resile.Retry(attempts=2)),
+    "breaker judges results": resile.Breaker(failures=3, on_result=lambda r: r == "s"),
     "judges results": resile.Retry(on_result=lambda r: r is None)
     + resile.Breaker(on_result=lambda r: r is None),
 }

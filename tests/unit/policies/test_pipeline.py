@@ -10,6 +10,7 @@ import pytest
 from resile.core.clock import Clock
 from resile.errors import ConfigError
 from resile.policies import Guard, Layer, Pipeline, Policy, stack
+from resile.policies.blocks import Block
 
 T = TypeVar("T")
 Log = list[str]
@@ -106,3 +107,12 @@ def test_a_pipeline_is_a_value() -> None:
     one = Noting(name="a", log=[])
 
     assert one + one == Pipeline(policies=(one, one))
+
+
+def test_a_policy_that_lacks_its_half_says_so() -> None:
+    with pytest.raises(NotImplementedError):
+        _ = Policy().position
+    with pytest.raises(NotImplementedError):
+        Policy().call(int)
+    with pytest.raises(NotImplementedError):
+        Block().hold()

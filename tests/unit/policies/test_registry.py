@@ -91,6 +91,7 @@ def test_too_many_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_registry_resets_all_or_some() -> None:
     registry = Registry(clock=FakeClock())
+    registry.guard("no state to reset", resile.Timeout(1))
     names = ("a", "b")
     for name in names:
         registry.guard(name, resile.Breaker(failures=1) + resile.Retry(attempts=1))
@@ -113,6 +114,12 @@ def test_an_unknown_preset_shows_the_nearest() -> None:
 def test_a_preset_is_found_by_name() -> None:
     assert resile.guard("db", preset="database").policy.parts() == presets.DATABASE.parts()
     assert resile.presets is presets
+
+
+def test_a_guard_may_switch_a_part_off() -> None:
+    guard = resile.guard("db", resile.Timeout(1), retry=False, breaker=False)
+
+    assert guard.policy.parts() == (resile.Timeout(1),)
 
 
 def sqlite_error(code: int) -> Exception:
@@ -218,6 +225,9 @@ def test_it_explains_order_attempts_and_time() -> None:
     assert told.attempts_max == 3
     assert told.waiting_s == 3
     assert "no limit of time" in str(told)
+    assert explained("x", resile.Retry(on=(OSError, KeyError))).order == (
+        "Retry(on=(OSError, KeyError))",
+    )
     resile.guard("db", resile.Retry(attempts=2), timeout="2s")
     assert resile.explain("db").longest_s == 2 * 2 + 60
     assert "at most 1m4s, 1m of it waits" in str(resile.explain("db"))
