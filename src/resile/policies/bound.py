@@ -76,15 +76,23 @@ class Guard(Block):
 
     def run(self, call: Callable[[], T], /) -> T:
         """Do `call` under every layer, outermost first."""
-        for layer in reversed(self.layers):
-            call = partial(layer.run, call)
-        return call()
+        return self.chain(call)()
 
     async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
         """Do the same on an event loop."""
+        return await self.achain(call)()
+
+    def chain(self, call: Callable[[], T], /) -> Callable[[], T]:
+        """Put every layer around `call`, and do nothing yet: it saves a frame."""
+        for layer in reversed(self.layers):
+            call = partial(layer.run, call)
+        return call
+
+    def achain(self, call: Callable[[], Awaitable[T]], /) -> Callable[[], Awaitable[T]]:
+        """Do the same for an event loop."""
         for layer in reversed(self.layers):
             call = partial(layer.arun, call)
-        return await call()
+        return call
 
     def resume(self, error: Exception, call: Callable[[], T], /) -> T:
         """Go on after a first attempt that was made without the layers, and failed.

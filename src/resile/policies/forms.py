@@ -93,7 +93,7 @@ def guarded(guard: "Guard | Keyed", function: Function) -> Function:
 
 def _plain(guard: "Guard | Keyed", function: Callable[..., object]) -> Callable[..., object]:
     def wrapper(*args: object, **kwargs: object) -> object:
-        return guard.at(args, kwargs).run(partial(function, *args, **kwargs))
+        return guard.at(args, kwargs).chain(partial(function, *args, **kwargs))()
 
     return wrapper
 
@@ -102,7 +102,7 @@ def _coroutine(
     guard: "Guard | Keyed", function: Callable[..., Awaitable[object]]
 ) -> Callable[..., Awaitable[object]]:
     async def wrapper(*args: object, **kwargs: object) -> object:
-        return await guard.at(args, kwargs).arun(partial(function, *args, **kwargs))
+        return await guard.at(args, kwargs).achain(partial(function, *args, **kwargs))()
 
     return wrapper
 

@@ -13,7 +13,7 @@ from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from resile.errors import BreakerOpenError
-from resile.policies import Guard
+from resile.policies import Guard, compiled
 from resile.policies.breaker import CLOSED, HALF_OPEN, OPEN, Breaker
 from resile.policies.breaking import BreakerLayer, Probe
 from resile.policies.tally import Tally
@@ -203,7 +203,9 @@ def in_threads(count: int, work: object) -> None:
 
 
 @pytest.mark.usefixtures("frequent_switches")
-def test_threads_miscount_nothing() -> None:
+@pytest.mark.parametrize("is_off", ["0", "1"])
+def test_threads_miscount_nothing(is_off: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(compiled.OFF, is_off)
     guard = Guard(
         Breaker(ratio=1, window_calls=100_000, minimum=100_000), name="m", clock=FakeClock()
     )
