@@ -98,7 +98,7 @@ def command(
             place, safety = target, None
         else:
             place = Path(chosen.source)
-            safety = save_live(store, place)
+            safety = save_live(store, place, paths=names)
             with restore_in_place(place, root, reader, paths=names, on_progress=progress) as done:
                 report = done.report
     if as_json:

@@ -106,8 +106,8 @@ def _text(store: Repository, after: Snapshot, work: Mapping[str, Any]) -> dict[s
 def _restore(store: Repository, chosen: Snapshot, work: Mapping[str, Any]) -> dict[str, Any]:
     folder = Path(chosen.source)
     began_s = SYSTEM_CLOCK.monotonic()
-    before = save_live(store, folder)
     paths = tuple(os.fsencode(path) for path in work["paths"])
+    before = save_live(store, folder, paths=paths)
     with restore_in_place(folder, chosen.root, store, paths=paths) as restored:
         report = restored.report
     return {

@@ -1,9 +1,10 @@
 """A snapshot against its folder as it is now: what going back would change, and the way forth again."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from resile.errors import RejectedError
 from resile.store.collecting import forget
 from resile.store.model import SAFETY_TAG, Entry, Snapshot
 from resile.store.repository import Repository
@@ -34,16 +35,45 @@ def live_root(repository: Repository, folder: Path) -> Iterator[Entry | None]:
         forget(repository, [now])
 
 
-def save_live(repository: Repository, folder: Path) -> Snapshot | None:
+def save_live(
+    repository: Repository, folder: Path, *, paths: Sequence[bytes] = ()
+) -> Snapshot | None:
     """Keep what is in a folder before a restore in place; None if it is not there.
 
     What a crash left of an earlier restore there is finished or undone first.
 
+    Args:
+        repository: Where the snapshot is taken.
+        folder: Which.
+        paths: What is to be restored, from the folder on; none: everything.
+
     Raises:
+        RejectedError: If something that the restore would remove cannot be read: then it would be
+            in no snapshot.
         OperationError: If that could not be done.
         StoreError: If the store could not be written; nothing may be restored then.
     """
     recover(folder)
     if not folder.is_dir():
         return None
-    return take_snapshot(repository, folder, tags=(SAFETY_TAG,)).snapshot
+    snapshot = take_snapshot(repository, folder, tags=(SAFETY_TAG,)).snapshot
+    lost = [one for one in snapshot.unread if not one.is_kept and _is_concerned(one.path, paths)]
+    if lost:
+        raise RejectedError(
+            f"{len(lost)} paths in {folder} cannot be kept before the restore, the first is"
+            f" {lost[0].path or '...'}: {lost[0].reason}",
+            hint="move them away, or restore beside: resile restore ID --to DIR",
+        )
+    return snapshot
+
+
+def _is_concerned(path: str, chosen: Sequence[bytes]) -> bool:
+    """Tell whether a path is among those that are restored, or below or above one of them."""
+    if not path or not chosen:
+        return True
+    names = path.split("/")
+    for one in chosen:
+        parts = [part for part in one.decode("utf-8", "backslashreplace").split("/") if part]
+        if names[: len(parts)] == parts[: len(names)]:
+            return True
+    return False

@@ -95,12 +95,14 @@ class Unread:
     """What could not be read when a snapshot was taken.
 
     Args:
-        path: Relative to the source.
+        path: Relative to the source; empty: more that are not listed.
         reason: Why, in the system's words.
+        is_kept: It is in the snapshot all the same, but perhaps not as it was at one moment.
     """
 
     path: str
     reason: str
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

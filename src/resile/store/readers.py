@@ -128,7 +128,7 @@ def read_batch(batch: Batch, packer: Packer) -> None:
             entry = read_entry(batch.folder_fd, row.name, row.status, packer.put)
         except ReadInPart as exc:
             batch.entries.append(exc.entry)
-            batch.unread.append(_unread(batch, row, exc.reason))
+            batch.unread.append(_unread(batch, row, exc.reason, is_kept=True))
         except FileNotFoundError:
             continue  # It went in between: then it is not there.
         except ResileError:
@@ -145,6 +145,6 @@ def path_text(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _unread(batch: Batch, row: Row, reason: str) -> Unread:
+def _unread(batch: Batch, row: Row, reason: str, *, is_kept: bool = False) -> Unread:
     path = f"{batch.path}/{row.name}" if batch.path else row.name
-    return Unread(path=path_text(path), reason=reason)
+    return Unread(path=path_text(path), reason=reason, is_kept=is_kept)

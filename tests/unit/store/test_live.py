@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from resile.errors import RejectedError
 from resile.store import (
     SAFETY_TAG,
     Repository,
@@ -13,6 +14,7 @@ from resile.store import (
     create,
     live_root,
     open_backend,
+    readers,
     save_live,
     take_snapshot,
 )
@@ -81,3 +83,24 @@ def test_what_is_there_is_kept_before_a_restore(
     assert kept.tags == (SAFETY_TAG,)
     assert [one.path for one in compare(store, taken.root, kept.root)] == [b"new"]
     assert save_live(store, folder / "nothing") is None
+
+
+def test_what_cannot_be_kept_is_not_taken_away(
+    store: Repository, folder: Path, taken: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restore in place would remove the only copy of it."""
+    (folder / "below").mkdir()
+    (folder / "below" / "closed").write_text("precious")
+    read = readers.read_entry
+
+    def refuse(folder_fd: int, name: str, *more: object) -> object:
+        if name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return read(folder_fd, name, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(readers, "read_entry", refuse)
+
+    for paths in ((), (b"below",), (b"below/closed",)):
+        with pytest.raises(RejectedError, match=r"1 paths in .* below/closed: Permission denied"):
+            save_live(store, folder, paths=paths)
+    assert save_live(store, folder, paths=(b"kept",)) is not None

@@ -85,7 +85,10 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
                 "new_bytes": counts.new_bytes,
                 "stored_bytes": counts.stored_bytes,
             },
-            "unread": [{"path": one.path, "reason": one.reason} for one in snapshot.unread],
+            "unread": [
+                {"path": one.path, "reason": one.reason, "kept": one.is_kept}
+                for one in snapshot.unread
+            ],
         }
     )
 
@@ -111,7 +114,12 @@ def decode_snapshot(data: bytes, name: str) -> Snapshot:
             parent=str(facts["parent"] or ""),
             counts=Counts(**{k: read_number(facts["counts"][k]) for k in Counts.__slots__}),
             unread=tuple(
-                Unread(path=str(one["path"]), reason=str(one["reason"])) for one in facts["unread"]
+                Unread(
+                    path=str(one["path"]),
+                    reason=str(one["reason"]),
+                    is_kept=one.get("kept") is True,
+                )
+                for one in facts["unread"]
             ),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
