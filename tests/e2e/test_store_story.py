@@ -43,6 +43,26 @@ def test_another_store_is_none_of_its_business(system: Path) -> None:
     assert list((system / ".resile" / "journal").iterdir()) == []
 
 
+def test_answer_that_cannot_be_written_is_no_mistake_of_ours(system: Path) -> None:
+    run(system, "snapshot", "kb")
+
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [RESILE, "snapshots"],
+            cwd=system,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "XDG_CACHE_HOME": str(system / "cache"), "PYTHONUNBUFFERED": "1"},
+        )
+
+    assert done.returncode == 1
+    assert "could not be written: No space left on device" in done.stderr
+    assert "mistake" not in done.stderr
+
+
 def run(system: Path, *words: str) -> str:
     env = {**os.environ, "XDG_CACHE_HOME": str(system / "cache")}
     done = subprocess.run(

@@ -5,6 +5,7 @@ words. A user's mistake never gives a traceback.
 """
 
 import contextlib
+import errno
 import gc
 import json
 import os
@@ -12,23 +13,29 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from resile.errors import MissingExtraError, ResileError
+from resile.errors import MissingExtraError, OperationError, ResileError
 
 _EXTRA = frozenset(
     {
+        "blake3",
         "click",
+        "cryptography",
         "fastapi",
+        "google_crc32c",
         "psycopg",
         "pydantic",
         "pydantic_core",
+        "pyfastcdc",
         "rich",
         "starlette",
         "uvicorn",
+        "zstandard",
     }
 )
 """What `resile[daemon]` installs; a missing one of these is no fault of ours."""
 
 _COLLECT_EVERY = 50_000
+_DISK_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _INTERRUPTED = 130
 """128 + SIGINT, as shells count."""
 
@@ -42,8 +49,8 @@ def main() -> NoReturn:
     try:
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
-    except BrokenPipeError:
-        code = code or 1
+    except OSError:
+        code = code or 1  # Nobody reads it, or the disk under it is full.
     os._exit(code)
 
 
@@ -106,6 +113,12 @@ def _missing(error: ModuleNotFoundError) -> ResileError:
 
 
 def _unexpected(error: Exception) -> ResileError:
+    if isinstance(error, OSError) and error.errno in _DISK_FAILS:
+        return OperationError(
+            f"{error.filename or 'the answer'} could not be written: {error.strerror}",
+            hint="what was asked for may be done: look, then make room and ask again",
+            is_transient=True,
+        )
     return ResileError(
         f"unexpected {type(error).__name__}: {error}",
         hint="this is a mistake in resile itself; run it again with RESILE_DEBUG=1 and report "

@@ -14,6 +14,7 @@ from resile.store.format.frames import FileKind, FrameKind
 from resile.store.ingest import Ingest, Packer
 from resile.store.marks import doomed_packs, marks, put_mark
 from resile.store.model import EntryType, Mark, MarkKind, Snapshot
+from resile.store.parity import drop_parity
 from resile.store.repository import Repository
 
 GRACE_S = 24 * 3600.0
@@ -115,6 +116,7 @@ def collect(
         unneeded = _unneeded(repository, plan)
         doomed = _doom(repository, unneeded)
         done = _remove_doomed(repository, unneeded, grace_s)
+        drop_parity(repository)
         return replace(done, plan=plan, doomed=doomed, left_over=swept)
 
 

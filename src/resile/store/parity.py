@@ -46,6 +46,11 @@ def add_parity(repository: Repository) -> int:
         return sum(_make(repository, name, packs[name]) for name in sorted(packs.keys() - covered))
 
 
+def drop_parity(repository: Repository) -> None:
+    """Remove the parity of packs that are gone; the caller holds the store alone. Idempotent."""
+    _covered(repository, {file.name for file in repository.backend.list("packs")})
+
+
 def find_parity(repository: Repository, pack: str) -> str:
     """Name the parity file of a pack; empty if there is none that can be read."""
     for file in repository.backend.list(FOLDER):
