@@ -114,7 +114,10 @@ def test_what_is_in_a_closed_folder_is_listed_and_its_mode_kept(
     found = set(in_child(work, uid=NOBODY).splitlines())
 
     assert {"created created 0", "created/in/file created 0", "kept metadata 0"} <= found
-    assert {"opaque replaced 0", "opaque/file deleted 0", "narrow/in/file modified 600"} <= found
+    assert {"opaque/file deleted 0", "narrow/in/file modified 600"} <= found
+    # The new folder of a copy may get the inode of the old one: then it is the old one, changed.
+    kinds = ("replaced", "metadata") if staging is Staging.COPY else ("replaced",)
+    assert any(f"opaque {kind} 0" in found for kind in kinds)
     staged = folder / "run/w0" / ("copy" if staging is Staging.COPY else "upper")
     modes = {name: (staged / name).stat().st_mode & 0o777 for name in ("created", "kept", "narrow")}
     assert modes == {"created": 0, "kept": 0, "narrow": 0o600}
