@@ -166,7 +166,8 @@ def _chosen(
         if harm in (Harm.EIO, Harm.ENOSPC) and not _FAILING.match(call.name):
             return ""
         count += 1
-        if count % every:
+        # From the middle on: a short command is harmed, too.
+        if (count + every // 2) % every:
             return ""
         return f"retval={call.result}" if harm is Harm.LIE else harm.value
 

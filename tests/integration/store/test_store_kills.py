@@ -23,7 +23,7 @@ jobs = pytest.mark.parametrize("job", JOBS, ids=[job.name for job in JOBS])
 @needs_strace
 @jobs
 def test_a_command_that_is_killed_loses_nothing(tmp_path: Path, job: Job) -> None:
-    done = harm_everywhere(tmp_path / "scene", job, Harm.KILL, every=50)
+    done = harm_everywhere(tmp_path / "scene", job, Harm.KILL, every=80)
 
     assert done.rounds
     assert done.told == done.rounds
@@ -32,9 +32,9 @@ def test_a_command_that_is_killed_loses_nothing(tmp_path: Path, job: Job) -> Non
 
 @needs_strace
 @pytest.mark.parametrize("harm", [Harm.EIO, Harm.ENOSPC])
-@pytest.mark.parametrize("name", ["snapshot", "gc", "repair, second store"])
+@pytest.mark.parametrize("name", ["snapshot", "gc"])
 def test_a_disk_that_fails_is_told_and_loses_nothing(tmp_path: Path, name: str, harm: Harm) -> None:
-    done = harm_everywhere(tmp_path / "scene", job_named(name), harm, every=40)
+    done = harm_everywhere(tmp_path / "scene", job_named(name), harm, every=60)
 
     assert done.told
     assert done.faults == ()
@@ -52,7 +52,7 @@ def test_a_write_that_was_claimed_is_not_acknowledged(tmp_path: Path, name: str)
 @needs_strace
 @pytest.mark.skipif(not can_mount(), reason="nothing can be mounted here")
 def test_what_is_acknowledged_outlives_a_power_cut(tmp_path: Path) -> None:
-    done = cut_power_everywhere(tmp_path / "disk", job_named("snapshot"), every=8)
+    done = cut_power_everywhere(tmp_path / "disk", job_named("snapshot"), every=16)
 
     assert done.rounds
     assert done.faults == ()
