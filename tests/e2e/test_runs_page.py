@@ -75,7 +75,7 @@ def visit(
     return seen
 
 
-@pytest.mark.parametrize(("scheme", "width"), dashboard.LOOKS)
+@pytest.mark.parametrize(("scheme", "width"), dashboard.OPPOSITE_LOOKS)
 @pytest.mark.parametrize("make", [scenes.with_runs, scenes.hostile_runs, scenes.empty])
 def test_the_page_is_sound(browser: Any, make: Any, scheme: str, width: int) -> None:
     view = make()

@@ -1,11 +1,15 @@
 """The v2 adapter on a folder that stands in for a hierarchy with controllers."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from resile.contain import CgroupKind, CgroupLayout, CgroupLimits, CgroupUsage, open_tree
+from resile.contain.cgroups import _folders
 from resile.contain.cgroups.probe import delegate
+from resile.contain.cgroups.v2 import UnifiedCgroup
 from resile.errors import CgroupError
 
 ALL = ("cpu", "memory", "pids")
@@ -167,3 +171,29 @@ def test_a_group_that_is_gone_has_no_counters_and_no_members(root: Path) -> None
     assert group.usage() == CgroupUsage()
     assert group.pids() == ()
     assert not group.is_populated()
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENODEV])
+def test_killing_a_group_that_goes_at_this_moment_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Its supervisor may remove it between our opening of the file and our writing to it."""
+
+    def write(_path: str, _text: str) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(_folders, "write", write)
+
+    UnifiedCgroup(str(tmp_path)).kill()
+
+
+def test_a_kill_that_the_kernel_refuses_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(_path: str, _text: str) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(_folders, "write", write)
+
+    with pytest.raises(CgroupError, match="Operation not permitted"):
+        UnifiedCgroup(str(tmp_path)).kill()

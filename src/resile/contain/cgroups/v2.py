@@ -1,6 +1,7 @@
 """Groups in the v2 hierarchy: limits where its controllers are, and always the kill switch."""
 
 import contextlib
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,8 @@ _CPU_PERIOD_US = 100_000
 """The kernel's default period."""
 _CPU_QUOTA_US_MIN = 1_000
 """The kernel refuses less."""
+_IS_GONE = (errno.ENOENT, errno.ENODEV)
+"""ENODEV: the group was removed between opening the file and writing to it."""
 
 
 class UnifiedCgroup:
@@ -42,9 +45,9 @@ class UnifiedCgroup:
             _folders.write(f"{self._folder}/cpu.max", "max")
         try:
             _folders.write(f"{self._folder}/cgroup.kill", "1")
-        except FileNotFoundError:
-            return
         except OSError as exc:
+            if exc.errno in _IS_GONE:
+                return
             raise CgroupError(f"{self._folder}/cgroup.kill: {exc.strerror}") from exc
 
     def usage(self) -> CgroupUsage:
