@@ -1,8 +1,9 @@
 // Puts the page together: first everything once, then again whenever an event says so.
 
+import { showConnection } from '/static/banner.js';
 import { tickAll } from '/static/dom.js';
 import { addEvents, startEvents } from '/static/events.js';
-import { renderHeader, renderStale, showConnection } from '/static/header.js';
+import { renderHeader, renderStale } from '/static/header.js';
 import { renderIncidents } from '/static/incidents.js';
 import { ask, follow, together } from '/static/live.js';
 import { renderChecks, renderServices } from '/static/services.js';

@@ -1,7 +1,8 @@
 // The verdict with its figures, the connection, and the worst state in title and icon.
 
+import { unanswered } from '/static/banner.js';
 import { byId, el, setAttribute, setMark, setText, setTime } from '/static/dom.js';
-import { clock, count, plural, share, span } from '/static/format.js';
+import { count, plural, share, span } from '/static/format.js';
 import { countUp } from '/static/services.js';
 
 const GLYPHS = { UP: '●', DEGRADED: '▲', DOWN: '✖', MAINTENANCE: '◆', SUPPRESSED: '◌', UNKNOWN: '○' };
@@ -26,16 +27,9 @@ export function renderHeader(status) {
 
 // What was last known is not shown as if it were so now.
 export function renderStale(lastSeenAt) {
-  const since = lastSeenAt ? ` since ${clock(lastSeenAt)}` : '';
-  showVerdict({ state: 'UNKNOWN', text: `No answer from resile${since}`, since: null });
+  showVerdict({ state: 'UNKNOWN', text: unanswered(lastSeenAt), since: null });
   byId('sub').replaceChildren('Services go on under the guard. See: ', el('code', '', 'resile status'));
   document.body.dataset.stale = '';
-}
-
-export function showConnection(isLive) {
-  const live = byId('live');
-  live.dataset.live = isLive ? 'on' : 'wait';
-  setText(live.lastElementChild, isLive ? 'live' : 'reconnecting…');
 }
 
 function showVerdict(verdict) {

@@ -1,8 +1,9 @@
 // The page of contained runs: first everything once, then again whenever an event says so.
 
 import { signed, takeToken } from '/static/access.js';
-import { byId, setAttribute, setMark, setText, showEmpty, sync, tickAll } from '/static/dom.js';
-import { ago, clock, count, plural } from '/static/format.js';
+import { say, sayStale, showConnection } from '/static/banner.js';
+import { byId, setText, showEmpty, sync, tickAll } from '/static/dom.js';
+import { ago, count, plural } from '/static/format.js';
 import { ask, follow, together } from '/static/live.js';
 import { createRun, isAtWork, isForced, isUnstarted, isWaiting, updateRun } from '/static/run.js';
 import { visible } from '/static/usage.js';
@@ -32,7 +33,7 @@ async function refresh() {
     render();
     document.body.dataset.ready = '';
   } catch {
-    showStale();
+    sayStale(lastSeenAt);
   }
 }
 
@@ -68,21 +69,8 @@ function showHold(held) {
   if (held) setText(byId('held-by'), [visible(held.who), held.at && ago(held.at, Date.now()), visible(held.why)].filter(Boolean).join(', '));
 }
 
-function showStale() {
-  say('UNKNOWN', `No answer from resile${lastSeenAt ? ` since ${clock(lastSeenAt)}` : ''}`);
-  document.body.dataset.stale = '';
-}
-
-function say(state, text) {
-  setAttribute(document.body, 'data-state', state);
-  setMark(byId('mark'), state);
-  setText(byId('verdict'), text);
-  document.title = `${text} · resile`;
-}
-
-function showConnection(isLive) {
-  byId('live').dataset.live = isLive ? 'on' : 'wait';
-  setText(byId('live').lastElementChild, isLive ? 'live' : 'reconnecting…');
+function showConnected(isLive) {
+  showConnection(isLive);
   refreshSoon();
 }
 
@@ -97,8 +85,8 @@ async function start() {
   follow({
     afterSeq: status?.journal.seq ?? 0,
     onEvent: (event) => /^runs?\./.test(event.kind) && refreshSoon(),
-    onOpen: () => showConnection(true),
-    onLost: () => showConnection(false),
+    onOpen: () => showConnected(true),
+    onLost: () => showConnected(false),
   });
   setInterval(refreshSoon, POLL_MS);
   setInterval(() => {

@@ -1,7 +1,8 @@
 // The page of the store: first everything once, then again whenever an event says so.
 
 import { signed, takeToken } from '/static/access.js';
-import { byId, el, setAttribute, setMark, setText, setTime, showEmpty, sync, tickAll } from '/static/dom.js';
+import { say, sayStale, showConnection } from '/static/banner.js';
+import { byId, el, setText, setTime, showEmpty, sync, tickAll } from '/static/dom.js';
 import { ago, bytes, clock, count } from '/static/format.js';
 import { ask, follow, together } from '/static/live.js';
 import { createSnapshot, updateSnapshot } from '/static/snapshot.js';
@@ -34,7 +35,7 @@ async function refresh() {
     render();
     document.body.dataset.ready = '';
   } catch {
-    showStale();
+    sayStale(lastSeenAt);
   }
 }
 
@@ -97,21 +98,8 @@ function hintParts(hint) {
   return command ? [text, el('code', '', command)] : [text];
 }
 
-function showStale() {
-  say('UNKNOWN', `No answer from resile${lastSeenAt ? ` since ${clock(lastSeenAt)}` : ''}`);
-  document.body.dataset.stale = '';
-}
-
-function say(state, text) {
-  setAttribute(document.body, 'data-state', state);
-  setMark(byId('mark'), state);
-  setText(byId('verdict'), text);
-  document.title = `${text} · resile`;
-}
-
-function showConnection(isLive) {
-  byId('live').dataset.live = isLive ? 'on' : 'wait';
-  setText(byId('live').lastElementChild, isLive ? 'live' : 'reconnecting…');
+function showConnected(isLive) {
+  showConnection(isLive);
   refreshSoon();
 }
 
@@ -130,8 +118,8 @@ async function start() {
   follow({
     afterSeq: status?.journal.seq ?? 0,
     onEvent: (event) => /^(snapshot|store|data)\./.test(event.kind) && refreshSoon(),
-    onOpen: () => showConnection(true),
-    onLost: () => showConnection(false),
+    onOpen: () => showConnected(true),
+    onLost: () => showConnected(false),
   });
   setInterval(refreshSoon, POLL_MS);
   setInterval(tickAll, 1000);
