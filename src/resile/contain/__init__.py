@@ -24,7 +24,7 @@ from resile.contain.cgroups import (
 
 if TYPE_CHECKING:
     from resile.contain.api import RunOptions, arun, run
-    from resile.contain.host import STATE_VARIABLE, Host, default_host
+    from resile.contain.host import Host, default_host
     from resile.contain.kill import kill_run
     from resile.contain.model import (
         STRICT,
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RUNS_VARIABLE",
-    "STATE_VARIABLE",
     "STRICT",
     "AtQuota",
     "Cgroup",

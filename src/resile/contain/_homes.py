@@ -10,7 +10,6 @@ HOMES: Final = {
     ),
     "host": (
         "Host",
-        "STATE_VARIABLE",
         "default_host",
     ),
     "kill": ("kill_run",),

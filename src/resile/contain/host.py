@@ -38,14 +38,13 @@ from resile.core.files import make_private_dir
 from resile.core.ids import new_id
 from resile.core.journal import SegmentLimits
 from resile.core.process import Identity, boot_id, identity_of
+from resile.core.vocabulary import STATE_VARIABLE
 from resile.errors import CgroupError, RejectedError, ResileError
 from resile.store.writeahead.model import CHANGES_NAME
 
 if TYPE_CHECKING:
     from resile.core.journal import SqliteJournal
 
-STATE_VARIABLE = "RESILE_STATE_DIR"
-"""The guard tells its services where the state of their system is, so that one journal has all."""
 OF_A_SYSTEM = SegmentLimits(count_max=1_000_000)
 """For a journal that has a daemon: that one knows how much of it the user wants to keep."""
 _EMPTY_TIMEOUT_S = 10.0

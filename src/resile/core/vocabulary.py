@@ -6,6 +6,9 @@ never changes its spelling.
 
 from enum import StrEnum
 
+STATE_VARIABLE = "RESILE_STATE_DIR"
+"""Tells services where the state of their system is: its journal, its sockets."""
+
 
 class CheckState(StrEnum):
     """What is known about a check, or about the service that its checks describe."""

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from resile.contain import Switches
+from resile.contain import RUNS_VARIABLE, Switches
 from resile.contain.cgroups import CgroupLimits
 from resile.core.config import Config
 from resile.core.config.checks import CheckSection
 from resile.core.config.services import ServiceSection
-from resile.core.vocabulary import CheckGroup, FaultKind
+from resile.core.vocabulary import STATE_VARIABLE, CheckGroup, FaultKind
 from resile.daemon.launch import LaunchSpec
 from resile.health import CheckKind, CheckSpec
 from resile.recover import (
@@ -24,10 +24,6 @@ from resile.recover import (
 
 INTERNAL_PREFIX = "RESILE_"
 """Variables of this name steer the daemon; services do not inherit them."""
-STATE_VARIABLE = "RESILE_STATE_DIR"
-"""Tells `resile.run` inside of a service where the system's journal is."""
-RUNS_VARIABLE = "RESILE_RUNS_DIR"
-"""Where contained runs are kept: services must use the folder that the daemon sweeps."""
 WATCHDOG_LOOKS = 4
 """So often in its time is a watchdog looked at: a hang is noticed at most a quarter late."""
 STOP_MARGIN_S = 10.0

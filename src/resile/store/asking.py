@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resile.core.unix import ask_unix
+from resile.core.vocabulary import STATE_VARIABLE
 from resile.errors import ConfigError, DaemonUnreachableError, StoreError
 from resile.store.backends.choose import open_backend
 from resile.store.model import CHECKPOINT_TAG
@@ -17,8 +18,6 @@ from resile.store.opening import cache_folder, open_or_create
 from resile.store.repository import Repository
 from resile.store.snapshot import Taken, Why, take_snapshot
 
-STATE_VARIABLE = "RESILE_STATE_DIR"
-"""Tells services where the state of their system is."""
 KEEPER_SOCKET_NAME = "storekeeper.sock"
 TIMEOUT_S = 5.0
 """A snapshot of few changes takes milliseconds; it may have to wait for one that is being taken."""

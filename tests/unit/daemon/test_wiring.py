@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from resile.contain import RUNS_VARIABLE, STATE_VARIABLE, Switches
+from resile.contain import Switches
 from resile.contain.switches import switches_of
 from resile.core.config import load_config
 from resile.daemon import wiring
-from resile.store import asking
 
 CONFIG = """
 [service.plain]
@@ -40,11 +39,6 @@ def test_what_the_user_set_for_a_service_goes_before(tmp_path: Path) -> None:
 
 def test_services_keep_their_runs_where_the_daemon_sweeps(tmp_path: Path) -> None:
     assert env_of(tmp_path, "plain", {"RESILE_RUNS_DIR": "/runs"})["RESILE_RUNS_DIR"] == "/runs"
-
-
-def test_the_names_are_those_that_runs_read() -> None:
-    assert (wiring.STATE_VARIABLE, wiring.RUNS_VARIABLE) == (STATE_VARIABLE, RUNS_VARIABLE)
-    assert asking.STATE_VARIABLE == STATE_VARIABLE
 
 
 def test_services_are_told_what_is_switched_off(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import resile
+from resile.core.vocabulary import STATE_VARIABLE
 from resile.errors import ConfigError, DaemonUnreachableError, StoreError
 from resile.store import KEEPER_SOCKET_NAME, cache_folder, open_backend, open_store, read_key
-from resile.store.asking import STATE_VARIABLE
 
 WHY = {"new": 1, "changed": 2, "touched": 0, "recent": 0}
 TAKEN = {"id": "ab12", "is_changed": True, "why": WHY}
