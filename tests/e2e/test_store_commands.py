@@ -204,6 +204,24 @@ def test_what_could_not_be_read_is_told_and_the_rest_is_kept(typed: Shell) -> No
     assert "deeper than 256" in unread["reason"]
     assert "(1 not read)" in typed("snapshots").stdout
     assert typed("cat", "latest", "a").stdout == "first\n"
+    checked = typed("verify")
+    assert checked.returncode == 3
+    assert "not read: d/d/" in checked.stderr
+
+
+def test_a_repair_tells_what_it_could_not_read_of_live_files(typed: Shell) -> None:
+    """All that was lost is there again, and yet not everything was looked at."""
+    (typed.source / "/".join("d" * 260)).mkdir(parents=True)
+    typed("snapshot", "source")
+    for pack in (typed.store / "packs").iterdir():
+        pack.unlink()
+
+    done = typed("repair")
+
+    assert done.returncode == 3
+    assert "not read: d/d/" in done.stderr
+    assert "everything is mended" in done.stdout
+    assert typed.json("verify", code=3)["partial"][0]["unread"]
 
 
 def test_times_at_the_ends_of_the_calendar_are_shown(typed: Shell) -> None:

@@ -1,6 +1,7 @@
 """`resile repair`: mend a damaged store."""
 
 import contextlib
+from typing import Any
 
 import click
 
@@ -8,15 +9,18 @@ from resile.cli.output import clean, print_json, print_table, say
 from resile.cli.store_story import record, repaired, stopwatch
 from resile.cli.stores import (
     ID_DIGITS,
+    PARTIAL_CODE,
     Progress,
     StoreOptions,
     opened,
     replica_of,
+    say_unread,
     shown,
+    snapshot_data,
     store_options,
 )
 from resile.errors import StoreDamagedError
-from resile.store import open_backend, repair
+from resile.store import Repaired, open_backend, repair
 
 _SHOWN_MAX = 20
 
@@ -35,7 +39,7 @@ def command(places: tuple[str, ...], options: StoreOptions, *, dry_run: bool, as
     """Find what is wrong with a store and mend it. Nothing is deleted: damage goes to quarantine.
 
     The good copy comes from a second store; else from what is still good of a pack and from the live
-    folders. Exit code 8: something is lost.
+    folders. Exit code 8: something is lost; 3: nothing is, but some live files could not be read.
     """
     if not places:
         places = tuple(filter(None, [replica_of(options)]))
@@ -48,29 +52,33 @@ def command(places: tuple[str, ...], options: StoreOptions, *, dry_run: bool, as
             done = repair(store, replicas=replicas, is_dry=dry_run, on_progress=progress)
         if not dry_run:
             record(options, store, *repaired(store, done, took_s=took[0]))
-    after = done.after
     if as_json:
-        print_json(
-            {
-                "is_dry": dry_run,
-                "flaws_before": len(done.before.flaws),
-                "flaws_after": None if after is None else len(after.flaws),
-                "mended": [
-                    {"name": one.name, "from": one.origin.value, "detail": one.detail}
-                    for one in done.mended
-                ],
-                "lost": [
-                    {"snapshot": one.snapshot, "path": shown(one.path)}
-                    for one in (after.affected if after else ())
-                ],
-            }
-        )
-        return 0 if done.is_whole else StoreDamagedError.exit_code
+        print_json(_data(done, is_dry=dry_run))
+        return _code(done)
+    _print(done, is_dry=dry_run)
+    return _code(done)
+
+
+def _code(done: Repaired) -> int:
+    if not done.is_whole:
+        return StoreDamagedError.exit_code
+    return PARTIAL_CODE if any(one.unread for one in done.live) else 0
+
+
+def _print(done: Repaired, *, is_dry: bool) -> None:
+    """Tell what became of it.
+
+    Raises:
+        StoreDamagedError: If something is lost.
+    """
+    after = done.after
     if not done.before.flaws:
         print("nothing is wrong")
-        return 0
+        return
     rows = [[one.name[:24], one.origin.value, one.detail] for one in done.mended]
-    print_table(["file", "would come from" if dry_run else "mended from", "detail"], rows)
+    print_table(["file", "would come from" if is_dry else "mended from", "detail"], rows)
+    for snapshot in done.live:
+        say_unread(snapshot)
     for path in (after.affected if after else ())[:_SHOWN_MAX]:
         say(clean(f"lost: {path.snapshot[:ID_DIGITS]} {shown(path.path) or '.'}"))
     if after is not None and not after.is_sound:
@@ -85,4 +93,21 @@ def command(places: tuple[str, ...], options: StoreOptions, *, dry_run: bool, as
         )
     if after is not None:
         print("everything is mended, and verified again")
-    return 0
+
+
+def _data(done: Repaired, *, is_dry: bool) -> dict[str, Any]:
+    after = done.after
+    return {
+        "is_dry": is_dry,
+        "flaws_before": len(done.before.flaws),
+        "flaws_after": None if after is None else len(after.flaws),
+        "mended": [
+            {"name": one.name, "from": one.origin.value, "detail": one.detail}
+            for one in done.mended
+        ],
+        "lost": [
+            {"snapshot": one.snapshot, "path": shown(one.path)}
+            for one in (after.affected if after else ())
+        ],
+        "live": [snapshot_data(one) for one in done.live],
+    }

@@ -8,13 +8,14 @@ import click
 
 from resile.cli.asking import ask_keeper
 from resile.cli.changes import keep_log, shorten_log
-from resile.cli.output import clean, print_json, say
+from resile.cli.output import print_json
 from resile.cli.stores import (
     ID_DIGITS,
     PARTIAL_CODE,
     Progress,
     StoreOptions,
     opened,
+    say_unread,
     snapshot_data,
     store_options,
     wants_parity,
@@ -22,8 +23,6 @@ from resile.cli.stores import (
 from resile.core.units import format_size
 from resile.errors import ConfigError
 from resile.store import Rules, Taken, add_parity, take_snapshot
-
-_SHOWN_MAX = 10
 
 
 @click.command()
@@ -98,7 +97,4 @@ def _print(taken: Taken) -> None:
         )
     else:
         print("  nothing changed since the one before")
-    for one in snapshot.unread[:_SHOWN_MAX]:
-        say(clean(f"not read: {one.path or '...'}: {one.reason}"))
-    if len(snapshot.unread) > _SHOWN_MAX:
-        say(f"and {len(snapshot.unread) - _SHOWN_MAX} more: --json lists them")
+    say_unread(snapshot)

@@ -9,7 +9,17 @@ import click
 
 from resile.cli.output import clean, print_json, say
 from resile.cli.store_story import record, stopwatch, verified
-from resile.cli.stores import ID_DIGITS, Progress, StoreOptions, opened, shown, store_options
+from resile.cli.stores import (
+    ID_DIGITS,
+    PARTIAL_CODE,
+    Progress,
+    StoreOptions,
+    opened,
+    say_unread,
+    shown,
+    snapshot_data,
+    store_options,
+)
 from resile.core.units import format_size
 from resile.errors import StoreDamagedError
 from resile.store import (
@@ -43,7 +53,8 @@ _SHOWN_MAX = 20
 )
 @store_options
 def command(options: StoreOptions, *, data: bool, is_drill: bool, room: Path, as_json: bool) -> int:
-    """Verify a store; nothing is changed. Exit code 8: something is wrong.
+    """Verify a store; nothing is changed. Exit code 8: something is wrong; 3: nothing is, but the newest
+    snapshot of a folder lacks what could not be read.
 
     Without --data the structure is verified: every snapshot, folder and table, and that all they
     need is there.
@@ -52,27 +63,42 @@ def command(options: StoreOptions, *, data: bool, is_drill: bool, room: Path, as
         with contextlib.closing(Progress("verifying")) as progress, stopwatch() as took:
             found = verify(store, data=data, on_progress=progress)
         record(options, store, verified(store, found, is_full=data, took_s=took[0]))
+        newest = _newest(store)
         with contextlib.closing(Progress("restoring")) as progress:
             drills = [
                 drill(store, snapshot, room, on_progress=progress)
-                for snapshot in (_newest(store) if is_drill else ())
+                for snapshot in (newest if is_drill else ())
             ]
     is_good = found.is_sound and all(one.is_good for one in drills)
+    partial = [one for one in newest if one.unread]
     if as_json:
-        print_json(_data(found) | {"drills": [_drill_data(one) for one in drills]})
-        return 0 if is_good else StoreDamagedError.exit_code
+        data_of_parts = {
+            "partial": [snapshot_data(one) for one in partial],
+            "drills": [_drill_data(one) for one in drills],
+        }
+        print_json(_data(found) | data_of_parts)
+        return _code(is_good=is_good, is_partial=bool(partial))
     print(
         f"{found.files:,} files of the store, {found.snapshots:,} snapshots"
         + (f", {format_size(found.size_bytes)} read" if data else "")
     )
     _print_flaws(found)
+    for one in partial:
+        say(clean(f"{one.snapshot_id[:ID_DIGITS]} of {one.source} is not all that was there"))
+        say_unread(one)
     for one in drills:
         _print_drill(one)
     if not is_good:
         count = len(found.flaws) + sum(one.lost_count + len(one.differences) for one in drills)
         raise StoreDamagedError(f"{count:,} things are wrong", hint="mend them: resile repair")
     print("nothing is wrong" if data else "nothing is wrong; --data reads every byte, too")
-    return 0
+    return _code(is_good=True, is_partial=bool(partial))
+
+
+def _code(*, is_good: bool, is_partial: bool) -> int:
+    if not is_good:
+        return StoreDamagedError.exit_code
+    return PARTIAL_CODE if is_partial else 0
 
 
 def _newest(store: Repository) -> list[Snapshot]:

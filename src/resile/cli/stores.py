@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from resile.cli.options import config_option, json_option
-from resile.cli.output import say
+from resile.cli.output import clean, say
 from resile.cli.places import find_places
 from resile.core.units import format_size
 from resile.errors import ConfigError
@@ -27,6 +27,7 @@ PARTIAL_CODE = 3
 """Something could not be read; the rest is done."""
 ID_DIGITS = 10
 _PROGRESS_EVERY_S = 0.1
+_UNREAD_SHOWN_MAX = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +185,14 @@ def snapshot_data(snapshot: "Snapshot") -> dict[str, Any]:
         "stored_bytes": counts.stored_bytes,
         "unread": [{"path": one.path, "reason": one.reason} for one in snapshot.unread],
     }
+
+
+def say_unread(snapshot: "Snapshot") -> None:
+    """Say what could not be read when a snapshot was taken."""
+    for one in snapshot.unread[:_UNREAD_SHOWN_MAX]:
+        say(clean(f"not read: {one.path or '...'}: {one.reason}"))
+    if (more := len(snapshot.unread) - _UNREAD_SHOWN_MAX) > 0:
+        say(f"and {more} more: --json lists them")
 
 
 def local_time(moment: datetime) -> str:

@@ -24,6 +24,7 @@ from resile.store.checking import Flaw, hashed_windows, read_table
 from resile.store.format.frames import HEADER_BYTES, FileKind, FrameKind, decode_header
 from resile.store.format.records import decode_identity
 from resile.store.ingest import Ingest, Packer
+from resile.store.model import Snapshot
 from resile.store.opening import FORMAT_NAME, read_identity
 from resile.store.parity import add_parity, find_parity, mended_windows
 from resile.store.readback import QUARANTINE, quarantined
@@ -76,11 +77,14 @@ class Repaired:
         before: What was wrong.
         mended: What became of each damaged file, and of each that was missing.
         after: What is wrong now; None after a dry run.
+        live: The snapshots of live folders that were taken for it; each lists what could not be
+            read in its folder.
     """
 
     before: Verified
     mended: tuple[Mended, ...]
     after: Verified | None
+    live: tuple[Snapshot, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -131,10 +135,9 @@ def repair(
         if not before.is_sound:
             repository.rebuild()
         mended += _fetch_missing(repository, replicas)
-    if _missing(repository):
-        _read_live(repository)
+    live = _read_live(repository) if _missing(repository) else []
     after = verify(repository, data=not before.is_sound)
-    return Repaired(before=before, mended=tuple(mended), after=after)
+    return Repaired(before=before, mended=tuple(mended), after=after, live=tuple(live))
 
 
 def mend_format(backend: Backend, replicas: Sequence[Backend]) -> Mended | None:
@@ -328,14 +331,16 @@ def _packs_with(
                     yield file.name
 
 
-def _read_live(repository: Repository) -> None:
+def _read_live(repository: Repository) -> list[Snapshot]:
     """Take a snapshot of each live folder of this machine: what is missing is stored again."""
     repository.catalog.doubt()
     host = socket.gethostname()
     sources = sorted({one.source for one in repository.snapshots() if one.host == host})
+    taken = []
     for source in sources:
         with contextlib.suppress(ConfigError):  # It is not there any more.
-            take_snapshot(repository, Path(source), tags=(TAG,))
+            taken.append(take_snapshot(repository, Path(source), tags=(TAG,)).snapshot)
+    return taken
 
 
 def _told_ids(backend: Backend) -> Iterator[bytes]:
