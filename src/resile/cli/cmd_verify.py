@@ -53,11 +53,11 @@ _SHOWN_MAX = 20
 )
 @store_options
 def command(options: StoreOptions, *, data: bool, is_drill: bool, room: Path, as_json: bool) -> int:
-    """Verify a store; nothing is changed. Exit code 8: something is wrong; 3: nothing is, but the newest
-    snapshot of a folder lacks what could not be read.
+    """Verify a store; nothing is changed.
 
     Without --data the structure is verified: every snapshot, folder and table, and that all they
-    need is there.
+    need is there. Exit code 8: something is wrong; 3: nothing is, but the newest snapshot of a folder
+    lacks what could not be read.
     """
     with opened(options) as store:
         with contextlib.closing(Progress("verifying")) as progress, stopwatch() as took:
@@ -72,20 +72,23 @@ def command(options: StoreOptions, *, data: bool, is_drill: bool, room: Path, as
     is_good = found.is_sound and all(one.is_good for one in drills)
     partial = [one for one in newest if one.unread]
     if as_json:
-        data_of_parts = {
-            "partial": [snapshot_data(one) for one in partial],
-            "drills": [_drill_data(one) for one in drills],
-        }
-        print_json(_data(found) | data_of_parts)
+        print_json(
+            _data(found)
+            | {
+                "partial": [snapshot_data(one) for one in partial],
+                "drills": [_drill_data(one) for one in drills],
+            }
+        )
         return _code(is_good=is_good, is_partial=bool(partial))
     print(
         f"{found.files:,} files of the store, {found.snapshots:,} snapshots"
         + (f", {format_size(found.size_bytes)} read" if data else "")
     )
     _print_flaws(found)
-    for one in partial:
-        say(clean(f"{one.snapshot_id[:ID_DIGITS]} of {one.source} is not all that was there"))
-        say_unread(one)
+    for snapshot in partial:
+        name = snapshot.snapshot_id[:ID_DIGITS]
+        say(clean(f"{name} of {snapshot.source} is not all that was there"))
+        say_unread(snapshot)
     for one in drills:
         _print_drill(one)
     if not is_good:
