@@ -168,6 +168,47 @@ def _verified(payload: events.StoreVerified) -> str:
     return f"the store was verified, {how}: {found}"
 
 
+def _opened(payload: events.PolicyOpened) -> str:
+    again = payload.retry_in_s
+    when = "" if again is None else f"; it probes in {format_duration(again)}"
+    return f"{_breaker(payload)} opened{_because(payload.reason)}{when}"
+
+
+def _forced(payload: events.PolicyForced) -> str:
+    held = "" if payload.left_s is None else f" for {format_duration(payload.left_s)}"
+    mode = payload.mode.replace("_", " ")
+    return f"{_breaker(payload)} is {mode}{held}{_because(payload.reason)}"
+
+
+def _breaker(
+    payload: events.PolicyOpened
+    | events.PolicyHalfOpened
+    | events.PolicyClosed
+    | events.PolicyForced,
+) -> str:
+    where = payload.service or payload.program
+    return f"breaker {payload.guard} of {where} ({payload.pid})"
+
+
+def _ordered(payload: events.PolicyOrdered) -> str:
+    until = f" until {payload.until:%H:%M:%S} UTC" if payload.until else ""
+    return f"{payload.who or 'an operator'} ordered {payload.order} of {payload.guard}{until}" + (
+        _because(payload.why)
+    )
+
+
+def _obeyed(payload: events.PolicyObeyed) -> str:
+    count = payload.done + len(payload.failed) + payload.silent
+    parts = [f"{payload.done} of {count} processes did it"]
+    parts += [f"{len(payload.failed)} could not: {payload.failed[0]}"] if payload.failed else []
+    parts += [f"{payload.silent} did not answer"] if payload.silent else []
+    return f"{payload.order} of {payload.guard}: {', '.join(parts)}"
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""
+
+
 _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.BrainStarted: lambda p: f"brain {p.pid} is at work, adopted {_count(p.adopted)}",
     events.BrainStopped: lambda p: f"the brain ended: {p.reason}",
@@ -177,6 +218,14 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.EscapeNoticed: _tried,
     events.DataMended: lambda p: f"{p.path} has its verified content again",
     events.DataMismatched: lambda p: f"{p.path} is damaged: {p.what}",
+    events.DegradationAnswered: lambda p: (
+        f"{p.who or 'somebody'} chose to {p.choice} with {p.service} of {p.program}"
+    ),
+    events.DegradationChanged: lambda p: (
+        f"{p.service} of {p.program} is {p.after}, was {p.before}"
+        + (f": {p.reason}" if p.reason else "")
+    ),
+    events.DegradationNoticed: lambda p: f"{p.program} tells: {p.text}",
     events.GuardLost: lambda p: f"guard {p.pid} is gone; {_count(p.killed)} killed",
     events.HeartbeatReceived: lambda p: f"{p.check} had a heartbeat",
     events.JournalPruned: lambda p: f"the journal let go of its records up to {p.through_seq}",
@@ -204,6 +253,12 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.FaultClosed: _closed,
     events.PlanDecided: _decided,
     events.PlanFinished: _judged,
+    events.PolicyClosed: lambda p: f"{_breaker(p)} closed{_because(p.reason)}",
+    events.PolicyForced: _forced,
+    events.PolicyHalfOpened: lambda p: f"{_breaker(p)} probes{_because(p.reason)}",
+    events.PolicyObeyed: _obeyed,
+    events.PolicyOpened: _opened,
+    events.PolicyOrdered: _ordered,
     events.ActionStarted: _acted,
     events.ActionFinished: _done,
     events.IncidentOpened: lambda p: f"incident opened ({p.severity}): {p.title}",

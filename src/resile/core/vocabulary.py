@@ -207,3 +207,24 @@ class RunState(StrEnum):
     COMMITTED = "committed"
     DISCARDED = "discarded"
     """Its changes are undone: the workspace is as it was."""
+
+
+class ServiceState(StrEnum):
+    """How well something that a program depends on serves it, the best first."""
+
+    HEALTHY = "HEALTHY"
+    DEGRADED = "DEGRADED"
+    """It answers, but with less than it should, or not yet for long."""
+    FAILED = "FAILED"
+    """It does not answer; its fallback does."""
+    CRITICAL = "CRITICAL"
+    """Nothing answers: its last fallback failed too, or it has none."""
+
+
+class NoticeChoice(StrEnum):
+    """What a person answers to a notice of degraded operation."""
+
+    RETRY = "retry"
+    """Try now whether it works again."""
+    CONTINUE = "continue"
+    """Go on with the fallback; nobody needs to be told again until it gets worse."""

@@ -24,6 +24,11 @@ from resile.core.events.envelope import (
 )
 
 if TYPE_CHECKING:
+    from resile.core.events.degradation import (
+        DegradationAnswered,
+        DegradationChanged,
+        DegradationNoticed,
+    )
     from resile.core.events.escapes import EscapeContained, EscapeNoticed, Tried
     from resile.core.events.incidents import (
         IncidentAbsorbed,
@@ -37,6 +42,14 @@ if TYPE_CHECKING:
         NoticeSent,
     )
     from resile.core.events.journal import JournalPruned, JournalSealed
+    from resile.core.events.policies import (
+        PolicyClosed,
+        PolicyForced,
+        PolicyHalfOpened,
+        PolicyObeyed,
+        PolicyOpened,
+        PolicyOrdered,
+    )
     from resile.core.events.recovery import (
         ActionFinished,
         ActionStarted,
@@ -101,6 +114,9 @@ __all__ = [
     "Checkpointed",
     "DataMended",
     "DataMismatched",
+    "DegradationAnswered",
+    "DegradationChanged",
+    "DegradationNoticed",
     "EscapeContained",
     "EscapeNoticed",
     "Event",
@@ -125,6 +141,12 @@ __all__ = [
     "Payload",
     "PlanDecided",
     "PlanFinished",
+    "PolicyClosed",
+    "PolicyForced",
+    "PolicyHalfOpened",
+    "PolicyObeyed",
+    "PolicyOpened",
+    "PolicyOrdered",
     "ProcessExited",
     "ProcessStarted",
     "RunAlerted",

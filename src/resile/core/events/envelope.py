@@ -18,9 +18,11 @@ HOMES = tuple(
         "recovery",
         "incidents",
         "escapes",
+        "policies",
         "store",
         "system",
         "troubles",
+        "degradation",
     )
 )
 """The modules that declare payloads; those that a short-lived command needs come first."""
