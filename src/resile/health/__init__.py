@@ -1,15 +1,20 @@
 """Health: how things are looked at, and what follows from what was seen.
 
 `Scheduler` looks at every check in its rhythm and tells each change of state once. What a result
-means is decided by pure functions (`decide.py`, `schedule.py`).
+means is decided by pure functions (`decide.py`, `schedule.py`). `endpoints` lets any service tell
+its own health over HTTP. Modules are loaded when a name of theirs is first used: such a service
+needs few of them.
 """
 
-from resile.health.checks import LookContext, RunCommand, look
-from resile.health.decide import advance
-from resile.health.model import CheckKind, CheckResult, CheckSpec, Streak
-from resile.health.probes import ProcessSample, ProcessSampler
-from resile.health.procfs import Memory, Pressure, read_memory, read_pressure
-from resile.health.scheduler import Scheduler
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from resile.health.checks import LookContext, RunCommand, look
+    from resile.health.decide import advance
+    from resile.health.model import CheckKind, CheckResult, CheckSpec, Streak
+    from resile.health.probes import ProcessSample, ProcessSampler
+    from resile.health.procfs import Memory, Pressure, read_memory, read_pressure
+    from resile.health.scheduler import Scheduler
 
 __all__ = [
     "CheckKind",
@@ -28,3 +33,18 @@ __all__ = [
     "read_memory",
     "read_pressure",
 ]
+
+
+def __getattr__(name: str) -> object:
+    from resile.core.lazy import load
+
+    homes = {
+        "checks.dispatch": ("look",),
+        "checks.port": ("LookContext", "RunCommand"),
+        "decide": ("advance",),
+        "model": ("CheckKind", "CheckResult", "CheckSpec", "Streak"),
+        "probes": ("ProcessSample", "ProcessSampler"),
+        "procfs": ("Memory", "Pressure", "read_memory", "read_pressure"),
+        "scheduler": ("Scheduler",),
+    }
+    return load(__name__, name, homes)
