@@ -73,6 +73,8 @@ def test_a_bad_name_is_refused_everywhere(backend: Backend, name: str) -> None:
         lambda: put(backend, name, b"x"),
         lambda: backend.read(name),
         lambda: backend.remove(name),
+        lambda: backend.copy(name, "quarantine/x"),
+        lambda: backend.copy(PACK, name),
         lambda: backend.move(name, "quarantine/x"),
         lambda: backend.move(PACK, name),
     ):
@@ -101,6 +103,7 @@ def test_what_is_empty_has_nothing(backend: Backend) -> None:
     assert backend.sweep() == 0
     backend.remove(PACK)
     backend.move(PACK, "quarantine/a")
+    backend.copy(PACK, "quarantine/a")
     assert names(backend, "quarantine") == []
 
 
@@ -259,6 +262,40 @@ def test_a_move_takes_the_place_of_what_was_there(backend: Backend) -> None:
 
     assert names(backend, "packs") == []
     assert backend.read("quarantine/a") == b"new"
+
+
+def test_a_copy_takes_the_place_of_what_was_there(backend: Backend) -> None:
+    put(backend, "packs/a", b"new")
+    put(backend, "quarantine/a", b"old")
+
+    for _ in range(2):
+        backend.copy("packs/a", "quarantine/a")
+
+    assert backend.read("packs/a") == backend.read("quarantine/a") == b"new"
+
+
+def test_what_was_copied_is_moved_and_replaced_as_any_other(backend: Backend) -> None:
+    """Also where both names are one file, of which rename(2) says that nothing is to be done."""
+    put(backend, "packs/a", b"old")
+    backend.copy("packs/a", "quarantine/a")
+    put(backend, "packs/b", b"new")
+
+    backend.move("packs/b", "packs/a")
+    assert backend.read("packs/a") == b"new"
+    assert backend.read("quarantine/a") == b"old"
+    backend.copy("packs/a", "quarantine/b")
+    backend.move("packs/a", "quarantine/b")
+
+    assert names(backend, "packs") == []
+    assert backend.read("quarantine/b") == b"new"
+
+
+def test_a_copy_to_itself_changes_nothing(backend: Backend) -> None:
+    put(backend, PACK, b"here")
+
+    backend.copy(PACK, PACK)
+
+    assert backend.read(PACK) == b"here"
 
 
 def test_a_move_to_itself_changes_nothing(backend: Backend) -> None:

@@ -256,6 +256,18 @@ def test_a_store_of_a_version_to_come_is_left_alone(stored: Shell) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_lost_format_file_comes_back_without_a_second_store(stored: Shell) -> None:
+    (stored.store / "format").unlink()
+
+    for words in (("snapshots",), ("repair", "--dry-run"), ("snapshot", "source")):
+        stored.refused(*words, code=2, says="has lost its file `format`")
+    done = stored("repair")
+
+    assert done.returncode == 0
+    assert "format was mended from what its files tell" in done.stderr
+    assert stored("cat", "latest", "a").returncode == 0
+
+
 def test_names_of_snapshots_that_mean_nothing(stored: Shell) -> None:
     stored("snapshot", "source")
     found = [one["id"] for one in stored.json("snapshots")["snapshots"]]

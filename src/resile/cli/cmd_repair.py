@@ -45,7 +45,7 @@ def command(places: tuple[str, ...], options: StoreOptions, *, dry_run: bool, as
         places = tuple(filter(None, [replica_of(options)]))
     replicas = [open_backend(place) for place in places]
     with (
-        opened(options, replicas=() if dry_run else replicas) as store,
+        opened(options, replicas=None if dry_run else replicas) as store,
         contextlib.closing(Progress("verifying")) as progress,
     ):
         with stopwatch() as took:

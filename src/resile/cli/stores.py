@@ -71,7 +71,7 @@ def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def opened(
-    options: StoreOptions, *, is_made: bool = False, replicas: Sequence["Backend"] = ()
+    options: StoreOptions, *, is_made: bool = False, replicas: Sequence["Backend"] | None = None
 ) -> Iterator["Repository"]:
     """Open the store that the options mean, and close it at the end.
 
@@ -80,7 +80,8 @@ def opened(
     Args:
         options: Of the command.
         is_made: Make it if there is none, with a new key if a key file is named that is not there.
-        replicas: Second stores that may bring back what the store cannot be opened without.
+        replicas: Bring back first what the store cannot be opened without, from these second stores
+            or from what its other files tell. None: nothing is brought back.
 
     Raises:
         ConfigError: If no store is named anywhere.
@@ -94,12 +95,12 @@ def opened(
     backend = open_backend(place)
     cache = cache_folder(os.environ)
     is_new = is_made and not any(True for _ in backend.list(""))
-    if replicas:
-        _mend_format(backend, replicas)
     if is_new and key_file and not key_file.exists():
         key: bytes | None = make_key(key_file)
     else:
         key = read_key(key_file) if key_file else None
+    if replicas is not None:
+        _mend_format(backend, replicas, key)
     repository = (create if is_new else open_store)(backend, cache=cache, key=key)
     try:
         for name in repository.unreadable:
@@ -109,10 +110,10 @@ def opened(
         repository.close()
 
 
-def _mend_format(backend: "Backend", replicas: Sequence["Backend"]) -> None:
+def _mend_format(backend: "Backend", replicas: Sequence["Backend"], key: bytes | None) -> None:
     from resile.store import mend_format
 
-    if done := mend_format(backend, replicas):
+    if done := mend_format(backend, replicas, key=key):
         say(f"{done.name} was mended from {done.detail}")
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from resile.store.drilling import Drilled, drill
     from resile.store.finding import find_path, read_file, walk_entries
     from resile.store.format.keys import make_key, read_key
+    from resile.store.format_file import mend_format
     from resile.store.live import live_root, save_live
     from resile.store.marks import protected
     from resile.store.mismatches import LiveCheck, Looked
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     )
     from resile.store.opening import cache_folder, create, open_or_create, open_store
     from resile.store.parity import add_parity
-    from resile.store.repairing import Mended, Origin, Repaired, mend_format, repair
+    from resile.store.repairing import Mended, Origin, Repaired, repair
     from resile.store.replicating import Lag, Replicated, lag, replicate
     from resile.store.repository import Repository
     from resile.store.restore import RestoreReport, restore_in_place, restore_to

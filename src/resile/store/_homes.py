@@ -49,6 +49,7 @@ HOMES: Final = {
         "make_key",
         "read_key",
     ),
+    "format_file": ("mend_format",),
     "live": (
         "live_root",
         "save_live",
@@ -78,7 +79,6 @@ HOMES: Final = {
         "Mended",
         "Origin",
         "Repaired",
-        "mend_format",
         "repair",
     ),
     "replicating": (

@@ -8,7 +8,7 @@ from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import NotAStoreError, StoreDamagedError, StoreError, StoreKeyError
 from resile.store.backends.port import Backend, put
 from resile.store.catalog import Catalog, CatalogDamagedError
-from resile.store.format.frames import STORE_ID_BYTES, Cipher
+from resile.store.format.frames import CIPHER_NAMES, STORE_ID_BYTES
 from resile.store.format.keys import Keys, make_key, read_key
 from resile.store.format.records import decode_identity, encode_identity
 from resile.store.model import Identity
@@ -16,7 +16,6 @@ from resile.store.repository import Repository
 
 FORMAT_NAME = "format"
 _OWN_NAMES = {"lock", "tmp", "lost+found"}
-_CIPHERS = {Cipher.NONE: "none", Cipher.AES_256_GCM: "aes-256-gcm"}
 
 
 def create(
@@ -37,7 +36,10 @@ def create(
     Raises:
         StoreError: If there is one, or it cannot be written.
     """
-    if any(True for _ in backend.list("")) or _has_strangers(backend):
+    is_taken = any(True for _ in backend.list(""))
+    if not is_taken and _has_files(backend):
+        raise _format_lost(backend)
+    if is_taken or _has_strangers(backend):
         raise StoreError(
             f"{backend.url} is not empty", hint="give an empty or new folder for a new store"
         )
@@ -45,7 +47,7 @@ def create(
     identity = Identity(
         store_id=os.urandom(STORE_ID_BYTES),
         created_at=clock.now(),
-        cipher=_CIPHERS[keys.cipher],
+        cipher=CIPHER_NAMES[keys.cipher],
         key_id=keys.key_id,
     )
     if not put(backend, FORMAT_NAME, encode_identity(identity)):
@@ -127,6 +129,8 @@ def read_identity(backend: Backend) -> Identity:
     except StoreDamagedError as exc:
         if any(file.name == FORMAT_NAME for file in backend.list("")):
             raise
+        if _has_files(backend):
+            raise _format_lost(backend) from exc
         raise NotAStoreError(
             f"there is no store at {backend.url}",
             hint="the first snapshot makes one: resile snapshot DIR --store PLACE",
@@ -151,6 +155,18 @@ def _opened(
         return attempt()
     except CatalogDamagedError:
         return attempt()  # It was thrown away.
+
+
+def _has_files(backend: Backend) -> bool:
+    """Tell whether files of a store are there."""
+    return any(True for folder in ("snapshots", "packs") for _ in backend.list(folder))
+
+
+def _format_lost(backend: Backend) -> NotAStoreError:
+    return NotAStoreError(
+        f"the store at {backend.url} has lost its file `format`",
+        hint="bring it back: resile repair (with --key-file FILE if it is encrypted)",
+    )
 
 
 def _has_strangers(backend: Backend) -> bool:

@@ -1,8 +1,8 @@
 """Mending a store: from a second store, from the live folders, from what is still good.
 
-Nothing is ever deleted. A good copy is durable, under a name of its own, before a damaged file goes to
-`quarantine/` and the copy takes its place; where there is none, what is good of it is stored again
-first. Each step may be cut: the next repair finds what is left to do.
+Nothing is ever deleted. A good copy is durable, under a name of its own, and the damaged file has a second name
+in `quarantine/`, before the copy takes its place in one step; where there is none, what is good of it is stored
+again first. Each step may be cut: the next repair finds what is left to do.
 """
 
 import contextlib
@@ -15,17 +15,14 @@ from pathlib import Path
 from resile.errors import (
     ConfigError,
     MissingExtraError,
-    NotAStoreError,
     StoreDamagedError,
     StoreError,
 )
-from resile.store.backends.port import Backend, put
+from resile.store.backends.port import Backend
 from resile.store.checking import Flaw, hashed_windows, read_table
-from resile.store.format.frames import HEADER_BYTES, FileKind, FrameKind, decode_header
-from resile.store.format.records import decode_identity
+from resile.store.format.frames import FileKind, FrameKind
 from resile.store.ingest import Ingest, Packer
 from resile.store.model import Snapshot
-from resile.store.opening import FORMAT_NAME, read_identity
 from resile.store.parity import add_parity, find_parity, mended_windows
 from resile.store.readback import QUARANTINE, quarantined
 from resile.store.replicating import copy_file
@@ -37,7 +34,7 @@ TAG = "repair"
 """What the snapshots are called that read live folders again."""
 _FILES = ("packs/", "snapshots/", "marks/", "parity/")
 _COPY = f"{QUARANTINE}mended-"
-"""Begins the names of good copies whose damaged file is not out of the way yet."""
+"""Begins the names of good copies that have not taken the place of their damaged file yet."""
 
 
 class Origin(StrEnum):
@@ -140,39 +137,15 @@ def repair(
     return Repaired(before=before, mended=tuple(mended), after=after, live=tuple(live))
 
 
-def mend_format(backend: Backend, replicas: Sequence[Backend]) -> Mended | None:
-    """Bring the file `format` back, without which a store cannot be opened; None if it is good.
-
-    It is taken from a second store whose id is the one that the files of this store tell.
-
-    Raises:
-        NotAStoreError: If it is missing, or of a version to come, and no second store has it.
-        StoreDamagedError: If it is damaged, and no second store has it.
-        StoreError: If the store cannot be read or written.
-    """
-    try:
-        read_identity(backend)
-    except (NotAStoreError, StoreDamagedError):
-        ids = set(_told_ids(backend))
-        for replica in replicas:
-            with contextlib.suppress(StoreError):
-                data = replica.read(FORMAT_NAME)
-                if {decode_identity(data, replica.url).store_id} != ids:
-                    continue
-                backend.move(FORMAT_NAME, f"{QUARANTINE}{FORMAT_NAME}")
-                put(backend, FORMAT_NAME, data)
-                return Mended(name=FORMAT_NAME, origin=Origin.REPLICA, detail=replica.url)
-        raise
-    return None
-
-
 def replace_file(backend: Backend, name: str, windows: Iterable[bytes]) -> None:
     """Put a good copy in the place of a damaged file, which goes to quarantine.
 
+    At every moment one of the two has the name.
+
     Raises:
         StoreDamagedError: If the copy is not good either; nothing is changed.
-        StoreError: If it could not be written; the damaged file is where it was, or the next
-            repair puts the copy in its place.
+        StoreError: If it could not be written; the damaged file is where it was, and the next
+            repair puts the copy in its place if it is there.
     """
     copy = f"{_COPY}{name.replace('/', '-')}"
     upload = backend.begin()
@@ -182,7 +155,7 @@ def replace_file(backend: Backend, name: str, windows: Iterable[bytes]) -> None:
         upload.publish(copy)
     finally:
         upload.abandon()
-    backend.move(name, quarantined(name))
+    backend.copy(name, quarantined(name))
     backend.move(copy, name)
 
 
@@ -191,10 +164,7 @@ def _go_on(repository: Repository) -> None:
     backend = repository.backend
     copies = [file.name for file in backend.list("quarantine") if file.name.startswith(_COPY)]
     for copy in copies:
-        name = copy.removeprefix(_COPY).replace("-", "/", 1)
-        folder = name.partition("/")[0]
-        if name not in {file.name for file in backend.list(folder)}:
-            backend.move(copy, name)
+        backend.move(copy, copy.removeprefix(_COPY).replace("-", "/", 1))
     if copies:
         repository.refresh()
 
@@ -341,14 +311,6 @@ def _read_live(repository: Repository) -> list[Snapshot]:
         with contextlib.suppress(ConfigError):  # It is not there any more.
             taken.append(take_snapshot(repository, Path(source), tags=(TAG,)).snapshot)
     return taken
-
-
-def _told_ids(backend: Backend) -> Iterator[bytes]:
-    """Give the ids of the store that its files tell."""
-    for folder in ("packs", "snapshots"):
-        for file in backend.list(folder):
-            with contextlib.suppress(StoreDamagedError):
-                yield decode_header(backend.read(file.name, 0, HEADER_BYTES), file.name).store_id
 
 
 def _is_good(backend: Backend, name: str) -> bool:

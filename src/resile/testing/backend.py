@@ -87,6 +87,10 @@ class FaultyBackend:
         """Remove a file."""
         self.call(f"remove {name}", lambda: self._backend.remove(name))
 
+    def copy(self, source: str, target: str) -> None:
+        """Give a file a second name."""
+        self.call(f"copy {source} {target}", lambda: self._backend.copy(source, target))
+
     def move(self, source: str, target: str) -> None:
         """Give a file another name."""
         self.call(f"move {source} {target}", lambda: self._backend.move(source, target))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.storing import contents, files_of, flip, flip_in, made, names_in, opened
 
-from resile.errors import NotAStoreError, RejectedError, StoreError
+from resile.errors import RejectedError, StoreError
 from resile.store import (
     Origin,
     Repository,
@@ -29,7 +29,9 @@ from resile.store.backends._upload import LocalUpload
 from resile.store.backends.local import LocalBackend
 from resile.store.backends.memory import MemoryBackend
 from resile.store.backends.port import StoredFile
-from resile.testing import FakeClock
+from resile.store.repairing import replace_file
+from resile.testing import Crash, FakeClock
+from resile.testing.disk import FaultyDisk
 
 FLIPS = 100
 MEMORY = Path("/dev/shm")
@@ -344,14 +346,33 @@ def test_only_the_same_store_gives_its_format_back(
         pass
     (place / "format").unlink()
 
-    with pytest.raises(NotAStoreError):
-        mend_format(LocalBackend(place), [other, MemoryBackend()])
-    assert not (place / "format").exists()
-    mended = mend_format(LocalBackend(place), [other, replica])
+    mended = mend_format(LocalBackend(place), [other, MemoryBackend(), replica])
 
     assert mended is not None
     assert mended.detail == replica.url
-    assert mend_format(LocalBackend(place), []) is None
+    assert mend_format(LocalBackend(place)) is None
+
+
+def test_a_file_that_is_mended_is_there_at_every_moment(
+    store: Repository, replica: LocalBackend, place: Path
+) -> None:
+    """A reader meets the damaged one or the good one, and a crash leaves one of them."""
+    path = pack_with(store, "data")
+    name, healthy = f"packs/{path.name}", path.read_bytes()
+    for number in range(1, 100):
+        flip(path, 8 * 115)
+        damaged = path.read_bytes()
+        disk = FaultyDisk(crash_at=number)
+        try:
+            replace_file(LocalBackend(place, disk=disk), name, [healthy])
+        except Crash:
+            assert path.read_bytes() in (healthy, damaged), f"step {number}"
+            assert repair(store, replicas=[replica]).is_whole
+            assert path.read_bytes() == healthy, f"step {number}"
+        else:
+            break
+    assert number > 4
+    assert (place / "quarantine" / f"packs-{path.name}").read_bytes() == damaged
 
 
 # Kept in step

@@ -267,6 +267,18 @@ def test_flipped_bit_is_mended_from_the_second_store(bench: Bench, folder: str) 
         assert bench.told("store.verified")[-1].flaws == 0
 
 
+def test_lost_format_of_the_store_comes_back(bench: Bench) -> None:
+    bench.do(SNAPSHOT)
+    (bench.place / "format").unlink()
+    bench.born()
+
+    bench.do(SNAPSHOT)
+
+    assert len(bench.snapshots()) == 2
+    (mended,) = bench.told("store.mended")
+    assert (mended.file, mended.origin) == ("format", "stored again")
+
+
 def test_flipped_bit_is_mended_from_the_live_folder(bench: Bench) -> None:
     bench.plan = replace(bench.plan, replica="")
     bench.born()

@@ -56,7 +56,8 @@ class Keeper:
         self._plan = plan
         self._clock = clock
         self._tell = Teller(journal, clock=clock)
-        self._store, self._asked_store = Store(plan, clock=clock), Store(plan, clock=clock)
+        self._store = Store(plan, tell=self._tell, clock=clock)
+        self._asked_store = Store(plan, tell=self._tell, clock=clock)
         self._asked = threading.Lock()
         hidden = hidden_folders(plan)
         self.folders = {n: Folder(one, hidden=hidden) for n, one in plan.folders.items()}

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from resile.core.clock import Clock
+from resile.core.events import StoreDamaged, StoreMended
 from resile.daemon.storekeeper.model import FolderPlan, Plan
+from resile.daemon.storekeeper.telling import Teller
 from resile.errors import NotAStoreError
 from resile.store import (
     Backend,
@@ -15,6 +17,7 @@ from resile.store import (
     Watch,
     create,
     make_key,
+    mend_format,
     open_backend,
     open_store,
     read_key,
@@ -29,11 +32,13 @@ class Store:
 
     Args:
         plan: Where it is.
+        tell: Tells the journal when it could not be opened as it was.
         clock: Stamps what is written.
     """
 
-    def __init__(self, plan: Plan, *, clock: Clock) -> None:
+    def __init__(self, plan: Plan, *, tell: Teller, clock: Clock) -> None:
         self._plan = plan
+        self._tell = tell
         self._clock = clock
         self._repository: Repository | None = None
 
@@ -70,6 +75,7 @@ class Store:
         cache, key_file = self._plan.state / CACHE_NAME, self._plan.key_file
         key = read_key(key_file) if key_file is not None and key_file.exists() else None
         try:
+            self._mend_format(backend, key)
             return open_store(backend, cache=cache, key=key, clock=self._clock)
         except NotAStoreError:
             if not self._plan.folders:
@@ -77,6 +83,19 @@ class Store:
         if key_file is not None and key is None:
             key = make_key(key_file)
         return create(backend, cache=cache, key=key, clock=self._clock)
+
+
+    def _mend_format(self, backend: Backend, key: bytes | None) -> None:
+        replica = replica_of(self._plan)
+        began_s = self._clock.monotonic()
+        done = mend_format(backend, [replica] if replica else [], key=key)
+        if done is not None:
+            place, file = backend.url, done.name
+            took_s = self._clock.monotonic() - began_s
+            self._tell.tell(
+                StoreDamaged(place=place, file=file, what="was missing or damaged"),
+                StoreMended(place=place, file=file, origin=done.origin.value, duration_s=took_s),
+            )
 
 
 class Folder:

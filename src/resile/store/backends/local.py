@@ -4,7 +4,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,20 +115,13 @@ class LocalBackend:
             except FileNotFoundError:
                 return
 
+    def copy(self, source: str, target: str) -> None:
+        """Give a file a second name, by a link; durable."""
+        self._name_anew(source, target, self._link_over, "copied")
+
     def move(self, source: str, target: str) -> None:
         """Give a file another name; durable."""
-        source_folder, source_rest = split_name(source)
-        target_folder, target_rest = split_name(target)
-        with self._folder.failing_as(f"{source} could not be moved to {target}"):
-            try:
-                with (
-                    self._folder.opened() as root_fd,
-                    opened_folder(root_fd, source_folder) as source_fd,
-                ):
-                    os.stat(source_rest, dir_fd=source_fd, follow_symlinks=False)
-                    self._replace(source_fd, source_rest, target_folder, target_rest)
-            except FileNotFoundError:
-                return
+        self._name_anew(source, target, self._rename_over, "moved")
 
     @contextmanager
     def hold(self, *, is_exclusive: bool) -> Iterator[None]:
@@ -157,11 +150,38 @@ class LocalBackend:
             except FileNotFoundError:
                 return 0
 
-    def _replace(self, source_fd: int, source: str, folder: str, target: str) -> None:
-        with self._folder.made(folder) as (_, target_fd):
+    def _name_anew(self, source: str, target: str, step: Callable[..., None], done: str) -> None:
+        source_folder, source_rest = split_name(source)
+        target_folder, target_rest = split_name(target)
+        if source == target:
+            return
+        with self._folder.failing_as(f"{source} could not be {done} to {target}"):
+            try:
+                with (
+                    self._folder.opened() as root_fd,
+                    opened_folder(root_fd, source_folder) as source_fd,
+                ):
+                    os.stat(source_rest, dir_fd=source_fd, follow_symlinks=False)
+                    with self._folder.made(target_folder) as (_, target_fd):
+                        step(source_rest, target_rest, source_fd=source_fd, target_fd=target_fd)
+                        self._disk.sync(target_fd)
+                        self._disk.sync(source_fd)
+            except FileNotFoundError:
+                return
+
+    def _link_over(self, source: str, target: str, *, source_fd: int, target_fd: int) -> None:
+        try:
+            self._disk.link(source, target, source_fd=source_fd, target_fd=target_fd)
+        except FileExistsError:
+            self._disk.remove(target, folder_fd=target_fd)
+            self._disk.link(source, target, source_fd=source_fd, target_fd=target_fd)
+
+    def _rename_over(self, source: str, target: str, *, source_fd: int, target_fd: int) -> None:
+        """Rename; of two names of one file, rename(2) does nothing, so one of them is removed."""
+        if _identity(source, source_fd) == _identity(target, target_fd):
+            self._disk.remove(source, folder_fd=source_fd)
+        else:
             self._disk.replace(source, target, source_fd=source_fd, target_fd=target_fd)
-            self._disk.sync(target_fd)
-            self._disk.sync(source_fd)
 
     def _is_swept(self, tmp_fd: int, name: str) -> bool:
         try:
@@ -176,6 +196,14 @@ class LocalBackend:
         finally:
             os.close(fd)
         return True
+
+
+def _identity(name: str, folder_fd: int) -> tuple[int, int] | None:
+    try:
+        status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _read_range(fd: int, offset: int, length: int | None) -> bytes:

@@ -71,6 +71,14 @@ class MemoryBackend:
         with self._lock:
             self._files.pop(name, None)
 
+    def copy(self, source: str, target: str) -> None:
+        """Give a file a second name."""
+        check_name(source)
+        check_name(target)
+        with self._lock:
+            if source in self._files:
+                self._files[target] = (self._files[source][0], self._clock.now())
+
     def move(self, source: str, target: str) -> None:
         """Give a file another name."""
         check_name(source)

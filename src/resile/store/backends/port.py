@@ -96,6 +96,13 @@ class Backend(Protocol):
         """Remove a file; durable. Nothing happens if there is none."""
         ...
 
+    def copy(self, source: str, target: str) -> None:
+        """Give a file a second name, which may be the only one later; durable.
+
+        A file that has the name is replaced; nothing happens if there is no source.
+        """
+        ...
+
     def move(self, source: str, target: str) -> None:
         """Give a file another name, over the one that has it; nothing happens if there is none."""
         ...

@@ -75,6 +75,14 @@ class S3Backend:
         with _failing(self.url):
             self._bucket.delete(name)
 
+    def copy(self, source: str, target: str) -> None:
+        """Copy a file, within the bucket."""
+        check_name(source)
+        check_name(target)
+        if source != target:
+            with _failing(self.url):
+                self._bucket.copy(source, target)
+
     def move(self, source: str, target: str) -> None:
         """Copy a file, then remove it: a crash between leaves both."""
         check_name(source)

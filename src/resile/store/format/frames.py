@@ -42,6 +42,10 @@ class Cipher(IntEnum):
     AES_256_GCM = 1
 
 
+CIPHER_NAMES = {Cipher.NONE: "none", Cipher.AES_256_GCM: "aes-256-gcm"}
+"""What the file `format` calls them."""
+
+
 class FrameKind(IntEnum):
     """What a frame holds."""
 

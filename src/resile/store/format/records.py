@@ -64,6 +64,16 @@ def decode_identity(data: bytes, url: str) -> Identity:
         ) from exc
 
 
+def is_sealed(data: bytes) -> bool:
+    """Tell whether the file `format` is as it was written, whatever version it is of."""
+    try:
+        facts = json.loads(data)
+        check = facts.pop("check")
+        return bool(blake3(_sorted(facts)).hexdigest() == check)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
+
+
 def encode_snapshot(snapshot: Snapshot) -> bytes:
     """Write a snapshot's record; its id is not in it, since it names what holds it."""
     counts = snapshot.counts
