@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from resile.policies.policy import Policy
     from resile.policies.priority import priority
     from resile.policies.ratelimit import RateLimit
+    from resile.policies.readings import readings
     from resile.policies.registry import breaker, guard, guards
     from resile.policies.retry import Retry
+    from resile.policies.signals import listen
     from resile.policies.timeout import Timeout
     from resile.store.asking import snapshot
 
@@ -87,8 +89,10 @@ __all__ = [
     "explain",
     "guard",
     "guards",
+    "listen",
     "presets",
     "priority",
+    "readings",
     "remaining_s",
     "run",
     "snapshot",
@@ -124,8 +128,10 @@ def __getattr__(name: str) -> object:
         "policies.policy": ("Policy",),
         "policies.priority": ("priority",),
         "policies.ratelimit": ("RateLimit",),
+        "policies.readings": ("readings",),
         "policies.registry": ("breaker", "guard", "guards"),
         "policies.retry": ("Retry",),
+        "policies.signals": ("listen",),
         "policies.timeout": ("Timeout",),
         "store.asking": ("snapshot",),
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from resile.policies.adaptive import AdaptiveLimit
     from resile.policies.attempts import BlockAttempt
-    from resile.policies.backoff import Backoff, Jitter
+    from resile.policies.backoff import Backoff, Jitter, Schedule
     from resile.policies.bound import Guard
     from resile.policies.breaker import (
         CLOSED,
@@ -32,18 +32,24 @@ if TYPE_CHECKING:
     from resile.policies.hedge import Hedge
     from resile.policies.keyed import Keyed
     from resile.policies.layer import Layer
+    from resile.policies.options import Options
     from resile.policies.pipeline import Pipeline, stack
     from resile.policies.policy import Policy
+    from resile.policies.presets import nearest
     from resile.policies.ratelimit import RateLimit
+    from resile.policies.readings import Reading, readings
     from resile.policies.registry import Registry, guard, guards
     from resile.policies.retry import Attempt, Retry
     from resile.policies.retrying import RetryCounts, RetryLayer
+    from resile.policies.signals import Signal, flush, listen
+    from resile.policies.steering import ORDERS, steer
     from resile.policies.timeout import Timeout
 
 __all__ = [
     "CLOSED",
     "HALF_OPEN",
     "OPEN",
+    "ORDERS",
     "AdaptiveLimit",
     "Attempt",
     "Backoff",
@@ -65,23 +71,32 @@ __all__ = [
     "Keyed",
     "LastFailure",
     "Layer",
+    "Options",
     "Pipeline",
     "Policy",
     "RateLimit",
+    "Reading",
     "Registry",
     "Retry",
     "RetryCounts",
     "RetryLayer",
+    "Schedule",
+    "Signal",
     "Timeout",
     "Verdict",
     "correlated",
     "correlation_id",
     "deadline_after",
+    "flush",
     "guard",
     "guards",
+    "listen",
+    "nearest",
+    "readings",
     "remaining_s",
     "retry_after_of",
     "stack",
+    "steer",
 ]
 
 
@@ -98,7 +113,7 @@ def __getattr__(name: str) -> object:
         "ratelimit": ("RateLimit",),
         "timeout": ("Timeout",),
         "attempts": ("BlockAttempt",),
-        "backoff": ("Backoff", "Jitter"),
+        "backoff": ("Backoff", "Jitter", "Schedule"),
         "bound": ("Guard",),
         "breaker": (
             "CLOSED",
@@ -118,9 +133,14 @@ def __getattr__(name: str) -> object:
         "keyed": ("Keyed",),
         "layer": ("Layer",),
         "pipeline": ("Pipeline", "stack"),
+        "options": ("Options",),
         "policy": ("Policy",),
+        "presets": ("nearest",),
+        "readings": ("Reading", "readings"),
         "registry": ("Registry", "guard", "guards"),
         "retry": ("Attempt", "Retry"),
         "retrying": ("RetryCounts", "RetryLayer"),
+        "signals": ("Signal", "flush", "listen"),
+        "steering": ("ORDERS", "steer"),
     }
     return load(__name__, name, homes)

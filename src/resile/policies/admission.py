@@ -12,6 +12,7 @@ from resile.policies._async import asleep
 from resile.policies.context import remaining_s
 from resile.policies.forks import renew_in_children
 from resile.policies.gate import Gate, Standing, Ticket
+from resile.policies.signals import Rejections
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,6 +41,7 @@ class Admission:
         self._wait_s_max = wait_s_max
         self._lock = threading.Lock()
         self._gate = Gate(limit, queue)
+        self.rejections = Rejections(name, clock, "bulkhead")
         renew_in_children(self)
 
     @property
@@ -61,6 +63,7 @@ class Admission:
     def renew(self) -> None:
         """Forget the threads and tasks of the parent process."""
         self._lock = threading.Lock()
+        self.rejections.renew()
         self._gate = Gate(self._gate.limit, self._queue)
 
     def enter(self, ticket: Ticket, *, is_blocking: bool = True) -> None:
@@ -142,6 +145,7 @@ class Admission:
             if standing is Standing.INSIDE:
                 return
             self._gate.leave(ticket)
+        self.rejections.add()
         raise BulkheadFullError(
             f"{self._name!r} has {self._gate.limit} calls in flight"
             + (

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from resile.core.clock import Clock
 from resile.errors import ConfigError
-from resile.policies.lateness import too_slow
+from resile.policies.lateness import Lateness
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class _Alarm:
             raise _Over
 
 
-def interrupted_after(seconds: float, call: Callable[[], T], *, name: str, clock: Clock) -> T:
+def interrupted_after(seconds: float, call: Callable[[], T], *, late: Lateness, clock: Clock) -> T:
     """Do `call` in the main thread, and interrupt it when its time is over.
 
     Calls may be nested: a timer that was set before, by another call or by somebody else, goes on
@@ -52,7 +52,7 @@ def interrupted_after(seconds: float, call: Callable[[], T], *, name: str, clock
     Args:
         seconds: Above 0.
         call: Plain.
-        name: The guard's name, for errors.
+        late: Counts it, and knows the guard's name.
         clock: Measures what is left of an earlier timer.
 
     Raises:
@@ -61,7 +61,7 @@ def interrupted_after(seconds: float, call: Callable[[], T], *, name: str, clock
     """
     if threading.current_thread() is not threading.main_thread():
         raise ConfigError(
-            f"{name!r} has a time-out by signal, and signals reach the main thread only",
+            f"{late.guard!r} has a time-out by signal, and signals reach the main thread only",
             hint='use by="process", or call it from the main thread',
         )
     earlier_s, interval_s = signal.getitimer(signal.ITIMER_REAL)
@@ -78,7 +78,7 @@ def interrupted_after(seconds: float, call: Callable[[], T], *, name: str, clock
         finally:
             alarm.is_over = True
     except _Over as over:
-        raise too_slow(name, seconds) from over.__context__
+        raise late.error(seconds) from over.__context__
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -4,11 +4,14 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import ConfigError
 from resile.policies.blocks import Block
+from resile.policies.breaker import Breaker
+from resile.policies.counting import CountingLayer
 from resile.policies.layer import Holding, Layer, Recording
 from resile.policies.policy import Policy
 from resile.policies.retry import Retry
@@ -33,9 +36,10 @@ class Guard(Block):
         name: Shows in errors, metrics and the dashboard.
         clock: For all that is measured or waited.
         chance: For jitter.
+        is_counted: True to count its calls, as a breaker does, if it has none.
     """
 
-    __slots__ = ("chance", "clock", "is_retrying", "layers", "name", "policy")
+    __slots__ = ("chance", "clock", "is_counted", "is_retrying", "layers", "name", "policy")
 
     def __init__(
         self,
@@ -44,14 +48,14 @@ class Guard(Block):
         name: str,
         clock: Clock = SYSTEM_CLOCK,
         chance: random.Random = CHANCE,
+        is_counted: bool = False,
     ) -> None:
         self.policy = policy
         self.name = name
         self.clock = clock
         self.chance = chance
-        self.layers: tuple[Layer, ...] = tuple(
-            part.layer(name, clock, chance) for part in policy.parts()
-        )
+        self.is_counted = is_counted
+        self.layers: tuple[Layer, ...] = self._layers()
         self.is_retrying = any(isinstance(part, Retry) for part in policy.parts())
 
     def __call__(self, function: Function, /) -> Function:
@@ -136,7 +140,13 @@ class Guard(Block):
 
     def twin(self, name: str) -> "Guard":
         """Make a guard of the same policies with a state of its own."""
-        return Guard(self.policy, name=name, clock=self.clock, chance=self.chance)
+        return Guard(
+            self.policy,
+            name=name,
+            clock=self.clock,
+            chance=self.chance,
+            is_counted=self.is_counted,
+        )
 
     def at(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> "Guard":
         """Give the guard for the arguments of a call: itself."""
@@ -161,6 +171,14 @@ class Guard(Block):
         from resile.policies.attempts import aattempts
 
         return aattempts(self)
+
+    def _layers(self) -> tuple[Layer, ...]:
+        parts = self.policy.parts()
+        layers = [part.layer(self.name, self.clock, self.chance) for part in parts]
+        if self.is_counted and not any(isinstance(part, Breaker) for part in parts):
+            outer = takewhile(lambda part: part.position < Breaker.position, parts)
+            layers.insert(len(tuple(outer)), CountingLayer(self.clock))
+        return tuple(layers)
 
     def __repr__(self) -> str:
         return f"<Guard {self.name!r} {self.policy!r}>"

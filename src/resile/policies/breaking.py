@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Awaitable, Callable
-from math import inf
-from typing import ClassVar, Self, TypeVar
+from math import inf, isinf
+from typing import ClassVar, Final, Self, TypeVar
 
 from resile.core.clock import Clock
 from resile.core.units import parse_duration
@@ -22,6 +22,7 @@ from resile.policies.circuit import Circuit, Lease
 from resile.policies.classify import TEXT_LENGTH_MAX, written
 from resile.policies.forks import renew_in_children
 from resile.policies.layer import Inline
+from resile.policies.signals import POST, Rejections
 from resile.policies.tally import Tally
 
 T = TypeVar("T")
@@ -44,12 +45,12 @@ class BreakerLayer(Block):
         "_failures",
         "_last_failure",
         "_lock",
-        "_rejected",
         "clock",
         "gate",
         "hot",
         "name",
         "policy",
+        "rejections",
         "rejects_until",
         "roll_at",
         "slow_s",
@@ -64,7 +65,8 @@ class BreakerLayer(Block):
         self._lock = threading.Lock()
         self._changes: tuple[BreakerChange, ...] = ()
         self._last_failure: LastFailure | None = None
-        self._calls, self._rejected = Tally(), Tally()
+        self._calls = Tally()
+        self.rejections = Rejections(name, clock, "breaker")
         self._failures = 0
         self._circuit = Circuit(policy, clock.monotonic(), self._changed)
         self.gate = self.hot = False
@@ -76,6 +78,7 @@ class BreakerLayer(Block):
     def renew(self) -> None:
         """Begin anew in the child of a fork: probes and whoever held the lock are in the parent."""
         self._lock = threading.Lock()
+        self.rejections.renew()
         self._circuit.release_all()
 
     def run(self, call: Callable[[], T], /) -> T:
@@ -177,7 +180,7 @@ class BreakerLayer(Block):
 
     def reject(self) -> None:
         """Count a call that was not made."""
-        next(self._rejected.steps)
+        self.rejections.add()
 
     def admit(self) -> Lease | None:
         """Decide over a call while the gate is up.
@@ -235,7 +238,7 @@ class BreakerLayer(Block):
             return BreakerCounts(
                 successes=self._calls.value() - self._failures,
                 failures=self._failures,
-                rejected=self._rejected.value(),
+                rejected=self.rejections.count(),
                 opened=self._circuit.opened,
             )
 
@@ -249,11 +252,24 @@ class BreakerLayer(Block):
         """Tell the last changes of state and mode, the newest last."""
         return self._changes
 
-    def trip(self, *, why: str = "tripped by hand") -> None:
-        """Open it as too many failures would; it probes after `open_for`."""
+    @property
+    def left_s(self) -> float | None:
+        """Tell the seconds until a mode or the open time ends; None if neither ever does."""
+        with self._lock:
+            self._pass_time()
+            end = self._circuit.ends_at
+            return None if isinf(end) else end - self.clock.monotonic()
+
+    def trip(self, *, why: str = "tripped by hand", for_: float | str | None = None) -> None:
+        """Open it as too many failures would; it probes after `for_`, by default `open_for`.
+
+        Raises:
+            ConfigError: If the time is no duration.
+        """
+        seconds = None if for_ is None else _seconds(for_)
         with self._lock:
             now = self.clock.monotonic()
-            self._circuit.trip(now, why)
+            self._circuit.trip(now, why, seconds)
             self._publish(now, self._calls.total())
 
     def reset(self, *, why: str = "reset by hand") -> None:
@@ -264,7 +280,7 @@ class BreakerLayer(Block):
             self._circuit.opened = self._failures = 0
             self._last_failure = None
             self._calls.zero()
-            self._rejected.zero()
+            self.rejections.zero()
             self._publish(now, self._calls.total())
 
     def force_open(self, *, why: str, for_: float | str | None = None) -> None:
@@ -291,11 +307,12 @@ class BreakerLayer(Block):
         """
         self._set_mode(BreakerMode.METRICS_ONLY, why, for_)
 
+    def automatic(self, *, why: str) -> None:
+        """Let it decide by itself again, from closed on; what it has counted stays."""
+        self._set_mode(BreakerMode.AUTOMATIC, why, None)
+
     def _set_mode(self, mode: BreakerMode, why: str, for_: float | str | None) -> None:
-        try:
-            seconds = inf if for_ is None else parse_duration(for_)
-        except ValueError as exc:
-            raise ConfigError(str(exc), hint='write for_="5m"') from exc
+        seconds = inf if for_ is None else _seconds(for_)
         with self._lock:
             now = self.clock.monotonic()
             self._circuit.set_mode(mode, now, self._calls.total(), until=now + seconds, why=why)
@@ -322,7 +339,28 @@ class BreakerLayer(Block):
     def _changed(self, why: str) -> None:
         circuit = self._circuit
         change = BreakerChange(at=self.clock.now(), state=circuit.state, mode=circuit.mode, why=why)
+        before = self._changes[-1].mode if self._changes else BreakerMode.AUTOMATIC
         self._changes = (*self._changes[1 - CHANGES_KEPT_MAX :], change)
+        if POST.is_heard:
+            kind = _SIGNALS[change.state] if change.mode is before else "mode"
+            end = circuit.ends_at
+            left_s = None if isinf(end) else end - self.clock.monotonic()
+            detail = {"mode": change.mode.lower(), "why": why, "left_s": left_s}
+            POST.tell(self.name, kind, self.clock, detail)
+
+
+_SIGNALS: Final = {
+    BreakerState.CLOSED: "closed",
+    BreakerState.OPEN: "opened",
+    BreakerState.HALF_OPEN: "half_open",
+}
+
+
+def _seconds(for_: float | str) -> float:
+    try:
+        return parse_duration(for_)
+    except ValueError as exc:
+        raise ConfigError(str(exc), hint='write for_="5m"') from exc
 
 
 class Probe:

@@ -139,13 +139,20 @@ class Circuit:
         if self.mode is not BreakerMode.AUTOMATIC and now >= self.mode_until:
             self.set_mode(BreakerMode.AUTOMATIC, now, seq, until=inf, why="its time was over")
         if self.state is OPEN and now >= self.open_until:
-            self._enter(HALF_OPEN, f"{self._open_s():.3g} s are over")
+            self._enter(HALF_OPEN, "the open time is over")
         elif self.state is HALF_OPEN and any(end <= now for end in self._leases.values()):
             self._open(now, "a probe did not come back", is_again=True)
 
-    def trip(self, now: float, why: str) -> None:
-        """Open as after too many bad calls."""
-        self._open(now, why, is_again=False)
+    @property
+    def ends_at(self) -> float:
+        """Tell when a mode, or the open time, is over; infinite if nothing ends by time."""
+        if self.mode is not BreakerMode.AUTOMATIC:
+            return self.mode_until
+        return self.open_until if self.state is OPEN else inf
+
+    def trip(self, now: float, why: str, seconds: float | None = None) -> None:
+        """Open as after too many bad calls, or for so many seconds."""
+        self._open(now, why, is_again=False, seconds=seconds)
 
     def reset(self, now: float, seq: int, why: str) -> None:
         """Close, forget, and go back to automatic mode."""
@@ -173,10 +180,10 @@ class Circuit:
         elif self.slow is not None and self.slow.is_over(now, seq):
             self._open(now, "too many slow calls", is_again=False)
 
-    def _open(self, now: float, why: str, *, is_again: bool) -> None:
+    def _open(self, now: float, why: str, *, is_again: bool, seconds: float | None = None) -> None:
         self._reopened = self._reopened + 1 if is_again else 0
         self.opened += 1
-        self.open_until = now + self._open_s()
+        self.open_until = now + (self._open_s() if seconds is None else seconds)
         self._enter(OPEN, why)
 
     def _open_s(self) -> float:

@@ -60,11 +60,16 @@ def explained(name: str, policy: Policy) -> Explanation:
     longest_s = min(each_s * retry.attempts + waiting_s, total_s)
     return Explanation(
         name=name,
-        order=tuple(_written(part) for part in parts),
+        order=order_of(policy),
         attempts_max=retry.attempts * (1 + round(hedges)),
         longest_s=longest_s,
         waiting_s=min(waiting_s, longest_s),
     )
+
+
+def order_of(policy: Policy) -> tuple[str, ...]:
+    """Write each policy with the options that are not their defaults, outermost first."""
+    return tuple(_written(part) for part in policy.parts())
 
 
 def _longest_wait_s(retry: Retry, attempt: int) -> float:

@@ -17,20 +17,20 @@ from weakref import WeakKeyDictionary, ref
 
 from resile.errors import ConfigError
 from resile.policies.expiries import Expiries
-from resile.policies.lateness import too_slow
+from resile.policies.lateness import Lateness
 
 
 class Lanes:
     """The queues of one policy under one name, by event loop. Safe to share between threads.
 
     Args:
-        name: The guard's name, for errors.
+        late: Counts what was stopped, and knows the guard's name.
     """
 
-    __slots__ = ("_by_loop", "_last", "name")
+    __slots__ = ("_by_loop", "_last", "_late")
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, late: Lateness) -> None:
+        self._late = late
         self._by_loop: WeakKeyDictionary[AbstractEventLoop, Lane] = WeakKeyDictionary()
         self._last: Lane | None = None
 
@@ -44,7 +44,7 @@ class Lanes:
         task = current_task(loop)
         if task is None:
             raise ConfigError(
-                f"{self.name!r} has a time-out, and only a task can be cancelled",
+                f"{self._late.guard!r} has a time-out, and only a task can be cancelled",
                 hint="await it in a task, such as asyncio.run makes one",
             )
         lane = self._last
@@ -55,7 +55,7 @@ class Lanes:
     def _lane_of(self, loop: AbstractEventLoop) -> "Lane":
         lane = self._by_loop.get(loop)
         if lane is None:
-            lane = self._by_loop[loop] = Lane(self.name, loop)
+            lane = self._by_loop[loop] = Lane(self._late, loop)
         return lane
 
 
@@ -66,15 +66,15 @@ class Lane(Expiries["TaskTime"]):
     is not kept alive by it.
 
     Args:
-        name: The guard's name, for errors.
+        late: Counts what was stopped, and knows the guard's name.
         loop: Whose it is.
     """
 
-    __slots__ = ("armed_at", "loop", "name")
+    __slots__ = ("armed_at", "late", "loop")
 
-    def __init__(self, name: str, loop: AbstractEventLoop) -> None:
+    def __init__(self, late: Lateness, loop: AbstractEventLoop) -> None:
         super().__init__()
-        self.name = name
+        self.late = late
         self.loop = ref(loop)
         self.armed_at = inf
 
@@ -122,7 +122,7 @@ class TaskTime:
         """
         seconds, lane, loop = self._seconds, self._lane, self._loop
         if seconds <= 0:
-            raise too_slow(lane.name, seconds)
+            raise lane.late.error(seconds)
         self._cancelling = self._task.cancelling()
         self.due_at = due_at = loop.time() + seconds
         if not lane.add(self):
@@ -140,7 +140,7 @@ class TaskTime:
         if not self.has_expired or self._task.uncancel() > self._cancelling:
             return
         if kind is not None and issubclass(kind, CancelledError):
-            raise too_slow(self._lane.name, self._seconds) from error
+            raise self._lane.late.error(self._seconds) from error
 
     def expire(self) -> None:
         """Cancel the task: its time is over."""

@@ -18,6 +18,7 @@ from resile.policies.forks import renew_in_children
 from resile.policies.gcra import Gcra
 from resile.policies.options import Options
 from resile.policies.policy import Policy
+from resile.policies.signals import Rejections
 
 T = TypeVar("T")
 
@@ -96,11 +97,13 @@ class RateLimitLayer:
         self._sleepers: WeakSet[_Turn] = WeakSet()
         self._only = None if policy.key else self._fresh()
         self._by_key: OrderedDict[Hashable, Gcra] = OrderedDict()
+        self.rejections = Rejections(name, clock, "rate_limit")
         renew_in_children(self)
 
     def renew(self) -> None:
         """Forget the threads and tasks of the parent process; the rate goes on from where it was."""
         self._lock = threading.Lock()
+        self.rejections.renew()
         self._sleepers = WeakSet()
 
     @property
@@ -212,6 +215,7 @@ class RateLimitLayer:
         return Gcra(float(policy.per) / policy.limit, burst, self._wait_s_max)
 
     def _rejection(self, key: Hashable, wait_s: float) -> RateLimitedError:
+        self.rejections.add()
         whose = "" if self._only else f" for {key!r}"
         return RateLimitedError(
             f"{self._name!r} allows {self._policy.limit} calls in {self._policy.per:g} s{whose}",

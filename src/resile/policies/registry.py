@@ -9,6 +9,7 @@ from resile.errors import ConfigError
 from resile.policies.bound import CHANCE, Guard
 from resile.policies.breaker import Breaker
 from resile.policies.breaking import BreakerLayer
+from resile.policies.counting import CountingLayer
 from resile.policies.pipeline import compose
 from resile.policies.policy import Policy
 from resile.policies.presets import nearest, preset_named
@@ -49,7 +50,9 @@ class Registry:
                         f"there are {GUARDS_MAX} guards already",
                         hint="for one state for each host or user, write guard.per(key)",
                     )
-                known = Guard(policy, name=name, clock=self._clock, chance=self._chance)
+                known = Guard(
+                    policy, name=name, clock=self._clock, chance=self._chance, is_counted=True
+                )
                 self._guards[name] = known
             elif known.policy.parts() != policy.parts():
                 raise ConfigError(
@@ -93,7 +96,7 @@ class Registry:
         """Reset breakers and retries of the guards named, or of all."""
         for guard in [self.get(name) for name in names] or self.guards():
             for layer in guard.layers:
-                if isinstance(layer, BreakerLayer | RetryLayer):
+                if isinstance(layer, BreakerLayer | CountingLayer | RetryLayer):
                     layer.reset()
 
 

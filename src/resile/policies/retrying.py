@@ -17,6 +17,7 @@ from resile.policies.forks import renew_in_children
 from resile.policies.layer import Inline
 from resile.policies.nesting import is_within_retry
 from resile.policies.retry import Attempt, Retry, RetryDecision
+from resile.policies.signals import POST
 
 T = TypeVar("T")
 _NOTE_START = "resile: "
@@ -185,6 +186,7 @@ class RetryRun:
             return None
         if layer.budget is not None and not layer.budget.take():
             layer.count(budget_exhausted=1)
+            self._tell("budget_exhausted", attempts=number)
             self._give_up("and the budget of retries is used up")
             return None
         self._records[-1] = replace(self._records[-1], waited_s=wait_s)
@@ -192,11 +194,18 @@ class RetryRun:
         if self._token is None and not self._is_block:
             self._token = RETRY_OWNER.set(True)
         layer.count(retries=1)
+        self._tell("retry", attempt=number + 1, wait_s=wait_s, error=_kind(error))
         return wait_s
 
     def _give_up(self, why: str) -> None:
         self._why = why
         self._layer.count(given_up=1)
+        error = self._records[-1].error
+        self._tell("gave_up", attempts=len(self._records), why=why, error=_kind(error))
+
+    def _tell(self, kind: str, **detail: object) -> None:
+        if POST.is_heard:
+            POST.tell(self._layer.name, kind, self._layer.clock, detail)
 
     def _succeed(self) -> None:
         layer = self._layer
@@ -236,3 +245,8 @@ class RetryRun:
     def _tried(self) -> str:
         count = len(self._records)
         return f"{count} attempt{'' if count == 1 else 's'}"
+
+
+def _kind(error: Exception | None) -> str:
+    """Name the class of an error; empty for a result that was not wanted."""
+    return "" if error is None else type(error).__name__

@@ -8,11 +8,11 @@ from math import inf
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from resile.core.clock import Clock
-from resile.errors import ConfigError
+from resile.errors import ConfigError, TimeoutExceededError
 from resile.policies.admission import is_on_loop
 from resile.policies.arguments import guarded_call
 from resile.policies.context import DEADLINE
-from resile.policies.lateness import too_slow
+from resile.policies.lateness import Lateness
 from resile.policies.options import Options
 from resile.policies.policy import Policy
 from resile.policies.stoppers import call_in_process
@@ -102,7 +102,7 @@ class TimeoutLayer:
     def __init__(
         self, name: str, clock: Clock, seconds: float, *, is_each: bool, by: str | None
     ) -> None:
-        self._name = name
+        self.late = Lateness(name, clock)
         self._clock = clock
         self._now = clock.monotonic
         self._seconds = seconds
@@ -119,8 +119,8 @@ class TimeoutLayer:
         if self._by == "process" and self._is_each:
             seconds, _ = self._left()
             if seconds <= 0:
-                raise too_slow(self._name, seconds)
-            return cast("T", call_in_process(guarded_call(call), seconds, self._name))
+                raise self.late.error(seconds)
+            return cast("T", self._in_process(call, seconds))
         if self._is_each and self._by is None:
             raise self._unstoppable("a plain function")
         with self._deadline() as seconds:
@@ -128,7 +128,7 @@ class TimeoutLayer:
                 return call()
             from resile.policies.alarms import interrupted_after
 
-            return interrupted_after(seconds, call, name=self._name, clock=self._clock)
+            return interrupted_after(seconds, call, late=self.late, clock=self._clock)
 
     async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
         """Do `call`, and cancel it when its time is over."""
@@ -174,7 +174,7 @@ class TimeoutLayer:
         """
         seconds, deadline = self._left()
         if seconds <= 0:
-            raise too_slow(self._name, seconds)
+            raise self.late.error(seconds)
         token = DEADLINE.set(deadline)
         try:
             yield seconds
@@ -190,15 +190,23 @@ class TimeoutLayer:
             return self._seconds, deadline
         return outer - now, outer
 
+    def _in_process(self, call: Callable[[], object], seconds: float) -> object:
+        try:
+            return call_in_process(guarded_call(call), seconds, self.late.guard)
+        except TimeoutExceededError as error:
+            if error.timeout_s == seconds:  # Else it is one of the call's own.
+                self.late.add(seconds)
+            raise
+
     def _load_lanes(self) -> "Lanes":
         from resile.policies.lanes import Lanes
 
-        self._lanes = Lanes(self._name)
+        self._lanes = Lanes(self.late)
         return self._lanes
 
     def _unstoppable(self, what: str) -> ConfigError:
         return ConfigError(
-            f"{self._name!r} is {what}, and nothing can stop a thread in which it runs",
+            f"{self.late.guard!r} is {what}, and nothing can stop a thread in which it runs",
             hint='write Timeout(..., by="process") for a function that can be pickled, by="signal" '
             'in the main thread, by="deadline" to hand the time to your client, or make it async',
         )
