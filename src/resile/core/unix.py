@@ -3,15 +3,35 @@
 import json
 import os
 import socket
+import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 
 ANSWER_BYTES_MAX = 1 << 16
 _PATH_BYTES_MAX = 107
 """sun_path has 108 bytes, one of them for the zero at the end (unix(7))."""
+_UCRED = struct.Struct("3i")
+
+
+class Peer(NamedTuple):
+    """Who is at the other end of a unix socket, as the kernel says: nobody can claim another."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def peer_of(sock: socket.socket) -> Peer:
+    """Tell who connected, or who listened, when the connection was made (SO_PEERCRED, unix(7)).
+
+    Raises:
+        OSError: If the socket is not connected.
+    """
+    size = _UCRED.size
+    return Peer(*_UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)))
 
 
 def connect_unix(path: Path, *, timeout_s: float) -> socket.socket:
