@@ -1,18 +1,20 @@
 """Ask the storekeeper of this system for a snapshot: it knows already what changed."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resile.cli.places import find_places
 from resile.cli.stores import StoreOptions, place_of
 from resile.errors import ConfigError, DaemonUnreachableError
-from resile.store import Checkpoint, open_backend
-from resile.store import ask_keeper as ask
+
+if TYPE_CHECKING:
+    from resile.store import Checkpoint
 
 TIMEOUT_S = 3600.0
 """The first snapshot of a large folder takes minutes, and may have to wait for another one."""
 
 
-def ask_keeper(options: StoreOptions, folder: Path, tags: tuple[str, ...]) -> Checkpoint | None:
+def ask_keeper(options: StoreOptions, folder: Path, tags: tuple[str, ...]) -> "Checkpoint | None":
     """Have the storekeeper take a snapshot, and wait for it.
 
     Returns:
@@ -25,6 +27,9 @@ def ask_keeper(options: StoreOptions, folder: Path, tags: tuple[str, ...]) -> Ch
         state = find_places(options.config).state
     except ConfigError:
         return None
+    from resile.store import ask_keeper as ask
+    from resile.store import open_backend
+
     place = open_backend(place_of(options)[0]).url
     try:
         return ask(state, folder.absolute(), tags=tags, place=place, timeout_s=TIMEOUT_S)

@@ -1,11 +1,14 @@
 """What commands do about the log of a folder when they take a snapshot of it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resile.cli.output import say
 from resile.cli.stores import StoreOptions, config_of, state_of
 from resile.errors import ResileError
-from resile.store import Repository, begin_log, stop_log, trim_log
+
+if TYPE_CHECKING:
+    from resile.store import Repository
 
 
 def keep_log(options: StoreOptions, folder: Path) -> None:
@@ -19,6 +22,8 @@ def keep_log(options: StoreOptions, folder: Path) -> None:
     config, state = config_of(options), state_of(options)
     if config is None or state is None:
         return
+    from resile.store import begin_log, stop_log
+
     for section in config.snapshot.values():
         if section.folder.resolve() != folder.resolve():
             continue
@@ -31,7 +36,7 @@ def keep_log(options: StoreOptions, folder: Path) -> None:
             say(f"warning: {exc.message}")
 
 
-def shorten_log(options: StoreOptions, folder: Path, store: Repository) -> None:
+def shorten_log(options: StoreOptions, folder: Path, store: "Repository") -> None:
     """Let go of what no snapshot needs. After a snapshot; what fails is said.
 
     Raises:
@@ -40,6 +45,8 @@ def shorten_log(options: StoreOptions, folder: Path, store: Repository) -> None:
     state = state_of(options)
     if state is None:
         return
+    from resile.store import trim_log
+
     try:
         trim_log(state, folder, store.snapshots())
     except ResileError as exc:

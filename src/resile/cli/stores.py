@@ -184,6 +184,8 @@ def snapshot_data(snapshot: "Snapshot") -> dict[str, Any]:
         "bytes": counts.bytes,
         "new_bytes": counts.new_bytes,
         "stored_bytes": counts.stored_bytes,
+        "excludes": list(snapshot.excludes),
+        "one_file_system": snapshot.is_one_file_system,
         "unread": [{"path": one.path, "reason": one.reason} for one in snapshot.unread],
     }
 
@@ -248,8 +250,6 @@ def place_of(options: StoreOptions) -> tuple[str, Path | None]:
 
 
 def _config_of(file: Path | None, *, is_needed: bool) -> "Config | None":
-    from resile.core.config import load_config
-
     try:
         found = find_places(file).config
     except ConfigError as exc:
@@ -261,6 +261,9 @@ def _config_of(file: Path | None, *, is_needed: bool) -> "Config | None":
             "no store is named, and there is no resile.toml here",
             hint="name one: --store FOLDER, or RESILE_STORE=FOLDER",
         ) from exc
+    # Loading what checks a configuration takes 0.1 s, so only who has one waits for it.
+    from resile.core.config import load_config
+
     return load_config(found, environ=os.environ)
 
 
