@@ -6,6 +6,7 @@ ResileError
 │   ├── AlreadyRunningError    another daemon owns this folder                     exit 3
 │   ├── BreakerOpenError       a breaker is open, or forced open                   exit 3
 │   ├── BulkheadFullError      as many calls are in flight as are allowed          exit 3
+│   ├── OutboxFullError        as much waits to be sent as is allowed              exit 3
 │   └── RateLimitedError       more calls came than the rate allows                exit 3
 └── OperationError         the world failed while something was being done         exit 1
     ├── JournalError           the journal could not be read or written            exit 4
@@ -20,6 +21,8 @@ ResileError
     │   └── StoreDamagedError      something in the store is not what was put in   exit 8
     ├── TimeoutExceededError   a call took longer than it may                      exit 1
     ├── RetriesExhausted       every attempt failed; raised only where asked for   exit 1
+    ├── ServiceDownError       a service is down, and nothing answers for it       exit 1
+    ├── OutboxError            what waits to be sent could not be read or written  exit 1
     ├── DaemonUnreachableError no daemon answers for this folder                   exit 6
     └── MissingExtraError      an optional package is not installed                exit 1
 
@@ -128,6 +131,10 @@ class BreakerOpenError(RejectedError):
 
 class BulkheadFullError(RejectedError):
     """As many calls are in flight, or wait, as are allowed."""
+
+
+class OutboxFullError(RejectedError):
+    """As much waits to be sent as is allowed, and nothing may be dropped for more."""
 
 
 class RateLimitedError(RejectedError):
@@ -271,6 +278,24 @@ class RetriesExhausted(OperationError):  # noqa: N818 - the field's word, and a 
     def __init__(self, message: str, *, attempts: tuple[object, ...], hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.attempts = attempts
+
+
+class ServiceDownError(OperationError):
+    """A service is down or waits for one that is, so it was not asked, and nothing answers for it.
+
+    Args:
+        message: One sentence with the state and its reason.
+        service: Its name.
+        hint: What to do next.
+    """
+
+    def __init__(self, message: str, *, service: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint, is_transient=True)
+        self.service = service
+
+
+class OutboxError(OperationError):
+    """What waits to be sent could not be read or written."""
 
 
 class DaemonUnreachableError(OperationError):

@@ -56,6 +56,25 @@ class Options:
             if not is_number or not low <= value <= high:
                 self.refuse(name, f"{value!r} is not a number in {low:g}..{high:g}")
 
+    def text(self, *names: str, low: int, high: int) -> None:
+        """Check texts of low..high characters."""
+        for name in names:
+            value = getattr(self._policy, name)
+            if not isinstance(value, str) or not low <= len(value) <= high:
+                self.refuse(name, f"{value!r:.80} is not a text of {low}..{high} characters")
+
+    def several(self, *names: str, high: int) -> None:
+        """Turn lists into tuples of at most `high`; a text is none, though it has letters."""
+        for name in names:
+            value = getattr(self._policy, name)
+            if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+                self.refuse(name, f"{value!r:.80} is not a list; write [{value!r:.80}]")
+                continue
+            items = tuple(value)
+            object.__setattr__(self._policy, name, items)
+            if len(items) > high:
+                self.refuse(name, f"has {len(items)} items; {high} at most")
+
     def choice(self, name: str, kind: type[StrEnum]) -> None:
         """Turn the text of an enumeration into its member."""
         value = getattr(self._policy, name)
