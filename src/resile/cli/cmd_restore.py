@@ -9,7 +9,7 @@ import click
 
 from resile.cli.moments import moment_data, say_moment
 from resile.cli.options import time
-from resile.cli.output import print_json, say
+from resile.cli.output import clean, print_json, say
 from resile.cli.stores import (
     ID_DIGITS,
     PARTIAL_CODE,
@@ -32,6 +32,7 @@ from resile.store import (
     at_moment,
     choose_base,
     compare,
+    left_out_of,
     live_root,
     restore_in_place,
     restore_to,
@@ -147,13 +148,15 @@ def _choose(
 
 def _tell_changes(store: Repository, chosen: Snapshot, moment: Moment, *, as_json: bool) -> int:
     """Tell what a restore in place would change."""
-    with live_root(store, Path(chosen.source)) as now:
+    with live_root(store, chosen) as now:
         changes = list(compare(moment.reader, now, moment.root))
+    left_out = left_out_of(chosen)
     if as_json:
         print_json(
             {
                 "snapshot": chosen.snapshot_id,
                 "changes": [{"path": shown(c.path), "kind": c.kind.value} for c in changes],
+                "left_out": [shown(path) for path in left_out],
                 "problem": moment.problem,
             }
         )
@@ -161,6 +164,11 @@ def _tell_changes(store: Repository, chosen: Snapshot, moment: Moment, *, as_jso
     for change in changes:
         print(f"{_SIGNS[change.kind.value]} {shown(change.path)}")
     print(f"{len(changes):,} paths of {chosen.source} would change" if changes else "no change")
+    if left_out:
+        say(
+            f"{len(left_out):,} paths are left out of its snapshots, as {clean(shown(left_out[0]))}; restoring"
+            " all of the folder removes them, after a snapshot that has them"
+        )
     if moment.problem:
         say(f"that is not all up to then: {moment.problem}")
     return 0

@@ -144,7 +144,7 @@ def _root(store: Repository, after: Snapshot, against: str) -> Iterator[Entry | 
     if against != LIVE:
         yield store.find(against).root
         return
-    with live_root(store, Path(after.source)) as root:
+    with live_root(store, after) as root:
         yield root
 
 

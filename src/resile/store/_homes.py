@@ -51,6 +51,7 @@ HOMES: Final = {
     ),
     "format_file": ("mend_format",),
     "live": (
+        "left_out_of",
         "live_root",
         "save_live",
     ),

@@ -20,7 +20,7 @@ from resile.store.format.frames import (
 )
 from resile.store.format.keys import Keys
 from resile.store.format.packs import Coder, read_record
-from resile.store.format.records import decode_identity, encode_identity, is_sealed
+from resile.store.format.records import decode_identity, encode_identity
 from resile.store.model import Identity
 from resile.store.opening import FORMAT_NAME, read_identity
 from resile.store.repairing import Mended, Origin, replace_file
@@ -69,8 +69,8 @@ def _from_replica(backend: Backend, replicas: Sequence[Backend]) -> Mended | Non
 
 def _from_files(backend: Backend, key: bytes | None, error: ResileError) -> Mended:
     """Make it anew from what the other files tell; raise the error again if that is nothing."""
-    if isinstance(error, NotAStoreError) and _is_sealed(backend):
-        raise error
+    if isinstance(error, NotAStoreError) and any(f.name == FORMAT_NAME for f in backend.list("")):
+        raise error  # Of a version to come, or of another program: whoever knows it shall look.
     file, header = _witness(backend, error)
     keys = Keys(key)
     if header.cipher is not Cipher.NONE and key is None:
@@ -157,11 +157,3 @@ def _check_keys(backend: Backend, file: StoredFile, header: FileHeader, keys: Ke
 def _write(backend: Backend, data: bytes) -> None:
     if not put(backend, FORMAT_NAME, data):
         replace_file(backend, FORMAT_NAME, [data])
-
-
-def _is_sealed(backend: Backend) -> bool:
-    """Tell whether the file is there as it was written: of a version to come, or of another program."""
-    try:
-        return is_sealed(backend.read(FORMAT_NAME))
-    except StoreDamagedError:
-        return False

@@ -1,6 +1,7 @@
 """A snapshot against its folder as it is now: what going back would change, and the way forth again."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,29 +11,42 @@ from resile.store.model import SAFETY_TAG, Entry, Snapshot
 from resile.store.repository import Repository
 from resile.store.restore.recovering import recover
 from resile.store.snapshot import take_snapshot
+from resile.store.walk import left_out, rules_of
 
 
 @contextlib.contextmanager
-def live_root(repository: Repository, folder: Path) -> Iterator[Entry | None]:
-    """Give a folder as it is now, as the root of a snapshot that is forgotten afterwards.
+def live_root(repository: Repository, like: Snapshot) -> Iterator[Entry | None]:
+    """Give a snapshot's folder as it is now, as the root of one that is forgotten afterwards.
 
     What changed in it since the last snapshot is written to the store; `collect` removes that.
 
     Args:
         repository: Where the snapshot is taken.
-        folder: Which; None is given if it is not there.
+        like: Of which folder, and what is left out of it; None is given if it is not there.
 
     Raises:
         StoreError: If the store could not be written.
     """
+    folder = Path(like.source)
     if not folder.is_dir():
         yield None
         return
-    now = take_snapshot(repository, folder, tags=(SAFETY_TAG,)).snapshot
+    now = take_snapshot(repository, folder, tags=(SAFETY_TAG,), rules=rules_of(like)).snapshot
     try:
         yield now.root
     finally:
         forget(repository, [now])
+
+
+def left_out_of(snapshot: Snapshot) -> list[bytes]:
+    """Name what is in a snapshot's folder now and was left out of it; the topmost paths, sorted.
+
+    `live_root` does not have them either, and a restore of the whole folder in place removes them:
+    only the snapshot that `save_live` takes has them then.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(map(os.fsencode, left_out(Path(snapshot.source), rules_of(snapshot))))
+    return []
 
 
 def save_live(

@@ -138,6 +138,8 @@ class Snapshot:
         parent: The snapshot that it was compared with; empty: none.
         counts: How much it is.
         unread: What is missing in it.
+        excludes: Patterns of what was left out, as `Rules` has them.
+        is_one_file_system: What lies on other file systems was left out, too.
     """
 
     snapshot_id: str
@@ -151,6 +153,8 @@ class Snapshot:
     parent: str = ""
     counts: Counts = Counts()
     unread: tuple[Unread, ...] = ()
+    excludes: tuple[str, ...] = ()
+    is_one_file_system: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from resile.store.replicating import copy_file
 from resile.store.repository import Repository
 from resile.store.snapshot import take_snapshot
 from resile.store.verifying import OnProgress, Verified, verify
+from resile.store.walk import rules_of
 
 TAG = "repair"
 """What the snapshots are called that read live folders again."""
@@ -132,7 +133,7 @@ def repair(
         if not before.is_sound:
             repository.rebuild()
         mended += _fetch_missing(repository, replicas)
-    live = _read_live(repository) if _missing(repository) else []
+    live = _read_live(repository)
     after = verify(repository, data=not before.is_sound)
     return Repaired(before=before, mended=tuple(mended), after=after, live=tuple(live))
 
@@ -302,14 +303,25 @@ def _packs_with(
 
 
 def _read_live(repository: Repository) -> list[Snapshot]:
-    """Take a snapshot of each live folder of this machine: what is missing is stored again."""
-    repository.catalog.doubt()
+    """Take the live folders of this machine again that snapshots lack something of.
+
+    What is missing is stored again then. Nothing is read that these snapshots left out.
+    """
+    lacking = {flaw.name.rpartition("/")[2] for flaw in verify(repository).flaws if flaw.blobs}
     host = socket.gethostname()
-    sources = sorted({one.source for one in repository.snapshots() if one.host == host})
+    alike = {
+        (one.source, one.excludes, one.is_one_file_system): one
+        for one in repository.snapshots()
+        if one.host == host and one.snapshot_id in lacking
+    }
+    if alike:
+        repository.catalog.doubt()
     taken = []
-    for source in sources:
-        with contextlib.suppress(ConfigError):  # It is not there any more.
-            taken.append(take_snapshot(repository, Path(source), tags=(TAG,)).snapshot)
+    for one in alike.values():
+        with contextlib.suppress(ConfigError, FileNotFoundError):  # It is not there any more.
+            rules = rules_of(one)
+            done = take_snapshot(repository, Path(one.source), tags=(TAG,), rules=rules)
+            taken.append(done.snapshot)
     return taken
 
 

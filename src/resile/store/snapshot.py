@@ -209,6 +209,8 @@ class _Session:
                     stored_bytes=self._ingest.stored_bytes,
                 ),
                 unread=self._all_unread(),
+                excludes=self._rules.excludes,
+                is_one_file_system=self._rules.device is not None,
             )
         )
         self._repository.catalog.save_folders(

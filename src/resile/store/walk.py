@@ -1,16 +1,20 @@
 """Folders as they are now, and what of them must be read again."""
 
+import contextlib
 import fnmatch
 import json
 import marshal
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
+from pathlib import Path
 from typing import NamedTuple
 
 from blake3 import blake3
+
+from resile.store.model import Snapshot
 
 PRIVATE_PREFIX = ".resile-"
 """Begins the names of what resile itself keeps in folders for a moment: stages, restores."""
@@ -94,6 +98,34 @@ class Rules:
 
 
 EVERYTHING = Rules()
+
+
+def rules_of(snapshot: Snapshot) -> Rules:
+    """Give what a snapshot left out, for looking at its folder as it is now.
+
+    Raises:
+        OSError: If the folder is not there, and its device is needed.
+    """
+    device = Path(snapshot.source).stat().st_dev if snapshot.is_one_file_system else None
+    return Rules(excludes=snapshot.excludes, device=device)
+
+
+def left_out(folder: Path, rules: Rules) -> Iterator[str]:
+    """Name what rules leave out below a folder, the topmost of each, as paths from it on.
+
+    What is resile's own is not named, nor what lies in folders that cannot be read.
+    """
+    waiting = [""] if rules.excludes or rules.device is not None else []
+    while waiting:
+        below = waiting.pop()
+        with contextlib.suppress(OSError), os.scandir(folder / below) as entries:
+            for entry in entries:
+                path = f"{below}/{entry.name}" if below else entry.name
+                if rules.leave_out(below, entry.name, entry.stat(follow_symlinks=False)):
+                    if not entry.name.startswith(PRIVATE_PREFIX):
+                        yield path
+                elif entry.is_dir(follow_symlinks=False):
+                    waiting.append(path)
 
 
 def scan(fd: int, folder: str, rules: Rules) -> Scan:

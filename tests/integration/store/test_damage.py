@@ -13,6 +13,7 @@ from resile.errors import RejectedError, StoreError
 from resile.store import (
     Origin,
     Repository,
+    Rules,
     collect,
     find_path,
     forget,
@@ -240,6 +241,28 @@ def test_live_folders_fill_what_no_store_has(store: Repository, place: Path, sou
     assert done.after is not None
     assert {(one.snapshot, one.path) for one in done.after.affected} == {(second.snapshot_id, b"a")}
     assert not done.is_whole
+
+
+def test_live_folders_are_read_as_their_snapshots_were(
+    store: Repository, source: Path, tmp_path: Path
+) -> None:
+    """What was left out is not stored by a repair, nor is a folder read that lacks nothing."""
+    (tmp_path / "other").mkdir()
+    take_snapshot(store, tmp_path / "other")
+    (source / "big.tmp").write_bytes(b"left out")
+    forget(store, [one for one in store.snapshots() if one.source == str(source)])
+    rules = Rules(excludes=("*.tmp",))
+    wanted = contents(store, take_snapshot(store, source, rules=rules).snapshot.root)
+    collect(store, grace_s=0)
+    pack_with(store, "data").unlink()
+    store.refresh()
+
+    done = repair(store)
+
+    assert done.is_whole
+    (live,) = done.live
+    assert (live.source, live.excludes) == (str(source), rules.excludes)
+    assert contents(store, live.root) == wanted
 
 
 def test_the_good_part_of_a_damaged_pack_is_kept(store: Repository, source: Path) -> None:

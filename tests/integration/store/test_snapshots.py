@@ -224,6 +224,20 @@ def test_unchanged_files_are_not_read_again(late: Repository, source: Path) -> N
     assert third.snapshot.root.tree == second.snapshot.root.tree
 
 
+def test_other_rules_read_only_what_they_add(late: Repository, source: Path) -> None:
+    (source / "build").mkdir()
+    for name in ("a.tmp", "below/b.tmp", "build/c"):
+        (source / name).write_bytes(b"left out")
+    take_snapshot(late, source, rules=Rules(excludes=("*.tmp",)))
+
+    fewer = take_snapshot(late, source, rules=Rules(excludes=("*.tmp", "build")))
+    more = take_snapshot(late, source, rules=Rules(excludes=("build",)))
+
+    assert why(fewer) == (0, 0, 0)
+    assert why(more) == (2, 0, 0)
+    assert more.snapshot.excludes == ("build",)
+
+
 def test_a_file_whose_ctime_alone_differs_is_hashed_and_told(
     late: Repository, source: Path
 ) -> None:

@@ -9,15 +9,18 @@ from resile.errors import RejectedError
 from resile.store import (
     SAFETY_TAG,
     Repository,
+    Rules,
     Snapshot,
     compare,
     create,
+    left_out_of,
     live_root,
     open_backend,
     readers,
     save_live,
     take_snapshot,
 )
+from resile.store.walk import rules_of
 
 
 @pytest.fixture
@@ -40,8 +43,8 @@ def taken(store: Repository, folder: Path) -> Snapshot:
     return take_snapshot(store, folder).snapshot
 
 
-def changes(store: Repository, folder: Path, taken: Snapshot) -> list[tuple[bytes, str]]:
-    with live_root(store, folder) as now:
+def changes(store: Repository, taken: Snapshot) -> list[tuple[bytes, str]]:
+    with live_root(store, taken) as now:
         return [(one.path, one.kind.value) for one in compare(store, now, taken.root)]
 
 
@@ -51,8 +54,40 @@ def test_going_back_from_now_is_compared_without_leaving_a_snapshot(
     (folder / "kept").write_text("changed")
     (folder / "new").touch()
 
-    assert changes(store, folder, taken) == [(b"kept", "modified"), (b"new", "deleted")]
+    assert changes(store, taken) == [(b"kept", "modified"), (b"new", "deleted")]
     assert store.snapshots() == [taken]
+
+
+def test_what_a_snapshot_left_out_is_no_difference_and_named_apart(
+    store: Repository, folder: Path
+) -> None:
+    (folder / "build" / "deep").mkdir(parents=True)
+    (folder / "build" / "deep" / "big").touch()
+    (folder / "below").mkdir()
+    for name in ("a.tmp", "below/\udcff.tmp", ".resile-x"):
+        (folder / name).touch()
+    taken = take_snapshot(store, folder, rules=Rules(excludes=("*.tmp", "build"))).snapshot
+    (folder / "b.tmp").touch()
+
+    assert changes(store, taken) == []
+    assert left_out_of(taken) == [b"a.tmp", b"b.tmp", b"below/\xff.tmp", b"build"]
+    assert left_out_of(take_snapshot(store, folder).snapshot) == []
+    folder.rename(folder.with_name("elsewhere"))
+    assert left_out_of(taken) == []
+
+
+def test_another_file_system_stays_left_out(
+    store: Repository, folder: Path, taken: Snapshot
+) -> None:
+    device = folder.stat().st_dev
+    alone = take_snapshot(store, folder, rules=Rules(device=device)).snapshot
+
+    assert rules_of(alone) == Rules(device=device)
+    assert rules_of(taken) == Rules()
+    folder.rename(folder.with_name("elsewhere"))
+    with pytest.raises(FileNotFoundError):
+        rules_of(alone)
+    assert left_out_of(alone) == []
 
 
 def test_everything_of_a_folder_that_is_gone_would_be_made(
@@ -60,13 +95,13 @@ def test_everything_of_a_folder_that_is_gone_would_be_made(
 ) -> None:
     folder.rename(folder.with_name("elsewhere"))
 
-    assert changes(store, folder, taken) == [(b"kept", "created")]
+    assert changes(store, taken) == [(b"kept", "created")]
 
 
 def test_the_passing_snapshot_goes_even_if_nobody_reads_to_the_end(
     store: Repository, folder: Path, taken: Snapshot
 ) -> None:
-    with pytest.raises(RuntimeError), live_root(store, folder):
+    with pytest.raises(RuntimeError), live_root(store, taken):
         raise RuntimeError
 
     assert store.snapshots() == [taken]

@@ -218,6 +218,8 @@ def a_snapshot(**more: Any) -> Snapshot:
         "parent": "2e" * 32,
         "counts": Counts(files=1, folders=2, bytes=3, new_bytes=4, stored_bytes=5),
         "unread": (Unread(path="a", reason="b"),),
+        "excludes": ("*.tmp", "build/*"),
+        "is_one_file_system": True,
         **more,
     }
     return Snapshot(**facts)
@@ -232,6 +234,15 @@ def test_records_are_read_as_they_were_written() -> None:
     assert decode_identity(encode_identity(identity()), "u") == identity()
     assert decode_snapshot(encode_snapshot(one), f"snapshots/{one.snapshot_id}") == one
     assert decode_mark(encode_mark(MARK), "marks/a") == MARK
+
+
+def test_a_snapshot_that_tells_no_rules_left_nothing_out() -> None:
+    facts = json.loads(encode_snapshot(a_snapshot()))
+    del facts["excludes"], facts["one_file_system"]
+
+    read = decode_snapshot(json.dumps(facts).encode(), f"snapshots/{'3f' * 32}")
+
+    assert read == a_snapshot(excludes=(), is_one_file_system=False)
 
 
 def test_a_format_file_is_refused_when_cut_or_damaged_anywhere() -> None:

@@ -64,16 +64,6 @@ def decode_identity(data: bytes, url: str) -> Identity:
         ) from exc
 
 
-def is_sealed(data: bytes) -> bool:
-    """Tell whether the file `format` is as it was written, whatever version it is of."""
-    try:
-        facts = json.loads(data)
-        check = facts.pop("check")
-        return bool(blake3(_sorted(facts)).hexdigest() == check)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return False
-
-
 def encode_snapshot(snapshot: Snapshot) -> bytes:
     """Write a snapshot's record; its id is not in it, since it names what holds it."""
     counts = snapshot.counts
@@ -99,6 +89,8 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
                 {"path": one.path, "reason": one.reason, "kept": one.is_kept}
                 for one in snapshot.unread
             ],
+            "excludes": list(snapshot.excludes),
+            "one_file_system": snapshot.is_one_file_system,
         }
     )
 
@@ -131,6 +123,8 @@ def decode_snapshot(data: bytes, name: str) -> Snapshot:
                 )
                 for one in facts["unread"]
             ),
+            excludes=tuple(str(one) for one in facts.get("excludes", ())),
+            is_one_file_system=facts.get("one_file_system") is True,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise _no_record(name, "snapshot", exc) from exc
