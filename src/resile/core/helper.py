@@ -25,9 +25,9 @@ class Helper:
         """Send it SIGKILL; nothing happens if it has ended."""
         self._process.kill()
 
-    def wait(self) -> None:
-        """Wait until it has ended, and reap it."""
-        self._process.wait()
+    def wait(self) -> int:
+        """Wait until it has ended, and reap it; give its exit code, or the negative of the signal."""
+        return self._process.wait()
 
 
 def start_helper(

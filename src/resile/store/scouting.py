@@ -4,23 +4,21 @@ Half a million files are looked at in half the time. What is found is what someb
 have told: the folders whose entries differ from the last snapshot. What is new below them is found
 when they are looked at.
 
-A scout is a process of its own: forking a program that has threads is no good. It gets the folder
-open, so that it cannot be led elsewhere, and reads what to compare from a pipe.
+The other process gets the folder open, so that it cannot be led elsewhere.
 """
 
-import marshal
 import os
-import sys
 from collections.abc import Mapping
 
-from resile.core.helper import start_helper
-from resile.errors import SpawnError
+from resile.errors import OperationError
 from resile.store.catalog import FolderRow
 from resile.store.walk import FOLDER_FLAGS, Rules, scan
+from resile.store.workers import Workers
+from resile.store.working import Plain, Serve
 
 ENTRIES_MIN = 100_000
 """Below it one process is done before a second has started (80 ms)."""
-_PIECE_BYTES = 1 << 20
+_SERVE = f"{__name__}:serve"
 
 Digests = Mapping[bytes, bytes]
 """By the path of a folder, from the source on: what sums up its entries."""
@@ -40,16 +38,20 @@ def find_changed(
     digests = {path: known[path].digest for path in paths}
     half = _middle(paths, known)
     try:
-        # It has most of a second for its start, which the other part takes.
-        scout = _Scout(source_fd, {path: digests[path] for path in paths[half:]}, rules)
-    except (SpawnError, OSError):
+        with Workers(_SERVE, source_fd, kept_fds=(source_fd,), count=1) as scout:
+            # It has most of a second for its start, which the other part takes.
+            theirs = scout.submit(
+                (
+                    {path: digests[path] for path in paths[half:]},
+                    rules.excludes,
+                    rules.device,
+                    list(rules.hidden),
+                )
+            )
+            mine = changed_among(source_fd, {path: digests[path] for path in paths[:half]}, rules)
+            return frozenset((*mine, *theirs.result()))
+    except (OperationError, OSError):
         return None
-    try:
-        mine = changed_among(source_fd, {path: digests[path] for path in paths[:half]}, rules)
-        theirs = scout.answer()
-    finally:
-        scout.close()
-    return None if theirs is None else frozenset((*mine, *theirs))
 
 
 def changed_among(source_fd: int, digests: Digests, rules: Rules) -> set[bytes]:
@@ -114,57 +116,12 @@ def _middle(paths: list[bytes], known: Mapping[bytes, FolderRow]) -> int:
     return len(paths)
 
 
-class _Scout:
-    """A process that looks at its part. Not thread-safe; to be closed."""
+def serve(source_fd: int) -> Serve:
+    """Be the other process: look at folders below a source that is open."""
 
-    def __init__(self, source_fd: int, digests: Digests, rules: Rules) -> None:
-        task = (dict(digests), rules.excludes, rules.device, list(rules.hidden))
-        self._answer_fd, answer_fd = os.pipe()
-        task_fd = os.memfd_create("resile-scout")
-        try:
-            with os.fdopen(os.dup(task_fd), "wb") as file:
-                file.write(marshal.dumps(task))
-            self._process = start_helper(
-                [sys.executable, "-m", __name__, str(source_fd), str(task_fd), str(answer_fd)],
-                kept_fds=(source_fd, task_fd, answer_fd),
-                env={"PYTHONPATH": os.pathsep.join(sys.path)},
-            )
-        except BaseException:
-            os.close(self._answer_fd)
-            raise
-        finally:
-            os.close(task_fd)
-            os.close(answer_fd)
+    def look(task: Plain) -> Plain:
+        digests, excludes, device, hidden = task
+        rules = Rules(excludes=excludes, device=device, hidden=frozenset(hidden))
+        return list(changed_among(source_fd, digests, rules))
 
-    def answer(self) -> set[bytes] | None:
-        """Wait for what it found; None if it died."""
-        data = _read_all(self._answer_fd)
-        return set(marshal.loads(data)) if data else None  # noqa: S302 - of our own process
-
-    def close(self) -> None:
-        """End it if it runs."""
-        os.close(self._answer_fd)
-        self._process.kill()
-        self._process.wait()
-
-
-def _read_all(fd: int) -> bytes:
-    pieces = []
-    while piece := os.read(fd, _PIECE_BYTES):
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def main(arguments: list[str]) -> None:
-    """Be a scout: read the task, look, and write the answer."""
-    source_fd, task_fd, answer_fd = map(int, arguments)
-    os.lseek(task_fd, 0, os.SEEK_SET)
-    digests, excludes, device, hidden = marshal.loads(_read_all(task_fd))  # noqa: S302 - of our own parent
-    rules = Rules(excludes=excludes, device=device, hidden=frozenset(hidden))
-    found = changed_among(source_fd, digests, rules)
-    with os.fdopen(answer_fd, "wb") as file:
-        file.write(marshal.dumps(list(found)))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+    return look

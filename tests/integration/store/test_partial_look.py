@@ -1,6 +1,7 @@
 """A snapshot that looks only where something changed is the same as one that looks everywhere."""
 
 import os
+import sys
 import random
 import shutil
 from collections.abc import Iterator
@@ -84,7 +85,7 @@ def test_scouts_find_what_changed(
 def test_scout_that_dies_leaves_the_whole_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scouting.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     fd = os.open(tmp_path, os.O_RDONLY)
 
     found = scouting.find_changed(fd, {b"": ROW}, EVERYTHING)
