@@ -29,6 +29,7 @@ LIGHT = {
     "resile.errors": HEAVY,
     "resile.core.journal": ONLY_FOR_THE_DAEMON | {"asyncio"},
     "resile.health": ONLY_FOR_THE_DAEMON | {"asyncio"},
+    "resile.health.endpoints": HEAVY,
     "resile.recover": ONLY_FOR_THE_DAEMON | {"asyncio", "sqlite3"},
     "resile.incidents": ONLY_FOR_THE_DAEMON | {"asyncio"},
     "resile.contain": ONLY_FOR_THE_DAEMON | {"asyncio", "sqlite3"},

@@ -50,6 +50,7 @@ _SOCKETS = (
     "core/unix.py",
     "contain/sandboxes",
     "health/checks",
+    "health/endpoints",
     "daemon",
     "cli/ports.py",
 )

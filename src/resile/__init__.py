@@ -20,6 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from resile.contain import Limits, Outcome, arun, run
     from resile.contain.transaction.managed import transaction
+    from resile.health.endpoints.health import Health
+    from resile.health.endpoints.model import HealthResult, HealthStatus
     from resile.policies import presets
     from resile.policies.adaptive import AdaptiveLimit
     from resile.policies.backoff import Backoff, Jitter
@@ -63,6 +65,9 @@ __all__ = [
     "ConfigError",
     "Fallback",
     "Guard",
+    "Health",
+    "HealthResult",
+    "HealthStatus",
     "Hedge",
     "Jitter",
     "Limits",
@@ -111,6 +116,8 @@ def __getattr__(name: str) -> object:
     homes = {
         "contain": ("Limits", "Outcome", "arun", "run"),
         "contain.transaction.managed": ("transaction",),
+        "health.endpoints.health": ("Health",),
+        "health.endpoints.model": ("HealthResult", "HealthStatus"),
         "policies.adaptive": ("AdaptiveLimit",),
         "policies.backoff": ("Backoff", "Jitter"),
         "policies.bound": ("Guard",),

@@ -17,16 +17,29 @@ _BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 def look_sqlite(spec: CheckSpec, _context: LookContext) -> Finding:
     """Open a SQLite file read-only and query it; a lock may be held as long as the time-out."""
-    Path(spec.target).stat()  # SQLite says "unable to open" for everything; this says what is so
-    uri = f"file:{quote(spec.target)}?mode=ro"
+    return ping_sqlite(spec.target, timeout_s=spec.timeout_s)
+
+
+def ping_sqlite(path: str, *, timeout_s: float) -> Finding:
+    """Open a SQLite file read-only and query it.
+
+    Args:
+        path: The file; it is never made.
+        timeout_s: How long another may hold a lock.
+
+    Raises:
+        OSError: If there is no such file.
+    """
+    Path(path).stat()  # SQLite says "unable to open" for everything; this says what is so
+    uri = f"file:{quote(path)}?mode=ro"
     try:
-        with closing(sqlite3.connect(uri, uri=True, timeout=spec.timeout_s)) as connection:
+        with closing(sqlite3.connect(uri, uri=True, timeout=timeout_s)) as connection:
             connection.execute(_SQLITE_QUERY).fetchone()
     except sqlite3.Error as exc:
         if getattr(exc, "sqlite_errorcode", 0) & 0xFF in _BUSY_CODES:
-            return no_answer(spec.timeout_s, "it is locked")
-        return down(f"{exc} ({spec.target})")
-    return up(f"{spec.target} answers")
+            return no_answer(timeout_s, "it is locked")
+        return down(f"{exc} ({path})")
+    return up(f"{path} answers")
 
 
 def look_postgres(spec: CheckSpec, context: LookContext) -> Finding:

@@ -1,11 +1,11 @@
 """Look at what runs out or goes stale: disk space, memory, files."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from resile.core.units import format_duration, format_size
 from resile.health.checks.port import Finding, LookContext, degraded, down, up
+from resile.health.disks import read_disk
 from resile.health.model import CheckSpec
 from resile.health.procfs import process_age_s, read_memory
 
@@ -16,12 +16,10 @@ clock of 4 ms and counts processes in ticks of 10 ms."""
 
 def look_disk(spec: CheckSpec, _context: LookContext) -> Finding:
     """Look at what a file system has free for ordinary users."""
-    stat = os.statvfs(spec.target)
-    free = stat.f_bavail * stat.f_frsize
-    usable = (stat.f_blocks - stat.f_bfree + stat.f_bavail) * stat.f_frsize  # as df(1) counts
-    if stat.f_files and not stat.f_favail:
+    space = read_disk(spec.target)
+    if space.is_out_of_inodes:
         return down(f"no free inodes on {spec.target}")
-    return _grade_free(free, usable, f"on {spec.target}", spec.options)
+    return _grade_free(space.free_bytes, space.usable_bytes, f"on {spec.target}", spec.options)
 
 
 def look_memory(spec: CheckSpec, _context: LookContext) -> Finding:
