@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from resile.policies.keyed import Keyed
     from resile.policies.layer import Layer
     from resile.policies.options import Options
+    from resile.policies.metrics import metrics_text
     from resile.policies.pipeline import Pipeline, stack
     from resile.policies.policy import Policy
     from resile.policies.presets import nearest
@@ -91,6 +92,7 @@ __all__ = [
     "guard",
     "guards",
     "listen",
+    "metrics_text",
     "nearest",
     "readings",
     "remaining_s",
@@ -132,6 +134,7 @@ def __getattr__(name: str) -> object:
         "context": ("correlated", "correlation_id", "deadline_after", "remaining_s"),
         "keyed": ("Keyed",),
         "layer": ("Layer",),
+        "metrics": ("metrics_text",),
         "pipeline": ("Pipeline", "stack"),
         "options": ("Options",),
         "policy": ("Policy",),

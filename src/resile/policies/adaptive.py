@@ -13,6 +13,7 @@ from resile.policies.admission import Admission, is_on_loop
 from resile.policies.concurrency import Aimd, Gradient, LimitRule, Window
 from resile.policies.forks import renew_in_children
 from resile.policies.gate import Ticket
+from resile.policies.layer import Measure
 from resile.policies.options import Options
 from resile.policies.policy import Policy
 from resile.policies.priority import PRIORITY
@@ -150,6 +151,10 @@ class AdaptiveLayer:
                 yield
         finally:
             self.admission.leave(ticket)
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Give who is inside, who waits, the limit, and how many were turned away."""
+        return self.admission.measures()
 
     def learn(self, latency_s: float | None) -> None:
         """Take one more call that ended; decide the limit anew at the end of a window.

@@ -12,6 +12,7 @@ from resile.policies._async import asleep
 from resile.policies.context import remaining_s
 from resile.policies.forks import renew_in_children
 from resile.policies.gate import Gate, Standing, Ticket
+from resile.policies.layer import Measure
 from resile.policies.signals import Rejections
 
 if TYPE_CHECKING:
@@ -59,6 +60,15 @@ class Admission:
         """Tell how many wait."""
         with self._lock:
             return self._gate.waiting
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Give who is inside, who waits, and how many were turned away."""
+        return (
+            Measure("in_flight", self.in_flight),
+            Measure("limit", self.limit),
+            Measure("waiting", self.waiting, "bulkhead"),
+            Measure("rejections", self.rejections.count(), "bulkhead"),
+        )
 
     def renew(self) -> None:
         """Forget the threads and tasks of the parent process."""

@@ -104,7 +104,7 @@ class Guard(Block):
         The layers see an attempt that fails with `error`, and then decide as ever. If a breaker is
         not closed any more, this attempt is none of its probes: it is counted, and ends here.
         """
-        if any(getattr(layer, "gate", False) for layer in self.layers):
+        if self.is_gated:
             self.record(error)
             raise error
         resumed: Callable[[], T] = _Resumed(error, call).run
@@ -112,11 +112,16 @@ class Guard(Block):
 
     async def aresume(self, error: Exception, call: Callable[[], Awaitable[T]], /) -> T:
         """Do the same on an event loop."""
-        if any(getattr(layer, "gate", False) for layer in self.layers):
+        if self.is_gated:
             self.record(error)
             raise error
         resumed: Callable[[], Awaitable[T]] = _Resumed(error, call).arun
         return await self.arun(resumed)
+
+    @property
+    def is_gated(self) -> bool:
+        """True if its breaker is not plainly closed."""
+        return any(getattr(layer, "gate", False) for layer in self.layers)
 
     def record(self, error: Exception | None) -> None:
         """Tell the layers that count of an outcome that came after its call had returned."""

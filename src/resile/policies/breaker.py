@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from resile.core.clock import Clock
 from resile.policies.classify import Classifier, ErrorClasses, Verdict, is_failure
+from resile.policies.layer import Measure
 from resile.policies.options import Options
 from resile.policies.policy import Policy
 from resile.policies.windows import Consecutive, CountWindow, TimeWindow, Window
@@ -83,6 +84,13 @@ class BreakerCounts:
     failures: int = 0
     rejected: int = 0
     opened: int = 0
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Give the attempts by what came of them."""
+        return (
+            Measure("attempts", self.successes, "success"),
+            Measure("attempts", self.failures, "failure"),
+        )
 
     @property
     def success_rate(self) -> float:

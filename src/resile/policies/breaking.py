@@ -21,7 +21,7 @@ from resile.policies.breaker import (
 from resile.policies.circuit import Circuit, Lease
 from resile.policies.classify import TEXT_LENGTH_MAX, written
 from resile.policies.forks import renew_in_children
-from resile.policies.layer import Inline
+from resile.policies.layer import Inline, Measure
 from resile.policies.signals import POST, Rejections
 from resile.policies.tally import Tally
 
@@ -241,6 +241,17 @@ class BreakerLayer(Block):
                 rejected=self.rejections.count(),
                 opened=self._circuit.opened,
             )
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Give its counts, and its state and mode as they are now."""
+        state, mode, counts = self.state, self.mode, self.counts
+        return (
+            *(Measure("state", float(one is state), one.lower()) for one in BreakerState),
+            *(Measure("mode", float(one is mode), one.lower()) for one in BreakerMode),
+            *counts.measures(),
+            Measure("opened", counts.opened),
+            Measure("rejections", counts.rejected, "breaker"),
+        )
 
     @property
     def last_failure(self) -> LastFailure | None:

@@ -9,6 +9,7 @@ from typing import ClassVar, TypeVar
 from resile.core.clock import Clock
 from resile.policies.admission import Admission, is_on_loop
 from resile.policies.gate import Ticket
+from resile.policies.layer import Measure
 from resile.policies.options import Options
 from resile.policies.policy import Policy
 from resile.policies.priority import PRIORITY
@@ -64,6 +65,10 @@ class BulkheadLayer:
 
     def __init__(self, admission: Admission) -> None:
         self.admission = admission
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Give who is inside, who waits, and how many were turned away."""
+        return self.admission.measures()
 
     def run(self, call: Callable[[], T], /) -> T:
         """Do `call` with a permit; blocks for `max_wait` at most before it."""

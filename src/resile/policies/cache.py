@@ -14,6 +14,7 @@ from resile.policies.context import remaining_s
 from resile.policies.entries import Entries, Entry, Freshness
 from resile.policies.flights import LED, Flight, Flights
 from resile.policies.forks import renew_in_children
+from resile.policies.layer import Measure
 from resile.policies.options import Options
 from resile.policies.policy import Policy
 
@@ -89,6 +90,7 @@ class CacheLayer:
         self._lock = threading.Lock()
         self._entries = Entries(policy.count_max)
         self._flights: Flights[Entry] = Flights()
+        self._hits = self._misses = self._stale = 0
         renew_in_children(self)
 
     def renew(self) -> None:
@@ -103,6 +105,15 @@ class CacheLayer:
         """Forget all results."""
         with self._lock:
             self._entries.clear()
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Give how calls were answered, and how many results are kept."""
+        return (
+            Measure("cache", self._hits, "hit"),
+            Measure("cache", self._misses, "miss"),
+            Measure("cache", self._stale, "stale"),
+            Measure("cached", len(self)),
+        )
 
     def run(self, call: Callable[[], T], /) -> T:
         """Give what is remembered, or do `call`."""
@@ -146,7 +157,9 @@ class CacheLayer:
         with self._lock:
             entry, freshness = self._entries.find(key, now)
             if freshness is Freshness.FRESH:
+                self._hits += 1
                 return entry, _NO_FLIGHT, False
+            self._misses += 1
             return None, *self._flights.join(key)
 
     @contextmanager
@@ -173,7 +186,10 @@ class CacheLayer:
         """Give what a failed call comes to: the stale result, or its error."""
         with self._lock:
             stale, _ = self._entries.find(key, self._clock.monotonic())
-        if stale is not None and stale.error is None and isinstance(error, _kinds(self._policy.on)):
+            is_answer = stale is not None and stale.error is None
+            is_answer = is_answer and isinstance(error, _kinds(self._policy.on))
+            self._stale += is_answer
+        if stale is not None and is_answer:
             return stale
         entry = self._entry(None, error, float(self._policy.errors_ttl))
         is_kept = isinstance(error, _kinds(self._policy.errors))

@@ -8,7 +8,7 @@ from resile.core.clock import Clock
 from resile.policies.breaker import Breaker, BreakerCounts, LastFailure
 from resile.policies.classify import is_failure, written
 from resile.policies.forks import renew_in_children
-from resile.policies.layer import Inline
+from resile.policies.layer import Inline, Measure
 from resile.policies.tally import Tally
 
 T = TypeVar("T")
@@ -86,6 +86,10 @@ class CountingLayer:
         with self._lock:
             good = self._calls.value() - self._failures
             return BreakerCounts(successes=good, failures=self._failures)
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Give its counts."""
+        return self.counts.measures()
 
     def reset(self) -> None:
         """Forget what it has seen."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final, TypeVar, cast
 
 from resile.core.clock import Clock
 from resile.policies.arguments import guarded_call
+from resile.policies.layer import Measure
 from resile.policies.options import Options
 from resile.policies.policy import Policy
 
@@ -67,12 +68,18 @@ class FallbackLayer:
     def __init__(self, policy: Fallback) -> None:
         self._on = cast("tuple[type[Exception], ...]", policy.on)
         self._steps = [_Step(step) for step in policy.steps]
+        self._used = 0
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Give how many calls failed and came here. Of two in one instant it may miss one."""
+        return (Measure("fallbacks", self._used),)
 
     def run(self, call: Callable[[], T], /) -> T:
         """Do `call`, and if it fails what comes next."""
         try:
             return call()
         except self._on as error:
+            self._used += 1
             failures = []
             for step in self._steps:
                 try:
@@ -87,6 +94,7 @@ class FallbackLayer:
         try:
             return await call()
         except self._on as error:
+            self._used += 1
             failures = []
             for step in self._steps:
                 try:

@@ -15,6 +15,7 @@ from resile.policies.context import RETRY_OWNER, remaining_s
 from resile.policies.forks import renew_in_children
 from resile.policies.hedging import HedgePlan, Race
 from resile.policies.lateness import too_slow
+from resile.policies.layer import Measure
 from resile.policies.nesting import is_within_retry
 from resile.policies.options import Options
 from resile.policies.policy import Policy
@@ -102,6 +103,7 @@ class HedgeLayer:
         self._plan = policy.plan()
         self._lock = threading.Lock()
         self._running: set[object] = set()
+        self._hedges = 0
         renew_in_children(self)
 
     def renew(self) -> None:
@@ -113,6 +115,10 @@ class HedgeLayer:
     def running(self) -> int:
         """Tell the threads and tasks that have not ended, with those that lost."""
         return len(self._running)
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Give how many hedges there were, and what runs."""
+        return (Measure("hedges", self._hedges), Measure("hedged_running", self.running))
 
     def run(self, call: Callable[[], T], /) -> T:
         """Do `call` in a thread, and once more in another if it takes long."""
@@ -171,6 +177,7 @@ class HedgeLayer:
         if race.hedges:
             with self._lock:
                 if not self._is_full() and self._plan.take():
+                    self._hedges += 1
                     return True
             race.hedges = 0
         return False

@@ -1,11 +1,14 @@
 """One guard for each key, such as a host: the least recently used is forgotten."""
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import WeakSet
 
 from resile.errors import ConfigError
+from resile.policies.forks import renew_in_children
+from resile.policies.layer import Measure, measures_of
 
 if TYPE_CHECKING:
     from resile.policies.bound import Guard
@@ -13,6 +16,21 @@ if TYPE_CHECKING:
 _KEY_SHOWN_MAX = 100
 """Characters of a key that its guard's name shows: keys come from data."""
 Function = TypeVar("Function", bound=Callable[..., object])
+COUNTS: Final = frozenset(
+    {
+        *("attempts", "rejections", "timeouts", "opened", "fallbacks", "hedges", "cache"),
+        *("retries", "recovered", "given_up", "budget_exhausted"),
+    }
+)
+"""The families of measures that only grow: they go on to count those of keys that are forgotten."""
+_ALIVE: Final[WeakSet["Keyed"]] = WeakSet()
+_ALIVE_LOCK: Final = threading.Lock()
+
+
+def keyed_guards() -> tuple["Keyed", ...]:
+    """Give all that live."""
+    with _ALIVE_LOCK:
+        return tuple(_ALIVE)
 
 
 class Keyed:
@@ -36,6 +54,14 @@ class Keyed:
         self._keys_max = keys_max
         self._lock = threading.Lock()
         self._guards: OrderedDict[Hashable, Guard] = OrderedDict()
+        self._forgotten: Counter[tuple[str, str]] = Counter()
+        with _ALIVE_LOCK:
+            _ALIVE.add(self)
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Make the lock anew, as in the child of a fork."""
+        self._lock = threading.Lock()
 
     def __call__(self, function: Function, /) -> Function:
         """Guard a function by the guard of each call's key.
@@ -59,10 +85,38 @@ class Keyed:
                     f"{self.name}[{str(key)[:_KEY_SHOWN_MAX]}]"
                 )
                 if len(self._guards) > self._keys_max:
-                    self._guards.popitem(last=False)
+                    self._forget(self._guards.popitem(last=False)[1])
             else:
                 self._guards.move_to_end(key)
             return found
+
+    def guards(self) -> "tuple[Guard, ...]":
+        """Give the guards of all keys, the least recently used first."""
+        with self._lock:
+            return tuple(self._guards.values())
+
+    def notable(self, count: int) -> "list[Guard]":
+        """Give some guards: first those with a breaker that is not plainly closed, then the latest."""
+        guards = self.guards()[::-1]
+        ordered = sorted(guards, key=lambda guard: not guard.is_gated)
+        return ordered[:count]
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Give the sums over all keys, and of what those that are forgotten had counted."""
+        guards = self.guards()
+        with self._lock:
+            sums = Counter(self._forgotten)
+        for guard in guards:
+            for measure in measures_of(guard.layers):
+                sums[measure.family, measure.label] += measure.value  # type: ignore[assignment]
+        shown = (Measure(family, value, label) for (family, label), value in sums.items())
+        return (Measure("keys", len(guards)), *shown)
+
+    def _forget(self, guard: "Guard") -> None:
+        """Keep what a guard has counted; the caller holds the lock."""
+        for measure in measures_of(guard.layers):
+            if measure.family in COUNTS:
+                self._forgotten[measure.family, measure.label] += int(measure.value)
 
     def at(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Guard":
         """Give the guard for the arguments of a call."""

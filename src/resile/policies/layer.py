@@ -1,6 +1,6 @@
 """The port between policies: one layer of a guarded call, which runs what lies below it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -41,6 +41,35 @@ class Recording(Protocol):
     def record(self, error: Exception | None) -> None:
         """Count one more outcome: an error, or None for a success."""
         ...
+
+
+class Measure(NamedTuple):
+    """A number that a layer shows.
+
+    Args:
+        family: Which of the families in `resile.policies.metrics`.
+        value: It may be added to that of other guards: a count, or how many there are now.
+        label: Which of several in the family; empty where there is one.
+    """
+
+    family: str
+    value: float
+    label: str = ""
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """What a layer adds if it has numbers to show."""
+
+    def measures(self) -> Iterable[Measure]:
+        """Give the numbers as they are now."""
+        ...
+
+
+def measures_of(layers: Iterable[Layer]) -> tuple[Measure, ...]:
+    """Give the numbers of all layers that have some."""
+    measuring = (layer for layer in layers if isinstance(layer, Measuring))
+    return tuple(measure for layer in measuring for measure in layer.measures())
 
 
 class Inline(NamedTuple):

@@ -16,6 +16,7 @@ from resile.policies.admission import is_on_loop
 from resile.policies.context import remaining_s
 from resile.policies.forks import renew_in_children
 from resile.policies.gcra import Gcra
+from resile.policies.layer import Measure
 from resile.policies.options import Options
 from resile.policies.policy import Policy
 from resile.policies.signals import Rejections
@@ -144,6 +145,13 @@ class RateLimitLayer:
             with self._waiting(turn):
                 self._clock.sleep(turn.wait_s)
         yield
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Give who waits, and how many were turned away."""
+        return (
+            Measure("waiting", self.waiting, "rate_limit"),
+            Measure("rejections", self.rejections.count(), "rate_limit"),
+        )
 
     def _is_now(self) -> bool:
         """Take the one turn that all share, if it is now."""

@@ -1,15 +1,18 @@
 """What the guards of this process look like now: one reading for each name."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from resile.policies.bound import Guard
 from resile.policies.breaker import BreakerCounts, LastFailure
 from resile.policies.breaking import BreakerLayer
 from resile.policies.counting import CountingLayer
 from resile.policies.explain import order_of
+from resile.policies.keyed import keyed_guards
+from resile.policies.layer import measures_of
 from resile.policies.registry import REGISTRY
-from resile.policies.retrying import RetryLayer
-from resile.policies.signals import Rejections
+
+KEYS_SHOWN_MAX: Final = 20
+"""Of one `per`: a table of thousands helps nobody."""
 
 
 class Reading(NamedTuple):
@@ -50,8 +53,17 @@ class Reading(NamedTuple):
 
 
 def readings() -> tuple[Reading, ...]:
-    """Give the readings of all guards in the order of their names. Takes microseconds for each."""
-    return tuple(reading_of(guard) for guard in REGISTRY.guards())
+    """Give the readings of all guards in the order of their names. Takes microseconds for each.
+
+    Of the keys of each `per` up to 20 are among them, such as `users[a.example]`: those whose
+    breaker is not plainly closed first, then those that were used last.
+    """
+    guards = list(REGISTRY.guards())
+    names = {guard.name for guard in guards}
+    for keyed in keyed_guards():
+        if keyed.name in names:
+            guards += keyed.notable(KEYS_SHOWN_MAX)
+    return tuple(reading_of(guard) for guard in sorted(guards, key=lambda guard: guard.name))
 
 
 def reading_of(guard: Guard) -> Reading:
@@ -67,8 +79,8 @@ def reading_of(guard: Guard) -> Reading:
         left_s=None if breaker is None else breaker.left_s,
         calls=calls,
         failures=counts.failures,
-        rejected=sum(one.count() for one in rejections_of(guard)),
-        retries=sum(one.counts.retries for one in guard.layers if isinstance(one, RetryLayer)),
+        rejected=_sum(guard, "rejections"),
+        retries=_sum(guard, "retries"),
         success_rate=counts.successes / calls if calls else None,
         last_failure="" if last is None else last.what,
         last_failed_at_s=None if last is None else last.at.timestamp(),
@@ -77,11 +89,8 @@ def reading_of(guard: Guard) -> Reading:
     )
 
 
-def rejections_of(guard: Guard) -> tuple[Rejections, ...]:
-    """Give what counts the rejections of a guard."""
-    owners = (getattr(layer, "admission", layer) for layer in guard.layers)
-    found = (getattr(owner, "rejections", None) for owner in owners)
-    return tuple(one for one in found if one is not None)
+def _sum(guard: Guard, family: str) -> int:
+    return int(sum(one.value for one in measures_of(guard.layers) if one.family == family))
 
 
 def _counts(guard: Guard) -> tuple[BreakerCounts, LastFailure | None]:

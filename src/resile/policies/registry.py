@@ -79,13 +79,7 @@ class Registry:
         Raises:
             ConfigError: If there is no such guard, or it has no breaker.
         """
-        for layer in self.get(name).layers:
-            if isinstance(layer, BreakerLayer):
-                return layer
-        raise ConfigError(
-            f"the guard {name!r} has no breaker",
-            hint=f"write resile.guard({name!r}, breaker=True, ...)",
-        )
+        return breaker_of(self.get(name))
 
     def guards(self) -> tuple[Guard, ...]:
         """Give all guards in the order of their names."""
@@ -98,6 +92,21 @@ class Registry:
             for layer in guard.layers:
                 if isinstance(layer, BreakerLayer | CountingLayer | RetryLayer):
                     layer.reset()
+
+
+def breaker_of(guard: Guard) -> BreakerLayer:
+    """Give the breaker of a guard.
+
+    Raises:
+        ConfigError: If it has none.
+    """
+    for layer in guard.layers:
+        if isinstance(layer, BreakerLayer):
+            return layer
+    raise ConfigError(
+        f"the guard {guard.name!r} has no breaker",
+        hint=f"write resile.guard({guard.name!r}, breaker=True, ...)",
+    )
 
 
 REGISTRY = Registry()

@@ -14,7 +14,7 @@ from resile.policies.budget import Budget
 from resile.policies.classify import TEXT_LENGTH_MAX, is_transient, written
 from resile.policies.context import RETRY_OWNER, correlation_id, remaining_s
 from resile.policies.forks import renew_in_children
-from resile.policies.layer import Inline
+from resile.policies.layer import Inline, Measure
 from resile.policies.nesting import is_within_retry
 from resile.policies.retry import Attempt, Retry, RetryDecision
 from resile.policies.signals import POST
@@ -97,6 +97,18 @@ class RetryLayer:
     def counts(self) -> RetryCounts:
         """Tell what it has done since the last reset."""
         return self._counts
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Give its counts, and how many retries the budget allows now."""
+        counts = self._counts
+        budget = () if self.budget is None else (Measure("budget", self.budget.tokens),)
+        return (
+            Measure("retries", counts.retries),
+            Measure("recovered", counts.recovered),
+            Measure("given_up", counts.given_up),
+            Measure("budget_exhausted", counts.budget_exhausted),
+            *budget,
+        )
 
     def reset(self) -> None:
         """Forget the counts, and fill the budget up."""

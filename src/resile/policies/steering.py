@@ -4,8 +4,9 @@ from typing import Final
 
 from resile.errors import ConfigError
 from resile.policies.breaking import BreakerLayer
+from resile.policies.keyed import keyed_guards
 from resile.policies.presets import nearest
-from resile.policies.registry import REGISTRY
+from resile.policies.registry import REGISTRY, breaker_of
 
 ORDERS: Final = ("trip", "reset", "force-open", "disable", "metrics-only", "automatic")
 _TIMELESS: Final = ("reset", "automatic")
@@ -25,7 +26,7 @@ def steer(name: str, order: str, *, for_s: float | None, why: str) -> None:
     - "automatic" ends such a mode, and keeps the counts.
 
     Args:
-        name: The guard's name.
+        name: The guard's name, or that of a key: `users[a.example]`.
         order: One of `ORDERS`.
         for_s: Seconds, above 0 and at most 30 days; None for no end. Not for reset and automatic.
         why: The reason; it shows in errors and in the dashboard. Cut after 200 characters.
@@ -36,12 +37,26 @@ def steer(name: str, order: str, *, for_s: float | None, why: str) -> None:
     """
     if order not in ORDERS:
         raise ConfigError(f"there is no order {order!r}", hint=nearest(order, ORDERS))
-    breaker = REGISTRY.breaker(name)
+    breaker = _breaker(name)
     if for_s is not None and order in _TIMELESS:
         raise ConfigError(f"{order!r} has no end, so it takes no time", hint="leave the time out")
     if for_s is not None and not 0 < for_s <= _FOR_S_MAX:
         raise ConfigError(f"{for_s:g} s is no time for {order!r}", hint="give 1s to 30d")
     _obey(breaker, order, for_s, " ".join(why.split())[:_WHY_MAX] or "no reason was given")
+
+
+def _breaker(name: str) -> BreakerLayer:
+    """Find the breaker of a guard, or of a key's.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    for keyed in keyed_guards():
+        if name.startswith(f"{keyed.name}["):
+            for guard in keyed.guards():
+                if guard.name == name:
+                    return breaker_of(guard)
+    return REGISTRY.breaker(name)
 
 
 def _obey(breaker: BreakerLayer, order: str, for_s: float | None, why: str) -> None:

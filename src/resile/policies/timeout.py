@@ -13,6 +13,7 @@ from resile.policies.admission import is_on_loop
 from resile.policies.arguments import guarded_call
 from resile.policies.context import DEADLINE
 from resile.policies.lateness import Lateness
+from resile.policies.layer import Measure
 from resile.policies.options import Options
 from resile.policies.policy import Policy
 from resile.policies.stoppers import call_in_process
@@ -189,6 +190,10 @@ class TimeoutLayer:
         if outer == inf or outer >= deadline:
             return self._seconds, deadline
         return outer - now, outer
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Give how many calls were stopped."""
+        return (Measure("timeouts", self.late.count),)
 
     def _in_process(self, call: Callable[[], object], seconds: float) -> object:
         try:
