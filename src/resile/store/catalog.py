@@ -84,6 +84,11 @@ class Catalog:
         self._db = self._open_or_renew()
 
     @property
+    def path(self) -> Path:
+        """Its file."""
+        return self._path
+
+    @property
     def folder(self) -> Path:
         """Where it lies; nothing else does."""
         return self._path.parent

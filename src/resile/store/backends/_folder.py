@@ -18,14 +18,21 @@ class StoreFolder:
     Args:
         path: Where it is.
         disk: What makes folders.
+        identity: Its device and inode, if it was seen before. Default: those of the folder that
+            is seen first.
     """
 
-    def __init__(self, path: Path, disk: Disk) -> None:
+    def __init__(self, path: Path, disk: Disk, identity: tuple[int, int] | None = None) -> None:
         self.path = path
         self.disk = disk
         self._lock = threading.Lock()
-        self._identity: tuple[int, int] | None = None
+        self._identity = identity
         self._durable: set[str] = set()
+
+    @property
+    def identity(self) -> tuple[int, int] | None:
+        """Its device and inode; None until it was seen."""
+        return self._identity
 
     @contextmanager
     def opened(self) -> Iterator[int]:

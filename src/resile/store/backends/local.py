@@ -35,12 +35,18 @@ class LocalBackend:
         folder: Where it is, or will be.
         disk: What changes the disk; tests give one that fails.
         clock: Measures how long a hold is waited for.
+        identity: The folder's device and inode, as `elsewhere` gave them: no other one is taken for it.
     """
 
     def __init__(
-        self, folder: Path, *, disk: Disk = SYSTEM_DISK, clock: Clock = SYSTEM_CLOCK
+        self,
+        folder: Path,
+        *,
+        disk: Disk = SYSTEM_DISK,
+        clock: Clock = SYSTEM_CLOCK,
+        identity: tuple[int, int] | None = None,
     ) -> None:
-        self._folder = StoreFolder(folder.absolute(), disk)
+        self._folder = StoreFolder(folder.absolute(), disk, identity)
         self._disk = disk
         self._clock = clock
 
@@ -56,6 +62,13 @@ class LocalBackend:
     def is_read_back(self) -> bool:
         """A disk compares nothing."""
         return True
+
+    def elsewhere(self) -> tuple[int, int] | None:
+        """Give the folder's identity, for another process that opens it, too.
+
+        None if no other process can: it has not been seen yet, or a disk of our own stands before it.
+        """
+        return self._folder.identity if self._disk is SYSTEM_DISK else None
 
     def begin(self) -> LocalUpload:
         """Begin a new file; makes the folder if this object has not seen it yet."""

@@ -41,6 +41,11 @@ class Keys:
     def __repr__(self) -> str:
         return f"Keys({self.key_id or 'none'})"
 
+    @property
+    def secret(self) -> bytes | None:
+        """The key itself, for a process of ours and nobody else; None if there is none."""
+        return self._key
+
     def blob_id(self, data: bytes) -> bytes:
         """Give the id of a blob."""
         if self._key is None:
