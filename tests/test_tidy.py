@@ -64,7 +64,7 @@ BANS = (
     Ban(
         name="random.",
         instead="a random.Random as parameter",
-        homes=("policies/bound.py",),
+        homes=("policies/bound.py", "testing"),
         but=("random.Random",),
     ),
     Ban(name="os.rename", instead="core.files", homes=("core/files.py",)),

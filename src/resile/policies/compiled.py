@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakSet
 
 from resile.errors import BreakerOpenError
 from resile.policies.layer import Inline, Inlining
@@ -52,13 +53,15 @@ _SHARED: Final[dict[str, object]] = {
     "_resile_open": BreakerOpenError,
 }
 """What every wrapper uses besides its own, kept out of its closure: each name there costs a call."""
-_FACTORIES: Final[dict[_Shape, Callable[..., Callable[..., Any]]]] = {}
+_FACTORIES: Final[dict[_Shape, Callable[..., FunctionType]]] = {}
 _LOCK: Final = threading.Lock()
+WRAPPERS: Final[WeakSet[FunctionType]] = WeakSet()
+"""Those that live. They pass guards by, so whoever steers all guarded code has to know them."""
 
 
 def generated(
     guard: "Guard | Keyed", function: Callable[..., object], *, is_async: bool
-) -> Callable[..., Any] | None:
+) -> FunctionType | None:
     """Generate a wrapper for a function, without its name and docstring.
 
     Returns:
@@ -80,6 +83,7 @@ def generated(
     wrapper = factory(function, guard, *names.values())
     wrapper.__defaults__ = function.__defaults__
     wrapper.__kwdefaults__ = function.__kwdefaults__
+    WRAPPERS.add(wrapper)
     return wrapper
 
 
@@ -140,7 +144,7 @@ def _signature(function: FunctionType) -> tuple[str, str]:
     return ", ".join(parameters + double_star), ", ".join(arguments + double_star)
 
 
-def _factory(shape: _Shape) -> Callable[..., Callable[..., Any]] | None:
+def _factory(shape: _Shape) -> Callable[..., FunctionType] | None:
     """Give what makes wrappers of a shape; None if there are too many shapes."""
     factory = _FACTORIES.get(shape)
     if factory is None:
@@ -153,13 +157,13 @@ def _factory(shape: _Shape) -> Callable[..., Callable[..., Any]] | None:
     return factory
 
 
-def _compile(shape: _Shape, filename: str) -> Callable[..., Callable[..., Any]]:
+def _compile(shape: _Shape, filename: str) -> Callable[..., FunctionType]:
     source = _source(shape)
     scope: dict[str, Any] = dict(_SHARED)
     exec(compile(source, filename, "exec"), scope)  # noqa: S102 - built from checked names alone
     # A source without a time stays in the cache, so that tracebacks can show it.
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    made: Callable[..., Callable[..., Any]] = scope["_resile_make"]
+    made: Callable[..., FunctionType] = scope["_resile_make"]
     return made
 
 
