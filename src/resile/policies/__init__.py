@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from resile.policies.hedge import Hedge
     from resile.policies.keyed import Keyed
     from resile.policies.layer import Layer
-    from resile.policies.options import Options
     from resile.policies.metrics import metrics_text
+    from resile.policies.options import Options
     from resile.policies.pipeline import Pipeline, stack
     from resile.policies.policy import Policy
     from resile.policies.presets import nearest
