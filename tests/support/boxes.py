@@ -37,7 +37,7 @@ from resile.contain.sandboxes.bubblewrap import BubblewrapLauncher, find_bubblew
 from resile.contain.sandboxes.interpreted import PythonLauncher
 from resile.contain.sandboxes.native import is_built
 from resile.core.process import identity_of
-from resile.store.writeahead.trees import remove_tree
+from resile.core.trees import remove_tree
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534

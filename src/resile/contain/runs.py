@@ -227,7 +227,7 @@ class Runs:
     def _remove(self, name: str) -> None:
         """Remove a folder, however deep and whatever its modes; others may do the same meanwhile."""
         # Loaded here, as a host looks for its runs before it needs anything of a transaction.
-        from resile.store.writeahead.trees import remove_tree
+        from resile.core.trees import remove_tree
 
         try:
             fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from resile.core.trees import remove_tree
 from resile.errors import OperationError
 from resile.store.finding import walk_entries
 from resile.store.model import Entry, EntryType, Snapshot, type_of
@@ -18,7 +19,6 @@ from resile.store.reading import read_xattrs
 from resile.store.repository import Repository
 from resile.store.restore import restore_to
 from resile.store.walk import PRIVATE_PREFIX
-from resile.store.writeahead.trees import remove_tree
 
 DIFFERENCES_MAX = 1_000
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -13,12 +13,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from resile.core.trees import FOLDER_FLAGS
 from resile.errors import StoreDamagedError, StoreError
 from resile.store.model import Entry, EntryType
 from resile.store.repository import Repository
 from resile.store.restore import restore_in_place
 from resile.store.sqlite import COMPANIONS, NoCopyError, consistent_copy, groups_of
-from resile.store.walk import FOLDER_FLAGS, Facts, decode_facts, facts_of
+from resile.store.walk import Facts, decode_facts, facts_of
 
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OF_DATABASE = "sqlite"

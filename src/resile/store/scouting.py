@@ -10,9 +10,10 @@ The other process gets the folder open, so that it cannot be led elsewhere.
 import os
 from collections.abc import Mapping
 
+from resile.core.trees import FOLDER_FLAGS
 from resile.errors import OperationError
 from resile.store.catalog import FolderRow
-from resile.store.walk import FOLDER_FLAGS, Rules, scan
+from resile.store.walk import Rules, scan
 from resile.store.workers import Workers
 from resile.store.working import Plain, Serve
 

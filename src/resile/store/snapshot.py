@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from pwd import getpwuid
 
+from resile.core.trees import FOLDER_FLAGS
 from resile.errors import ConfigError, StoreError
 from resile.store.before import Before, folders_gone, join
 from resile.store.catalog import Catalog, FolderRow
+from resile.store.claims import Claims, shared_table
 from resile.store.format.frames import FileKind
-from resile.store.format.trees import Plain, encode_parts, encode_plain, entry_to_json, plain_name
+from resile.store.format.trees import Plain, encode_parts, encode_plain, plain_name
 from resile.store.ingest import Ingest, Packer
 from resile.store.marks import doomed_packs
 from resile.store.model import (
@@ -40,20 +42,11 @@ from resile.store.nodes import (
     root_entry,
     taken_over,
 )
-from resile.store.readers import Batch, Readers, path_text
+from resile.store.readers import Readers, path_text
 from resile.store.reading import read_xattrs
 from resile.store.repository import Repository
 from resile.store.scouting import ENTRIES_MIN, find_changed
-from resile.store.walk import (
-    CTIME,
-    EVERYTHING,
-    FOLDER_FLAGS,
-    Facts,
-    Row,
-    Rules,
-    encode_facts,
-    scan,
-)
+from resile.store.walk import CTIME, EVERYTHING, Facts, Row, Rules, encode_facts, scan
 
 UNREAD_MAX = 1_000
 """So many paths that could not be read are listed in a snapshot; more are counted in the last."""
@@ -140,8 +133,10 @@ def take_snapshot(
             if changed is None:
                 changed = _scouted(repository.catalog, name, fd, rules)
             before = Before(repository.catalog, name, changed=changed)
-            ingest = Ingest(repository, doomed=doomed_packs(repository))
-            return _Session(ingest, name, before, rules, on_progress).take(fd, tags)
+            with shared_table() as table_fd:
+                claims = Claims(table_fd)
+                ingest = Ingest(repository, doomed=doomed_packs(repository), claims=claims)
+                return _Session(ingest, name, before, rules, on_progress).take(fd, tags)
     except OSError as exc:
         raise ConfigError(
             f"{source} cannot be read: {exc.strerror or exc}",
@@ -349,8 +344,7 @@ class _Session:
             if child.row and child.xattrs is None and child.row.name not in node.entries:
                 path = f"/proc/self/fd/{fd}/{child.row.name}"
                 child.xattrs = read_xattrs(path, is_followed=False)
-        for rows in batches_of(to_read):
-            batch = Batch(folder_fd=os.dup(fd), path=node.path, rows=rows)
+        for batch in batches_of(fd, node.path, to_read):
             node.batches.append(batch)
             self._readers.submit(batch)
 
@@ -390,8 +384,7 @@ class _Session:
     def _write(self, node: Node) -> None:
         """Make a folder's tree blob; those below it are made."""
         for batch in node.batches:
-            for entry in batch.entries:
-                node.entries[os.fsdecode(entry.name)] = entry_to_json(entry)
+            node.entries.update(batch.entries)
             for unread in batch.unread:
                 self._note(unread)
         for child in node.children:

@@ -18,7 +18,6 @@ from resile.store.model import Snapshot
 
 PRIVATE_PREFIX = ".resile-"
 """Begins the names of what resile itself keeps in folders for a moment: stages, restores."""
-FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIGEST_BYTES = 16
 _TYPE, _FOLDER, _FILE = 0o170000, stat.S_IFDIR, stat.S_IFREG
 _TICK_NS = 100_000_000

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from resile.contain.transaction.wal import CommitLog, shared_inodes
+from resile.core.trees import status_of
 from resile.errors import TransactionError
 from resile.store.writeahead.files import TreeFiles
 from resile.store.writeahead.model import KeptFolder, Signature, difference
@@ -32,7 +33,6 @@ from resile.store.writeahead.trees import (
     read_attributes_signature,
     read_signature,
     read_signature_like,
-    status_of,
 )
 
 SINCE_SEALED = "since the transaction was sealed"

@@ -29,9 +29,10 @@ from resile.contain.transaction.stamps import is_whole_second, take_stamp
 from resile.core.clock import Clock
 from resile.core.files import make_private_dir
 from resile.core.ids import new_id
+from resile.core.trees import FOLDER_FLAGS, remove_tree
 from resile.errors import OperationError, TransactionError
 from resile.store.writeahead.files import TreeFiles
-from resile.store.writeahead.trees import FOLDER_FLAGS, read_metadata, remove_tree
+from resile.store.writeahead.trees import read_metadata
 
 ENTRIES_MAX = 10_000_000
 """Files that are counted of what was written; a file system holds hardly more."""

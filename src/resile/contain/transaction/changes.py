@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 
 from resile.contain.model import CAPABILITY_NOTE, Change, ChangeKind
+from resile.core.trees import status_of
 from resile.store.writeahead.model import DEPTH_MAX, type_name
 from resile.store.writeahead.trees import (
     entry_path,
@@ -17,7 +18,6 @@ from resile.store.writeahead.trees import (
     open_readable_file,
     read_metadata,
     read_private_metadata,
-    status_of,
     too_deep,
 )
 

@@ -43,11 +43,12 @@ from resile.contain.transaction.staging import Stage
 from resile.contain.transaction.wal import CommitLog, in_order, is_staged, step_of
 from resile.core.clock import Clock
 from resile.core.files import PRIVATE_FOLDER_MODE
+from resile.core.trees import FOLDER_FLAGS, status_of
 from resile.errors import ConflictError, TransactionError
 from resile.store.writeahead.files import TreeFiles
 from resile.store.writeahead.model import Metadata, Signature, difference
 from resile.store.writeahead.steps import Step, StepKind
-from resile.store.writeahead.trees import FOLDER_FLAGS, open_parent, read_signature_like, status_of
+from resile.store.writeahead.trees import open_parent, read_signature_like
 
 Conflicts = list[tuple[str, str]]
 _HAS_NO_RENAMES = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}

@@ -9,9 +9,10 @@ from pathlib import Path
 from resile.contain.model import Change, ChangeKind
 from resile.contain.transaction.lifecycle import Transaction
 from resile.contain.transaction.places import opened, staged_paths
+from resile.core.trees import status_of
 from resile.errors import TransactionError
 from resile.store.writeahead.model import type_name
-from resile.store.writeahead.trees import open_file, open_parent, open_private_file, status_of
+from resile.store.writeahead.trees import open_file, open_parent, open_private_file
 
 TEXT_BYTES_MAX = 256 << 10
 """More is no text that anybody reads, and comparing lines takes time that grows with its square."""

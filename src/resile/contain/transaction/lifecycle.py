@@ -45,9 +45,9 @@ from resile.contain.transaction.records import (
 from resile.contain.transaction.sealing import seal_workspace
 from resile.contain.transaction.stamps import boot_id, clock_fault, take_stamp, threshold_ns
 from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.core.trees import FOLDER_FLAGS
 from resile.errors import TransactionError
 from resile.store.writeahead.files import TreeFiles
-from resile.store.writeahead.trees import FOLDER_FLAGS
 
 if TYPE_CHECKING:  # Committing is loaded by who commits: most runs change nothing.
     from resile.contain.transaction.committing import Places

@@ -16,7 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from resile.store.writeahead.trees import FOLDER_FLAGS, attributes_digest, names_in, open_parent
+from resile.core.trees import FOLDER_FLAGS
+from resile.store.writeahead.trees import attributes_digest, names_in, open_parent
 
 DELAY_S: Final = 0.2
 """A run that is over sooner meets hardly anybody, and shall not be slowed; its owner waits."""

@@ -13,8 +13,8 @@ from resile.contain.transaction.recovering import recover
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.files import SYSTEM_FILES, FileLock, make_private_dir, try_lock
 from resile.core.ids import new_id
+from resile.core.trees import remove_tree
 from resile.errors import OperationError, TransactionError
-from resile.store.writeahead.trees import remove_tree
 
 _PREFIX = "tx_"
 _ALIVE_NAME = "alive"

@@ -17,9 +17,9 @@ from resile.contain.transaction.records import (
 from resile.contain.transaction.stamps import boot_id
 from resile.core.clock import Clock
 from resile.core.files import make_private_dir, try_lock
+from resile.core.trees import FOLDER_FLAGS
 from resile.errors import OperationError, TransactionError
 from resile.store.writeahead.model import STAGE_PREFIX
-from resile.store.writeahead.trees import FOLDER_FLAGS
 
 LOCK_WAIT_S = 10.0
 """Another commit to the same workspace is over sooner, unless it moves gigabytes."""

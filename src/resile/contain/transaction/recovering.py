@@ -36,10 +36,11 @@ from resile.contain.transaction.records import (
 )
 from resile.contain.transaction.wal import CommitLog
 from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.core.trees import status_of
 from resile.errors import TransactionError
 from resile.store.writeahead.files import TreeFiles
 from resile.store.writeahead.steps import Step, StepKind
-from resile.store.writeahead.trees import open_parent, status_of
+from resile.store.writeahead.trees import open_parent
 
 
 def recover(

@@ -25,6 +25,7 @@ from resile.contain.transaction.changes import (
 )
 from resile.contain.transaction.marks import Marks
 from resile.contain.transaction.model import LinkSource, Operation, Sealed, Skipped
+from resile.core.trees import status_of
 from resile.store.writeahead.model import DEPTH_MAX, STAGE_PREFIX, KeptFolder, Metadata, type_name
 from resile.store.writeahead.trees import (
     FILE_BITS,
@@ -37,7 +38,6 @@ from resile.store.writeahead.trees import (
     read_metadata,
     read_private_metadata,
     read_signature,
-    status_of,
     too_deep,
 )
 

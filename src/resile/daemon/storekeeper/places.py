@@ -84,7 +84,6 @@ class Store:
             key = make_key(key_file)
         return create(backend, cache=cache, key=key, clock=self._clock)
 
-
     def _mend_format(self, backend: Backend, key: bytes | None) -> None:
         replica = replica_of(self._plan)
         began_s = self._clock.monotonic()

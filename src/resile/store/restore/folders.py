@@ -1,11 +1,11 @@
 """The folders of a restore, held open or found again without ever following a link."""
 
-import contextlib
 import errno
 import os
 from collections import OrderedDict
 
-FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from resile.core.trees import FOLDER_FLAGS, status_of
+
 FOLDER_MODE = 0o700
 """Of a folder until all is in it: nobody else reaches what is not finished."""
 _OPEN_MAX = 100
@@ -203,13 +203,6 @@ def open_below(top_fd: int, names: tuple[bytes, ...]) -> int:
             os.close(fd)
         fd = below
     return fd
-
-
-def status_of(folder_fd: int, name: bytes) -> os.stat_result | None:
-    """Give the status of an entry, links not followed; None if there is none."""
-    with contextlib.suppress(FileNotFoundError):
-        return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
-    return None
 
 
 def identity_of(folder_fd: int, name: bytes) -> tuple[int, int] | None:

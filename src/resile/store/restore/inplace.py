@@ -12,10 +12,11 @@ from typing import Self
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.kernel import sync_file_system
+from resile.core.trees import status_of
 from resile.errors import ConfigError, OperationError, RejectedError
 from resile.store.model import Entry
 from resile.store.restore.building import TreeBuilder
-from resile.store.restore.folders import FOLDER_MODE, identity_of, open_below, status_of, top_folder
+from resile.store.restore.folders import FOLDER_MODE, identity_of, open_below, top_folder
 from resile.store.restore.model import OnProgress, Reader, RestoreReport, shown
 from resile.store.restore.selecting import Selection, select
 from resile.store.restore.stages import OPEN, Gate, Place, Stage, make_stage

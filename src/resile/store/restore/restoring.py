@@ -8,16 +8,11 @@ from pathlib import Path
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.kernel import sync_file_system
+from resile.core.trees import FOLDER_FLAGS, status_of
 from resile.errors import ConfigError, OperationError, RejectedError
 from resile.store.model import Entry
 from resile.store.restore.building import TreeBuilder
-from resile.store.restore.folders import (
-    FOLDER_FLAGS,
-    FOLDER_MODE,
-    open_below,
-    status_of,
-    top_folder,
-)
+from resile.store.restore.folders import FOLDER_MODE, open_below, top_folder
 from resile.store.restore.model import OnProgress, Reader, RestoreReport, shown
 from resile.store.restore.selecting import Selection, select, walk_chosen
 from resile.store.restore.tally import Tally

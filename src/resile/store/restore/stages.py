@@ -23,15 +23,9 @@ from blake3 import blake3
 
 from resile.core.files import replace_at, write_durable
 from resile.core.kernel import exchange, move
+from resile.core.trees import FOLDER_FLAGS, remove_tree
 from resile.errors import StoreDamagedError
-from resile.store.restore.folders import (
-    FOLDER_FLAGS,
-    FOLDER_MODE,
-    identity_of,
-    open_below,
-    strip_inherited,
-)
-from resile.store.restore.removing import remove_tree
+from resile.store.restore.folders import FOLDER_MODE, identity_of, open_below, strip_inherited
 
 STAGE_PREFIX = b".resile-restore-"
 _RECORD = "record.json"

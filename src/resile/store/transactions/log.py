@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.core.trees import FOLDER_FLAGS
 from resile.errors import TransactionError
 from resile.store.log import LogFiles, RecordLog
 from resile.store.transactions.engine import Engine
@@ -19,7 +20,6 @@ from resile.store.transactions.renaming import Renaming
 from resile.store.transactions.staging import Stages
 from resile.store.transactions.transaction import FileTransaction
 from resile.store.writeahead.files import TreeFiles
-from resile.store.writeahead.trees import FOLDER_FLAGS
 
 SEGMENT_BYTES_MAX = 16 << 20
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from resile.core.trees import status_of
 from resile.errors import ConflictError
 from resile.store.transactions.ledger import Book
 from resile.store.transactions.model import LoggedOperation, OperationKind
@@ -24,13 +25,7 @@ from resile.store.writeahead.steps import (
     is_target_ours,
     undo_rename,
 )
-from resile.store.writeahead.trees import (
-    open_file,
-    open_folder,
-    open_parent,
-    read_signature_like,
-    status_of,
-)
+from resile.store.writeahead.trees import open_file, open_folder, open_parent, read_signature_like
 
 _SYNCED_ONE_BY_ONE_MAX = 32
 """More files or folders are made durable by syncing their file system once."""

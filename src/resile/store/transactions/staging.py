@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from blake3 import blake3
 
+from resile.core.trees import FOLDER_FLAGS, status_of
 from resile.errors import TransactionError
 from resile.store.transactions.ledger import Book
 from resile.store.transactions.model import (
@@ -27,14 +28,7 @@ from resile.store.transactions.payloads import step_for
 from resile.store.writeahead.files import TreeFiles
 from resile.store.writeahead.model import STAGE_PREFIX, Signature
 from resile.store.writeahead.steps import slot_name
-from resile.store.writeahead.trees import (
-    FOLDER_FLAGS,
-    open_file,
-    open_parent,
-    read_metadata,
-    read_signature,
-    status_of,
-)
+from resile.store.writeahead.trees import open_file, open_parent, read_metadata, read_signature
 
 _FILE_MODE, _FOLDER_MODE = 0o644, 0o755
 

@@ -12,16 +12,10 @@ from pathlib import Path
 
 from resile.core import kernel
 from resile.core.files import PRIVATE_FOLDER_MODE, SYSTEM_FILES, Files
+from resile.core.trees import FOLDER_FLAGS, remove_tree
 from resile.store.writeahead.gate import OPEN_GATE, Gate
 from resile.store.writeahead.model import Metadata
-from resile.store.writeahead.trees import (
-    FOLDER_FLAGS,
-    copy_data,
-    is_closed,
-    open_entry,
-    read_attributes,
-    remove_tree,
-)
+from resile.store.writeahead.trees import copy_data, is_closed, open_entry, read_attributes
 
 _PROBES = ("probe-1", "probe-2", "probe-3")
 _ATTRIBUTE_BITS = stat.S_IRUSR | stat.S_IWUSR

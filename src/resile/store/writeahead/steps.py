@@ -11,9 +11,10 @@ import stat
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from resile.core.trees import status_of
 from resile.store.writeahead.files import TreeFiles
 from resile.store.writeahead.model import Metadata, Signature, difference
-from resile.store.writeahead.trees import is_stuck, read_signature_like, status_of
+from resile.store.writeahead.trees import is_stuck, read_signature_like
 
 
 class StepKind(StrEnum):

@@ -1,4 +1,4 @@
-"""Reading, copying and removing trees by open folders: no path is ever walked through a link."""
+"""Reading and copying trees by open folders: no path is ever walked through a link."""
 
 import contextlib
 import errno
@@ -8,14 +8,13 @@ import os
 import stat
 from collections.abc import Iterator
 
-from resile.core import kernel
+from resile.core.trees import FOLDER_FLAGS, status_of
 from resile.errors import TransactionError
 from resile.store.writeahead.model import DEPTH_MAX, STAGE_PREFIX, Metadata, Signature, signature_of
 
 FOLDER_BITS = stat.S_IRUSR | stat.S_IXUSR
 """What an owner needs to list a folder and to reach what is in it."""
 FILE_BITS = stat.S_IRUSR
-FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ENTRY_FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FICLONE = 0x40049409
@@ -133,14 +132,6 @@ def open_readable_file(folder_fd: int, name: str) -> Iterator[int | None]:
         except PermissionError:
             fd = None
         yield fd
-
-
-def status_of(folder_fd: int, name: str) -> os.stat_result | None:
-    """Give the status of an entry, links not followed; None if there is none."""
-    try:
-        return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
 
 
 def is_stuck(status: os.stat_result) -> bool:
@@ -274,22 +265,6 @@ def copy_data(source_fd: int, target_fd: int) -> None:
         _copy_range(source_fd, target_fd, start, end)
 
 
-def remove_tree(folder_fd: int, name: str) -> None:
-    """Remove an entry of ours and all below it, whatever its depth and modes; none is fine."""
-    status = status_of(folder_fd, name)
-    if status is None:
-        return
-    if not stat.S_ISDIR(status.st_mode):
-        os.unlink(name, dir_fd=folder_fd)
-        return
-    if stat.S_IMODE(status.st_mode) & 0o700 != 0o700:
-        os.chmod(name, 0o700, dir_fd=folder_fd)
-    with open_folder(folder_fd, name) as fd:
-        while not _empty(fd, fd, 0):
-            pass
-    os.rmdir(name, dir_fd=folder_fd)
-
-
 def too_deep(path: str) -> TransactionError:
     """Make the error for folders that nest too deep to be walked with open descriptors."""
     return TransactionError(
@@ -305,26 +280,6 @@ def _opened(folder_fd: int, name: str, flags: int) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-def _empty(top_fd: int, folder_fd: int, depth: int) -> bool:
-    """Remove what is in a folder; what nests too deep is moved up to the top, for another round."""
-    is_empty = True
-    with os.scandir(folder_fd) as entries:
-        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_folder in found:
-        if not is_folder:
-            os.unlink(name, dir_fd=folder_fd)
-        elif depth == DEPTH_MAX:
-            os.chmod(name, 0o700, dir_fd=folder_fd)
-            kernel.move(folder_fd, name, top_fd, f".resile-{os.urandom(8).hex()}")
-            is_empty = False
-        else:
-            os.chmod(name, 0o700, dir_fd=folder_fd)
-            with open_folder(folder_fd, name) as fd:
-                is_empty &= _empty(top_fd, fd, depth + 1)
-            os.rmdir(name, dir_fd=folder_fd)
-    return is_empty
 
 
 def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:

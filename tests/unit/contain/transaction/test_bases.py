@@ -15,8 +15,8 @@ from resile.contain.transaction.listing import ROOT_NAMES_MAX, Listing
 from resile.contain.transaction.model import ClockStamp
 from resile.contain.transaction.records import RECORD_NAME, write_record
 from resile.contain.transaction.stamps import clock_fault, take_stamp, threshold_ns
+from resile.core.trees import FOLDER_FLAGS
 from resile.errors import ConflictError
-from resile.store.writeahead.trees import FOLDER_FLAGS
 
 SECOND_NS = 1_000_000_000
 STAMP = ClockStamp(file_time_ns=10 * SECOND_NS + 5, offset_ns=1000 * SECOND_NS, boot_id="one")

@@ -135,7 +135,7 @@ def test_folders_without_end_are_cut(tmp_path: Path) -> None:
 
 def remove_deep(path: Path) -> None:
     """Remove what pytest cannot: its paths become too long."""
-    from resile.store.restore.removing import remove_tree
+    from resile.core.trees import remove_tree
 
     fd = os.open(path.parent, os.O_RDONLY)
     remove_tree(fd, os.fsencode(path.name))

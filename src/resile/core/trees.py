@@ -1,17 +1,26 @@
-"""Removes trees of ours by open folders: never through a link, whatever their depth."""
+"""Folders that are held open: what is in them, and removing trees, never through a link."""
 
 import os
 import stat
 
+from resile.core.files import PRIVATE_FOLDER_MODE
 from resile.core.kernel import move
-from resile.store.restore.folders import FOLDER_FLAGS, FOLDER_MODE, status_of
 
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_MAX = 100
 """Folders that are held open on the way down; what is deeper is moved up first."""
 
 
-def remove_tree(folder_fd: int, name: bytes) -> None:
-    """Remove an entry and all below it; none is fine.
+def status_of(folder_fd: int, name: str | bytes) -> os.stat_result | None:
+    """Give the status of an entry, links not followed; None if there is none."""
+    try:
+        return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def remove_tree(folder_fd: int, name: str | bytes) -> None:
+    """Remove an entry of ours and all below it, whatever its depth and modes; none is fine.
 
     Raises:
         OSError: If something of it cannot be removed.
@@ -34,14 +43,14 @@ def remove_tree(folder_fd: int, name: bytes) -> None:
 def _is_emptied(top_fd: int, folder_fd: int, depth: int) -> bool:
     """Remove what is in a folder; tell whether nothing was moved up, which wants another round."""
     with os.scandir(folder_fd) as entries:
-        found = [(os.fsencode(one.name), one.is_dir(follow_symlinks=False)) for one in entries]
+        found = [(one.name, one.is_dir(follow_symlinks=False)) for one in entries]
     is_emptied = True
     for name, is_folder in found:
         if not is_folder:
             os.unlink(name, dir_fd=folder_fd)
         elif depth == _OPEN_MAX:
             os.close(_open(folder_fd, name))
-            move(folder_fd, name, top_fd, b".moved-" + os.urandom(8).hex().encode())
+            move(folder_fd, name, top_fd, f".moved-{os.urandom(8).hex()}")
             is_emptied = False
         else:
             fd = _open(folder_fd, name)
@@ -53,13 +62,13 @@ def _is_emptied(top_fd: int, folder_fd: int, depth: int) -> bool:
     return is_emptied
 
 
-def _open(folder_fd: int, name: bytes) -> int:
+def _open(folder_fd: int, name: str | bytes) -> int:
     """Open a folder, if need be after letting ourselves in: it is going to be removed."""
     try:
         fd = os.open(name, FOLDER_FLAGS, dir_fd=folder_fd)
     except PermissionError:
-        os.chmod(name, FOLDER_MODE, dir_fd=folder_fd)
+        os.chmod(name, PRIVATE_FOLDER_MODE, dir_fd=folder_fd)
         return os.open(name, FOLDER_FLAGS, dir_fd=folder_fd)
-    if os.geteuid() != 0 and os.fstat(fd).st_mode & FOLDER_MODE != FOLDER_MODE:
-        os.chmod(fd, FOLDER_MODE)  # noqa: PTH101 - a descriptor is no path
+    if os.geteuid() != 0 and os.fstat(fd).st_mode & PRIVATE_FOLDER_MODE != PRIVATE_FOLDER_MODE:
+        os.chmod(fd, PRIVATE_FOLDER_MODE)  # noqa: PTH101 - a descriptor is no path
     return fd
