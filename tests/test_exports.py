@@ -28,6 +28,8 @@ LIGHT = {
     "resile.core": HEAVY,
     "resile.errors": HEAVY,
     "resile.core.journal": ONLY_FOR_THE_DAEMON | {"asyncio"},
+    "resile.degradation": HEAVY,
+    "resile.degradation.manager": HEAVY,
     "resile.health": ONLY_FOR_THE_DAEMON | {"asyncio"},
     "resile.health.endpoints": HEAVY,
     "resile.recover": ONLY_FOR_THE_DAEMON | {"asyncio", "sqlite3"},

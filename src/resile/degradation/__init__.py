@@ -1,0 +1,54 @@
+"""A program that stays at work while what it depends on does not: states, fallbacks, recovery, an outbox.
+
+Its modules are loaded when a name of theirs is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from resile.core.vocabulary import NoticeChoice, ServiceState
+    from resile.degradation.manager import Degradation, managers
+    from resile.degradation.model import (
+        Answer,
+        Criticality,
+        Notice,
+        Origin,
+        Service,
+        Status,
+    )
+    from resile.degradation.terminal import Terminal, ask
+
+__all__ = [
+    "Answer",
+    "Criticality",
+    "Degradation",
+    "Notice",
+    "NoticeChoice",
+    "Origin",
+    "Service",
+    "ServiceState",
+    "Status",
+    "Terminal",
+    "ask",
+    "managers",
+]
+
+
+def __getattr__(name: str) -> object:
+    from resile.core.lazy import load
+
+    homes = {
+        "manager": ("Degradation", "managers"),
+        "model": (
+            "Answer",
+            "Criticality",
+            "Notice",
+            "NoticeChoice",
+            "Origin",
+            "Service",
+            "ServiceState",
+            "Status",
+        ),
+        "terminal": ("Terminal", "ask"),
+    }
+    return load(__name__, name, homes)

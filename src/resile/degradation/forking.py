@@ -1,0 +1,72 @@
+"""Let go of SQLite files before the process forks: a copy of an open database is nobody's to use.
+
+A child shares its parent's connections without their locks: it would write into a file that the
+parent believes to have for itself. So whoever keeps a database open closes it before a fork, under
+its own lock, and both sides open it again when they need it.
+
+Source: sqlite.org/howtocorrupt.html, "Carrying an open database connection across a fork()".
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Final
+from weakref import WeakSet
+
+FORK_WAIT_S: Final = 10.0
+"""How long a fork waits for what is being written, as `resile.core.journal.forking` does."""
+
+
+class ForkSafe:
+    """A lock around something that is closed before forks. Safe to share between threads.
+
+    Args:
+        close: Closes it; called with the lock held. Must not raise.
+    """
+
+    def __init__(self, close: Callable[[], None]) -> None:
+        self._close = close
+        self.lock = threading.Lock()
+        self._is_held = False
+        _KNOWN.add(self)
+
+    def before(self) -> None:
+        """Close it; if somebody is inside for too long, the fork goes on without."""
+        self._is_held = self.lock.acquire(timeout=FORK_WAIT_S)
+        if self._is_held:
+            self._close()
+
+    def after_in_parent(self) -> None:
+        """Let others in again."""
+        if self._is_held:
+            self.lock.release()
+
+    def after_in_child(self) -> None:
+        """Begin anew: whoever was inside is in the parent."""
+        self.lock = threading.Lock()
+
+
+_KNOWN: WeakSet[ForkSafe] = WeakSet()
+_FORKING: list[ForkSafe] = []
+"""Those whose `before` was called: the set may lose some meanwhile."""
+
+
+def _before() -> None:
+    _FORKING[:] = tuple(_KNOWN)
+    for one in _FORKING:
+        one.before()
+
+
+def _after_in_parent() -> None:
+    for one in _FORKING:
+        one.after_in_parent()
+
+
+def _after_in_child() -> None:
+    for one in _FORKING:
+        one.after_in_child()
+
+
+os.register_at_fork(
+    before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child
+)
