@@ -18,6 +18,7 @@ ResileError
     ├── StoreError             a store could not be read or written                exit 1
     │   ├── NotAStoreError         there is no store, or not of a known version    exit 2
     │   ├── StoreKeyError          the key is missing or not this store's          exit 2
+    │   ├── UnknownSnapshotError   no snapshot, or several, have this name         exit 2
     │   └── StoreDamagedError      something in the store is not what was put in   exit 8
     ├── TimeoutExceededError   a call took longer than it may                      exit 1
     ├── RetriesExhausted       every attempt failed; raised only where asked for   exit 1
@@ -232,6 +233,12 @@ class NotAStoreError(StoreError):
 
 class StoreKeyError(StoreError):
     """The store is encrypted, and the key is missing or is another one."""
+
+    exit_code = 2
+
+
+class UnknownSnapshotError(StoreError):
+    """No snapshot has this name, or several do, or it is too short to tell."""
 
     exit_code = 2
 

@@ -6,11 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
-from resile.errors import (
-    ConfigError,
-    StoreDamagedError,
-    StoreError,
-)
+from resile.errors import StoreDamagedError
 from resile.store.backends.port import Backend
 from resile.store.catalog import Catalog, Location
 from resile.store.checking import read_table
@@ -34,12 +30,12 @@ from resile.store.format.records import (
     encode_snapshot,
 )
 from resile.store.format.trees import Plain, decode_ids, decode_plain, decode_tree
-from resile.store.model import SAFETY_TAG, Entry, Identity, Snapshot
+from resile.store.model import Entry, Identity, Snapshot
+from resile.store.naming import find_snapshot
 from resile.store.readback import read_back
 
 _CACHED_FRAMES = 12
 """Decoded frames that are kept, of 1 to 4 MiB: neighbours are read together."""
-_PREFIX_DIGITS_MIN = 4
 _ASK_EVERY_S = 5.0
 
 
@@ -238,28 +234,9 @@ class Repository:
             source: With `latest`: of this folder; empty: of any.
 
         Raises:
-            StoreError: If there is none, or several begin so.
+            UnknownSnapshotError: If there is none, or several begin so, or the name is too short.
         """
-        every = self.snapshots()
-        if name == "latest":
-            found = [
-                one
-                for one in every
-                if (not source or one.source == source) and SAFETY_TAG not in one.tags
-            ][-1:]
-        elif len(name) >= _PREFIX_DIGITS_MIN:
-            found = [one for one in every if one.snapshot_id.startswith(name.lower())]
-        else:
-            raise ConfigError(
-                f"{name!r} names no snapshot",
-                hint="give `latest`, or at least 4 digits of its id: resile snapshots",
-            )
-        if len(found) != 1:
-            raise StoreError(
-                f"{len(found) or 'no'} snapshots are called {name!r}",
-                hint="list them: resile snapshots",
-            )
-        return found[0]
+        return find_snapshot(self.snapshots(), name, source=source)
 
     def put_snapshot(self, snapshot: Snapshot) -> Snapshot:
         """Store a snapshot's record; durable when it returns. Gives it with its id.

@@ -1,5 +1,6 @@
 """Names of snapshots, and paths in them."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.storing import made
 
-from resile.errors import ConfigError, StoreError
+from resile.errors import ConfigError, UnknownSnapshotError
 from resile.store import (
     SAFETY_TAG,
     Entry,
@@ -66,25 +67,40 @@ def test_a_snapshot_has_its_name(named: Repository, name: str, source: str, digi
 
 
 @pytest.mark.parametrize(
-    ("name", "error", "says"),
+    ("name", "says", "near"),
     [
-        ("abcd", StoreError, "2 snapshots are called"),
-        ("abce", StoreError, "no snapshots are called"),
-        ("abc", ConfigError, "names no snapshot"),
-        ("", ConfigError, "names no snapshot"),
-        ("../a", StoreError, "no snapshots are called"),
+        ("abcd", "2 snapshots are called", ["abcd111111", "abcd000000"]),
+        ("abce", "no snapshots are called", ["abcd111111", "abcd000000", "ef01222222"]),
+        ("bef012", "no snapshots are called", ["ef01222222", "abcd111111", "abcd000000"]),
+        ("ef0", "'ef0' is too short", ["ef01222222"]),
+        ("9", "'9' is too short", ["ef01222222", "abcd111111", "abcd000000"]),
+        ("", "'' is too short", ["ef01222222", "abcd111111", "abcd000000"]),
+        ("../a", "no snapshots are called", ["abcd111111", "abcd000000", "ef01222222"]),
     ],
 )
 def test_a_name_that_means_none_or_many_is_refused(
-    named: Repository, name: str, error: type[Exception], says: str
+    named: Repository, name: str, says: str, near: list[str]
 ) -> None:
-    with pytest.raises(error, match=says):
+    """One error and one exit code for all of it, and what may have been meant."""
+    with pytest.raises(UnknownSnapshotError, match=says) as caught:
         named.find(name)
+
+    assert caught.value.exit_code == 2
+    assert re.findall(r"(\w{10}) \(2026-11-22 0\d:00 UTC, /[ab]\)", caught.value.hint) == near
 
 
 def test_the_latest_of_nothing_is_refused(store: Repository) -> None:
-    with pytest.raises(StoreError, match="no snapshots are called 'latest'"):
+    with pytest.raises(UnknownSnapshotError, match="no snapshots are called 'latest'") as caught:
         store.find("latest")
+
+    assert caught.value.hint == "all are listed by: resile snapshots"
+
+
+def test_the_latest_of_another_folder_names_those_that_are_there(named: Repository) -> None:
+    with pytest.raises(UnknownSnapshotError, match="called 'latest'") as caught:
+        named.find("latest", source="/c")
+
+    assert "ef01222222" in caught.value.hint
 
 
 def test_a_path_leads_to_its_entry(store: Repository, tmp_path: Path) -> None:
