@@ -361,21 +361,6 @@ def test_a_full_disk_is_no_reason_to_give_a_pack_up(
     assert repair(store, replicas=[replica]).is_whole
 
 
-def test_only_the_same_store_gives_its_format_back(
-    store: Repository, replica: LocalBackend, place: Path, tmp_path: Path
-) -> None:
-    other = LocalBackend(tmp_path / "other")
-    with made(other, tmp_path / "cache"):
-        pass
-    (place / "format").unlink()
-
-    mended = mend_format(LocalBackend(place), [other, MemoryBackend(), replica])
-
-    assert mended is not None
-    assert mended.detail == replica.url
-    assert mend_format(LocalBackend(place)) is None
-
-
 def test_a_file_that_is_mended_is_there_at_every_moment(
     store: Repository, replica: LocalBackend, place: Path
 ) -> None:

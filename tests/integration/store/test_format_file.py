@@ -6,7 +6,7 @@ import pytest
 from tests.support.storing import contents, flip_in, made, opened
 
 from resile.errors import NotAStoreError, StoreDamagedError, StoreError, StoreKeyError
-from resile.store import create, mend_format, take_snapshot
+from resile.store import Origin, create, mend_format, replicate, take_snapshot
 from resile.store.backends import put
 from resile.store.backends.memory import MemoryBackend
 from resile.testing import Crash
@@ -122,6 +122,22 @@ def test_a_store_that_lost_it_is_not_made_anew(
         with pytest.raises(NotAStoreError, match="lost its file") as caught:
             work()
         assert "resile repair" in caught.value.hint
+
+
+def test_only_the_same_store_gives_it_back(
+    backend: MemoryBackend, key: bytes | None, tmp_path: Path
+) -> None:
+    """No key is needed then: it is the same file."""
+    other, same = MemoryBackend(), MemoryBackend()
+    with made(other, tmp_path / "other"), opened(backend, tmp_path / "cache", key=key) as store:
+        replicate(store, same)
+    backend.remove("format")
+
+    done = mend_format(backend, [other, MemoryBackend(), same])
+
+    assert done is not None
+    assert (done.origin, done.detail) == (Origin.REPLICA, same.url)
+    assert backend.read("format") == same.read("format")
 
 
 def test_it_comes_back_without_a_second_store(
