@@ -18,6 +18,7 @@ from resile.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from resile.clients.daemon import connect
     from resile.contain import Limits, Outcome, arun, run
     from resile.contain.transaction.managed import transaction
     from resile.health.endpoints.health import Health
@@ -88,6 +89,7 @@ __all__ = [
     "arun",
     "breaker",
     "chaos",
+    "connect",
     "correlated",
     "correlation_id",
     "deadline_after",
@@ -113,7 +115,12 @@ def __getattr__(name: str) -> object:
         from resile.policies import presets
 
         return presets
+    if name == "guard":
+        from resile.clients.starting import connect_in_system
+
+        connect_in_system()
     homes = {
+        "clients.daemon": ("connect",),
         "contain": ("Limits", "Outcome", "arun", "run"),
         "contain.transaction.managed": ("transaction",),
         "health.endpoints.health": ("Health",),

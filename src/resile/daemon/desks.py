@@ -1,4 +1,4 @@
-"""What the pages show beside the brain's own state: contained runs, and the store."""
+"""What the pages show beside the brain's own state: contained runs, the store, and guards."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,15 +8,19 @@ from resile.core.clock import Clock
 from resile.core.config import Config
 from resile.core.journal import Journal
 from resile.daemon.contained import ContainedRuns
-from resile.daemon.stored import StoreDesk, StorePlace, Tell
+from resile.daemon.lanes import Instance, LaneDesk, Loop
+from resile.daemon.measures import Measures
+from resile.daemon.stored import StoreDesk, StorePlace
+from resile.recover import World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desks:
-    """Both. Live on the brain's event loop."""
+    """All three. Live on the brain's event loop."""
 
     runs: ContainedRuns
     store: StoreDesk
+    lanes: LaneDesk
 
     def close(self) -> None:
         """Let go of their threads; what is being carried out goes on to its end."""
@@ -28,22 +32,42 @@ def open_desks(
     config: Config,
     state: Path,
     journal: Journal,
-    tell: Tell,
+    loop: Loop,
     environ: Mapping[str, str],
     *,
+    world: World,
+    measures: Measures,
     clock: Clock,
 ) -> Desks:
-    """Open both; neither looks at anything before it is asked.
+    """Open all three; none looks at anything before it is asked.
 
     Args:
         config: Says where the store is.
         state: The state folder of this system.
         journal: Its journal, to read.
-        tell: Journals what is done.
+        loop: Journals what is done.
         environ: May say where runs are kept.
+        world: Tells which services run.
+        measures: Take what guards count.
         clock: Stamps and measures.
     """
     return Desks(
         runs=ContainedRuns(state=state, journal=journal, environ=environ, clock=clock),
-        store=StoreDesk(StorePlace.of(config, state), journal=journal, tell=tell, clock=clock),
+        store=StoreDesk(StorePlace.of(config, state), journal=journal, tell=loop.tell, clock=clock),
+        lanes=LaneDesk(
+            state / "run",
+            journal=journal,
+            loop=loop,
+            services=lambda: _running(world),
+            measures=measures.policies,
+            clock=clock,
+        ),
     )
+
+
+def _running(world: World) -> dict[str, Instance]:
+    return {
+        name: Instance(status.pid, status.generation)
+        for name, status in world.services.items()
+        if status.pid is not None
+    }

@@ -27,6 +27,11 @@ from resile.core.events import (
     IncidentAcknowledged,
     OperatorRequested,
     Payload,
+    PolicyClosed,
+    PolicyForced,
+    PolicyHalfOpened,
+    PolicyOpened,
+    PolicyOrdered,
     announce,
 )
 from resile.core.journal import Record
@@ -36,8 +41,11 @@ logger = logging.getLogger(__name__)
 
 INBOX_MAX = 10_000
 """What waits while the journal cannot be written; above it what is refusable is dropped, and counted."""
-REFUSABLE = (CheckChanged, OperatorRequested, IncidentAcknowledged, HeartbeatReceived)
-"""What somebody can say again. Exits and outcomes cannot be: they are never dropped, and there are
+REFUSABLE = (
+    *(CheckChanged, OperatorRequested, IncidentAcknowledged, HeartbeatReceived),
+    *(PolicyOpened, PolicyHalfOpened, PolicyClosed, PolicyForced, PolicyOrdered),
+)
+"""What somebody can say again, or a table shows anyhow. Exits and outcomes cannot be: they are never dropped, and there are
 few of them, because nothing new is begun while the journal cannot be written."""
 BATCH_MAX = 256
 """So many told payloads go into one transaction."""

@@ -6,6 +6,7 @@ from typing import Any
 from resile.core.events import Event, FaultClosed, FaultOpened, ProcessStarted
 from resile.core.metrics import Registry
 from resile.core.vocabulary import CheckState, Outcome
+from resile.daemon.lanes import PolicyMeasures
 from resile.daemon.store_measures import StoreMeasures
 from resile.health import ProcessSample
 from resile.incidents import IncidentBook
@@ -68,6 +69,7 @@ class Measures:
             "resile_check_up", "1 if the check is UP or DEGRADED, else 0.", labels=("check",)
         )
         self._store = StoreMeasures(registry)
+        self.policies = PolicyMeasures(registry)
         self._incidents = registry.gauge(
             "resile_incidents_open_count", "Incidents that are not resolved."
         )

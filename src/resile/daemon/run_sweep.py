@@ -1,9 +1,13 @@
 """The sweep of leftovers: runs whose supervisor died, and commits that were cut, once a minute."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from resile.core.clock import Clock
 
 if TYPE_CHECKING:
     from resile.contain import Recovered
@@ -53,3 +57,14 @@ class RunSweep:
         if trouble and trouble != self._trouble:
             logger.error("runs.not_swept", extra={"reason": trouble})
         self._trouble = trouble
+
+
+def recover_left(state: Path, environ: Mapping[str, str], clock: Clock) -> "Sequence[Recovered]":
+    """Finish or undo what is left of contained runs. Blocks; its modules take a while to load."""
+    from resile.contain import Host, Runs, recover_runs, runs_folder
+
+    runs = Runs(runs_folder(environ))
+    with contextlib.closing(
+        Host(runs=runs, journal=state / "journal", environ=environ, clock=clock)
+    ) as host:
+        return recover_runs(host)

@@ -25,7 +25,11 @@ from resile.recover import World, check_state_of, state_of
 
 if TYPE_CHECKING:
     from resile.daemon.desks import Desks
-    from resile.web import RunsView, StoreView  # loaded later, in a thread: it takes a second
+    from resile.web import (
+        PoliciesView,
+        RunsView,
+        StoreView,
+    )  # loaded later, in a thread: it takes a second
 
 WORST_FIRST = (
     CheckState.DOWN,
@@ -53,7 +57,7 @@ class BrainView:
         loop: Takes requests.
         clock: Where time comes from.
         measures: The metrics.
-        desks: The contained runs, and the store.
+        desks: The contained runs, the store, and the guards.
         address: Tells the dashboard's host and port; None while the port is taken.
         pids: Of this brain and of its guard.
     """
@@ -106,6 +110,11 @@ class BrainView:
         """The store."""
         return self._desks.store
 
+    @property
+    def policies(self) -> "PoliciesView":
+        """The guards of user's processes."""
+        return self._desks.lanes
+
     def status(self) -> Mapping[str, Any]:
         """Give the whole state in one answer."""
         now = self._clock.now()
@@ -143,6 +152,7 @@ class BrainView:
 
     def metrics(self) -> str:
         """Give the Prometheus text."""
+        self._desks.lanes.measure()
         return self._measures.text(
             self._world, self._book, self.samples, dropped_count=self._loop.dropped
         )

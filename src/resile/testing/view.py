@@ -12,6 +12,7 @@ from resile.core.journal.port import Query, Record
 from resile.core.vocabulary import CheckGroup, CheckState, Phase, Verb
 from resile.errors import RejectedError
 from resile.testing.runs import FakeRuns
+from resile.testing.steered import FakePolicies
 from resile.testing.stored import FakeStore
 
 BARS_COUNT = 60
@@ -49,6 +50,7 @@ class FakeSystemView:
         self.maintained: list[tuple[str, bool, float | None, str, str]] = []
         self.contained = FakeRuns()
         self.store = FakeStore()
+        self.policies = FakePolicies()
         self.metrics_text = "# TYPE resile_up gauge\nresile_up 1\n"
         self.failure: Exception | None = None
         """What the next question raises; for tests of error paths."""

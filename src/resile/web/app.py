@@ -10,7 +10,17 @@ from resile.web.access import Access
 from resile.web.answers import ERRORS, install_error_handlers
 from resile.web.middleware import BodyLimit, HostCheck, LivenessProbe, SecurityHeaders
 from resile.web.port import SystemView
-from resile.web.routes import control, events, health, incidents, pages, runs, status, store
+from resile.web.routes import (
+    control,
+    events,
+    health,
+    incidents,
+    pages,
+    policies,
+    runs,
+    status,
+    store,
+)
 from resile.web.stream import EventHub
 
 
@@ -55,7 +65,7 @@ def _create(view: SystemView, clock: Clock, access: Access) -> FastAPI:
     app.state.clock = clock
     app.state.access = access
     app.state.hub = EventHub(view)
-    for part in (status, incidents, runs, store, events, health, pages):
+    for part in (status, incidents, runs, store, policies, events, health, pages):
         app.include_router(part.router)
     install_error_handlers(app)
     return app

@@ -121,6 +121,38 @@ class StoreView(Protocol):
         ...
 
 
+class PoliciesView(Protocol):
+    """The guards in user's processes. Used from the event loop only."""
+
+    def overview(self) -> Mapping[str, Any]:
+        """Give every guard of every process, how many processes there are, and the orders that hold."""
+        ...
+
+    def names(self) -> Sequence[str]:
+        """Give the names of guards that may be ordered about."""
+        ...
+
+    async def order(
+        self, guard: str, order: str, *, for_s: float | None, why: str, who: str
+    ) -> Mapping[str, Any]:
+        """Order something of a guard in all processes that have it; give what they answered.
+
+        The order is durable before any of them is told. Those that come later get it while it holds.
+
+        Raises:
+            JournalError: If it could not be journalled; nobody was told.
+        """
+        ...
+
+    def topic(self, name: str) -> Sequence[Mapping[str, Any]]:
+        """Give what each process says of a further topic, as `key`, `pid`, `program`, `service`, `value`, `at`."""
+        ...
+
+    async def tell(self, key: int, topic: str, value: Any) -> str:
+        """Give one process an order of a further topic; give what went wrong, or nothing."""
+        ...
+
+
 class SystemView(Protocol):
     """What may be asked. Used from the event loop only."""
 
@@ -132,6 +164,11 @@ class SystemView(Protocol):
     @property
     def store(self) -> StoreView:
         """The store."""
+        ...
+
+    @property
+    def policies(self) -> PoliciesView:
+        """The guards."""
         ...
 
     def status(self) -> Mapping[str, Any]:

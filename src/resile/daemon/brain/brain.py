@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from resile import __version__
 from resile.contain.cgroups import kill_everything
@@ -43,14 +43,14 @@ from resile.daemon.brain.history import last_beats, read_uptime
 from resile.daemon.broadcast import Broadcast
 from resile.daemon.console import Console
 from resile.daemon.crashes import Crashes
-from resile.daemon.desks import open_desks
+from resile.daemon.desks import Desks, open_desks
 from resile.daemon.escapes import EscapeWatch
 from resile.daemon.guard_client import GuardClient, Told
 from resile.daemon.loop import Due, Loop
 from resile.daemon.measures import Measures
 from resile.daemon.protocol import Exited, Instance, Notified, StopWanted
 from resile.daemon.replay import CHECKPOINT_EVERY, checkpoint_of, replay
-from resile.daemon.run_sweep import RunSweep
+from resile.daemon.run_sweep import RunSweep, recover_left
 from resile.daemon.servers import Servers
 from resile.daemon.store_keeping import StoreKeeping
 from resile.daemon.stories import Stories
@@ -62,9 +62,6 @@ from resile.incidents import IncidentBook
 from resile.incidents import decide as decide_incidents
 from resile.recover import World
 from resile.recover import decide as decide_recovery
-
-if TYPE_CHECKING:
-    from resile.contain import Recovered
 
 logger = logging.getLogger(__name__)
 
@@ -175,8 +172,8 @@ class Brain:
         self._console = Console(clock=clock)
         self._measures = Measures()
         self._servers = Servers(config=config.resile.http, state=state, clock=clock)
-        self._desks = open_desks(config, state, journal, self._loop.tell, environ, clock=clock)
-        self._sweep = RunSweep(lambda: _recover_runs(state, environ, clock), say=self._console.say)
+        self._desks = self._open_desks(environ)
+        self._sweep = RunSweep(lambda: recover_left(state, environ, clock), say=self._console.say)
         self._view = self._make_view()
 
     async def run(self) -> int:
@@ -196,6 +193,7 @@ class Brain:
                     ("sweep", self._sweep.run()),
                     ("escapes", escapes.run()),
                     ("store", keeping.run(self._world, self._book, self._loop)),
+                    ("lanes", self._desks.lanes.serve()),
                     ("servers", self._servers.serve(self._view)),
                 )
             ]
@@ -213,6 +211,18 @@ class Brain:
             self._checks,
             clock=self._clock,
             on_change=lambda change: _from_thread(events, self._on_change, change),
+        )
+
+    def _open_desks(self, environ: Mapping[str, str]) -> Desks:
+        return open_desks(
+            self._config,
+            self._state,
+            self._journal,
+            self._loop,
+            environ,
+            world=self._world,
+            measures=self._measures,
+            clock=self._clock,
         )
 
     def _make_view(self) -> BrainView:
@@ -479,17 +489,6 @@ class Brain:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _recover_runs(state: Path, environ: Mapping[str, str], clock: Clock) -> "Sequence[Recovered]":
-    """Finish or undo what is left of contained runs. Blocks; its modules take a while to load."""
-    from resile.contain import Host, Runs, recover_runs, runs_folder
-
-    runs = Runs(runs_folder(environ))
-    with contextlib.closing(
-        Host(runs=runs, journal=state / "journal", environ=environ, clock=clock)
-    ) as host:
-        return recover_runs(host)
 
 
 def _from_thread(events: asyncio.AbstractEventLoop, call: Any, *args: Any) -> None:

@@ -33,6 +33,12 @@ async def read_store_page(if_none_match: IfNoneMatch = "") -> Response:
     return _serve("store.html", if_none_match)
 
 
+@router.get("/policies")
+async def read_policies_page(if_none_match: IfNoneMatch = "") -> Response:
+    """Give the page of guards."""
+    return _serve("policies.html", if_none_match)
+
+
 @router.get("/static/{name}")
 async def read_asset(name: str, if_none_match: IfNoneMatch = "") -> Response:
     """Give one of the dashboard's files."""
