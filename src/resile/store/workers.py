@@ -9,7 +9,6 @@ import contextlib
 import os
 import queue
 import sys
-import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from socket import socketpair
@@ -21,8 +20,6 @@ from resile.store.working import Plain, error_of, gone, receive, send
 
 WORKERS = 2
 """Two processes use two cores; more would take more memory."""
-_WAITING_MAX = 4
-"""Tasks for each worker that wait in memory: enough that it never waits for the next."""
 
 
 class Worker:
@@ -115,7 +112,6 @@ class Workers:
         self, place: str, setup: Plain, *, kept_fds: Sequence[int] = (), count: int = WORKERS
     ) -> None:
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
-        self._slots = threading.BoundedSemaphore(count * (1 + _WAITING_MAX))
         with contextlib.ExitStack() as stack:
             self._all = []
             for _ in range(count):
@@ -127,18 +123,12 @@ class Workers:
             self._stack = stack.pop_all()
 
     def submit(self, task: Plain) -> "Future[Plain]":
-        """Have a task done by the worker that is free next; waits while many wait already.
+        """Have a task done by the worker that is free next; what must wait is kept in memory.
 
-        The future gives the answer, or raises as `Worker.call`.
+        The future gives the answer, or raises as `Worker.call`. Whoever has many big tasks waits
+        for some before giving more.
         """
-        self._slots.acquire()
-        try:
-            future = self._threads.submit(self._call, task)
-        except BaseException:
-            self._slots.release()
-            raise
-        future.add_done_callback(lambda _: self._slots.release())
-        return future
+        return self._threads.submit(self._call, task)
 
     def __enter__(self) -> Self:
         """Give itself."""
