@@ -12,7 +12,6 @@ from resile.health.endpoints.model import (
     FIGURES_MAX,
     Check,
     Component,
-    Detail,
     Figure,
     HealthResult,
     HealthStatus,
@@ -107,7 +106,7 @@ def _told(figure: Figure) -> Figure:
     return replace(figure, value=float(figure.value), labels=labels)
 
 
-def _shown(value: object) -> Detail:
+def _shown(value: object) -> str | int | float | bool | None:
     """Give what JSON can hold: no infinity, no endless text, no object."""
     if value is None or isinstance(value, bool | int):
         return value

@@ -291,6 +291,7 @@ class Health:
                 they are, so open them no further than to those who probe.
 
         Raises:
+            ConfigError: If there is no such port.
             OperationError: If nothing can listen there.
         """
         import asyncio

@@ -8,7 +8,7 @@ at once.
 import logging
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from resile.core.clock import Clock
 from resile.errors import ConfigError
@@ -45,6 +45,9 @@ class _Kept:
         self.finished: Future[None] | None = None
 
 
+_Run: TypeAlias = "tuple[_Kept, Future[None]]"
+
+
 class Looks:
     """The checks of one service. Safe to share between threads.
 
@@ -64,7 +67,7 @@ class Looks:
         """Begin without threads, as a child after a fork must."""
         self._lock = threading.Lock()
         # A job for each check at most, so that none has to wait for another: no lane is needed.
-        self._workers: Workers[_Kept] = Workers(
+        self._workers: Workers[_Run] = Workers(
             self._run, threads_max=CHECKS_MAX + 1, slow_max=CHECKS_MAX
         )
         self.loop = None
@@ -131,18 +134,20 @@ class Looks:
 
     def _start(self, kept: _Kept, now_s: float) -> None:
         kept.began_s = now_s
-        kept.finished = Future()
-        kept.finished.set_running_or_notify_cancel()  # Whoever stops waiting cannot cancel it.
-        self._workers.submit(kept, is_slow=False)
+        finished: Future[None] = Future()
+        finished.set_running_or_notify_cancel()  # Whoever stops waiting cannot cancel it.
+        kept.finished = finished
+        self._workers.submit((kept, finished), is_slow=False)
 
     def _known(self, kept: _Kept, now_s: float) -> Component | None:
         if kept.finished is None or not _is_overdue(kept, now_s):
             return kept.component
         return self._component(kept.check, silence_of(kept.check), now_s - kept.began_s)
 
-    def _run(self, kept: _Kept) -> None:
+    def _run(self, run: _Run) -> None:
         """Call a check on a thread of its own, keep its result, and wake who waits."""
-        check, finished = kept.check, kept.finished
+        kept, finished = run
+        check = kept.check
         error: BaseException | None = None
         began_s = self._clock.monotonic()
         try:
@@ -155,9 +160,9 @@ class Looks:
         component = self._component(check, result, ended_s - began_s)
         with self._lock:
             before, kept.component, kept.ended_s = kept.component, component, ended_s
-            kept.finished = None
-        if finished is not None:
-            finished.set_result(None)
+            if kept.finished is finished:
+                kept.finished = None
+        finished.set_result(None)
         _log_change(before, component, error)
 
     def _call(self, check: Check) -> object:

@@ -32,10 +32,6 @@ class HealthStatus(StrEnum):
     """It does not work."""
 
 
-Detail: TypeAlias = str | int | float | bool | None
-"""What a check may show beside its status."""
-
-
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A number that a check measured, for `/metrics`.
@@ -60,17 +56,18 @@ class HealthResult:
     Args:
         status: How well it works.
         message: Why, in one line, for whoever may read `/health`; never put a secret into it.
-        details: Further fields of the component in `/health`, at most 20.
+        details: Further fields of the component in `/health`, at most 20; what is no number, truth
+            value or None is shown as one line of text.
         figures: Numbers for `/metrics`.
     """
 
     status: HealthStatus = HealthStatus.HEALTHY
     message: str = ""
-    details: Mapping[str, Detail] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
 
 
-Said: TypeAlias = HealthResult | HealthStatus | Mapping[str, Detail] | bool | None
+Said: TypeAlias = HealthResult | HealthStatus | Mapping[str, object] | bool | None
 """What a check may return: None and True are healthy, False is unhealthy, a mapping is healthy with
 these details."""
 CheckCall: TypeAlias = Callable[[], Said | Awaitable[Said]]

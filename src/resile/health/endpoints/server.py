@@ -17,7 +17,7 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from resile.core.clock import Clock
-from resile.errors import OperationError
+from resile.errors import ConfigError, OperationError
 from resile.health.endpoints.endpoint import Endpoint
 from resile.health.endpoints.pages import Answer, find_page, json_answer
 
@@ -34,6 +34,9 @@ the connection, and the answer with it (RFC 9112, 9.6)."""
 CLOSE_TIMEOUT_S = 3.0
 """How long answers that are under way may take when the server is closed."""
 _PIECE_BYTES = 64 << 10
+_PORT_MAX = 65535
+_BACKLOG = 4 * CONNECTIONS_MAX
+"""Connections that wait to be accepted: a flood of them must not drop a prober's."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +62,8 @@ class HealthServer:
         address = self._socket.getsockname()
         self.host: str = address[0]
         self.port: int = address[1]
-        self._open: dict[asyncio.Task[None], bool] = {}  # True while it may be cut off.
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter | None] = {}
+        """Connections by their tasks; None instead of a writer while one is being answered."""
         self._loop = asyncio.new_event_loop()
         self._is_closed = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="resile-health", daemon=True)
@@ -91,12 +95,14 @@ class HealthServer:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._accept, sock=self._socket, limit=HEAD_BYTES_MAX)
+        server = await asyncio.start_server(
+            self._accept, sock=self._socket, limit=HEAD_BYTES_MAX, backlog=_BACKLOG
+        )
         await self._is_closed.wait()
         server.close()
-        for task, may_be_cut in self._open.items():
-            if may_be_cut:
-                task.cancel()
+        for writer in self._open.values():
+            if writer is not None:
+                writer.transport.abort()
         if self._open:
             await asyncio.wait(self._open, timeout=CLOSE_TIMEOUT_S)
 
@@ -107,7 +113,7 @@ class HealthServer:
         if not self._has_room():
             writer.transport.abort()
             return
-        self._open[task] = True
+        self._open[task] = writer
         writer.transport.set_write_buffer_limits(high=0)  # `drain` means sent, not buffered.
         try:
             await self._exchange(reader, writer, task)
@@ -121,10 +127,10 @@ class HealthServer:
         """Tell whether one more connection may stay, after cutting off an idle one if need be."""
         if len(self._open) < CONNECTIONS_MAX:
             return True
-        for task, may_be_cut in self._open.items():
-            if may_be_cut:
-                self._open[task] = False
-                task.cancel()
+        for task, writer in self._open.items():
+            if writer is not None:
+                self._open[task] = None
+                writer.transport.abort()
                 return True
         return False
 
@@ -137,14 +143,16 @@ class HealthServer:
         method = "GET"
         try:
             method, path = _parse(await _read_head(reader))
-            self._open[task] = False
+            self._open[task] = None
             answer = await self._endpoint.answer_async(find_page(path), method)
         except _BadRequestError as exc:
             answer = json_answer(exc.status, {"error": exc.status.phrase, "hint": ""})
         writer.write(_head(answer, self._clock) + (b"" if method == "HEAD" else answer.body))
         async with asyncio.timeout(WRITE_TIMEOUT_S):
             await writer.drain()
-        self._open[task] = True
+        if self._is_closed.is_set():
+            return
+        self._open[task] = writer
         writer.write_eof()
         async with asyncio.timeout(LINGER_S):
             while await reader.read(_PIECE_BYTES):
@@ -152,13 +160,14 @@ class HealthServer:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= _PORT_MAX:
+        raise ConfigError(f"there is no port {port}", hint=f"take one in 0..{_PORT_MAX}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=CONNECTIONS_MAX)
-    except (OSError, OverflowError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as exc:
         raise OperationError(
-            f"cannot listen on {host}:{port}: {why}",
+            f"cannot listen on {host}:{port}: {exc.strerror or exc}",
             hint="take another port, or 0 for any that is free",
         ) from exc
 
