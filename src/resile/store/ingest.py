@@ -1,11 +1,11 @@
-"""Bytes into packs: what is known already is not stored again. Several threads share one ingest."""
+"""Bytes into packs: what is known already is not stored again. Threads and processes share a session."""
 
 import contextlib
 import threading
-from collections.abc import Iterable
 
 from resile.errors import StoreError
 from resile.store.backends.port import Upload
+from resile.store.claims import EMPTY, Claims
 from resile.store.format.frames import FileKind, FrameKind
 from resile.store.format.packs import FileWriter, PackWriter
 from resile.store.readback import read_back
@@ -18,9 +18,6 @@ ALONE_BYTES = 256 << 10
 PACK_BYTES = 64 << 20
 """A pack is closed when it has reached this: few files, and a lost one is fetched in a second."""
 
-CLAIMED_MAX = 200_000
-"""Ids of this session that are remembered (about 20 MB); beyond, the catalog is asked."""
-
 _FRAME_KINDS = {FileKind.DATA_PACK: FrameKind.DATA, FileKind.TREE_PACK: FrameKind.TREE}
 
 
@@ -30,46 +27,49 @@ class Ingest:
     Args:
         repository: Where the packs go; the caller holds its backend.
         doomed: Packs that will be removed: what stands in them alone is stored again.
+        claims: What was taken on, where other processes take part. Default: none does.
     """
 
-    def __init__(self, repository: Repository, *, doomed: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        *,
+        doomed: frozenset[str] = frozenset(),
+        claims: Claims | None = None,
+    ) -> None:
         self.repository = repository
+        self.doomed = doomed
+        self.claims = claims or Claims()
         self.new_bytes = 0
         self.stored_bytes = 0
-        self._doomed = doomed
-        self._claimed: dict[bytes, object] = {}
         self._lock = threading.Lock()
         self._has_catalog = repository.catalog.has_blobs()
 
     def claim(self, blob_id: bytes) -> bool:
         """Tell whether the caller must store this blob: nobody has, and nobody else will."""
-        if blob_id in self._claimed:
+        before = self.claims.take(blob_id)
+        if before == blob_id:
             return False
-        if self._has_catalog and self._is_stored(blob_id):
-            return False
-        token = object()
-        return self._claimed.setdefault(blob_id, token) is token
+        # The catalog also knows what was forgotten, if its pack is published by now.
+        is_asked = self._has_catalog or before != EMPTY
+        return not (is_asked and self._is_stored(blob_id))
 
-    def settle(self, name: str, pack: PackWriter, blob_ids: Iterable[bytes]) -> None:
+    def settle(self, name: str, pack: PackWriter) -> None:
         """Learn that a pack is published, and what is in it."""
         self.repository.catalog.add_pack(name, pack.length, pack.table())
-        with self._lock:
-            self.stored_bytes += pack.length
-        if len(self._claimed) > CLAIMED_MAX:
-            self._has_catalog = True
-            for blob_id in blob_ids:
-                self._claimed.pop(blob_id, None)
+        self.count(stored_bytes=pack.length)
 
-    def count(self, new_bytes: int) -> None:
-        """Count what no snapshot had before."""
+    def count(self, *, new_bytes: int = 0, stored_bytes: int = 0) -> None:
+        """Count what no snapshot had before, and what it takes."""
         with self._lock:
             self.new_bytes += new_bytes
+            self.stored_bytes += stored_bytes
 
     def _is_stored(self, blob_id: bytes) -> bool:
         catalog = self.repository.catalog
-        if not self._doomed:
+        if not self.doomed:
             return catalog.has_blob(blob_id)
-        return any(place.pack not in self._doomed for place in catalog.locate(blob_id))
+        return any(place.pack not in self.doomed for place in catalog.locate(blob_id))
 
 
 class Packer:
@@ -83,7 +83,6 @@ class Packer:
         self._kind = kind
         self._upload: Upload | None = None
         self._pack: PackWriter | None = None
-        self._in_pack: list[bytes] = []
         self._small: list[tuple[bytes, bytes]] = []
         self._small_bytes = 0
 
@@ -96,7 +95,7 @@ class Packer:
         """
         blob_id = self._ingest.repository.keys.blob_id(data)
         if self._ingest.claim(blob_id):
-            self._ingest.count(len(data))
+            self._ingest.count(new_bytes=len(data))
             if len(data) >= ALONE_BYTES:
                 self._add([(blob_id, data)])
             else:
@@ -135,7 +134,6 @@ class Packer:
         if self._pack is None:
             raise AssertionError("no pack is open")
         self._pack.add(blobs)
-        self._in_pack.extend(blob_id for blob_id, _ in blobs)
         if self._pack.length >= PACK_BYTES:
             self._publish()
 
@@ -156,6 +154,5 @@ class Packer:
             return
         name = self._pack.publish()
         read_back(self._ingest.repository.backend, name)
-        self._ingest.settle(name, self._pack, self._in_pack)
+        self._ingest.settle(name, self._pack)
         self._upload = self._pack = None
-        self._in_pack = []

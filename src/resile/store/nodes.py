@@ -86,18 +86,18 @@ def logged_databases(rows: list[Row], facts: dict[str, Facts]) -> set[str]:
     }
 
 
-def batches_of(rows: list[Row]) -> Iterator[list[Row]]:
-    """Cut what is to be read into batches."""
-    batch: list[Row] = []
+def batches_of(fd: int, path: str, rows: list[Row]) -> Iterator[Batch]:
+    """Cut what is to be read of an open folder into batches."""
+    batch: list[tuple[str, int]] = []
     size = 0
     for row in rows:
-        batch.append(row)
+        batch.append((row.name, row.status.st_mode))
         size += row.status.st_size
         if len(batch) >= BATCH_ROWS or size >= BATCH_BYTES:
-            yield batch
+            yield Batch(folder_fd=os.dup(fd), path=path, rows=batch, size_bytes=size)
             batch, size = [], 0
     if batch:
-        yield batch
+        yield Batch(folder_fd=os.dup(fd), path=path, rows=batch, size_bytes=size)
 
 
 def folder_entry(child: Node, before: Plain | None) -> Plain:

@@ -40,13 +40,13 @@ class ReadInPart(Exception):  # noqa: N818 - a state of affairs, which its reade
         self.reason = reason
 
 
-def read_entry(folder_fd: int, name: str, status: os.stat_result, put: Put) -> Entry | None:
+def read_entry(folder_fd: int, name: str, mode: int, put: Put) -> Entry | None:
     """Read an entry that is no folder; None for a socket.
 
     Args:
         folder_fd: Its folder, open.
         name: Its name there.
-        status: What the folder's scan found.
+        mode: What the folder's scan found.
         put: Where its content goes.
 
     Raises:
@@ -54,11 +54,14 @@ def read_entry(folder_fd: int, name: str, status: os.stat_result, put: Put) -> E
         ReadInPart: With the entry as it came.
         StoreError: From `put`.
     """
-    kind = type_of(status.st_mode)
+    kind = type_of(mode)
     if kind is EntryType.FILE:
         return _read_file(folder_fd, name, put)
     if kind is None:
         return None
+    status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    if type_of(status.st_mode) is not kind:
+        raise OSError(errno.ESTALE, "it became something else")
     path = f"/proc/self/fd/{folder_fd}/{name}"
     target = os.fsencode(os.readlink(name, dir_fd=folder_fd)) if kind is EntryType.LINK else b""
     return Entry(

@@ -151,7 +151,7 @@ def read_while(store: Repository, path: Path, change: object) -> tuple[object, b
     folder_fd = os.open(path.parent, os.O_RDONLY)
     putting = Changing(store, change)
     try:
-        entry = read_entry(folder_fd, path.name, path.lstat(), putting.put)
+        entry = read_entry(folder_fd, path.name, path.lstat().st_mode, putting.put)
     except ReadInPart as exc:
         entry = exc.entry
         state = "changed"
@@ -261,16 +261,16 @@ def test_a_name_that_becomes_something_else_is_not_followed(
 ) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
     path = source / "a"
-    status = path.lstat()
+    mode = path.lstat().st_mode
     path.unlink()
     path.symlink_to(tmp_path / "secret")
     fd = os.open(source, os.O_RDONLY)
     try:
         with pytest.raises(OSError, match="symbolic links"):
-            read_entry(fd, "a", status, lambda data: b"")
+            read_entry(fd, "a", mode, lambda data: b"")
         path.unlink()
         os.mkfifo(path)
         with pytest.raises(OSError, match="something else"):
-            read_entry(fd, "a", status, lambda data: b"")
+            read_entry(fd, "a", mode, lambda data: b"")
     finally:
         os.close(fd)

@@ -75,7 +75,7 @@ class ContentKeeper:
         if status.st_ctime_ns > self._done_ns:
             return lost
         try:
-            entry = read_entry(folder_fd, name, status, taken.put)
+            entry = read_entry(folder_fd, name, status.st_mode, taken.put)
             if entry is None or (not entry.origin and self._is_changed(folder_fd, name)):
                 return lost  # A database is read through SQLite, which may touch it.
         except (OSError, ReadInPart, _FullError):
