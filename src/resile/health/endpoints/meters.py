@@ -134,4 +134,6 @@ def _guards_text() -> str:
     """Give the figures of the guards, if the process has any."""
     if "resile.policies.registry" not in sys.modules:
         return ""
-    return ""
+    from resile.policies import metrics_text
+
+    return metrics_text()

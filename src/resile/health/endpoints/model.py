@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
-from resile.policies.options import Options
+from resile.policies import Options
 
 TIMEOUT_S_MAX = 60.0
 """Longer than any prober waits."""

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -128,3 +130,24 @@ def test_a_name_is_taken_once_and_counters_say_what_they_are(health: resile.Heal
         health.add_gauge("queue_jobs", "Jobs.")
     with pytest.raises(ConfigError, match="_total"):
         health.add_counter("orders", "Orders.")
+
+
+def test_the_guards_of_the_process_are_told(health: resile.Health) -> None:
+    guard = resile.guard("health_endpoint_test", breaker=True)
+    guard(lambda: None)()
+
+    told = samples(health)
+
+    labels = (("guard", "health_endpoint_test"), ("outcome", "success"))
+    assert told["resile_policy_attempts_total", labels] == 1
+
+
+def test_without_guards_their_part_is_not_loaded() -> None:
+    code = """
+import sys, resile
+from resile.health.endpoints.meters import Meters
+text = Meters("shop").text((), uptime_s=1.0, is_ready=True)
+assert "shop_ready 1" in text and "resile_policy" not in text, text
+assert "resile.policies.registry" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
