@@ -1,6 +1,6 @@
 """One file of a store, read whole and compared with everything that it says of itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from blake3 import blake3
@@ -29,6 +29,9 @@ from resile.store.format.records import decode_mark, decode_snapshot
 
 WINDOW_BYTES = 8 << 20
 """Read at once: two threads with two windows stay far below the memory of one pack."""
+_RUN_BYTES = 1 << 20
+"""Frames that are read together: few calls, and what was hashed is decoded while it is in the
+processor's cache."""
 _PACK_KINDS = (FileKind.DATA_PACK, FileKind.TREE_PACK)
 
 
@@ -159,15 +162,13 @@ def _check_frames(
 ) -> Checked:
     header = decode_header(backend.read(name, 0, HEADER_BYTES), name)
     box = keys.box(header, name)
-    blobs: dict[int, list[BlobPlace]] = {}
+    blobs: list[list[BlobPlace]] = [[] for _ in table.frames]
     for blob in table.blobs:
-        blobs.setdefault(blob.frame, []).append(blob)
-    window = _Window(backend, name)
+        blobs[blob.frame].append(blob)
+    file = _Passage(backend, name)
     flaws = []
-    for index, frame in enumerate(table.frames):
-        places = blobs.get(index, [])
+    for (frame, data), places in zip(file.framed(table.frames), blobs, strict=True):
         try:
-            data = window.take(frame.offset, frame.length)
             _check_blobs(data, frame, places, box=box, keys=keys, coder=coder, name=name)
         except StoreDamagedError as exc:
             flaws.append(
@@ -179,7 +180,7 @@ def _check_frames(
                     blobs=tuple(blob.blob_id for blob in places),
                 )
             )
-    if window.finish() != name.rpartition("/")[2] and not flaws:
+    if file.finish() != name.rpartition("/")[2] and not flaws:
         flaws.append(Flaw(name=name, what="has another hash than its name"))
     return Checked(size_bytes=size, flaws=tuple(flaws), table=table)
 
@@ -208,38 +209,59 @@ def _check_blobs(
             raise StoreDamagedError(f"{name} holds other bytes than its table says")
 
 
-class _Window:
-    """Reads a file from its beginning to its end in big pieces, and hashes it. Not thread-safe."""
+class _Passage:
+    """Reads a file once, from its beginning to its end, and hashes it. Not thread-safe."""
 
     def __init__(self, backend: Backend, name: str) -> None:
-        self._pieces = _windows(backend, name)
+        self._backend = backend
+        self._name = name
         self._hash = blake3()
-        self._held = bytearray()
-        self._start = 0
+        self._position = 0
 
-    def take(self, offset: int, length: int) -> bytes:
-        """Give a range; ranges must ascend. Shorter where the file ends before."""
-        while self._start + len(self._held) < offset + length and self._read():
-            pass
-        at = offset - self._start
-        if at < 0:
-            return b""  # A table whose frames overlap: what it points to is no frame.
-        data = bytes(memoryview(self._held)[at : at + length])
-        del self._held[: at + length]
-        self._start = min(offset + length, self._start + at + len(data))
-        return data
+    def framed(self, frames: Sequence[Frame]) -> Iterator[tuple[Frame, memoryview]]:
+        """Give each frame with its bytes: fewer, or none, where the file ends before.
+
+        A table whose frames overlap, or do not ascend, points to something that is no frame.
+        """
+        for run in _runs(frames):
+            begin, last = run[0].offset, run[-1]
+            self._pass_to(begin)
+            is_there = self._position == begin
+            data = memoryview(self._take(last.offset + last.length - begin) if is_there else b"")
+            for frame in run:
+                at = frame.offset - begin
+                yield frame, data[at : at + frame.length]
 
     def finish(self) -> str:
         """Read the rest; give the hash of all of it."""
-        while self._read():
-            self._held.clear()
+        while self._take(WINDOW_BYTES):
+            pass
         return self._hash.hexdigest()
 
-    def _read(self) -> bool:
-        piece = next(self._pieces, b"")
-        self._hash.update(piece)
-        self._held += piece
-        return bool(piece)
+    def _pass_to(self, offset: int) -> None:
+        while self._position < offset and self._take(min(offset - self._position, WINDOW_BYTES)):
+            pass
+
+    def _take(self, length: int) -> bytes:
+        data = self._backend.read(self._name, self._position, length)
+        self._hash.update(data)
+        self._position += len(data)
+        return data
+
+
+def _runs(frames: Sequence[Frame]) -> Iterator[list[Frame]]:
+    """Group frames that follow each other, so that they are read together."""
+    run: list[Frame] = []
+    for frame in frames:
+        if run and (
+            frame.offset != run[-1].offset + run[-1].length
+            or frame.offset - run[0].offset >= _RUN_BYTES
+        ):
+            yield run
+            run = []
+        run.append(frame)
+    if run:
+        yield run
 
 
 def _windows(backend: Backend, name: str, window_bytes: int = WINDOW_BYTES) -> Iterator[bytes]:

@@ -46,7 +46,7 @@ class Keys:
         """The key itself, for a process of ours and nobody else; None if there is none."""
         return self._key
 
-    def blob_id(self, data: bytes) -> bytes:
+    def blob_id(self, data: bytes | memoryview) -> bytes:
         """Give the id of a blob."""
         if self._key is None:
             return blake3(data).digest()
@@ -54,7 +54,7 @@ class Keys:
 
     def is_id_of(self, data: bytes | memoryview, blob_id: bytes) -> bool:
         """Tell whether a blob has this id."""
-        return hmac.compare_digest(self.blob_id(bytes(data)), blob_id)
+        return hmac.compare_digest(self.blob_id(data), blob_id)
 
     def box(self, header: FileHeader, name: str) -> "Box":
         """Give what encrypts and decrypts the frames of the file with this name.
