@@ -14,7 +14,7 @@ from resile.store.writeahead.files import TreeFiles
 from resile.store.writeahead.gate import OPEN_GATE, Gate
 
 _MEMORY = Path("/dev/shm")
-CREATE, MODIFY, DELETE, MAKE_FOLDER = OperationKind
+CREATE, MODIFY, DELETE, MAKE_FOLDER, DELETE_FOLDER = OperationKind
 
 
 @dataclass

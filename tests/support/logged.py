@@ -1,7 +1,7 @@
 """A folder with a log, snapshots, and commits like those of contained runs, for tests."""
 
 import contextlib
-import os
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,7 +32,8 @@ from resile.store.backends.memory import MemoryBackend
 from resile.store.writeahead.files import TreeFiles
 from resile.store.writeahead.gate import OPEN_GATE, Gate
 
-BIG = os.urandom(3_000_000)
+BIG = random.Random(7).randbytes(3_000_000)
+"""Of several blobs, each time the same ones."""
 
 
 @dataclass

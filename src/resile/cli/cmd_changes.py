@@ -13,7 +13,7 @@ from resile.cli.places import find_places
 from resile.cli.stores import local_time
 from resile.errors import ConfigError, StoreDamagedError
 from resile.store import list_commits
-from resile.store.transactions import Committed, Noted, OperationKind
+from resile.store.transactions import REMOVALS, Committed, Noted
 
 _SHOWN_MAX = 20
 
@@ -89,6 +89,6 @@ def _paths(commit: Committed) -> list[tuple[str, str]]:
             path = change.path.decode("utf-8", "backslashreplace") or "."
             is_gone = change.entry is None
         else:
-            path, is_gone = change.path, change.kind is OperationKind.DELETE
+            path, is_gone = change.path, change.kind in REMOVALS
         found[path] = "-" if is_gone else "+"
     return [(sign, path) for path, sign in sorted(found.items())]

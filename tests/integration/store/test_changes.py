@@ -269,6 +269,25 @@ def test_a_folder_that_is_replaced_as_a_part_of_a_bigger_one_is_replayed(tmp_pat
     assert differences(snapshot(scene.folder), scene.restored(at)[0]) == []
 
 
+def test_folders_that_a_transaction_deletes_are_gone_then(scene: Scene) -> None:
+    for name in ("x/y/file", "x/file", "other"):
+        write(name, "old")(scene.folder)
+    scene.begin()
+    with open_log(scene.state, scene.folder) as log:
+        with log.begin() as transaction:
+            transaction.delete_folder("x")
+        deleted, gone_at = snapshot(scene.folder), datetime.now(UTC)
+        with log.begin() as transaction:
+            transaction.make_folder("x")
+            transaction.create("x/file", b"new")
+
+    assert differences(deleted, scene.restored(gone_at)[0]) == []
+    found, moment, _ = scene.restored(datetime.now(UTC))
+    assert {"x", "x/file"} <= set(found)
+    assert "x/y" not in found
+    assert moment.problem == ""
+
+
 def test_big_contents_are_kept_beside_the_log(scene: Scene) -> None:
     scene.begin()
     at = scene.commit(write("big", BIG))

@@ -15,7 +15,15 @@ from resile.store.changes.blobs import LocalBlobs
 from resile.store.format.trees import decode_ids
 from resile.store.model import Entry, EntryType
 from resile.store.restore.model import Reader
-from resile.store.transactions import Committed, Content, Noted, OperationKind, Redo, Replayed
+from resile.store.transactions import (
+    REMOVALS,
+    Committed,
+    Content,
+    Noted,
+    OperationKind,
+    Redo,
+    Replayed,
+)
 
 _FOLDER_MODE = 0o755
 _UNKNOWN_MODE = 0o600
@@ -155,10 +163,10 @@ class Overlay:
         """Do an operation of a transaction of the log's own again."""
         path = change.path.encode("utf-8", "surrogateescape")
         *above, name = path.split(b"/")
-        folder = self._folder(above, is_made=change.kind is not OperationKind.DELETE)
+        folder = self._folder(above, is_made=change.kind not in REMOVALS)
         if folder is None:
             return
-        if change.kind is OperationKind.DELETE:
+        if change.kind in REMOVALS:
             folder.pop(name, None)
             return
         before = folder.get(name)

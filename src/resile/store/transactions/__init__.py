@@ -2,6 +2,7 @@
 
 from resile.store.transactions.log import TransactionLog
 from resile.store.transactions.model import (
+    REMOVALS,
     BlobSink,
     Committed,
     Content,
@@ -17,6 +18,7 @@ from resile.store.transactions.model import (
 from resile.store.transactions.transaction import FileTransaction
 
 __all__ = [
+    "REMOVALS",
     "BlobSink",
     "Committed",
     "Content",

@@ -15,6 +15,7 @@ from resile.store.transactions.model import (
     FileOperation,
     LoggedOperation,
     Noted,
+    OperationKind,
     Savepoint,
     TransactionStatus,
 )
@@ -226,7 +227,8 @@ class Engine:
         self._stages.leave()
 
     def _apply_group(self, book: Book, group: Sequence[FileOperation]) -> None:
-        new = self.ledger.claim(book, [operation.path for operation in group])
+        emptied = [one.path for one in group if one.kind is OperationKind.DELETE_FOLDER]
+        new = self.ledger.claim(book, [one.path for one in group], emptied=emptied)
         self._stages.open(book)
         staged = [self._stages.stage(book, operation) for operation in group]
         self._files.sync(book.stage_fd)

@@ -104,8 +104,16 @@ class Ledger:
         with self._lock:
             _check_open(book)
 
-    def claim(self, book: Book, paths: Iterable[str]) -> dict[int, int]:
+    def claim(
+        self, book: Book, paths: Iterable[str], *, emptied: Iterable[str] = ()
+    ) -> dict[int, int]:
         """Let a transaction write paths, all or none; give what it depends on now and did not before.
+
+        Args:
+            book: The transaction.
+            paths: What it writes.
+            emptied: The folders among them that it deletes: it depends on whoever took something
+                out of them, which needs them again if it is rolled back.
 
         Raises:
             ConflictError: If another open one writes one of them, or two would depend on each other.
@@ -126,7 +134,11 @@ class Ledger:
                     paths=busy,
                     hint="Wait until it has ended, or work on other paths.",
                 )
-            new = self._depend(book, {above for path in paths for above in folders_above(path)})
+            gone = set(emptied)
+            touched = {above for path in paths for above in folders_above(path)}
+            if gone:
+                touched |= {p for p in self._writers if not gone.isdisjoint(folders_above(p))}
+            new = self._depend(book, touched)
             for path in paths:
                 self._writers[path] = book
             return new

@@ -35,6 +35,12 @@ class OperationKind(IntEnum):
     """Away with a file, a link or a pipe."""
     MAKE_FOLDER = 4
     """An empty folder where nothing is."""
+    DELETE_FOLDER = 5
+    """Away with a folder in which nothing is."""
+
+
+REMOVALS = frozenset((OperationKind.DELETE, OperationKind.DELETE_FOLDER))
+"""After these nothing is at the path."""
 
 
 class Redo(IntEnum):

@@ -33,6 +33,7 @@ _STEPS = {
     OperationKind.MODIFY: StepKind.SWAP,
     OperationKind.DELETE: StepKind.REMOVE,
     OperationKind.MAKE_FOLDER: StepKind.PLACE,
+    OperationKind.DELETE_FOLDER: StepKind.REMOVE,
 }
 
 T = TypeVar("T")

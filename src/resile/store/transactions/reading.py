@@ -10,7 +10,9 @@ from resile.errors import TransactionError
 from resile.store.log import Record, RecordType
 from resile.store.transactions.ledger import Book
 from resile.store.transactions.model import (
+    REMOVALS,
     Committed,
+    FileOperation,
     LoggedOperation,
     Noted,
     OperationKind,
@@ -24,8 +26,11 @@ from resile.store.transactions.payloads import (
     decode_origin,
     decode_time,
 )
-from resile.store.writeahead.trees import open_file, open_parent
+from resile.store.writeahead.model import DEPTH_MAX
+from resile.store.writeahead.trees import names_in, open_file, open_folder, open_parent, too_deep
 
+ENTRIES_MAX = 100_000
+"""Of a folder that is deleted with all that is in it: each is a record in the log."""
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -146,6 +151,41 @@ def first_needed(records: Iterable[Record], before: datetime) -> int:
     return min([*needed, *begun.values()], default=following)
 
 
+def deletions(root_fd: int, path: str) -> list[FileOperation]:
+    """List what deletes a folder with all that is in it, the deepest first.
+
+    Raises:
+        TransactionError: If it is no folder, or has more than 100,000 entries, or too deep ones.
+    """
+    found: list[FileOperation] = []
+    try:
+        with open_parent(root_fd, path) as (folder_fd, name):
+            _delete_below(found, folder_fd, name, path, 0)
+    except OSError as exc:
+        raise TransactionError(f"{path} cannot be deleted: {exc.strerror}") from exc
+    return found
+
+
+def _delete_below(
+    found: list[FileOperation], folder_fd: int, name: str, path: str, depth: int
+) -> None:
+    if depth > DEPTH_MAX:
+        raise too_deep(path)
+    with open_folder(folder_fd, name) as fd:
+        for below in names_in(fd):
+            inner = f"{path}/{below}"
+            if stat.S_ISDIR(os.stat(below, dir_fd=fd, follow_symlinks=False).st_mode):
+                _delete_below(found, fd, below, inner, depth + 1)
+            else:
+                found.append(FileOperation(kind=OperationKind.DELETE, path=inner))
+            if len(found) > ENTRIES_MAX:
+                raise TransactionError(
+                    f"{path} cannot be deleted: more than {ENTRIES_MAX:,} entries are in it",
+                    hint="Delete the folders in it one by one.",
+                )
+    found.append(FileOperation(kind=OperationKind.DELETE_FOLDER, path=path))
+
+
 def read_file(root_fd: int, path: str, *, limit_bytes: int) -> bytes:
     """Read a whole file, through no link.
 
@@ -178,7 +218,7 @@ def _note(book: Book, record: Record) -> None:
 
 
 def _replayed(number: int, at: datetime, operation: LoggedOperation) -> Replayed:
-    is_gone = operation.kind is OperationKind.DELETE
+    is_gone = operation.kind in REMOVALS
     return Replayed(
         transaction=number,
         committed_at=at,

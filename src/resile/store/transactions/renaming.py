@@ -7,14 +7,15 @@ after it what came into the stage is. What somebody else has changed since is ne
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from resile.core.trees import status_of
-from resile.errors import ConflictError
-from resile.store.transactions.ledger import Book
-from resile.store.transactions.model import LoggedOperation, OperationKind
+from resile.errors import ConflictError, TransactionError
+from resile.store.transactions.ledger import Book, folders_above
+from resile.store.transactions.model import REMOVALS, LoggedOperation, OperationKind
 from resile.store.transactions.staging import redo_has_content
 from resile.store.writeahead.files import TreeFiles
 from resile.store.writeahead.model import difference
@@ -100,7 +101,7 @@ class Renaming:
             OSError: If the disk refuses.
         """
         folders = {operation.path.rpartition("/")[0]: operation for operation in operations}
-        written = {o.path: o for o in operations if o.kind is not OperationKind.DELETE}
+        written = {o.path: o for o in operations if o.kind not in REMOVALS}
         count = len(folders) + (len(written) if has_contents else 0)
         if count > _SYNCED_ONE_BY_ONE_MAX:
             self._files.sync_file_system(self._root_fd)
@@ -133,7 +134,32 @@ class Renaming:
         except _FolderGoneError as exc:
             return str(exc)
         fault = difference(step.base, read_signature_like(fd, name, step.base))
+        if not fault and operation.kind is OperationKind.DELETE_FOLDER:
+            return self._delete_folder(book, operation, fd, name)
         return fault or do_rename(step, self._files, book.stage_fd, fd, name)
+
+    def _delete_folder(
+        self, book: Book, operation: LoggedOperation, folder_fd: int, name: str
+    ) -> str:
+        """Move a folder away in which nothing is; give what somebody else put there meanwhile."""
+        step = operation.step
+        if _has_entries(folder_fd, name):
+            raise TransactionError(
+                f"{step.path} cannot be deleted: something is in it",
+                hint="Delete that first, or all of it at once: delete_folder.",
+            )
+        fault = do_rename(step, self._files, book.stage_fd, folder_fd, name)
+        if not fault and _has_entries(book.stage_fd, step.slot):
+            self._put_folder_back(operation, book, folder_fd, name)
+            return "changed inside"
+        return fault
+
+    def _put_folder_back(
+        self, operation: LoggedOperation, book: Book, folder_fd: int, name: str
+    ) -> None:
+        undo_rename(operation.step, self._files, book.stage_fd, folder_fd, name)
+        if operation.base is not None:  # It was opened for its owner, if that could not move it.
+            self._files.set_mode(folder_fd, name, stat.S_IMODE(operation.base.mode))
 
     def _undo(self, folders: "_Folders", book: Book, operation: LoggedOperation) -> str:
         """Take an operation back; give the path of a folder that has to stay."""
@@ -141,6 +167,9 @@ class Renaming:
         fd, name = folders.open(operation)
         if is_folder and _has_entries(fd, name):
             return step.path
+        if operation.kind is OperationKind.DELETE_FOLDER:
+            self._put_folder_back(operation, book, fd, name)
+            return ""
         undo_rename(step, self._files, book.stage_fd, fd, name)
         if step.kind is StepKind.REMOVE:
             return ""
@@ -166,10 +195,14 @@ class Renaming:
     def _hindered(self, folders: "_Folders", done: Sequence[Item]) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
         seen: set[str] = set()
+        deleted: set[str] = set()
         for book, operation in done:
             fault = _stage_fault(book, operation)
-            if not fault and operation.path not in seen:
+            is_below = not deleted.isdisjoint(folders_above(operation.path))
+            if not fault and operation.path not in seen and not is_below:
                 fault = _target_fault(folders, operation)
+            if operation.kind is OperationKind.DELETE_FOLDER:
+                deleted.add(operation.path)  # It comes back first, with nothing in it.
             if fault:
                 found.append((operation.path, fault))
             seen.add(operation.path)
@@ -191,6 +224,10 @@ class _Folders:
         """
         folder, _, name = operation.path.rpartition("/")
         found = self._open.get(folder)
+        if found is not None and found[1] != operation.folder_inode:
+            # A folder was deleted and made anew, and is now taken back: it is found again.
+            os.close(self._open.pop(folder)[0])
+            found = None
         if found is None:
             if len(self._open) >= _OPEN_FOLDERS_MAX:
                 os.close(self._open.pop(next(iter(self._open)))[0])

@@ -17,6 +17,7 @@ from resile.store.transactions.ledger import Book
 from resile.store.transactions.model import (
     FILE_BYTES_MAX,
     INLINE_BYTES_MAX,
+    REMOVALS,
     BlobSink,
     FileOperation,
     LoggedOperation,
@@ -144,7 +145,7 @@ class Stages:
             os.close(fd)
             self._files.set_mode(book.stage_fd, slot_name(number), mode)
             staged = status_of(book.stage_fd, slot_name(number))
-        elif kind is not OperationKind.DELETE:
+        elif kind not in REMOVALS:
             mode = _mode_of(operation, base)
             staged = self._write(book, operation, folder_fd, name, mode)
         redo, content = self._redo(operation, base, folder_fd, name)
@@ -233,6 +234,8 @@ def _check(operation: FileOperation, base: Signature | None) -> None:
         fault = "it is there already" if base is not None else ""
     elif base is None:
         fault = "it is not there"
+    elif kind is OperationKind.DELETE_FOLDER:
+        fault = "" if base.is_folder else "it is no folder"
     elif base.is_folder:
         fault = "it is a folder"
     elif kind is OperationKind.MODIFY and not stat.S_ISREG(base.mode):
@@ -251,4 +254,5 @@ _DONE = {
     OperationKind.MODIFY: "modified",
     OperationKind.DELETE: "deleted",
     OperationKind.MAKE_FOLDER: "made",
+    OperationKind.DELETE_FOLDER: "deleted",
 }

@@ -15,7 +15,7 @@ from resile.store.transactions.model import (
     TransactionStatus,
 )
 from resile.store.transactions.paths import check_path
-from resile.store.transactions.reading import read_file
+from resile.store.transactions.reading import deletions, read_file
 
 
 class FileTransaction:
@@ -64,6 +64,12 @@ class FileTransaction:
     def make_folder(self, path: str, *, mode: int | None = None) -> None:
         """Make an empty folder where nothing is. Mode: 0755 by default."""
         self.apply([FileOperation(kind=OperationKind.MAKE_FOLDER, path=path, mode=mode)])
+
+    def delete_folder(self, path: str) -> None:
+        """Remove a folder with all that is in it, all of it or nothing; at most 100,000 entries."""
+        check_path(path)
+        with self._book.lock:
+            self.apply(deletions(self._root_fd, path))
 
     def apply(self, operations: Iterable[FileOperation]) -> None:
         """Do many operations, all of them or none; they share their syncs, up to 1,000 at a time."""
