@@ -273,13 +273,12 @@ def test_folders_that_a_transaction_deletes_are_gone_then(scene: Scene) -> None:
     for name in ("x/y/file", "x/file", "other"):
         write(name, "old")(scene.folder)
     scene.begin()
-    with open_log(scene.state, scene.folder) as log:
-        with log.begin() as transaction:
-            transaction.delete_folder("x")
-        deleted, gone_at = snapshot(scene.folder), datetime.now(UTC)
-        with log.begin() as transaction:
-            transaction.make_folder("x")
-            transaction.create("x/file", b"new")
+    with open_log(scene.state, scene.folder) as log, log.begin() as transaction:
+        transaction.delete_folder("x")
+    deleted, gone_at = snapshot(scene.folder), datetime.now(UTC)
+    with open_log(scene.state, scene.folder) as log, log.begin() as transaction:
+        transaction.make_folder("x")
+        transaction.create("x/file", b"new")
 
     assert differences(deleted, scene.restored(gone_at)[0]) == []
     found, moment, _ = scene.restored(datetime.now(UTC))
