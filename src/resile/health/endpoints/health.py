@@ -224,7 +224,7 @@ class Health:
         Raises:
             ConfigError: If a name is wrong or taken, or there are 200 metrics.
         """
-        return self._meters.gauge(name, description, labels)
+        return self._meters.make_gauge(name, description, labels)
 
     def add_counter(self, name: str, description: str, *, labels: tuple[str, ...] = ()) -> Counter:
         """Add a number that only grows to `/metrics`; count with `.add(1, label=...)`.
@@ -237,7 +237,7 @@ class Health:
         Raises:
             ConfigError: If a name is wrong or taken, or there are 200 metrics.
         """
-        return self._meters.counter(name, description, labels)
+        return self._meters.make_counter(name, description, labels)
 
     def starting(self, what: str) -> AbstractContextManager[None]:
         """Keep the service from being ready during a `with` block, and after it if that raises.

@@ -33,13 +33,13 @@ class Meters:
         self._lock = threading.Lock()
         self._known: dict[str, Gauge | Counter] = {}
 
-    def gauge(self, name: str, description: str, labels: tuple[str, ...]) -> Gauge:
+    def make_gauge(self, name: str, description: str, labels: tuple[str, ...]) -> Gauge:
         """Make a gauge; see `Health.add_gauge`."""
         gauge = Gauge(f"{self.prefix}_{name}", description, labels)
         self._add(name, gauge)
         return gauge
 
-    def counter(self, name: str, description: str, labels: tuple[str, ...]) -> Counter:
+    def make_counter(self, name: str, description: str, labels: tuple[str, ...]) -> Counter:
         """Make a counter; see `Health.add_counter`."""
         if not name.endswith("_total"):
             raise ConfigError(f"{name!r} does not end in _total", hint=f"call it {name}_total")
