@@ -44,7 +44,7 @@ mark_loop(retry.__code__)
 
 async def breaker(layer: "BreakerLayer", call: Callable[[], Awaitable[T]]) -> T:
     """Do `call` if the breaker lets it through, and tell it what came of it."""
-    probe = layer.start()
+    probe = layer.start(call)
     try:
         result = await call()
     except Exception as error:

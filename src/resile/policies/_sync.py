@@ -43,7 +43,7 @@ mark_loop(retry.__code__)
 
 def breaker(layer: "BreakerLayer", call: Callable[[], T]) -> T:
     """Do `call` if the breaker lets it through, and tell it what came of it."""
-    probe = layer.start()
+    probe = layer.start(call)
     try:
         result = call()
     except Exception as error:

@@ -14,6 +14,7 @@ from resile.policies.breaker import Breaker
 from resile.policies.counting import CountingLayer
 from resile.policies.layer import Holding, Layer, Recording
 from resile.policies.policy import Policy
+from resile.policies.resumed import Resumed
 from resile.policies.retry import Retry
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Guard(Block):
         if self.is_gated:
             self.record(error)
             raise error
-        resumed: Callable[[], T] = _Resumed(error, call).run
+        resumed: Callable[[], T] = Resumed(error, call).run
         return self.run(resumed)
 
     async def aresume(self, error: Exception, call: Callable[[], Awaitable[T]], /) -> T:
@@ -115,7 +116,7 @@ class Guard(Block):
         if self.is_gated:
             self.record(error)
             raise error
-        resumed: Callable[[], Awaitable[T]] = _Resumed(error, call).arun
+        resumed: Callable[[], Awaitable[T]] = Resumed(error, call).arun
         return await self.arun(resumed)
 
     @property
@@ -187,28 +188,6 @@ class Guard(Block):
 
     def __repr__(self) -> str:
         return f"<Guard {self.name!r} {self.policy!r}>"
-
-
-class _Resumed:
-    """A call whose first attempt is over: it gives that error first. Not thread-safe."""
-
-    __slots__ = ("_call", "_error")
-
-    def __init__(self, error: Exception, call: Callable[[], Any]) -> None:
-        self._error: Exception | None = error
-        self._call = call
-
-    def run(self) -> Any:
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
-        return self._call()
-
-    async def arun(self) -> Any:
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
-        return await self._call()
 
 
 def hold_all(name: str, layers: tuple[Layer, ...]) -> ExitStack:

@@ -22,6 +22,7 @@ from resile.policies.circuit import Circuit, Lease
 from resile.policies.classify import TEXT_LENGTH_MAX, written
 from resile.policies.forks import renew_in_children
 from resile.policies.layer import Inline, Measure
+from resile.policies.resumed import is_over
 from resile.policies.signals import POST, Rejections
 from resile.policies.tally import Tally
 
@@ -134,13 +135,13 @@ class BreakerLayer(Block):
         """Guard a block that runs once."""
         return Probe(self)
 
-    def start(self) -> "Probe":
-        """Admit a call, or reject it.
+    def start(self, call: Callable[[], object] | None = None) -> "Probe":
+        """Admit a call, or reject it; one that was made already is no probe, whatever came since.
 
         Raises:
             BreakerOpenError: If the circuit is open, or all its permits are taken.
         """
-        return Probe(self).__enter__()
+        return Probe(self).begin(needs_lease=self.gate and not (call and is_over(call)))
 
     def record(self, error: Exception | None) -> None:
         """Count an outcome that was not seen by a call: an error, or None for a success."""
@@ -388,8 +389,19 @@ class Probe:
         self._began_s = 0.0
 
     def __enter__(self) -> Self:
+        return self.begin(needs_lease=self._layer.gate)
+
+    def begin(self, *, needs_lease: bool) -> Self:
+        """Get the right to go on.
+
+        Args:
+            needs_lease: What the gate said, which may be another thing a moment later.
+
+        Raises:
+            BreakerOpenError: If it may not.
+        """
         layer = self._layer
-        if layer.gate:
+        if needs_lease:
             self._lease = layer.admit()
         if layer.slow_s != inf:
             self._began_s = layer.clock.monotonic()
