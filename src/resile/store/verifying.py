@@ -5,19 +5,18 @@
 - data: each file has the hash that is its name, each frame opens, each blob has its id.
 """
 
-import concurrent.futures
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 
 from resile.errors import StoreDamagedError
-from resile.store.checking import Checked, Flaw, check_hash, check_pack, check_record, read_table
+from resile.store.checking import Checked, Flaw, check_hash, check_record
 from resile.store.format.frames import FileKind
-from resile.store.format.packs import PackTable
 from resile.store.format.trees import decode_tree
 from resile.store.model import DEPTH_MAX, Entry, EntryType, Snapshot
+from resile.store.pack_checks import checked_of, checking
 from resile.store.repository import Repository
 
-WORKERS = 2
 AFFECTED_MAX = 1_000
 """So many paths that damage concerns are listed."""
 FLAWS_MAX = 10_000
@@ -76,25 +75,22 @@ def verify(
 
     Raises:
         StoreError: If the store cannot be read for another reason than damage.
+        OperationError: If a process that reads for us ended; transient.
     """
     repository.look_again()
     backend = repository.backend
     packs = {file.name: file.size_bytes for file in backend.list("packs")}
     missing = repository.catalog.packs().keys() - packs.keys()
     checked = [Checked(size_bytes=0, flaws=(Flaw(name=n, what="is missing"),)) for n in missing]
-    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-        waiting = [
-            pool.submit(_check_pack, repository, name, size, data=data)
-            for name, size in sorted(packs.items())
-        ]
+    with checking(repository, packs, data=data) as waiting:
         # Nothing is mostly lost: the way through the snapshots need not wait to learn that.
         walk = _through_all(repository, frozenset())
         checked += _check_records(repository)
         if data:
             files = repository.backend.list("parity")
             checked += [check_hash(repository.backend, file.name) for file in files]
-        for done in concurrent.futures.as_completed(waiting):
-            checked.append(done.result())
+        for done in as_completed(waiting):
+            checked.append(checked_of(done.result()))
             if on_progress is not None:
                 on_progress(len(checked), sum(one.size_bytes for one in checked))
     flaws = [flaw for one in checked for flaw in one.flaws]
@@ -141,38 +137,6 @@ def _check_records(repository: Repository) -> list[Checked]:
         for folder, kind in _RECORDS.items()
         for file in repository.backend.list(folder)
     ]
-
-
-def _check_pack(repository: Repository, name: str, size: int, *, data: bool) -> Checked:
-    keys, coder, backend = repository.keys, repository.coder(), repository.backend
-    if data:
-        checked = check_pack(backend, name, size, keys=keys, coder=coder)
-    else:
-        try:
-            table = read_table(backend, name, size, keys=keys, coder=coder)
-            checked = Checked(size_bytes=0, table=table)
-        except StoreDamagedError as exc:
-            what = exc.message.removeprefix(name).strip()
-            checked = Checked(size_bytes=0, flaws=(Flaw(name=name, what=what),))
-    if checked.table is None:
-        blobs = tuple(blob for blob, _ in repository.catalog.blobs_in(name))
-        flaws = (*checked.flaws, Flaw(name=name, what="has no table that can be read", blobs=blobs))
-        return Checked(size_bytes=checked.size_bytes, flaws=flaws)
-    if not _agrees(repository, name, checked.table):
-        what = "is known otherwise by the catalog, which `resile repair` makes anew"
-        flaw = Flaw(name=name, what=what, is_of_file=False)
-        return Checked(size_bytes=checked.size_bytes, flaws=(*checked.flaws, flaw))
-    return checked
-
-
-def _agrees(repository: Repository, name: str, table: PackTable) -> bool:
-    """Compare a pack's own table with what the catalog has of it."""
-    known = sorted(repository.catalog.rows_of(name))
-    told = sorted(
-        (blob.blob_id, table.frames[blob.frame].offset, blob.start, blob.length)
-        for blob in table.blobs
-    )
-    return known == told
 
 
 class _Walk:
