@@ -30,6 +30,7 @@ COMMANDS = {
     "logs": "Show a service's output.",
     "ls": "List what is in a snapshot.",
     "maintenance": "Say that you work on a service or a check.",
+    "policies": "Show the guards of every process, or steer a breaker.",
     "recover": "Finish or undo what a crash left of contained runs.",
     "repair": "Mend a damaged store.",
     "replicate": "Keep a second store in step.",

@@ -23,6 +23,8 @@ STYLES = {
     "acknowledged": "yellow",
     "monitoring": "blue",
     "resolved": "green",
+    "CLOSED": "green",
+    "HALF_OPEN": "yellow",
 }
 """The colour of a word that stands alone in a cell."""
 

@@ -98,7 +98,7 @@ class PolicyFeed:
     def _hear(self, signal: Signal) -> None:
         if signal.kind not in STATE_KINDS:
             return
-        detail = {name: wire.text_of(str(value)) for name, value in signal.detail.items()}
+        detail = {name: _plain(value) for name, value in signal.detail.items()}
         said = {"guard": wire.text_of(signal.guard), "kind": signal.kind, "at_s": signal.at_s}
         self._lane.send(SIGNALS, {**said, "detail": detail})
         self._look_at_s = 0.0
@@ -138,6 +138,13 @@ def _facts(reading: Reading) -> dict[str, Any]:
         name: wire.text_of(value) if isinstance(value, str) else value
         for name, value in facts.items()
     }
+
+
+def _plain(value: object) -> object:
+    """Give a detail as JSON data: a number, nothing, or text."""
+    if isinstance(value, int | float):
+        return _finite(value)
+    return None if value is None else wire.text_of(str(value))
 
 
 def _finite(seconds: float | None) -> float | None:

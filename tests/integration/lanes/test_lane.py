@@ -140,6 +140,8 @@ def test_a_breaker_that_opens_is_told_journalled_and_counted(
     assert event.subject == "policy/payments"
     assert event.body["service"] == "billing"
     assert event.body["pid"] == worker.pid
+    assert event.body["reason"] == "too many bad calls"
+    assert 59 < event.body["retry_in_s"] <= 60
     worker.end()
     wait_until("it is gone", lambda: not daemon.rows())
 

@@ -9,7 +9,12 @@ from tests.unit.web.client import ask
 from resile.web import create_app
 from resile.web.assets import load_assets
 
-PAGES = {"/": "index.html", "/runs": "runs.html", "/store": "store.html"}
+PAGES = {
+    "/": "index.html",
+    "/runs": "runs.html",
+    "/store": "store.html",
+    "/policies": "policies.html",
+}
 PAGE_BYTES_MAX = 80_000
 """A page with all that it loads."""
 
