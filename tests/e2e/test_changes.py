@@ -99,6 +99,10 @@ def test_each_moment_between_two_snapshots_comes_back(shell: Shell) -> None:
     assert differences(second, snapshot(shell.kb)) == []
     shell("restore", "--at", first_at, "--in-place")
     assert differences(first, snapshot(shell.kb)) == []
+    restored_at = datetime.now(UTC).isoformat()
+    assert "  restore  " in shell("changes", "kb")
+    shell("restore", "--at", restored_at, "--to", "restored")
+    assert differences(first, snapshot(shell.folder / "restored")) == []
 
     flip(segment, (size + 100) * 8)
     said = shell("restore", "--at", second_at, "--to", "damaged", code=8)

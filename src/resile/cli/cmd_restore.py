@@ -22,7 +22,7 @@ from resile.cli.stores import (
     store_options,
 )
 from resile.core.units import format_size
-from resile.errors import ConfigError, StoreDamagedError
+from resile.errors import ConfigError, ResileError, StoreDamagedError
 from resile.store import (
     SAFETY_TAG,
     Moment,
@@ -34,6 +34,7 @@ from resile.store import (
     compare,
     left_out_of,
     live_root,
+    note_restore,
     restore_in_place,
     restore_to,
     save_live,
@@ -102,6 +103,7 @@ def command(
             safety = save_live(store, place, paths=names)
             with restore_in_place(place, root, reader, paths=names, on_progress=progress) as done:
                 report = done.report
+            _note(state, place, moment, names, safety)
     if as_json:
         data = _data(report, chosen, place, safety)
         print_json(data if at is None else data | moment_data(moment))
@@ -112,6 +114,20 @@ def command(
     if report.lost_count or moment.problem:
         return StoreDamagedError.exit_code
     return PARTIAL_CODE if report.skipped_count else 0
+
+
+def _note(
+    state: Path | None,
+    place: Path,
+    moment: Moment,
+    names: tuple[bytes, ...],
+    safety: Snapshot | None,
+) -> None:
+    """Have the logs of folders know it; what was restored is restored."""
+    try:
+        note_restore(state, place, moment.root, moment.reader, paths=names, before=safety)
+    except ResileError as exc:
+        say(f"warning: restore --at will end here, as the log could not note it: {exc.message}")
 
 
 def _choose(

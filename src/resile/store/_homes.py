@@ -16,6 +16,7 @@ HOMES: Final = {
         "begin_log",
         "choose_base",
         "list_commits",
+        "note_restore",
         "open_log",
         "stop_log",
         "trim_log",

@@ -18,7 +18,7 @@ from tests.support.trees import (
     snapshot,
 )
 
-from resile.contain.transaction import recover
+from resile.contain.transaction import recover, transaction
 from resile.store import (
     begin_log,
     forget,
@@ -267,6 +267,49 @@ def test_a_folder_that_is_replaced_as_a_part_of_a_bigger_one_is_replayed(tmp_pat
     at = scene.commit(change, workspace=scene.path / "outer")
 
     assert differences(snapshot(scene.folder), scene.restored(at)[0]) == []
+
+
+def test_blocks_of_python_code_are_replayed_among_the_runs(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.begin()
+    runs = scene.path / "runs"
+    with transaction(scene.folder, runs=runs, state=scene.state) as copy:
+        (copy / "named").write_text("the state folder is named")
+    monkeypatch.setenv("RESILE_STATE_DIR", str(scene.state))
+    with transaction(scene.folder, runs=runs) as copy:
+        (copy / "inherited").write_text("the process belongs to a system")
+    scene.commit(write("run", "of a run"))
+    known, known_at = snapshot(scene.folder), datetime.now(UTC)
+    monkeypatch.delenv("RESILE_STATE_DIR")
+    with transaction(scene.folder, runs=runs) as copy:
+        (copy / "apart").write_text("it belongs to none")
+
+    assert [one[:3] for one in scene.commits()] == ["tx_", "tx_", "run"]
+    assert differences(known, scene.restored(known_at)[0]) == []
+    assert "apart" not in scene.restored(datetime.now(UTC))[0]
+
+
+def test_a_block_that_could_not_be_noted_is_noted_by_the_next_one(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.begin()
+    runs = scene.path / "runs"
+    with monkeypatch.context() as patch:
+        patch.setattr("resile.store.changes.keeping.WAIT_S", 0.0)
+        with (
+            open_log(scene.state, scene.folder),
+            transaction(scene.folder, runs=runs, state=scene.state) as copy,
+        ):
+            (copy / "first").write_text("first")
+    assert (scene.folder / "first").read_text() == "first"
+    assert scene.commits() == []
+
+    with transaction(scene.folder, runs=runs, state=scene.state) as copy:
+        (copy / "second").write_text("second")
+
+    assert len(scene.commits()) == 2
+    assert differences(snapshot(scene.folder), scene.restored(datetime.now(UTC))[0]) == []
 
 
 def test_folders_that_a_transaction_deletes_are_gone_then(scene: Scene) -> None:

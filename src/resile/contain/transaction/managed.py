@@ -14,7 +14,9 @@ from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.files import SYSTEM_FILES, FileLock, make_private_dir, try_lock
 from resile.core.ids import new_id
 from resile.core.trees import remove_tree
+from resile.core.vocabulary import STATE_VARIABLE
 from resile.errors import OperationError, TransactionError
+from resile.store.writeahead.model import CHANGES_NAME
 
 _PREFIX = "tx_"
 _ALIVE_NAME = "alive"
@@ -22,7 +24,11 @@ _ALIVE_NAME = "alive"
 
 @contextlib.contextmanager
 def transaction(
-    folder: str | os.PathLike[str], *, runs: Path | None = None, clock: Clock = SYSTEM_CLOCK
+    folder: str | os.PathLike[str],
+    *,
+    runs: Path | None = None,
+    state: Path | None = None,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Iterator[Path]:
     """Work on a copy of a folder, and bring all of what changed into it, or nothing.
 
@@ -33,6 +39,9 @@ def transaction(
     Args:
         folder: The folder. While the block runs, everybody sees it as it was.
         runs: Where the copy is kept. Default: as `resile run` (`RESILE_RUNS_DIR`).
+        state: The state folder of the system whose log of the folder notes what is committed, so
+            that `resile restore --at` knows it. Default: of the one that this process belongs to
+            (RESILE_STATE_DIR); if it belongs to none, nothing is noted.
         clock: Stamps the record.
 
     Raises:
@@ -42,16 +51,30 @@ def transaction(
             was.
     """
     place = runs or runs_folder(os.environ)
+    changes = _changes_of(state)
     run, lock = _make_run(place, clock=clock)
     with lock:
         sweep(place, clock=clock)
         try:
-            begun = begin(run, [Path(folder)], staging=Staging.COPY, clock=clock, is_durable=False)
+            begun = begin(
+                run,
+                [Path(folder)],
+                staging=Staging.COPY,
+                changes=changes,
+                clock=clock,
+                is_durable=False,
+            )
             yield staged_folder(begun)
             begun.seal(is_durable=False)
             begun.commit()
         finally:
             _remove(run)
+
+
+def _changes_of(state: Path | None) -> Path | None:
+    """Give where the logs of folders are; None if there is no system."""
+    named = state or os.environ.get(STATE_VARIABLE)
+    return Path(named).absolute() / CHANGES_NAME if named else None
 
 
 def staged_folder(begun: Transaction) -> Path:

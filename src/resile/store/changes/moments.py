@@ -8,6 +8,7 @@ from pathlib import Path
 from resile.store.changes.blobs import LocalBlobs
 from resile.store.changes.overlay import Overlay
 from resile.store.changes.places import Place, find_place
+from resile.store.changes.restoring import PREFIX
 from resile.store.log import LogLook
 from resile.store.model import SAFETY_TAG, Entry, Snapshot
 from resile.store.restore.model import Reader
@@ -66,7 +67,8 @@ def at_moment(
     """Give a folder as it was at a moment.
 
     What is committed while a snapshot is taken is replayed on it, which changes nothing where the
-    snapshot has it already. A restore in place is in no log: the replay ends there.
+    snapshot has it already. The replay ends at a restore in place that the log does not have, or
+    that the store does not have any more.
 
     Args:
         state: The state folder of the system; None: there is none, and so no log.
@@ -86,8 +88,11 @@ def at_moment(
     look, gap = _look(place, snapshot)
     overlay = Overlay(reader, snapshot.root, LocalBlobs(place.blobs))
     done: list[Committed] = []
-    restored_at = _restored_at(snapshot, snapshots, at)
+    restored_at = _restored_at(snapshot, snapshots, at, _noted(look, snapshot.started_at))
     for commit in _between(look, snapshot.started_at, restored_at or at):
+        if not overlay.has_stored(commit):
+            restored_at = commit.committed_at
+            break
         overlay.replay(commit)
         done.append(replace(commit, changes=()))
     return Moment(
@@ -100,14 +105,22 @@ def at_moment(
     )
 
 
-def _restored_at(base: Snapshot, snapshots: Iterable[Snapshot], at: datetime) -> datetime | None:
-    """Tell when the folder was first restored in place after a snapshot, up to a moment."""
+def _noted(look: LogLook, since: datetime) -> set[str]:
+    """Name the restores that the log has."""
+    return {one.origin for one in _between(look, since, None) if one.origin.startswith(PREFIX)}
+
+
+def _restored_at(
+    base: Snapshot, snapshots: Iterable[Snapshot], at: datetime, noted: set[str]
+) -> datetime | None:
+    """Tell when the folder was first restored after a snapshot, up to a moment, without a note."""
     found = (
         one.started_at
         for one in snapshots
         if SAFETY_TAG in one.tags
         and one.source == base.source
         and base.started_at < one.started_at <= at
+        and PREFIX + one.snapshot_id not in noted
     )
     return min(found, default=None)
 
@@ -133,7 +146,7 @@ def _look(place: Place, snapshot: Snapshot) -> tuple[LogLook, str]:
     )
 
 
-def _between(look: LogLook, since: datetime, until: datetime) -> Iterator[Committed]:
+def _between(look: LogLook, since: datetime, until: datetime | None) -> Iterator[Committed]:
     return (one for one in commits(look.records(), until) if one.committed_at >= since)
 
 

@@ -5,15 +5,16 @@ ones get ids of their own, which nothing outside of this object knows. A path of
 not have what it became is a file that cannot be read, until a later commit makes it something else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from blake3 import blake3
 
 from resile.errors import StoreDamagedError, StoreError
 from resile.store.changes.blobs import LocalBlobs
+from resile.store.changes.content import INLINE_BYTES_MAX
 from resile.store.format.trees import decode_ids
-from resile.store.model import Entry, EntryType
+from resile.store.model import ID_BYTES, Entry, EntryType
 from resile.store.restore.model import Reader
 from resile.store.transactions import (
     REMOVALS,
@@ -31,10 +32,11 @@ _UNKNOWN_MODE = 0o600
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Node:
-    """An entry; of a folder that was looked into, with what is in it."""
+    """An entry; of a folder that was looked into, with what is in it, and its tree in the store."""
 
     entry: Entry
     below: "dict[bytes, _Node] | None" = None
+    tree: bytes = b""
 
 
 class Overlay:
@@ -110,6 +112,68 @@ class Overlay:
             for number, (blob_id, place) in enumerate(zip(blob_ids, found, strict=True))
         ]
 
+    def has_stored(self, commit: Committed) -> bool:
+        """Tell whether the store still has what a commit only names in it."""
+        for change in commit.changes:
+            if not isinstance(change, Noted) or change.content is not Content.STORED:
+                continue
+            if change.entry is not None and change.entry.type is EntryType.FOLDER:
+                try:
+                    self._reader.tree(change.entry.tree)
+                except StoreDamagedError:
+                    return False
+        return True
+
+    def notes(self, path: bytes, put: Callable[[bytes], object]) -> Iterator[Noted]:
+        """Give what makes a path, in whatever is there, the one of this tree.
+
+        Args:
+            path: From the root on; empty: all of it. What is not there is noted as gone.
+            put: Keeps a blob beside the log that gets the notes.
+        """
+        node: _Node | None = self._root
+        for name in path.split(b"/") if path else ():
+            is_folder = node is not None and node.entry.type is EntryType.FOLDER
+            node = self._below(node).get(name) if node is not None and is_folder else None
+        if node is None:
+            yield Noted(path=path)
+        else:
+            yield from self._notes(path, node, put)
+
+    def _notes(self, path: bytes, node: _Node, put: Callable[[bytes], object]) -> Iterator[Noted]:
+        if node.below is None:
+            yield self._noted(path, node.entry, put)
+            return
+        was: dict[bytes, Entry] = {}
+        if node.tree:
+            was = {entry.name: entry for entry in self._reader.tree(node.tree)}
+            entry = replace(node.entry, tree=node.tree)
+            yield Noted(path=path, entry=entry, content=Content.STORED)
+        else:
+            yield Noted(path=path)
+            yield Noted(path=path, entry=replace(node.entry, tree=bytes(ID_BYTES)))
+        for name in was.keys() - node.below.keys():
+            yield Noted(path=join(path, name))
+        for name, child in node.below.items():
+            if child.below is not None or was.get(name) != child.entry:
+                yield from self._notes(join(path, name), child, put)
+
+    def _noted(self, path: bytes, entry: Entry, put: Callable[[bytes], object]) -> Noted:
+        """Note an entry into which nobody has looked: from the store, or from the log."""
+        ids = (*entry.lists, *entry.chunks)
+        if not any(one in self._own or one in self._inline or one in self._lost for one in ids):
+            return Noted(path=path, entry=entry, content=Content.STORED)
+        try:
+            chunks = self.chunks(entry)
+            if len(chunks) == 1 and entry.size <= INLINE_BYTES_MAX and entry.extents is None:
+                data = self.read_blob(chunks[0])
+                return Noted(path=path, entry=entry, content=Content.INLINE, data=data)
+            for blob_id in (*entry.lists, *chunks):
+                put(self.read_blob(blob_id))
+        except StoreDamagedError:
+            return Noted(path=path, content=Content.LOST)
+        return Noted(path=path, entry=entry, content=Content.BLOBS)
+
     def _note(self, noted: Noted) -> None:
         names = noted.path.split(b"/") if noted.path else []
         if not names:
@@ -128,17 +192,22 @@ class Overlay:
 
     def _note_root(self, noted: Noted) -> None:
         if noted.entry is None:
-            self._root.below = {}
+            self._root.below, self._root.tree = {}, b""
+        elif noted.content is Content.STORED:
+            self._root = _Node(entry=replace(noted.entry, name=b""))
         else:
             self._root.entry = replace(noted.entry, name=b"", tree=self._root.entry.tree)
 
     def _became(self, before: _Node | None, noted: Noted, entry: Entry) -> _Node:
         """Give what a path became."""
         is_same_type = before is not None and before.entry.type is entry.type
+        if noted.content is Content.STORED:
+            return _Node(entry=entry)
         if entry.type is EntryType.FOLDER:
             if before is None or not is_same_type:
                 return _Node(entry=entry, below={})
-            return _Node(entry=replace(entry, tree=before.entry.tree), below=before.below)
+            entry = replace(entry, tree=before.entry.tree)
+            return _Node(entry=entry, below=before.below, tree=before.tree)
         if noted.content is Content.AS_BEFORE and entry.type is EntryType.FILE:
             if before is None or not is_same_type:
                 return self._unknown(entry.name, "only its attributes are known")
@@ -240,6 +309,7 @@ class Overlay:
         if node.below is None:
             entries = self._reader.tree(node.entry.tree)
             node.below = {entry.name: _Node(entry=entry) for entry in entries}
+            node.tree = node.entry.tree
         return node.below
 
     def _sealed(self, node: _Node) -> Entry:
@@ -251,3 +321,8 @@ class Overlay:
             self._trees[tree_id] = node
             node.entry = replace(node.entry, tree=tree_id)
         return node.entry
+
+
+def join(path: bytes, name: bytes) -> bytes:
+    """Give the path of something below a path; of the path itself if it has no name."""
+    return path + b"/" + name if path and name else path or name

@@ -213,6 +213,9 @@ class Content(IntEnum):
     """Under the ids of the entry's chunks."""
     AS_BEFORE = 3
     """It is what it was: only what the entry carries beside it became another."""
+    STORED = 4
+    """In the store of the folder's snapshots, under the ids of the entry; of a folder, with all
+    that is in it then. So a restore is noted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,8 +224,8 @@ class Noted:
 
     Args:
         path: Relative to the folder, in bytes; empty: the folder itself.
-        entry: All that it carries; of a folder, with what was in it before. None: it is gone,
-            with all below it, or it is not known what it became.
+        entry: All that it carries; of a folder, with what was in it before, unless it is STORED.
+            None: it is gone, with all below it, or it is not known what it became.
         content: Where the content of a file is.
         data: With INLINE, the content.
     """
