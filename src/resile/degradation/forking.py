@@ -10,11 +10,11 @@ Source: sqlite.org/howtocorrupt.html, "Carrying an open database connection acro
 import os
 import threading
 from collections.abc import Callable
-from typing import Final
 from weakref import WeakSet
 
-FORK_WAIT_S: Final = 10.0
-"""How long a fork waits for what is being written, as `resile.core.journal.forking` does."""
+# Imported first, and so registered first: what is called before a fork runs in the opposite order,
+# and nothing could be closed any more once that gate is shut.
+from resile.core.journal.forking import FORK_WAIT_S
 
 
 class ForkSafe:

@@ -4,10 +4,10 @@ import logging
 from pathlib import Path
 
 import pytest
+from tests.unit.degradation.kit import Dependency, fail, manager
 
 from resile.degradation import Degradation, Notice, Service, ServiceState
 from resile.testing import FakeClock, MemoryJournal
-from tests.unit.degradation.kit import Dependency, fail, manager
 
 HEALTHY, DEGRADED, FAILED, CRITICAL = ServiceState
 POLICIES_IN_MEMORY = {"exe": "scan"}
