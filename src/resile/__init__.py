@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from resile.policies.ratelimit import RateLimit
     from resile.policies.readings import readings
     from resile.policies.registry import breaker, guard, guards
+    from resile.policies.reloading import load
     from resile.policies.retry import Retry
     from resile.policies.signals import listen
     from resile.policies.timeout import Timeout
@@ -97,6 +98,7 @@ __all__ = [
     "guard",
     "guards",
     "listen",
+    "load",
     "presets",
     "priority",
     "readings",
@@ -144,6 +146,7 @@ def __getattr__(name: str) -> object:
         "policies.ratelimit": ("RateLimit",),
         "policies.readings": ("readings",),
         "policies.registry": ("breaker", "guard", "guards"),
+        "policies.reloading": ("load",),
         "policies.retry": ("Retry",),
         "policies.signals": ("listen",),
         "policies.timeout": ("Timeout",),

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from resile.policies.ratelimit import RateLimit
     from resile.policies.readings import Reading, readings
     from resile.policies.registry import Registry, guard, guards
+    from resile.policies.reloading import Loaded, load
     from resile.policies.retry import Attempt, Retry
     from resile.policies.retrying import RetryCounts, RetryLayer
     from resile.policies.signals import Signal, flush, listen
@@ -72,6 +73,7 @@ __all__ = [
     "Keyed",
     "LastFailure",
     "Layer",
+    "Loaded",
     "Options",
     "Pipeline",
     "Policy",
@@ -92,6 +94,7 @@ __all__ = [
     "guard",
     "guards",
     "listen",
+    "load",
     "metrics_text",
     "nearest",
     "readings",
@@ -140,6 +143,7 @@ def __getattr__(name: str) -> object:
         "policy": ("Policy",),
         "presets": ("nearest",),
         "readings": ("Reading", "readings"),
+        "reloading": ("Loaded", "load"),
         "registry": ("Registry", "guard", "guards"),
         "retry": ("Attempt", "Retry"),
         "retrying": ("RetryCounts", "RetryLayer"),

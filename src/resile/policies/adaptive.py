@@ -63,8 +63,8 @@ class AdaptiveLimit(Policy):
     queue: int = 0
     max_wait: float | str = 1.0
 
-    def __post_init__(self) -> None:
-        options = Options(self)
+    def check_options(self, options: Options) -> None:
+        """Check each option by itself."""
         if self.algorithm not in ("gradient", "aimd"):
             options.refuse("algorithm", f'{self.algorithm!r} is neither "gradient" nor "aimd"')
         options.whole("lowest", "highest", "initial", low=1, high=1_000_000)
@@ -73,10 +73,11 @@ class AdaptiveLimit(Policy):
         options.seconds("slow", low=0.001, high=86_400)
         options.whole("queue", low=0, high=1_000_000)
         options.seconds("max_wait", low=0, high=86_400)
-        options.check()
-        if not self.lowest <= self.initial <= self.highest:
+
+    def check_together(self, options: Options) -> None:
+        """Check options beside each other."""
+        if options.is_clean and not self.lowest <= self.initial <= self.highest:
             options.refuse("initial", f"{self.initial} is not in lowest..highest")
-        options.check()
 
     def layer(self, name: str, clock: Clock, chance: random.Random) -> "AdaptiveLayer":
         """Make the permits for one guarded name."""
@@ -151,6 +152,17 @@ class AdaptiveLayer:
                 yield
         finally:
             self.admission.leave(ticket)
+
+    def adopt(self, policy: Policy, /) -> bool:
+        """Take other options; the limit that was found stays, cut to the new range."""
+        if not isinstance(policy, AdaptiveLimit):
+            return False
+        with self._lock:
+            self._policy, self._rule = policy, policy.rule()
+            self._limit = max(policy.lowest, min(policy.highest, self._limit))
+            limit = int(self._limit)
+        self.admission.adopt(limit=limit, queue=policy.queue, wait_s_max=float(policy.max_wait))
+        return True
 
     def measures(self) -> tuple[Measure, ...]:
         """Give who is inside, who waits, the limit, and how many were turned away."""

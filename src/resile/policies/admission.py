@@ -129,6 +129,14 @@ class Admission:
             admitted = self._gate.resize(limit)
         self._wake(admitted)
 
+    def adopt(self, *, limit: int, queue: int, wait_s_max: float) -> None:
+        """Take other limits; those inside and in the queue stay, with the wait that they began."""
+        self._queue = queue
+        self._wait_s_max = wait_s_max
+        with self._lock:
+            self._gate.queue = queue
+        self.resize(limit)
+
     def _park(self, parked: threading.Lock) -> None:
         wait_s = self._wait_s()
         if isinstance(self._clock, SystemClock):

@@ -1,18 +1,26 @@
 """A guard: policies bound to a name, with the state that they keep for it."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import ExitStack
 from functools import partial
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import ConfigError
 from resile.policies.blocks import Block
 from resile.policies.breaker import Breaker
 from resile.policies.counting import CountingLayer
-from resile.policies.layer import Holding, Layer, Recording
+from resile.policies.layer import Adopting, Holding, Layer, Recording
 from resile.policies.policy import Policy
 from resile.policies.resumed import Resumed
 from resile.policies.retry import Retry
@@ -178,16 +186,46 @@ class Guard(Block):
 
         return aattempts(self)
 
-    def _layers(self) -> tuple[Layer, ...]:
+    def change(self, policy: Policy) -> None:
+        """Take other policies; what they share with those before keeps its state.
+
+        All that is decorated follows, and the guards of keys. Calls that run go on as they began.
+        """
+        from resile.policies.keyed import keyed_guards
+        from resile.policies.relinking import relink
+
+        self.policy = policy
+        self.layers = self._layers(self.layers)
+        self.is_retrying = any(isinstance(part, Retry) for part in policy.parts())
+        relink(self)
+        for keyed in keyed_guards((self,)):
+            keyed.change(policy)
+
+    def _layers(self, before: Iterable[Layer] = ()) -> tuple[Layer, ...]:
+        """Make the layers, or take those of before that can adopt the options of a part."""
         parts = self.policy.parts()
-        layers = [part.layer(self.name, self.clock, self.chance) for part in parts]
+        kept: list[Layer] = list(before)
+        layers = [_adopted(kept, part) or self._layer(part) for part in parts]
         if self.is_counted and not any(isinstance(part, Breaker) for part in parts):
             outer = takewhile(lambda part: part.position < Breaker.position, parts)
-            layers.insert(len(tuple(outer)), CountingLayer(self.clock))
+            counting = [layer for layer in before if isinstance(layer, CountingLayer)]
+            layers.insert(len(tuple(outer)), *(counting or [CountingLayer(self.clock)]))
         return tuple(layers)
+
+    def _layer(self, part: Policy) -> Layer:
+        return part.layer(self.name, self.clock, self.chance)
 
     def __repr__(self) -> str:
         return f"<Guard {self.name!r} {self.policy!r}>"
+
+
+def _adopted(layers: list[Layer], part: Policy) -> Layer | None:
+    """Take the first layer that adopts the options of a policy out of a list; None if none does."""
+    for layer in layers:
+        if isinstance(layer, Adopting) and layer.adopt(part):
+            layers.remove(layer)
+            return layer
+    return None
 
 
 def hold_all(name: str, layers: tuple[Layer, ...]) -> ExitStack:

@@ -155,8 +155,8 @@ class Breaker(Policy):
     classify: Classifier | None = None
     on_result: Callable[[object], bool] | None = None
 
-    def __post_init__(self) -> None:
-        options = Options(self)
+    def check_options(self, options: Options) -> None:
+        """Check each option by itself."""
         options.whole("failures", "window_calls", "minimum", low=1, high=100_000)
         options.whole("successes", "permits", low=1, high=1000)
         options.number("ratio", "slow_ratio", low=0.001, high=1)
@@ -165,8 +165,6 @@ class Breaker(Policy):
         options.seconds("window", low=0.1, high=86400)
         options.seconds("open_max", low=0.001, high=7 * 86400)
         options.errors("on", "unless")
-        self._check_windows(options)
-        options.check()
 
     def layer(self, name: str, clock: Clock, chance: random.Random) -> "BreakerLayer":
         """Make the state for one guard; it needs no chance."""
@@ -193,7 +191,8 @@ class Breaker(Policy):
             return CountWindow(size=self.window_calls, ratio=ratio, minimum=self.minimum)
         return TimeWindow(span_s=float(self.window or 0), ratio=ratio, minimum=self.minimum)
 
-    def _check_windows(self, options: Options) -> None:
+    def check_together(self, options: Options) -> None:
+        """Check options beside each other."""
         has_window = self.window_calls is not None or self.window is not None
         if self.window_calls is not None and self.window is not None:
             options.refuse("window", "looks back on seconds, window_calls on calls: give one")

@@ -22,6 +22,7 @@ from resile.policies.circuit import Circuit, Lease
 from resile.policies.classify import TEXT_LENGTH_MAX, written
 from resile.policies.forks import renew_in_children
 from resile.policies.layer import Inline, Measure
+from resile.policies.policy import Policy
 from resile.policies.resumed import is_over
 from resile.policies.signals import POST, Rejections
 from resile.policies.tally import Tally
@@ -81,6 +82,18 @@ class BreakerLayer(Block):
         self._lock = threading.Lock()
         self.rejections.renew()
         self._circuit.release_all()
+
+    def adopt(self, policy: Policy, /) -> bool:
+        """Take other options; state, mode and counts stay."""
+        if not isinstance(policy, Breaker):
+            return False
+        with self._lock:
+            now, seq = self.clock.monotonic(), self._calls.total()
+            self.policy = policy
+            self.slow_s = inf if policy.slow is None else float(policy.slow)
+            self._circuit.adopt(policy, now, seq)
+            self._publish(now, seq)
+        return True
 
     def run(self, call: Callable[[], T], /) -> T:
         """Do `call`, or reject it."""

@@ -39,12 +39,11 @@ class Bulkhead(Policy):
     queue: int = 0
     max_wait: float | str = 1.0
 
-    def __post_init__(self) -> None:
-        options = Options(self)
+    def check_options(self, options: Options) -> None:
+        """Check each option by itself."""
         options.whole("limit", low=1, high=1_000_000)
         options.whole("queue", low=0, high=1_000_000)
         options.seconds("max_wait", low=0, high=86_400)
-        options.check()
 
     def layer(self, name: str, clock: Clock, chance: random.Random) -> "BulkheadLayer":
         """Make the permits for one guarded name."""
@@ -65,6 +64,15 @@ class BulkheadLayer:
 
     def __init__(self, admission: Admission) -> None:
         self.admission = admission
+
+    def adopt(self, policy: Policy, /) -> bool:
+        """Take other limits; those inside stay."""
+        if not isinstance(policy, Bulkhead):
+            return False
+        self.admission.adopt(
+            limit=policy.limit, queue=policy.queue, wait_s_max=float(policy.max_wait)
+        )
+        return True
 
     def measures(self) -> tuple[Measure, ...]:
         """Give who is inside, who waits, and how many were turned away."""

@@ -57,8 +57,8 @@ class Cache(Policy):
     errors_ttl: float | str = 1.0
     max_wait: float | str = 30.0
 
-    def __post_init__(self) -> None:
-        options = Options(self)
+    def check_options(self, options: Options) -> None:
+        """Check each option by itself."""
         options.seconds("ttl", "errors_ttl", low=0.001, high=30 * 86_400)
         options.seconds("stale", low=0, high=30 * 86_400)
         options.seconds("max_wait", low=0, high=86_400)
@@ -66,7 +66,6 @@ class Cache(Policy):
         options.errors("on", "errors")
         if self.key is not None and not callable(self.key):
             options.refuse("key", "takes a function that gives the key of a call's arguments")
-        options.check()
 
     def layer(self, name: str, clock: Clock, chance: random.Random) -> "CacheLayer":
         """Make the memory of one guarded name."""
@@ -105,6 +104,15 @@ class CacheLayer:
         """Forget all results."""
         with self._lock:
             self._entries.clear()
+
+    def adopt(self, policy: Policy, /) -> bool:
+        """Take other options; results that are remembered stay, as long as they were to."""
+        if not isinstance(policy, Cache):
+            return False
+        with self._lock:
+            self._policy = policy
+            self._entries.resize(policy.count_max)
+        return True
 
     def measures(self) -> tuple[Measure, ...]:
         """Give how calls were answered, and how many results are kept."""

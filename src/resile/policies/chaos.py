@@ -59,14 +59,13 @@ class Chaos(Policy):
     result: object = UNTOUCHED
     result_rate: float = 1.0
 
-    def __post_init__(self) -> None:
-        options = Options(self)
+    def check_options(self, options: Options) -> None:
+        """Check each option by itself."""
         options.seconds("latency", low=0, high=3600)
         options.number("latency_rate", "error_rate", "result_rate", low=0, high=1)
         kind = self.error if isinstance(self.error, type) else type(self.error)
         if not issubclass(kind, Exception):
             options.refuse("error", "takes an Exception or a class of them")
-        options.check()
 
     def layer(self, name: str, clock: Clock, chance: random.Random) -> "ChaosLayer":
         """Make the injection for one guarded name."""

@@ -7,10 +7,13 @@ counts as a bad probe when its time is over, so no permit can be lost.
 
 from collections.abc import Callable
 from math import inf
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from resile.policies.breaker import CLOSED, HALF_OPEN, OPEN, Breaker, BreakerMode, BreakerState
 from resile.policies.windows import Window
+
+_OF_WINDOWS: Final = ("failures", "ratio", "slow_ratio", "window", "window_calls", "minimum")
+"""Options of the windows; with others, what these have seen means nothing."""
 
 
 class Lease(NamedTuple):
@@ -96,6 +99,18 @@ class Circuit:
             self._successes += 1
             if self._successes >= self.policy.successes:
                 self._close(now, seq, f"{self._successes} probes went well")
+
+    def adopt(self, policy: Breaker, now: float, seq: int) -> None:
+        """Take other limits; the state stays, and what the windows have seen if they are as before.
+
+        An open time that would end earlier by the new limits ends then.
+        """
+        before, self.policy = self.policy, policy
+        if any(getattr(before, name) != getattr(policy, name) for name in _OF_WINDOWS):
+            self.main, self.slow = policy.main_window(), policy.slow_window()
+            self._start_windows(now, seq)
+        if self.state is OPEN:
+            self.open_until = min(self.open_until, now + self._open_s())
 
     def release_all(self) -> None:
         """Take all leases back, uncounted: nobody is there any more to give them back."""

@@ -10,7 +10,6 @@ Functions of one shape share one compiled code object, so a further one costs mi
 
 import linecache
 import os
-import threading
 from collections.abc import Callable
 from functools import partial
 from types import FunctionType
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakSet
 
 from resile.errors import BreakerOpenError
+from resile.policies.forks import RenewedLock
 from resile.policies.layer import Inline, Inlining
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ _SHARED: Final[dict[str, object]] = {
 }
 """What every wrapper uses besides its own, kept out of its closure: each name there costs a call."""
 _FACTORIES: Final[dict[_Shape, Callable[..., FunctionType]]] = {}
-_LOCK: Final = threading.Lock()
+_LOCK: Final = RenewedLock()
 WRAPPERS: Final[WeakSet[FunctionType]] = WeakSet()
 """Those that live. They pass guards by, so whoever steers all guarded code has to know them."""
 
@@ -83,8 +83,26 @@ def generated(
     wrapper = factory(function, guard, *names.values())
     wrapper.__defaults__ = function.__defaults__
     wrapper.__kwdefaults__ = function.__kwdefaults__
-    WRAPPERS.add(wrapper)
+    enlist(wrapper)
     return wrapper
+
+
+def enlist(wrapper: FunctionType) -> None:
+    """Keep a weak reference to a wrapper."""
+    with _LOCK:
+        WRAPPERS.add(wrapper)
+
+
+def delist(wrapper: FunctionType) -> None:
+    """Forget a wrapper that does not guard, or not by itself."""
+    with _LOCK:
+        WRAPPERS.discard(wrapper)
+
+
+def wrappers() -> tuple[FunctionType, ...]:
+    """Give those that live; others may be made meanwhile."""
+    with _LOCK:
+        return tuple(WRAPPERS)
 
 
 def _inlines(layers: tuple[object, ...]) -> list[Inline] | None:
@@ -106,7 +124,7 @@ def _inlines(layers: tuple[object, ...]) -> list[Inline] | None:
 def _shape(
     function: FunctionType, inlines: list[Inline], names: tuple[str, ...], *, is_async: bool
 ) -> _Shape:
-    parameters, arguments = _signature(function)
+    parameters, arguments = signature(function)
     return _Shape(
         parameters=parameters,
         arguments=arguments,
@@ -125,7 +143,7 @@ def _parameters(function: FunctionType) -> tuple[str, ...]:
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + extra]
 
 
-def _signature(function: FunctionType) -> tuple[str, str]:
+def signature(function: FunctionType) -> tuple[str, str]:
     """Write the parameters without defaults, which a function keeps apart, and the arguments."""
     code = function.__code__
     names = _parameters(function)
@@ -159,7 +177,7 @@ def _factory(shape: _Shape) -> Callable[..., FunctionType] | None:
 
 def _compile(shape: _Shape, filename: str) -> Callable[..., FunctionType]:
     source = _source(shape)
-    scope: dict[str, Any] = dict(_SHARED)
+    scope: dict[str, Any] = {"__name__": __name__, **_SHARED}
     exec(compile(source, filename, "exec"), scope)  # noqa: S102 - built from checked names alone
     # A source without a time stays in the cache, so that tracebacks can show it.
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)

@@ -72,6 +72,12 @@ class Entries:
         if len(self._by_key) > self._count_max:
             self._by_key.popitem(last=False)
 
+    def resize(self, count_max: int) -> None:
+        """Change how many are kept; the least recently used go first."""
+        self._count_max = count_max
+        while len(self._by_key) > count_max:
+            self._by_key.popitem(last=False)
+
     def clear(self) -> None:
         """Forget everything."""
         self._by_key.clear()

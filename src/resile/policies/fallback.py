@@ -46,11 +46,13 @@ class Fallback(Policy):
     ) -> None:
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "on", on)
-        options = Options(self)
+        self.__post_init__()
+
+    def check_options(self, options: Options) -> None:
+        """Check each option by itself."""
         options.errors("on")
-        if not steps:
+        if not self.steps:
             options.refuse("steps", "needs a value or a function, such as Fallback(None)")
-        options.check()
 
     def layer(self, name: str, clock: Clock, chance: random.Random) -> "FallbackLayer":
         """Make the chain for one guarded name; it has no state."""

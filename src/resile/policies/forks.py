@@ -5,6 +5,7 @@ forked at the wrong moment would wait for them for ever.
 """
 
 import os
+import threading  # Its own hook at a fork has to come first: ours may start threads.
 from typing import Protocol
 from weakref import WeakSet
 
@@ -23,6 +24,26 @@ _KNOWN: WeakSet[Renewed] = WeakSet()
 def renew_in_children(owner: Renewed) -> None:
     """Have `renew` called in every child that is forked while `owner` lives."""
     _KNOWN.add(owner)
+
+
+class RenewedLock:
+    """A lock for `with`, which nobody holds in the child of a fork. Safe to share between threads."""
+
+    __slots__ = ("__weakref__", "_lock")
+
+    def __init__(self) -> None:
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Make the lock anew."""
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 def _renew_all() -> None:

@@ -83,12 +83,17 @@ def guarded(guard: "Guard | Keyed", function: Function) -> Function:
     """
     check_callable(function)
     form = form_of(function)
-    wrapper = None
+    wrapper: Callable[..., object] | None = None
     if form in (Form.PLAIN, Form.COROUTINE):
         wrapper = generated(guard, function, is_async=form is Form.COROUTINE)
     if wrapper is None:
-        wrapper = _WRAPPERS[form](guard, function)
+        wrapper = ordinary(guard, function)
     return cast("Function", update_wrapper(wrapper, function))
+
+
+def ordinary(guard: "Guard | Keyed", function: Callable[..., object]) -> Callable[..., object]:
+    """Wrap a function in what looks at its guard in each call; slower than what is generated."""
+    return _WRAPPERS[form_of(function)](guard, function)
 
 
 def _plain(guard: "Guard | Keyed", function: Callable[..., object]) -> Callable[..., object]:

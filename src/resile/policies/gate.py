@@ -54,14 +54,14 @@ class Gate:
 
     Args:
         limit: Permits, 1 or more; changed by `resize` only.
-        queue: How many may wait; 0 is none.
+        queue: How many may wait; 0 is none. May be changed; nobody who waits is put out.
     """
 
-    __slots__ = ("_inside", "_lines", "_queue", "limit")
+    __slots__ = ("_inside", "_lines", "limit", "queue")
 
     def __init__(self, limit: int, queue: int) -> None:
         self.limit = limit
-        self._queue = queue
+        self.queue = queue
         self._inside: set[Ticket] = set()
         self._lines: dict[int, OrderedDict[Ticket, None]] = {}
 
@@ -86,7 +86,7 @@ class Gate:
             self._inside.add(ticket)
             return None
         ousted = None
-        if self.waiting >= self._queue:
+        if self.waiting >= self.queue:
             ousted = self._less_urgent(ticket.level)
             if ousted is None:
                 ticket.standing = Standing.REJECTED

@@ -59,6 +59,11 @@ class Gcra:
         self._arrival = arrival + self._interval_s
         return wait_s
 
+    def follow(self, before: "Gcra", now: float) -> None:
+        """Go on from where another rate was: as many calls are used up of the burst."""
+        ahead = max(before._arrival - now, 0.0) / before._interval_s  # noqa: SLF001 - of its kind
+        self._arrival = now + ahead * self._interval_s
+
     def is_now(self, now: float) -> bool:
         """Take the next moment if it is now; False takes nothing. The quick half of `take`.
 

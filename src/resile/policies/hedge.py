@@ -55,15 +55,14 @@ class Hedge(Policy):
     budget: float = 0.05
     running_max: int = 64
 
-    def __post_init__(self) -> None:
-        options = Options(self)
+    def check_options(self, options: Options) -> None:
+        """Check each option by itself."""
         if self._share() is None:
             options.seconds("after", low=0.001, high=3600)
         options.seconds("initial", low=0.001, high=3600)
         options.whole("hedges", low=1, high=5)
         options.number("budget", low=0, high=1)
         options.whole("running_max", low=2, high=10_000)
-        options.check()
 
     def layer(self, name: str, clock: Clock, chance: random.Random) -> "HedgeLayer":
         """Make what is known of the latencies of one guarded name."""
@@ -115,6 +114,17 @@ class HedgeLayer:
     def running(self) -> int:
         """Tell the threads and tasks that have not ended, with those that lost."""
         return len(self._running)
+
+    def adopt(self, policy: Policy, /) -> bool:
+        """Take other options; latencies stay known if the same is asked of them."""
+        if not isinstance(policy, Hedge):
+            return False
+        with self._lock:
+            asked = [(one.after, one.initial, one.budget) for one in (self._policy, policy)]
+            if asked[0] != asked[1]:
+                self._plan = policy.plan()
+            self._policy = policy
+        return True
 
     def measures(self) -> tuple[Measure, ...]:
         """Give how many hedges there were, and what runs."""

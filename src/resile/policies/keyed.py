@@ -1,14 +1,14 @@
 """One guard for each key, such as a host: the least recently used is forgotten."""
 
-import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakSet
 
 from resile.errors import ConfigError
-from resile.policies.forks import renew_in_children
+from resile.policies.forks import RenewedLock
 from resile.policies.layer import Measure, measures_of
+from resile.policies.policy import Policy
 
 if TYPE_CHECKING:
     from resile.policies.bound import Guard
@@ -24,13 +24,14 @@ COUNTS: Final = frozenset(
 )
 """The families of measures that only grow: they go on to count those of keys that are forgotten."""
 _ALIVE: Final[WeakSet["Keyed"]] = WeakSet()
-_ALIVE_LOCK: Final = threading.Lock()
+_ALIVE_LOCK: Final = RenewedLock()
 
 
-def keyed_guards() -> tuple["Keyed", ...]:
-    """Give all that live."""
+def keyed_guards(parents: "Iterable[Guard]") -> tuple["Keyed", ...]:
+    """Give all that live and were made by `per` of some guards."""
+    known = {id(parent) for parent in parents}
     with _ALIVE_LOCK:
-        return tuple(_ALIVE)
+        return tuple(keyed for keyed in _ALIVE if id(keyed.parent) in known)
 
 
 class Keyed:
@@ -49,19 +50,14 @@ class Keyed:
         if not 1 <= keys_max <= 1_000_000:
             raise ConfigError(f"keys_max: {keys_max!r} is not in 1..1000000")
         self.name = parent.name
-        self._parent = parent
+        self.parent = parent
         self._key = key
         self._keys_max = keys_max
-        self._lock = threading.Lock()
+        self._lock = RenewedLock()
         self._guards: OrderedDict[Hashable, Guard] = OrderedDict()
         self._forgotten: Counter[tuple[str, str]] = Counter()
         with _ALIVE_LOCK:
             _ALIVE.add(self)
-        renew_in_children(self)
-
-    def renew(self) -> None:
-        """Make the lock anew, as in the child of a fork."""
-        self._lock = threading.Lock()
 
     def __call__(self, function: Function, /) -> Function:
         """Guard a function by the guard of each call's key.
@@ -81,7 +77,7 @@ class Keyed:
         with self._lock:
             found = self._guards.get(key)
             if found is None:
-                found = self._guards[key] = self._parent.twin(
+                found = self._guards[key] = self.parent.twin(
                     f"{self.name}[{str(key)[:_KEY_SHOWN_MAX]}]"
                 )
                 if len(self._guards) > self._keys_max:
@@ -100,6 +96,11 @@ class Keyed:
         guards = self.guards()[::-1]
         ordered = sorted(guards, key=lambda guard: not guard.is_gated)
         return ordered[:count]
+
+    def change(self, policy: Policy) -> None:
+        """Take other policies, for all keys."""
+        for guard in self.guards():
+            guard.change(policy)
 
     def measures(self) -> tuple[Measure, ...]:
         """Give the sums over all keys, and of what those that are forgotten had counted."""

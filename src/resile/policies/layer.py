@@ -2,7 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    from resile.policies.policy import Policy
 
 T = TypeVar("T")
 
@@ -70,6 +73,15 @@ def measures_of(layers: Iterable[Layer]) -> tuple[Measure, ...]:
     """Give the numbers of all layers that have some."""
     measuring = (layer for layer in layers if isinstance(layer, Measuring))
     return tuple(measure for layer in measuring for measure in layer.measures())
+
+
+@runtime_checkable
+class Adopting(Protocol):
+    """What a layer adds if it can take other options and keep its state."""
+
+    def adopt(self, policy: "Policy", /) -> bool:
+        """Take the options of a policy; False, and nothing is done, if it is of another kind."""
+        ...
 
 
 class Inline(NamedTuple):

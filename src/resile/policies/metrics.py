@@ -39,7 +39,8 @@ def metrics_text() -> str:
 def _sums() -> Sums[_Sample]:
     """Add up what is shown under one guard's name."""
     sums: Sums[_Sample] = Sums()
-    guards, keyed = REGISTRY.guards(), keyed_guards()
+    guards = REGISTRY.guards()
+    keyed = keyed_guards(guards)
     labels = {one.name: OTHER for one in guards}
     labels |= {one.name: one.name for one in guards[:GUARDS_SHOWN_MAX]}
     kept_apart = {one.name for one in keyed}
@@ -49,8 +50,7 @@ def _sums() -> Sums[_Sample]:
         is_parent = guard.name in kept_apart
         _add(sums, labels[guard.name], (m for m in measures if m.family in COUNTS or not is_parent))
     for one in keyed:
-        if one.name in labels:
-            _add(sums, labels[one.name], one.measures())
+        _add(sums, labels[one.name], one.measures())
     return sums
 
 

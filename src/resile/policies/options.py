@@ -30,6 +30,8 @@ class Options:
             try:
                 seconds = parse_duration(value)
             except (ValueError, TypeError):
+                seconds = None
+            if seconds is None or isinstance(value, bool):
                 self.refuse(name, f'{value!r} is not a duration; write "250ms" or seconds')
                 continue
             object.__setattr__(self._policy, name, seconds)
@@ -55,6 +57,13 @@ class Options:
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if not is_number or not low <= value <= high:
                 self.refuse(name, f"{value!r} is not a number in {low:g}..{high:g}")
+
+    def flags(self, *names: str) -> None:
+        """Check that options are True or False."""
+        for name in names:
+            value = getattr(self._policy, name)
+            if not isinstance(value, bool):
+                self.refuse(name, f"{value!r} is neither True nor False")
 
     def text(self, *names: str, low: int, high: int) -> None:
         """Check texts of low..high characters."""
@@ -95,6 +104,11 @@ class Options:
     def refuse(self, name: str, problem: str) -> None:
         """Note a fault of one option."""
         self._problems.append(f"{type(self._policy).__name__}.{name}: {problem}")
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Tell what was refused."""
+        return tuple(self._problems)
 
     @property
     def is_clean(self) -> bool:

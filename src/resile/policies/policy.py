@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
 
 from resile.core.clock import Clock
 from resile.policies.layer import Layer
+from resile.policies.options import Options
 
 if TYPE_CHECKING:
     from resile.policies.attempts import BlockAttempt
@@ -28,6 +29,23 @@ class Policy:
     __slots__ = ("_own",)
     is_single: ClassVar[bool] = False
     """True if a pipeline may have only one of its kind."""
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            ConfigError: If some are wrong; all of them are told.
+        """
+        options = Options(self)
+        self.check_options(options)
+        self.check_together(options)
+        options.check()
+
+    def check_options(self, options: Options) -> None:
+        """Check each option by itself: its kind and its range."""
+
+    def check_together(self, options: Options) -> None:
+        """Check options beside each other; some may be out of range, unless `is_clean`."""
 
     @property
     def position(self) -> int:

@@ -59,8 +59,8 @@ class RateLimit(Policy):
     key: Callable[[], Hashable] | None = None
     keys_max: int = 10_000
 
-    def __post_init__(self) -> None:
-        options = Options(self)
+    def check_options(self, options: Options) -> None:
+        """Check each option by itself."""
         options.whole("limit", "burst", low=1, high=1_000_000_000)
         options.seconds("per", low=0.001, high=86_400)
         options.seconds("max_wait", low=0, high=86_400)
@@ -68,10 +68,11 @@ class RateLimit(Policy):
         options.whole("keys_max", low=1, high=10_000_000)
         if self.key is not None and not callable(self.key):
             options.refuse("key", "takes a function without arguments that gives the key")
-        options.check()
-        if self.limit / float(self.per) > _RATE_MAX:
+
+    def check_together(self, options: Options) -> None:
+        """Check options beside each other."""
+        if options.is_clean and self.limit / float(self.per) > _RATE_MAX:
             options.refuse("limit", f"{self.limit} in {self.per:g} s is more than 1000000 a second")
-        options.check()
 
     def layer(self, name: str, clock: Clock, chance: random.Random) -> "RateLimitLayer":
         """Make the rate of one guarded name."""
@@ -146,6 +147,19 @@ class RateLimitLayer:
                 self._clock.sleep(turn.wait_s)
         yield
 
+    def adopt(self, policy: Policy, /) -> bool:
+        """Take other options; what was used of the rate before stays used."""
+        if not isinstance(policy, RateLimit):
+            return False
+        with self._lock:
+            before, has_key = self._only, self._policy.key is policy.key
+            self._policy = policy
+            self._wait_s_max = float(policy.max_wait)
+            self._only = None if policy.key else self._fresh(before)
+            rates = self._by_key.items() if has_key else ()
+            self._by_key = OrderedDict((key, self._fresh(rate)) for key, rate in rates)
+        return True
+
     def measures(self) -> tuple[Measure, ...]:
         """Give who waits, and how many were turned away."""
         return (
@@ -217,10 +231,14 @@ class RateLimitLayer:
             self._by_key.move_to_end(key)
         return rate
 
-    def _fresh(self) -> Gcra:
+    def _fresh(self, before: Gcra | None = None) -> Gcra:
+        """Make a rate, which goes on from where another one was."""
         policy = self._policy
         burst = policy.limit if policy.burst is None else policy.burst
-        return Gcra(float(policy.per) / policy.limit, burst, self._wait_s_max)
+        rate = Gcra(float(policy.per) / policy.limit, burst, self._wait_s_max)
+        if before is not None:
+            rate.follow(before, self._now())
+        return rate
 
     def _rejection(self, key: Hashable, wait_s: float) -> RateLimitedError:
         self.rejections.add()

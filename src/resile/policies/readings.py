@@ -59,10 +59,8 @@ def readings() -> tuple[Reading, ...]:
     breaker is not plainly closed first, then those that were used last.
     """
     guards = list(REGISTRY.guards())
-    names = {guard.name for guard in guards}
-    for keyed in keyed_guards():
-        if keyed.name in names:
-            guards += keyed.notable(KEYS_SHOWN_MAX)
+    for keyed in keyed_guards(REGISTRY.guards()):
+        guards += keyed.notable(KEYS_SHOWN_MAX)
     return tuple(reading_of(guard) for guard in sorted(guards, key=lambda guard: guard.name))
 
 

@@ -1,8 +1,8 @@
 """Guards by name: all that use a name share one guard, and so one state."""
 
 import random
-import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import ConfigError
@@ -10,11 +10,15 @@ from resile.policies.bound import CHANCE, Guard
 from resile.policies.breaker import Breaker
 from resile.policies.breaking import BreakerLayer
 from resile.policies.counting import CountingLayer
+from resile.policies.forks import RenewedLock
 from resile.policies.pipeline import compose
 from resile.policies.policy import Policy
 from resile.policies.presets import nearest, preset_named
 from resile.policies.retry import Retry
 from resile.policies.retrying import RetryLayer
+
+if TYPE_CHECKING:
+    from resile.policies.sections import Section
 
 GUARDS_MAX = 10_000
 """Names are written in code. More of them come from data, and belong into `per`."""
@@ -31,44 +35,49 @@ class Registry:
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK, chance: random.Random = CHANCE) -> None:
         self._clock = clock
         self._chance = chance
-        self._lock = threading.Lock()
+        self._lock = RenewedLock()
         self._guards: dict[str, Guard] = {}
+        self._in_code: dict[str, Policy] = {}
+        """What the code says, which a file may change."""
+        self._sections: Mapping[str, Section] = {}
+        self._follows: object = None
 
     def guard(self, name: str, policy: Policy) -> Guard:
-        """Give the guard of a name; make it when the name is new.
+        """Give the guard of a name; make it when the name is new, as a file that is loaded says.
 
         Raises:
-            ConfigError: If the name is empty, or is taken with other options, or there are too many.
+            ConfigError: If the name is empty, or is taken with other options, or there are too
+                many, or the file has options that do not fit to these.
         """
         if not str(name).strip():
             raise ConfigError(f"{name!r} is no name", hint='write resile.guard("payments", ...)')
         with self._lock:
             known = self._guards.get(name)
             if known is None:
-                if len(self._guards) >= GUARDS_MAX:
-                    raise ConfigError(
-                        f"there are {GUARDS_MAX} guards already",
-                        hint="for one state for each host or user, write guard.per(key)",
-                    )
-                known = Guard(
-                    policy, name=name, clock=self._clock, chance=self._chance, is_counted=True
-                )
-                self._guards[name] = known
-            elif known.policy.parts() != policy.parts():
+                known = self._add(name, self._in_force(name, policy))
+                self._in_code[name] = policy
+                return known
+            first = self._in_code.setdefault(name, policy)
+            if first.parts() != policy.parts():
                 raise ConfigError(
                     f"the guard {name!r} exists with other options",
                     hint=f"share one: payments = resile.guard({name!r}, ...), or take another name",
-                    problems=(f"first: {known.policy!r}", f"now: {policy!r}"),
+                    problems=(f"first: {first!r}", f"now: {policy!r}"),
                 )
+            if first is policy:
+                _change(known, self._in_force(name, policy))
             return known
 
     def get(self, name: str) -> Guard:
-        """Give a guard that exists.
+        """Give a guard that exists, or that a file which is loaded makes.
 
         Raises:
             ConfigError: If there is none; the nearest name is shown.
         """
         known = self._guards.get(name)
+        if known is None and name in self._sections:
+            with self._lock:
+                return self._guards.get(name) or self._add(name, self._in_force(name, None))
         if known is None:
             raise ConfigError(f"there is no guard {name!r}", hint=nearest(name, self._guards))
         return known
@@ -86,12 +95,65 @@ class Registry:
         with self._lock:
             return tuple(self._guards[name] for name in sorted(self._guards))
 
+    def configure(self, sections: "Mapping[str, Section]") -> None:
+        """Change all guards as a file says, which are made and which will be; or none of them.
+
+        Raises:
+            ConfigError: If options do not fit to those in code; `problems` has all of it.
+        """
+        with self._lock:
+            before, self._sections = self._sections, sections
+            changes: list[tuple[Guard, Policy]] = []
+            problems: list[str] = []
+            for name, known in self._guards.items():
+                try:
+                    changes.append((known, self._in_force(name, self._in_code.get(name))))
+                except ConfigError as error:
+                    problems += error.problems
+            if problems:
+                self._sections = before
+                raise ConfigError(
+                    f"{len(problems)} settings do not fit to the code: {'; '.join(problems)}",
+                    problems=tuple(problems),
+                )
+            for known, policy in changes:
+                _change(known, policy)
+
+    def follow(self, loaded: object) -> object:
+        """Remember which file it follows now; gives the one before."""
+        with self._lock:
+            before, self._follows = self._follows, loaded
+            return before
+
+    def _in_force(self, name: str, policy: Policy | None) -> Policy:
+        """Give the policies of a name, as the code and the file say."""
+        section = self._sections.get(name)
+        if section is None:
+            return compose() if policy is None else policy
+        return section.applied(policy)
+
+    def _add(self, name: str, policy: Policy) -> Guard:
+        """Make a guard; the caller holds the lock."""
+        if len(self._guards) >= GUARDS_MAX:
+            raise ConfigError(
+                f"there are {GUARDS_MAX} guards already",
+                hint="for one state for each host or user, write guard.per(key)",
+            )
+        made = Guard(policy, name=name, clock=self._clock, chance=self._chance, is_counted=True)
+        self._guards[name] = made
+        return made
+
     def reset(self, names: Iterable[str] = ()) -> None:
         """Reset breakers and retries of the guards named, or of all."""
         for guard in [self.get(name) for name in names] or self.guards():
             for layer in guard.layers:
                 if isinstance(layer, BreakerLayer | CountingLayer | RetryLayer):
                     layer.reset()
+
+
+def _change(known: Guard, policy: Policy) -> None:
+    if known.policy.parts() != policy.parts():
+        known.change(policy)
 
 
 def breaker_of(guard: Guard) -> BreakerLayer:

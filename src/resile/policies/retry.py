@@ -75,8 +75,8 @@ class Retry(Policy):
     is_nested: bool = False
     raise_exhausted: bool = False
 
-    def __post_init__(self) -> None:
-        options = Options(self)
+    def check_options(self, options: Options) -> None:
+        """Check each option by itself."""
         options.whole("attempts", low=1, high=1000)
         options.seconds("initial", "max", "retry_after_max", high=86400)
         options.number("multiplier", low=1, high=100)
@@ -86,7 +86,9 @@ class Retry(Policy):
         else:
             options.number("jitter", low=0, high=10)
         options.errors("on", "unless")
-        options.check()
+        options.flags("is_nested", "raise_exhausted")
+        if not isinstance(self.budget, Budget):
+            options.flags("budget")
 
     def layer(self, name: str, clock: Clock, chance: random.Random) -> "RetryLayer":
         """Make the state for one guard."""

@@ -16,6 +16,7 @@ from resile.policies.context import RETRY_OWNER, correlation_id, remaining_s
 from resile.policies.forks import renew_in_children
 from resile.policies.layer import Inline, Measure
 from resile.policies.nesting import is_within_retry
+from resile.policies.policy import Policy
 from resile.policies.retry import Attempt, Retry, RetryDecision
 from resile.policies.signals import POST
 
@@ -61,6 +62,16 @@ class RetryLayer:
     def renew(self) -> None:
         """Make the lock anew, as in the child of a fork."""
         self._lock = threading.Lock()
+
+    def adopt(self, policy: Policy, /) -> bool:
+        """Take other options; counts stay, and so does a budget of its own."""
+        if not isinstance(policy, Retry):
+            return False
+        if policy.budget is not self.policy.budget:
+            self.budget = Budget() if policy.budget is True else policy.budget or None
+        self.decision = RetryDecision(policy, policy.schedule(), self.decision.chance)
+        self.policy = policy
+        return True
 
     def run(self, call: Callable[[], T], /) -> T:
         """Do `call` until it succeeds or there is no sense in it any more."""

@@ -51,7 +51,7 @@ def _breaker(name: str) -> BreakerLayer:
     Raises:
         ConfigError: If there is none.
     """
-    for keyed in keyed_guards():
+    for keyed in keyed_guards(REGISTRY.guards()):
         if name.startswith(f"{keyed.name}["):
             for guard in keyed.guards():
                 if guard.name == name:

@@ -58,16 +58,18 @@ class Timeout(Policy):
     total: float | str | None = None
     by: str | None = None
 
-    def __post_init__(self) -> None:
-        options = Options(self)
+    def check_options(self, options: Options) -> None:
+        """Check each option by itself."""
+        if self.by not in _WAYS:
+            options.refuse("by", f'{self.by!r} is none of "process", "signal", "deadline"')
+        options.seconds("each", "total", low=0.001, high=30 * 86_400)
+
+    def check_together(self, options: Options) -> None:
+        """Check options beside each other."""
         if self.each is None and self.total is None:
             options.refuse(
                 "each", 'needs a duration, such as Timeout("2s") or Timeout(total="10s")'
             )
-        if self.by not in _WAYS:
-            options.refuse("by", f'{self.by!r} is none of "process", "signal", "deadline"')
-        options.seconds("each", "total", low=0.001, high=30 * 86_400)
-        options.check()
 
     @property
     def position(self) -> int:
@@ -83,10 +85,13 @@ class Timeout(Policy):
     def layer(self, name: str, clock: Clock, chance: random.Random) -> "TimeoutLayer":
         """Make the clockwork for one guarded name."""
         del chance
-        limit = self.total if self.each is None else self.each
-        return TimeoutLayer(
-            name, clock, float(limit or 0), is_each=self.each is not None, by=self.by
-        )
+        is_each = self.each is not None
+        return TimeoutLayer(name, clock, self.limit_s, is_each=is_each, by=self.by)
+
+    @property
+    def limit_s(self) -> float:
+        """Tell the limit of a part, which has one, in seconds."""
+        return float((self.total if self.each is None else self.each) or 0)
 
 
 class TimeoutLayer:
@@ -190,6 +195,13 @@ class TimeoutLayer:
         if outer == inf or outer >= deadline:
             return self._seconds, deadline
         return outer - now, outer
+
+    def adopt(self, policy: Policy, /) -> bool:
+        """Take another limit of the same sort; calls that run keep theirs."""
+        if not isinstance(policy, Timeout) or (policy.each is not None) is not self._is_each:
+            return False
+        self._seconds, self._by = policy.limit_s, policy.by
+        return True
 
     def measures(self) -> tuple[Measure, ...]:
         """Give how many calls were stopped."""

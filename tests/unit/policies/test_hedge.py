@@ -310,7 +310,7 @@ def test_a_hedge_that_cannot_start_leaves_the_call_alone() -> None:
         return len(spawned) == 1 and spawn(call, outcomes)  # type: ignore[arg-type]
 
     layer._spawn = once  # type: ignore[method-assign]
-    assert one.call(lambda: until(lambda: len(spawned) == 2) or "first") == "first"
+    assert one.call(lambda: until(lambda: len(spawned) >= 2) or "first") == "first"
 
 
 def test_a_thread_that_cannot_start_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

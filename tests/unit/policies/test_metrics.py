@@ -9,6 +9,7 @@ from resile.policies import metrics
 from resile.policies.metrics import metrics_text
 from resile.policies.readings import readings
 from resile.policies.registry import REGISTRY
+from resile.policies.signals import POST
 from resile.policies.steering import steer
 from resile.testing import FakeClock
 
@@ -18,6 +19,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     clock = FakeClock()
     monkeypatch.setattr(REGISTRY, "_guards", {})
     monkeypatch.setattr(REGISTRY, "_clock", clock)
+    monkeypatch.setattr(POST, "failed", 0)
+    monkeypatch.setattr(POST, "dropped", 0)
     return clock
 
 
