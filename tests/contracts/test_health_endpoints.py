@@ -1,11 +1,13 @@
 """What health endpoints answer, the same over each carrier: ASGI, WSGI, and a thread's socket."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
-from tests.support.probing import CARRIERS, Got, failing, hanging, service
+from tests.support.probing import CARRIERS, PATIENCE_S, Got, failing, hanging, service
 
 import resile
 from resile import HealthResult, HealthStatus
@@ -189,14 +191,20 @@ def test_a_coroutine_is_a_check_as_well(carrier: str, health: resile.Health) -> 
 
 
 def test_a_coroutine_that_hangs_is_cancelled(carrier: str, health: resile.Health) -> None:
-    import asyncio
+    was_cancelled = threading.Event()
 
     @health.check("queue", critical=True, timeout=0.02)
     async def queue() -> None:
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            was_cancelled.set()
+            raise
 
     with CARRIERS[carrier](health) as ask:
         got = ask("GET", "/health/ready")
+        ask("GET", "/health/live")  # Gives an event loop that waited with us another turn.
+        assert was_cancelled.wait(PATIENCE_S)
 
     assert got.json["reason"] == "queue: no answer within 20ms"
 

@@ -7,7 +7,6 @@ Source: RFC 9112.
 """
 
 import asyncio
-import logging
 import socket
 import threading
 from contextlib import suppress
@@ -37,8 +36,6 @@ _PIECE_BYTES = 64 << 10
 _PORT_MAX = 65535
 _BACKLOG = 4 * CONNECTIONS_MAX
 """Connections that wait to be accepted: a flood of them must not drop a prober's."""
-
-logger = logging.getLogger(__name__)
 
 
 class _BadRequestError(Exception):
@@ -72,11 +69,8 @@ class HealthServer:
     @property
     def url(self) -> str:
         """Where it listens, such as http://127.0.0.1:9000."""
-        return (
-            f"http://[{self.host}]:{self.port}"
-            if ":" in self.host
-            else (f"http://{self.host}:{self.port}")
-        )
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
     def __enter__(self) -> Self:
         return self
