@@ -23,6 +23,7 @@ import resile
 from resile.core.config import config_schema
 from resile.core.events import Payload, payload_fields, payload_kinds
 from resile.errors import ResileError
+from resile.policies.sections import option_names, policy_keys
 from resile.testing.view import FakeSystemView
 from resile.web import create_app, create_control_app
 
@@ -58,6 +59,35 @@ def configuration() -> str:
         ]
         lines.append("")
     return "\n".join(lines)
+
+
+def policy_settings() -> str:
+    """List what `[policy.NAME]` may set, from the policies and their docstrings."""
+    lines = []
+    for key, kind in policy_keys().items():
+        names = option_names(kind)
+        if not names:
+            continue
+        lines.append(f"## `[policy.NAME.{key}]`\n\n{_first_line(kind)}\n")
+        lines.append("| key | default | meaning |\n|---|---|---|")
+        defaults = {one.name: one.default for one in dataclasses.fields(kind)}
+        meanings = _arguments(kind)
+        lines += [
+            _row(f"`{name}`", _toml_or_nothing(defaults[name]), meanings[name]) for name in names
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _arguments(value: Any) -> dict[str, str]:
+    """Map each argument of a docstring to what is said of it."""
+    section = _paragraphs(inspect.getdoc(value) or "").partition("Args:\n")[2].partition("\n\n")[0]
+    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in found}
+
+
+def _toml_or_nothing(value: Any) -> str:
+    return "" if value is None else f"`{_toml(value)}`"
 
 
 def config_tables() -> dict[str, Mapping[str, Any]]:
@@ -375,6 +405,7 @@ def _plain(hint: Any) -> str:
 
 FRAGMENTS: dict[str, Callable[[], str]] = {
     "configuration": configuration,
+    "policy-settings": policy_settings,
     "events": events,
     "errors": errors,
     "metrics": metrics,

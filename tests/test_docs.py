@@ -21,6 +21,7 @@ import pytest
 from resile.core.config import load_config
 from resile.core.events import payload_kinds
 from resile.core.journal import open_journal
+from resile.policies.sections import option_names, policy_keys
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -98,6 +99,15 @@ def test_every_setting_is_in_the_reference() -> None:
             assert f"| `{key}` |" in section, f"{path}.{key}"
             assert setting.get("description"), f"{path}.{key} says nothing of itself"
     assert {"resile", "service.NAME", "service.NAME.restart", "check.NAME"} <= set(tables)
+
+
+def test_every_option_of_a_policy_is_in_the_reference() -> None:
+    text = generate.policy_settings()
+
+    for key, kind in policy_keys().items():
+        section = text.partition(f"## `[policy.NAME.{key}]`\n")[2].partition("\n## ")[0]
+        for name in option_names(kind):
+            assert re.search(rf"^\| `{name}` \| .* \| \S.+ \|$", section, re.MULTILINE), (key, name)
 
 
 def test_every_command_is_in_the_reference() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from resile.core.config.faults import Fault, Path, did_you_mean
+from resile.core.config.policies import policy_faults
 
 Need = tuple[Path, str]
 """The place of a dependency, and the name that stands there."""
@@ -25,6 +26,7 @@ def cross_check(data: Mapping[str, Any]) -> tuple[Fault, ...]:
             _processes,
             _unnotified,
             _halted,
+            policy_faults,
         )
         for fault in find(data)
     )

@@ -154,6 +154,11 @@ class Config(Section):
     snapshot: dict[Name, SnapshotSection] = setting(
         {}, description="Folders that get snapshots by themselves, by name."
     )
+    policy: dict[str, dict[str, Any]] = setting(
+        {},
+        description="Options of the guards in the services' own code, by the guard's name: read "
+        "by `resile.load` there, and only checked here.",
+    )
 
     def as_data(self) -> dict[str, Any]:
         """Give all settings as plain data; what is not set is left out."""
