@@ -175,6 +175,17 @@ def test_a_check_that_hangs_holds_up_no_endpoint_twice(carrier: str, health: res
     assert told.status == 503
 
 
+def test_readiness_waits_for_nothing_that_is_not_critical(
+    carrier: str, health: resile.Health
+) -> None:
+    with hanging() as gate:
+        health.check("cache", timeout=60)(gate)
+        with CARRIERS[carrier](health) as ask:
+            assert ask("GET", "/health/ready").json == READY
+
+    assert gate.calls == 0
+
+
 def test_a_coroutine_is_a_check_as_well(carrier: str, health: resile.Health) -> None:
     @health.check("queue")
     async def queue() -> HealthResult:
