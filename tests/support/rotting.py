@@ -4,14 +4,13 @@ A test cannot flip a bit of a file without changing its ctime; so it tells the c
 that had been there when the snapshot was taken.
 """
 
-import json
 import os
 from pathlib import Path
 
 from tests.support.storing import flip
 
 from resile.store import Repository
-from resile.store.walk import facts_of
+from resile.store.walk import decode_facts, facts_of, write_facts
 
 
 def pretend_untouched(store: Repository, source: Path, path: Path) -> None:
@@ -22,12 +21,9 @@ def pretend_untouched(store: Repository, source: Path, path: Path) -> None:
     assert row is not None
     facts = catalog.facts(name, folder, row.tree)
     assert facts is not None
-    known = json.loads(facts)
-    known[path.name] = facts_of(path.lstat())
-    data = json.dumps(known).encode()
-    catalog.save_folders(
-        name, catalog.seen_by(name), {folder: (row, data)}, [], version=catalog.version_of(name)
-    )
+    known = decode_facts(facts) | {path.name: facts_of(path.lstat())}
+    rows = {folder: (row, write_facts(known))}
+    catalog.save_folders(name, catalog.seen_by(name), rows, [], version=catalog.version_of(name))
 
 
 def rot(store: Repository, source: Path, path: Path, bit: int) -> None:

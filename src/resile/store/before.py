@@ -74,9 +74,9 @@ class Before:
         return [path for path in self._rows if path not in seen]
 
 
-def folders_gone(facts: dict[str, Facts], rows: list[Row]) -> list[str]:
+def folders_gone(facts: dict[str, Facts], folders: list[Row]) -> list[str]:
     """Name the folders that were in a folder and are not there any more."""
-    there = {row.name for row in rows if row.is_folder}
+    there = {row.name for row in folders}
     return [name for name, one in facts.items() if stat.S_ISDIR(one[0]) and name not in there]
 
 

@@ -17,7 +17,7 @@ from resile.errors import StoreError
 from resile.store.format.frames import Coding, Frame, FrameKind
 from resile.store.format.packs import PackTable
 
-VERSION = 3
+VERSION = 4
 _BUSY_TIMEOUT_S = 30.0
 _CACHE_KIB = 16 << 10
 _LENGTHS_OF = "SELECT id, length FROM blobs WHERE id IN (%s)"
@@ -282,12 +282,13 @@ class Catalog:
             db.execute("UPDATE sources SET is_in_doubt = is_in_doubt + 1")
 
     def folders(self, source: str) -> dict[bytes, FolderRow]:
-        """Give what the folders of a source looked like."""
+        """Give what the folders of a source looked like; without a digest where the tree is gone."""
         with self._using() as db:
             rows = db.execute(
-                "SELECT path, digest, tree, files, bytes FROM folders WHERE source = ?", (source,)
-            ).fetchall()
-        return {path: _folder_row(row) for path, *row in rows}
+                f"SELECT path, {_FOLDER} FROM folders WHERE source = ?",  # noqa: S608 - our own words
+                (source,),
+            )
+            return {path: _folder_row(row) for path, *row in rows}
 
     def unsure(self, source: str) -> list[bytes]:
         """List the folders that must be looked at again in any case.
@@ -301,10 +302,10 @@ class Catalog:
         return [path for (path,) in rows]
 
     def folder_of(self, source: str, path: bytes) -> FolderRow | None:
-        """Give what one folder looked like; None if it is unknown."""
+        """Give what one folder looked like, as `folders`; None if it is unknown."""
         with self._using() as db:
             row = db.execute(
-                "SELECT digest, tree, files, bytes FROM folders WHERE source = ? AND path = ?",
+                f"SELECT {_FOLDER} FROM folders WHERE source = ? AND path = ?",  # noqa: S608 - our own words
                 (source, path),
             ).fetchone()
         return _folder_row(row) if row else None
@@ -430,6 +431,11 @@ def _remove(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
+_FOLDER = (
+    "CASE WHEN EXISTS (SELECT 1 FROM blobs WHERE id = tree) THEN digest ELSE x'' END,"
+    " tree, files, bytes"
+)
+"""A folder as it was is worth nothing without its tree blob."""
 _BELOW = "source = ? AND (path = ? OR (path >= ? AND path < ?) OR ? = x'')"
 """A folder and all below it; the bytes of `/` and `0` follow each other."""
 _COUNT_BELOW = (

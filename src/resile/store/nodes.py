@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from resile.store.catalog import FolderRow
 from resile.store.format.trees import Plain, entry_to_json
 from resile.store.model import Entry, EntryType
 from resile.store.readers import BATCH_BYTES, BATCH_ROWS, Batch
 from resile.store.reading import read_xattrs
 from resile.store.repository import Repository
-from resile.store.sqlite import companion_of, is_database
+from resile.store.sqlite import COMPANIONS, companion_of, is_database
 from resile.store.walk import Facts, Row, Scan
 
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -25,10 +26,9 @@ class Node:
     Args:
         path: From the source on; empty for the source.
         row: What it is in its own folder; None for the source.
-        rows: What is in it.
-        folders, files: How many of these are folders, and how many are none.
+        found: What is in it; None if it was not looked at, or all is done with it.
+        folders, files: How many of its entries are folders, and how many are none.
         size_bytes: Of the files.
-        digest: Sums up the rows.
         scanned_ns: When they were looked at.
         is_same: It is as it was, with all below it.
         tree: Its tree blob, once that is known.
@@ -40,11 +40,10 @@ class Node:
 
     path: str
     row: Row | None
-    rows: list[Row]
+    found: Scan | None
     folders: int = 0
     files: int = 0
     size_bytes: int = 0
-    digest: bytes = b""
     scanned_ns: int = 0
     is_same: bool = False
     tree: bytes = b""
@@ -53,28 +52,40 @@ class Node:
     children: "list[Node]" = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
 
+    @property
+    def are_children_same(self) -> bool:
+        """Tell whether all folders in it were taken, and are as they were."""
+        return len(self.children) == self.folders and all(one.is_same for one in self.children)
+
+    def looked_at(self) -> Scan:
+        """Give what is in it."""
+        if self.found is None:
+            raise AssertionError(f"{self.path!r} was not looked at, or is done with")
+        return self.found
+
     def forget(self) -> None:
         """Let go of what only its own tree needed: memory is bounded by what is open."""
-        self.rows, self.entries, self.children, self.batches = [], {}, [], []
+        self.found, self.entries, self.children, self.batches = None, {}, [], []
 
 
-def node_of(path: str, row: Row | None, found: Scan, scanned_ns: int) -> Node:
-    """Give a folder that was looked at."""
+def node_of(
+    path: str, row: Row | None, found: Scan, scanned_ns: int, *, as_before: FolderRow | None
+) -> Node:
+    """Give a folder that was looked at; if it looks as before, what was counted then holds."""
     return Node(
         path=path,
         row=row,
-        rows=found.rows,
+        found=found,
         folders=len(found.folders),
-        files=len(found.rows) - len(found.folders),
-        size_bytes=found.size_bytes,
-        digest=found.digest,
+        files=len(found.found) - len(found.folders),
+        size_bytes=found.size_bytes() if as_before is None else as_before.bytes,
         scanned_ns=scanned_ns,
     )
 
 
 def taken_over(path: str, row: Row, tree: bytes) -> Node:
     """Give a folder that was not looked at: it is as it was, all below it too."""
-    return Node(path=path, row=row, rows=[], is_same=True, tree=tree)
+    return Node(path=path, row=row, found=None, is_same=True, tree=tree)
 
 
 def logged_databases(rows: list[Row], facts: dict[str, Facts]) -> set[str]:
@@ -140,8 +151,11 @@ def _entry_of(name: str, status: os.stat_result, tree: bytes, xattrs: dict[str, 
 
 def companions(fd: int, rows: list[Row]) -> frozenset[str]:
     """Name the files that belong to databases, whose copies have them in."""
+    found = [row.name for row in rows if row.name.endswith(COMPANIONS)]
+    if not found:
+        return frozenset()
     names = {row.name for row in rows}
-    found = [row.name for row in rows if companion_of(row.name) in names]
+    found = [name for name in found if companion_of(name) in names]
     databases = {base for base in map(companion_of, found) if _is_database(fd, base)}
     return frozenset(name for name in found if companion_of(name) in databases)
 

@@ -21,7 +21,7 @@ from resile.store.before import Before, folders_gone, join
 from resile.store.catalog import Catalog, FolderRow
 from resile.store.claims import Claims, shared_table
 from resile.store.format.frames import FileKind
-from resile.store.format.trees import Plain, encode_parts, encode_plain, plain_name
+from resile.store.format.trees import Plain, encode_parts, encode_plain, name_of
 from resile.store.ingest import Ingest, Packer
 from resile.store.marks import doomed_packs
 from resile.store.model import (
@@ -242,32 +242,24 @@ class _Session:
         key = os.fsencode(path)
         scanned_ns = int(self._repository.clock.now().timestamp() * 1e9)
         found = scan(fd, path, self._rules)
-        node = node_of(path, row, found, scanned_ns)
         self._seen.add(key)
         old = self._before.row(key) if is_known else None
+        looks_same = old is not None and old.digest == found.digest
+        node = node_of(path, row, found, scanned_ns, as_before=old if looks_same else None)
         self._count(node, old)
-        looks_same = old is not None and old.digest == node.digest
         facts = self._before.facts(key, old) if old is not None and not looks_same else {}
-        self._note_gone(path, facts, node.rows)
+        self._note_gone(path, facts, found.folders)
         for one in found.folders:
             was = one.facts if looks_same else facts.get(one.name)
             self._visit_below(fd, node, one, depth, was=was, is_known=is_known)
-        if old is not None and looks_same and self._are_same(node, old):
+        if old is not None and looks_same and node.are_children_same:
             node.is_same, node.tree = True, old.tree
             node.forget()
             return node
-        self._read(fd, node, old, facts, looks_same=looks_same)
+        self._read(fd, node, found.rows(), old, facts, looks_same=looks_same)
         self._waiting.append(node)
         self._settle()
         return node
-
-    def _are_same(self, node: Node, old: FolderRow) -> bool:
-        """Tell whether a folder that looks as before is as before, with all that is below it."""
-        return (
-            all(child.is_same for child in node.children)
-            and len(node.children) == node.folders
-            and self._repository.catalog.has_blob(old.tree)
-        )
 
     def _visit_below(
         self, fd: int, node: Node, row: Row, depth: int, *, was: Facts | None, is_known: bool
@@ -302,10 +294,10 @@ class _Session:
             os.close(below)
         node.children.append(child)
 
-    def _note_gone(self, path: str, facts: dict[str, Facts], rows: list[Row]) -> None:
+    def _note_gone(self, path: str, facts: dict[str, Facts], folders: list[Row]) -> None:
         """Of a partial look, forget the folders that are gone, with all below them."""
         if self._before.is_partial:
-            for name in folders_gone(facts, rows):
+            for name in folders_gone(facts, folders):
                 self._forget_below(os.fsencode(join(path, name)))
 
     def _forget_below(self, key: bytes) -> None:
@@ -322,6 +314,7 @@ class _Session:
         self,
         fd: int,
         node: Node,
+        rows: list[Row],
         old: FolderRow | None,
         facts: dict[str, Facts],
         *,
@@ -330,9 +323,9 @@ class _Session:
         """Take over the entries that look as before, and have the others read."""
         before = self._entries_before(old)
         to_read = []
-        logged = set() if looks_same else logged_databases(node.rows, facts)
-        superfluous = companions(fd, node.rows)
-        for row in node.rows:
+        logged = set() if looks_same else logged_databases(rows, facts)
+        superfluous = companions(fd, rows)
+        for row in rows:
             entry = before.get(row.name)
             is_same = looks_same or facts.get(row.name) == row.facts
             if entry is not None and is_same and row.name not in logged:
@@ -355,7 +348,7 @@ class _Session:
             entries = self._repository.plain_tree(old.tree)
         except StoreError:
             return {}  # It was forgotten, or is damaged: then all of the folder is read again.
-        return {os.fsdecode(plain_name(entry)): entry for entry in entries}
+        return {name_of(entry): entry for entry in entries}
 
     def _say_why(self, row: Row, facts: Facts | None) -> None:
         now = row.facts
@@ -389,18 +382,18 @@ class _Session:
                 self._note(unread)
         for child in node.children:
             node.entries[child.row.name] = folder_entry(child, node.entries.get(child.row.name))  # type: ignore[union-attr]
+        found = node.looked_at()
         visited = {child.row.name for child in node.children if child.row}
-        entries = [
-            node.entries[row.name]
-            for row in node.rows
-            if row.name in node.entries and (not row.is_folder or row.name in visited)
-        ]
-        node.tree = self._put_tree(entries)
-        facts, is_lasting = encode_facts(node.rows, node.scanned_ns)
+        for row in found.folders:
+            if row.name not in visited:
+                node.entries.pop(row.name, None)
+        names = (name for name, _ in found.found)
+        node.tree = self._put_tree([node.entries[name] for name in names if name in node.entries])
+        facts, is_lasting = encode_facts(found, node.scanned_ns)
         is_whole = not any(batch.unread for batch in node.batches) and len(visited) == node.folders
         self._fresh[os.fsencode(node.path)] = (
             FolderRow(
-                digest=node.digest if is_lasting and is_whole else b"",
+                digest=found.digest if is_lasting and is_whole else b"",
                 tree=node.tree,
                 files=node.files,
                 bytes=node.size_bytes,

@@ -30,6 +30,7 @@ from resile.store.backends._upload import LocalUpload
 from resile.store.backends.local import LocalBackend
 from resile.store.backends.memory import MemoryBackend
 from resile.store.backends.port import StoredFile
+from resile.store.format.frames import FRAME_BYTES
 from resile.store.repairing import replace_file
 from resile.testing import Crash, FakeClock
 from resile.testing.disk import FaultyDisk
@@ -160,7 +161,10 @@ def test_a_blob_that_stands_elsewhere_too_is_not_lost(
         other.refresh = lambda: None  # type: ignore[method-assign]
         take_snapshot(other, source)
     store.refresh()
-    flip(pack_with(store, "data"), 8 * 115)
+    (chunk,) = find_path(store, store.snapshots()[-1].root, b"a").chunks
+    places = store.catalog.locate(chunk)
+    assert len(places) == 2
+    flip(Path(store.backend.url) / places[0].pack, 8 * (places[0].frame.offset + FRAME_BYTES))
 
     found = verify(store, data=True)
 

@@ -1,6 +1,7 @@
 """Folders as JSON, and back: the tree blobs of a store."""
 
 import json
+import os
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -76,13 +77,14 @@ def decode_plain(data: bytes, what: str) -> tuple[list[Plain], tuple[bytes, ...]
         raise StoreDamagedError(f"{what} is no folder: {exc}") from exc
 
 
-def plain_name(entry: Plain) -> bytes:
-    """Give the name of an entry.
+def name_of(entry: Plain) -> str:
+    """Give the name of an entry as the system gives it: bytes that are no UTF-8 escaped.
 
     Raises:
         ValueError, KeyError: If it has none.
     """
-    return _bytes("name", entry)
+    name = entry.get("name")
+    return name if isinstance(name, str) else os.fsdecode(bytes.fromhex(entry["name_hex"]))
 
 
 def entry_to_json(entry: Entry) -> Plain:
