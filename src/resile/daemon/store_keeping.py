@@ -50,7 +50,8 @@ class StoreKeeping:
         config: Sent to it.
         state: The state folder.
         journal: Read in threads only.
-        hear: Takes its figures.
+        hears: Take what it tells of itself: its `figures`, and the `work` that it does now (None:
+            it has ended).
         clock: Measures lives.
     """
 
@@ -60,13 +61,13 @@ class StoreKeeping:
         state: Path,
         journal: Journal,
         *,
-        hear: Callable[[Mapping[str, Any]], None],
+        hears: Mapping[str, Callable[[Any], None]],
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._config = config
         self._state = state
         self._journal = journal
-        self._hear = hear
+        self._hears = hears
         self._clock = clock
 
     async def run(self, world: World, book: IncidentBook, loop: Loop) -> None:
@@ -121,6 +122,7 @@ class StoreKeeping:
         try:
             await self._serve(halting, reader, writer)
         finally:
+            self._hears["work"](None)
             writer.close()
             await asyncio.shield(_ended(child))
 
@@ -140,8 +142,8 @@ class StoreKeeping:
         with contextlib.suppress(ConnectionError, ValueError):
             while line := await reader.readline():
                 message = json.loads(line)
-                if "figures" in message:
-                    self._hear(message["figures"])
+                if told := [name for name in self._hears if name in message]:
+                    self._hears[told[0]](message[told[0]])
                 elif message.get("verb") == "stop":
                     _send(writer, await halting.stop(message["services"]))
                 else:

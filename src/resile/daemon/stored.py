@@ -26,6 +26,7 @@ from resile.daemon.store_listing import UNREAD, Listing, in_trouble, read_listin
 from resile.daemon.store_story import STORE_KINDS, StoreStory
 from resile.daemon.tail import JournalTail
 from resile.errors import ConfigError, OperationError, RejectedError, ResileError
+from resile.web import RestorePoint
 
 FRESH_S = 3.0
 """A listing is not read again before; what the journal tells of a snapshot ends it early."""
@@ -61,11 +62,13 @@ class StorePlace:
         place: A folder or a URL.
         key_file: Of an encrypted one; else empty.
         replica: The second store; empty: there is none.
+        state: The state folder, where the logs of folders are; empty: there are none.
     """
 
     place: str
     key_file: str = ""
     replica: str = ""
+    state: str = ""
 
     @classmethod
     def of(cls, config: Config, state: Path) -> "StorePlace":
@@ -75,6 +78,7 @@ class StorePlace:
             place=store.place or str(state / "store"),
             key_file=str(store.key_file or ""),
             replica=store.replica,
+            state=str(state),
         )
 
 
@@ -98,6 +102,7 @@ class StoreDesk:
         self._listing: Listing | None = None
         self._listed = _NEVER
         self._reading: asyncio.Task[None] | None = None
+        self._keeper: Mapping[str, Any] | None = None
         self._asking = 0
         self._is_restoring = False
         self._lister = ThreadPoolExecutor(1, thread_name_prefix="store-list")
@@ -108,6 +113,10 @@ class StoreDesk:
         """Let go of the threads; a restore that is under way goes on to its end."""
         for pool in (self._lister, self._askers, self._changer):
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def hear_keeper(self, work: Mapping[str, Any] | None) -> None:
+        """Take what the storekeeper does now; None: none runs."""
+        self._keeper = work
 
     async def overview(self) -> Mapping[str, Any]:
         """Give the store, its newest snapshots and its health."""
@@ -122,6 +131,7 @@ class StoreDesk:
             "totals": listing.totals,
             "health": told["health"],
             "replica": self._replica(listing, told),
+            "keeper": self._keeper,
         }
 
     async def snapshot(self, snapshot_id: str) -> Mapping[str, Any] | None:
@@ -136,39 +146,56 @@ class StoreDesk:
             raise OperationError(listing.trouble["text"], hint=listing.trouble["hint"])
         return found
 
-    async def diff(self, snapshot_id: str, *, against: str) -> Mapping[str, Any]:
+    async def diff(self, point: RestorePoint, *, against: str) -> Mapping[str, Any]:
         """Give the paths that differ."""
-        return await self._ask("diff", snapshot_id, against=against)
+        return await self._ask("diff", point, against=against)
 
-    async def text_diff(self, snapshot_id: str, *, against: str, path: str) -> Mapping[str, Any]:
+    async def text_diff(self, point: RestorePoint, *, against: str, path: str) -> Mapping[str, Any]:
         """Give how one path differs."""
-        return await self._ask("text", snapshot_id, against=against, path=path)
+        return await self._ask("text", point, against=against, path=path)
 
     async def restore(
-        self, snapshot_id: str, *, paths: Sequence[str], who: str
+        self, point: RestorePoint, *, paths: Sequence[str], who: str
     ) -> Mapping[str, Any]:
         """Restore in place; give the report."""
-        chosen = await self.snapshot(snapshot_id) or {}
-        if chosen.get("host") != os.uname().nodename:
-            raise RejectedError(
-                f"this snapshot is of another machine, {chosen.get('host')}",
-                hint=f"bring it beside: resile restore {snapshot_id[:10]} --to DIR",
-            )
+        source = await self._own_source(point)
         if self._is_restoring:
             raise RejectedError("a restore is under way", hint="wait until it has ended")
         self._is_restoring = True
         try:
-            done = await self._change("restore", snapshot_id, RESTORE_S, paths=list(paths))
+            done = await self._change("restore", point, RESTORE_S, paths=list(paths))
         finally:
             self._is_restoring = False
-        self._tell(_restored(chosen, done), actor=f"operator:{who}")
+        self._tell(_restored(source, done), actor=f"operator:{who}")
         return done
 
     async def protect(self, snapshot_id: str, *, is_on: bool) -> None:
         """Protect a snapshot, or take that back."""
         if self._is_restoring:
             raise RejectedError("a restore is under way", hint="wait until it has ended")
-        await self._change("protect", snapshot_id, PROTECT_S, is_on=is_on)
+        point = RestorePoint(snapshot_id=snapshot_id)
+        await self._change("protect", point, PROTECT_S, is_on=is_on)
+
+    async def _own_source(self, point: RestorePoint) -> str:
+        """Give whose folder it is.
+
+        Raises:
+            RejectedError: If it is one of another machine.
+        """
+        listing = await self._known(self._story.last_seq)
+        here, every = os.uname().nodename, list(listing.every.values())
+        if point.at is not None:
+            hosts = {one["host"] for one in every if one["source"] == point.source}
+            source = point.source
+        else:
+            chosen = await self.snapshot(point.snapshot_id) or {}
+            hosts, source = {chosen.get("host")}, str(chosen.get("source"))
+        if here not in hosts:
+            raise RejectedError(
+                f"this is of another machine, {', '.join(sorted(map(str, hosts))) or 'unknown'}",
+                hint="bring it beside: resile restore ID --to DIR",
+            )
+        return source
 
     # The listing --------------------------------------------------------------------------------
 
@@ -223,27 +250,33 @@ class StoreDesk:
 
     # Work ---------------------------------------------------------------------------------------
 
-    async def _ask(self, verb: str, snapshot_id: str, **more: Any) -> dict[str, Any]:
+    async def _ask(self, verb: str, point: RestorePoint, **more: Any) -> dict[str, Any]:
         if self._asking >= ASKING_MAX:
             raise RejectedError("too many compare at once", hint="wait, and ask again")
         self._asking += 1
         try:
-            return await self._run(self._askers, verb, snapshot_id, ASK_S, **more)
+            return await self._run(self._askers, verb, point, ASK_S, **more)
         finally:
             self._asking -= 1
 
     async def _change(
-        self, verb: str, snapshot_id: str, timeout_s: float, **more: Any
+        self, verb: str, point: RestorePoint, timeout_s: float, **more: Any
     ) -> dict[str, Any]:
-        done = await self._run(self._changer, verb, snapshot_id, timeout_s, **more)
+        done = await self._run(self._changer, verb, point, timeout_s, **more)
         self._listed = _NEVER
         return done
 
     async def _run(
-        self, pool: ThreadPoolExecutor, verb: str, snapshot_id: str, timeout_s: float, **more: Any
+        self,
+        pool: ThreadPoolExecutor,
+        verb: str,
+        point: RestorePoint,
+        timeout_s: float,
+        **more: Any,
     ) -> dict[str, Any]:
-        wish = {"place": self._place.place, "key_file": self._place.key_file}
-        work = {**wish, "verb": verb, "id": snapshot_id, **more}
+        place = self._place
+        wish = {"place": place.place, "key_file": place.key_file, "state": place.state}
+        work = {**wish, "verb": verb, **_words(point), **more}
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(pool, partial(run_work, work, timeout_s=timeout_s))
 
@@ -284,9 +317,15 @@ def _list_anew(place: StorePlace, known: Listing | None, now: Callable[[], datet
         return in_trouble(known or Listing(), exc)
 
 
-def _restored(chosen: Mapping[str, Any], done: Mapping[str, Any]) -> SnapshotRestored:
+def _words(point: RestorePoint) -> dict[str, str]:
+    if point.at is None:
+        return {"id": point.snapshot_id}
+    return {"source": point.source, "at": point.at.isoformat()}
+
+
+def _restored(source: str, done: Mapping[str, Any]) -> SnapshotRestored:
     return SnapshotRestored(
-        source=chosen["source"],
+        source=source,
         snapshot_id=done["id"],
         target=done["target"],
         before_id=done["before"] or "",

@@ -1,8 +1,8 @@
 """`python -m resile.daemon.storing WORK`: one piece of work on a store, in a process of its own.
 
 The brain starts it for what takes long or needs much memory: comparing, restoring. WORK is a JSON
-object: `place`, `key_file`, `cache`, `verb`, `id`, and what the verb needs. The last line that it
-writes is a JSON object: `done`, or `failed` with the sort of the error, its message and its hint.
+object: `place`, `key_file`, `state`, `verb`, and what the verb needs; it works on the snapshot `id`, or on
+the folder `source` as it was `at` a moment. The last line that it writes is a JSON object: `done`, or `failed` with the sort of the error, its message and its hint.
 """
 
 import contextlib
@@ -11,21 +11,29 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from resile.core.clock import SYSTEM_CLOCK
 from resile.errors import ConfigError, RejectedError, ResileError
 from resile.store import (
+    SAFETY_TAG,
     Difference,
     DifferenceKind,
     Entry,
+    Moment,
     Repository,
     Snapshot,
+    at_moment,
     cache_folder,
+    choose_base,
     compare,
     find_path,
+    left_out_of,
     live_root,
+    note_restore,
     open_backend,
     open_store,
     protect,
@@ -35,6 +43,7 @@ from resile.store import (
     text_diff,
     unprotect,
 )
+from resile.store.restore.model import Reader
 
 LIVE = "live"
 CHANGES_MAX = 1000
@@ -48,11 +57,52 @@ def main(arguments: list[str]) -> int:
     work = json.loads(arguments[0])
     try:
         with opened(work["place"], work["key_file"]) as store:
-            answer = {"done": _VERBS[work["verb"]](store, store.find(work["id"]), work)}
+            answer = {"done": _VERBS[work["verb"]](store, _point(store, work), work)}
     except ResileError as exc:
         answer = {"failed": {"sort": _sort_of(exc), "message": str(exc), "hint": exc.hint}}
     sys.stdout.write(f"\n{json.dumps(answer)}\n")
     return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Point:
+    """What is compared and restored.
+
+    Args:
+        snapshot: The snapshot, or the one that the replay began from.
+        moment: Its folder, with what was replayed.
+        at: The time that was asked for; None: the snapshot itself.
+    """
+
+    snapshot: Snapshot
+    moment: Moment
+    at: datetime | None = None
+
+
+def _point(store: Repository, work: Mapping[str, Any]) -> _Point:
+    """Find what is meant.
+
+    Raises:
+        ConfigError: If the folder has no snapshot that is so old.
+        StoreError: If there is no such snapshot, or it cannot be read.
+    """
+    if "at" not in work:
+        snapshot = store.find(work["id"])
+        return _Point(snapshot=snapshot, moment=Moment(root=snapshot.root, reader=store))
+    at, state, every = datetime.fromisoformat(work["at"]), _state(work), store.snapshots()
+    own = [s for s in every if s.source == work["source"] and SAFETY_TAG not in s.tags]
+    base = choose_base(state, own, at)
+    if base is None:
+        raise ConfigError(
+            f"no snapshot of {work['source']} is so old",
+            hint="GET /api/store lists them: the oldest is the first moment",
+        )
+    moment = at_moment(state, base, store, at, snapshots=every)
+    return _Point(snapshot=base, moment=moment, at=at)
+
+
+def _state(work: Mapping[str, Any]) -> Path | None:
+    return Path(work["state"]) if work.get("state") else None
 
 
 @contextlib.contextmanager
@@ -71,31 +121,50 @@ def opened(place: str, key_file: str) -> Iterator[Repository]:
         store.close()
 
 
-def _diff(store: Repository, after: Snapshot, work: Mapping[str, Any]) -> dict[str, Any]:
+def _diff(store: Repository, point: _Point, work: Mapping[str, Any]) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     changes: list[dict[str, Any]] = []
-    with _root(store, after, work["against"]) as before:
-        for change in compare(store, before, after.root):
+    with _root(store, point.snapshot, work["against"]) as before:
+        for change in compare(point.moment.reader, before, point.moment.root):
             counts[change.kind.value] += 1
             if len(changes) < CHANGES_MAX:
                 changes.append(_change(change))
+    left_out = left_out_of(point.snapshot) if work["against"] == LIVE else []
     return {
-        "id": after.snapshot_id,
+        "id": point.snapshot.snapshot_id,
         "against": work["against"],
         "counts": dict(counts),
         "changes": changes,
         "is_cut": counts.total() > len(changes),
+        "left_out": len(left_out),
+        "moment": _told(point),
     }
 
 
-def _text(store: Repository, after: Snapshot, work: Mapping[str, Any]) -> dict[str, Any]:
-    path = os.fsencode(work["path"])
-    with _root(store, after, work["against"]) as root:
-        before, now = _found(store, root, path), _found(store, after.root, path)
+def _told(point: _Point) -> dict[str, Any] | None:
+    """Tell how a moment came to be; None: it is a snapshot."""
+    if point.at is None:
+        return None
+    moment = point.moment
+    return {
+        "at": point.at.isoformat(),
+        "base_at": point.snapshot.started_at.isoformat(),
+        "replayed": len(moment.commits),
+        "until": moment.commits[-1].committed_at.isoformat() if moment.commits else None,
+        "is_logged": moment.is_logged,
+        "gap": moment.gap,
+        "problem": moment.problem,
+    }
+
+
+def _text(store: Repository, point: _Point, work: Mapping[str, Any]) -> dict[str, Any]:
+    path, moment = os.fsencode(work["path"]), point.moment
+    with _root(store, point.snapshot, work["against"]) as root:
+        before, now = _found(store, root, path), _found(moment.reader, moment.root, path)
         if before is None and now is None:
             raise ConfigError(f"{work['path']!r} is in neither of them", hint="give a path of diff")
         change = Difference(path=path, kind=DifferenceKind.MODIFIED, before=before, after=now)
-        text = text_diff(store, change)
+        text = text_diff(moment.reader, change)
     return {
         "path": work["path"],
         "diff": text[:TEXT_CHARACTERS_MAX],
@@ -103,15 +172,15 @@ def _text(store: Repository, after: Snapshot, work: Mapping[str, Any]) -> dict[s
     }
 
 
-def _restore(store: Repository, chosen: Snapshot, work: Mapping[str, Any]) -> dict[str, Any]:
-    folder = Path(chosen.source)
+def _restore(store: Repository, point: _Point, work: Mapping[str, Any]) -> dict[str, Any]:
+    folder, moment = Path(point.snapshot.source), point.moment
     began_s = SYSTEM_CLOCK.monotonic()
     paths = tuple(os.fsencode(path) for path in work["paths"])
     before = save_live(store, folder, paths=paths)
-    with restore_in_place(folder, chosen.root, store, paths=paths) as restored:
+    with restore_in_place(folder, moment.root, moment.reader, paths=paths) as restored:
         report = restored.report
     return {
-        "id": chosen.snapshot_id,
+        "id": point.snapshot.snapshot_id,
         "target": str(folder),
         "before": before and before.snapshot_id,
         "files": report.files,
@@ -123,15 +192,31 @@ def _restore(store: Repository, chosen: Snapshot, work: Mapping[str, Any]) -> di
         ],
         "skipped_count": report.skipped_count,
         "foreign_count": report.foreign_count,
+        "not_noted": _note(_state(work), folder, moment, paths, before),
     }
 
 
-def _protect(store: Repository, chosen: Snapshot, work: Mapping[str, Any]) -> dict[str, Any]:
-    (protect if work["is_on"] else unprotect)(store, chosen)
+def _note(
+    state: Path | None,
+    folder: Path,
+    moment: Moment,
+    paths: tuple[bytes, ...],
+    before: Snapshot | None,
+) -> str:
+    """Have the logs of folders know it; give why that could not be."""
+    try:
+        note_restore(state, folder, moment.root, moment.reader, paths=paths, before=before)
+    except ResileError as exc:
+        return exc.message
+    return ""
+
+
+def _protect(store: Repository, point: _Point, work: Mapping[str, Any]) -> dict[str, Any]:
+    (protect if work["is_on"] else unprotect)(store, point.snapshot)
     return {}
 
 
-_VERBS: Final[dict[str, Callable[[Repository, Snapshot, Mapping[str, Any]], dict[str, Any]]]] = {
+_VERBS: Final[dict[str, Callable[[Repository, _Point, Mapping[str, Any]], dict[str, Any]]]] = {
     "diff": _diff,
     "text": _text,
     "restore": _restore,
@@ -148,11 +233,11 @@ def _root(store: Repository, after: Snapshot, against: str) -> Iterator[Entry | 
         yield root
 
 
-def _found(store: Repository, root: Entry | None, path: bytes) -> Entry | None:
+def _found(reader: Reader, root: Entry | None, path: bytes) -> Entry | None:
     if root is None:
         return None
     with contextlib.suppress(ConfigError):
-        return find_path(store, root, path)
+        return find_path(reader, root, path)
     return None
 
 

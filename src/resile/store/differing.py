@@ -8,7 +8,6 @@ from itertools import chain
 
 from resile.store.finding import check_depth
 from resile.store.model import Entry, EntryType
-from resile.store.repository import Repository
 from resile.store.restore.model import Reader
 
 TEXT_BYTES_MAX = 256 << 10
@@ -59,7 +58,7 @@ def compare(repository: Reader, before: Entry | None, after: Entry) -> Iterator[
     yield from _compare(repository, b"", before, after)
 
 
-def text_diff(repository: Repository, difference: Difference) -> str:
+def text_diff(repository: Reader, difference: Difference) -> str:
     """Write a unified diff of a text; empty if it is none, or too long to be read.
 
     Raises:
@@ -125,7 +124,7 @@ def _is_folder(entry: Entry | None) -> bool:
     return entry is not None and entry.type is EntryType.FOLDER
 
 
-def _text(repository: Repository, entry: Entry | None) -> str | None:
+def _text(repository: Reader, entry: Entry | None) -> str | None:
     if entry is None:
         return ""
     if entry.type is not EntryType.FILE or entry.size > TEXT_BYTES_MAX or entry.extents is not None:

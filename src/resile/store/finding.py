@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from resile.errors import ConfigError, StoreDamagedError
 from resile.store.model import DEPTH_MAX, Entry, EntryType
 from resile.store.repository import Repository
+from resile.store.restore.model import Reader
 
 _PIECE_BYTES = 1 << 20
 
 
-def find_path(repository: Repository, root: Entry, path: bytes) -> Entry:
+def find_path(repository: Reader, root: Entry, path: bytes) -> Entry:
     """Find an entry by its path from the source on; `.` and nothing are the source itself.
 
     Raises:

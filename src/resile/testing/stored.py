@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resile.errors import ConfigError, RejectedError
+
+if TYPE_CHECKING:
+    from resile.web import RestorePoint
 
 _MIB = 1 << 20
 
@@ -32,14 +35,17 @@ class FakeStore:
                 "failed": [],
             },
             "replica": None,
+            "keeper": None,
         }
         """What the overview says beside the snapshots."""
         self.diffs: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        """What differs, by snapshot and what it is compared with."""
+        """What differs, by snapshot or folder and what it is compared with."""
+        self.moment: dict[str, Any] = {"replayed": 0, "until": None, "is_logged": True}
+        """What is told of a moment beside its times."""
         self.texts: dict[str, str] = {}
         """Unified diffs, by path."""
         self.decisions: list[tuple[str, str, tuple[str, ...], str]] = []
-        """Verb, snapshot, paths, who."""
+        """Verb, snapshot or moment, paths, who."""
         self.refusal: str = ""
         """Why a restore is refused; empty: it is not."""
         self.failure: Exception | None = None
@@ -86,56 +92,85 @@ class FakeStore:
         self._fail_if_told()
         return self.known.get(snapshot_id)
 
-    async def diff(self, snapshot_id: str, *, against: str) -> Mapping[str, Any]:
-        """Give the changes that the test put in."""
-        changes = self.diffs.get((snapshot_id, against), [])
+    async def diff(self, point: "RestorePoint", *, against: str) -> Mapping[str, Any]:
+        """Give the changes that the test put in.
+
+        Raises:
+            ConfigError: If no snapshot of the folder is so old.
+        """
+        chosen = self._chosen(point)
+        changes = self.diffs.get((point.source or point.snapshot_id, against), [])
         kinds = [one["kind"] for one in changes]
+        told = {"at": point.at and point.at.isoformat(), "base_at": chosen["started_at"]}
         return {
-            "id": snapshot_id,
+            "id": chosen["id"],
             "against": against,
             "counts": {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
             "changes": changes,
             "is_cut": False,
+            "left_out": 0,
+            "moment": told | {"gap": "", "problem": ""} | self.moment if point.at else None,
         }
 
-    async def text_diff(self, snapshot_id: str, *, against: str, path: str) -> Mapping[str, Any]:
+    async def text_diff(
+        self, point: "RestorePoint", *, against: str, path: str
+    ) -> Mapping[str, Any]:
         """Give the text that the test put in.
 
         Raises:
             ConfigError: If the path does not differ.
         """
-        if path not in {one["path"] for one in self.diffs.get((snapshot_id, against), [])}:
+        key = (point.source or point.snapshot_id, against)
+        if path not in {one["path"] for one in self.diffs.get(key, [])}:
             raise ConfigError(f"{path!r} is not in this snapshot")
         return {"path": path, "diff": self.texts.get(path, ""), "is_cut": False}
 
     async def restore(
-        self, snapshot_id: str, *, paths: Sequence[str], who: str
+        self, point: "RestorePoint", *, paths: Sequence[str], who: str
     ) -> Mapping[str, Any]:
         """Remember the restore.
 
         Raises:
+            ConfigError: If no snapshot of the folder is so old.
             RejectedError: If the test says so.
         """
+        chosen = self._chosen(point)
         if self.refusal:
             raise RejectedError(self.refusal, hint="stop what writes there")
-        self.decisions.append(("restore", snapshot_id, tuple(paths), who))
+        self.decisions.append(
+            ("restore", point.at.isoformat() if point.at else chosen["id"], tuple(paths), who)
+        )
         return {
-            "id": snapshot_id,
-            "target": self.known[snapshot_id]["source"],
+            "id": chosen["id"],
+            "target": chosen["source"],
             "before": "b" * 64,
-            "files": len(paths) or self.known[snapshot_id]["files"],
+            "files": len(paths) or chosen["files"],
             "folders": 0,
             "bytes": 3 * _MIB,
             "duration_s": 0.2,
             "skipped": [],
             "skipped_count": 0,
             "foreign_count": 0,
+            "not_noted": "",
         }
 
     async def protect(self, snapshot_id: str, *, is_on: bool) -> None:
         """Remember the protection."""
         self.decisions.append(("protect" if is_on else "unprotect", snapshot_id, (), ""))
         self.known[snapshot_id]["is_protected"] = is_on
+
+    def _chosen(self, point: "RestorePoint") -> dict[str, Any]:
+        if point.at is None:
+            return self.known[point.snapshot_id]
+        old = [
+            one
+            for one in self.known.values()
+            if one["source"] == point.source
+            and datetime.fromisoformat(one["started_at"]) <= point.at
+        ]
+        if not old:
+            raise ConfigError(f"no snapshot of {point.source} is so old", hint="take a later one")
+        return max(old, key=lambda one: str(one["started_at"]))
 
     def _fail_if_told(self) -> None:
         if self.failure is not None:

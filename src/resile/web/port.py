@@ -5,6 +5,8 @@ check, a disk or a network: the answers come from memory.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from resile.core.journal.port import Query, Record
@@ -67,6 +69,21 @@ class RunsView(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePoint:
+    """What a folder was: a snapshot, or the folder at a moment.
+
+    Args:
+        snapshot_id: The whole id; empty: `source` at `at`.
+        source: The folder.
+        at: The moment; None: it is a snapshot.
+    """
+
+    snapshot_id: str = ""
+    source: str = ""
+    at: datetime | None = None
+
+
 class StoreView(Protocol):
     """The store of this system. Used from the event loop only; what blocks is done elsewhere."""
 
@@ -81,33 +98,35 @@ class StoreView(Protocol):
         """Give one snapshot by its whole id; None if it is not in the store."""
         ...
 
-    async def diff(self, snapshot_id: str, *, against: str) -> Mapping[str, Any]:
+    async def diff(self, point: RestorePoint, *, against: str) -> Mapping[str, Any]:
         """Give the paths that differ from `against`: `live`, or another snapshot.
 
         Raises:
+            ConfigError: If no snapshot of the folder is as old as the moment.
             RejectedError: If too many ask already.
             OperationError: If the store or the folder cannot be read, or it takes too long.
         """
         ...
 
-    async def text_diff(self, snapshot_id: str, *, against: str, path: str) -> Mapping[str, Any]:
+    async def text_diff(self, point: RestorePoint, *, against: str, path: str) -> Mapping[str, Any]:
         """Give how one path differs, as text.
 
         Raises:
-            ConfigError: If neither side has it.
+            ConfigError: If neither side has it; or as `diff`.
             RejectedError: If too many ask already.
             OperationError: If it cannot be read, or it takes too long.
         """
         ...
 
     async def restore(
-        self, snapshot_id: str, *, paths: Sequence[str], who: str
+        self, point: RestorePoint, *, paths: Sequence[str], who: str
     ) -> Mapping[str, Any]:
         """Restore in place, all or these paths, after a snapshot of what is there; give the report.
 
         Raises:
-            ConfigError: If a path is not in the snapshot.
-            RejectedError: If another restore is under way, or the folder refuses it.
+            ConfigError: If a path was not there then; or as `diff`.
+            RejectedError: If another restore is under way, the folder refuses it, or it is one of
+                another machine.
             OperationError: If it failed; the folder is as it was.
         """
         ...

@@ -111,6 +111,34 @@ class StoreHealth(Shape):
     )
 
 
+class KeeperJob(Shape):
+    """What the storekeeper does now."""
+
+    kind: Literal["snapshot", "replicate", "collect", "scrub", "live"] = Field(
+        description="`scrub` reads the store, `live` compares a protected folder, piece by piece."
+    )
+    name: str = Field(default="", description="Of `[snapshot.NAME]`; `store` or `replica`.")
+    since: AwareDatetime
+    files: int = Field(default=0, description="Looked at so far.")
+    bytes: int = Field(default=0, description="Likewise.")
+    total_bytes: int | None = Field(default=None, description="About how many; null: unknown.")
+
+
+class NextJob(Shape):
+    """What it does next."""
+
+    kind: Literal["snapshot", "replicate", "collect", "scrub", "live"]
+    name: str = ""
+    at: AwareDatetime
+
+
+class Keeper(Shape):
+    """The storekeeper."""
+
+    jobs: list[KeeperJob] = Field(default=[])
+    next: NextJob | None = None
+
+
 class Store(Shape):
     """The store with its snapshots."""
 
@@ -126,6 +154,9 @@ class Store(Shape):
     totals: Totals = Totals()
     health: StoreHealth = StoreHealth()
     replica: Replica | None = Field(default=None, description="null: none is declared.")
+    keeper: Keeper | None = Field(
+        default=None, description="null: no storekeeper runs, or nothing is declared for it."
+    )
     may_decide: bool = Field(description="Whoever asked may compare, restore and protect.")
 
 
@@ -139,14 +170,33 @@ class Difference(Shape):
     size_after: int | None = None
 
 
-class StoreDiff(Shape):
-    """What it takes to come from `against` to the snapshot."""
+class Moment(Shape):
+    """How a folder at a moment came to be."""
 
-    id: str
+    at: AwareDatetime
+    base_at: AwareDatetime = Field(description="Of the snapshot that it begins from.")
+    replayed: int = Field(default=0, description="Commits that the log of the folder has after it.")
+    until: AwareDatetime | None = Field(default=None, description="Of the last one; null: none.")
+    is_logged: bool = False
+    gap: str = Field(default="", description="What the log does not have; empty: nothing.")
+    problem: str = Field(
+        default="", description="Why not all up to the moment was replayed; empty: it was."
+    )
+
+
+class StoreDiff(Shape):
+    """What it takes to come from `against` to the snapshot, or to the moment."""
+
+    id: str = Field(description="The snapshot, or the one that the moment begins from.")
     against: str
     counts: dict[str, int] = Field(description="Of all paths that differ, by kind.")
     changes: list[Difference] = Field(description="At most 1000, in the order of the paths.")
     is_cut: bool = Field(default=False, description="There are more than those listed.")
+    left_out: int = Field(
+        default=0,
+        description="Paths of the folder that its snapshots leave out: a restore of all removes them.",
+    )
+    moment: Moment | None = Field(default=None, description="null: it is a snapshot.")
 
 
 class TextDiff(Shape):
@@ -181,6 +231,10 @@ class Restored(Shape):
     foreign_count: int = Field(
         default=0, description="Belong to this user now; see `resile restore`."
     )
+    not_noted: str = Field(
+        default="",
+        description="Why the log of the folder does not know it: going back ends there. Empty: it does.",
+    )
 
 
 class Protected(Shape):
@@ -204,6 +258,13 @@ class RestoreWish(BaseModel):
         description="Those at and below them, from the source on; none means all.",
     )
     who: str = Field(default="operator", min_length=1, max_length=100)
+
+
+class MomentWish(RestoreWish):
+    """What to restore to which moment."""
+
+    source: str = Field(min_length=1, max_length=PATH_LENGTH_MAX, description="The folder.")
+    at: AwareDatetime
 
 
 class Protection(BaseModel):

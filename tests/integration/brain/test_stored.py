@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from resile.core.journal import SqliteJournal, open_journal
 from resile.daemon import stored
 from resile.daemon.stored import StoreDesk, StorePlace, run_work
 from resile.errors import ConfigError, OperationError, RejectedError
-from resile.store import create, open_backend, open_store, take_snapshot
-from resile.web import store_models
+from resile.store import begin_log, create, open_backend, open_log, open_store, take_snapshot
+from resile.web import RestorePoint, store_models
 
 Work = Callable[[StoreDesk], Coroutine[Any, Any, Any]]
 
@@ -33,6 +34,19 @@ class Scene:
     replica: str = ""
     told: list[tuple[Payload, str]] = field(default_factory=list)
 
+    @property
+    def state(self) -> Path:
+        return self.place.with_name("state")
+
+    def commit(self, path: str, text: str) -> datetime:
+        """Change the folder through its log; give a time right after it."""
+        with open_log(self.state, self.folder) as log, log.begin() as transaction:
+            transaction.modify(path, text.encode())
+        return datetime.now(UTC)
+
+    def at(self, moment: datetime) -> RestorePoint:
+        return RestorePoint(source=str(self.folder), at=moment)
+
     def take(self) -> str:
         backend = open_backend(self.place)
         open_or_create = open_store if (self.place / "format").exists() else create
@@ -45,7 +59,7 @@ class Scene:
     def ask(self, work: Work) -> Any:
         async def run() -> Any:
             desk = StoreDesk(
-                StorePlace(place=str(self.place), replica=self.replica),
+                StorePlace(place=str(self.place), replica=self.replica, state=str(self.state)),
                 journal=self.journal,
                 tell=lambda *payloads, actor: self.told.extend((p, actor) for p in payloads),
                 clock=SYSTEM_CLOCK,
@@ -62,6 +76,10 @@ class Scene:
         shown = store_models.Store.model_validate({**answer, "may_decide": True})
         assert not shown.model_extra
         return dict(answer)
+
+
+def snapshot(snapshot_id: str) -> RestorePoint:
+    return RestorePoint(snapshot_id=snapshot_id)
 
 
 @pytest.fixture
@@ -170,9 +188,9 @@ def test_the_way_back_is_told_and_gone_with_a_way_forth(scene: Scene) -> None:
     (scene.folder / "new").touch()
 
     async def work(desk: StoreDesk) -> list[Any]:
-        diff = await desk.diff(taken, against="live")
-        text = await desk.text_diff(taken, against="live", path="rules")
-        done = await desk.restore(taken, paths=["rules"], who="ann")
+        diff = await desk.diff(snapshot(taken), against="live")
+        text = await desk.text_diff(snapshot(taken), against="live", path="rules")
+        done = await desk.restore(snapshot(taken), paths=["rules"], who="ann")
         return [diff, text, done, await desk.overview()]
 
     diff, text, done, overview = scene.ask(work)
@@ -197,7 +215,7 @@ def test_everything_is_restored_and_what_came_since_is_gone(scene: Scene) -> Non
     taken = scene.take()
     (scene.folder / "new").touch()
 
-    scene.ask(lambda desk: desk.restore(taken, paths=[], who="ann"))
+    scene.ask(lambda desk: desk.restore(snapshot(taken), paths=[], who="ann"))
 
     assert [path.name for path in scene.folder.iterdir()] == ["rules"]
 
@@ -207,8 +225,8 @@ def test_a_folder_that_is_gone_comes_back(scene: Scene) -> None:
     scene.folder.rename(scene.folder.with_name("elsewhere"))
 
     async def work(desk: StoreDesk) -> list[Any]:
-        diff = await desk.diff(taken, against="live")
-        return [diff, await desk.restore(taken, paths=[], who="ann")]
+        diff = await desk.diff(snapshot(taken), against="live")
+        return [diff, await desk.restore(snapshot(taken), paths=[], who="ann")]
 
     diff, done = scene.ask(work)
 
@@ -217,12 +235,83 @@ def test_a_folder_that_is_gone_comes_back(scene: Scene) -> None:
     assert (scene.folder / "rules").exists()
 
 
+def test_no_moment_is_before_the_first_snapshot(scene: Scene) -> None:
+    scene.take()
+    early = scene.at(datetime.now(UTC) - timedelta(days=1))
+
+    with pytest.raises(ConfigError, match="is so old"):
+        scene.ask(lambda desk: desk.diff(early, against="live"))
+    with pytest.raises(ConfigError, match="is so old"):
+        scene.ask(lambda desk: desk.restore(early, paths=[], who="ann"))
+    assert scene.told == []
+
+
+def test_a_folder_without_snapshots_has_no_moments(scene: Scene) -> None:
+    scene.take()
+    other = RestorePoint(source="/srv/other", at=datetime.now(UTC))
+
+    with pytest.raises(RejectedError, match="another machine, unknown"):
+        scene.ask(lambda desk: desk.restore(other, paths=[], who="ann"))
+
+
+def test_a_folder_goes_back_to_a_moment_and_on_from_there(scene: Scene) -> None:
+    begin_log(scene.state, scene.folder)
+    base = scene.take()
+    good_at = scene.commit("rules", "deny most\n")
+    scene.commit("rules", "allow all\n")
+
+    async def work(desk: StoreDesk) -> list[Any]:
+        point = scene.at(good_at)
+        diff = await desk.diff(point, against="live")
+        text = await desk.text_diff(point, against="live", path="rules")
+        return [diff, text, await desk.restore(point, paths=[], who="ann")]
+
+    diff, text, done = scene.ask(work)
+
+    assert not store_models.StoreDiff.model_validate(diff).model_extra
+    assert (diff["id"], diff["counts"]) == (base, {"modified": 1})
+    assert (diff["moment"]["replayed"], diff["moment"]["problem"]) == (1, "")
+    assert "-allow all\n+deny most\n" in text["diff"]
+    assert (scene.folder / "rules").read_text() == "deny most\n"
+    assert done["not_noted"] == ""
+    later = scene.ask(lambda desk: desk.diff(scene.at(datetime.now(UTC)), against="live"))
+    assert (later["counts"], later["moment"]["replayed"], later["moment"]["problem"]) == ({}, 3, "")
+
+
+def test_a_restore_that_no_log_could_note_says_so(scene: Scene) -> None:
+    begin_log(scene.state, scene.folder)
+    taken = scene.take()
+    (place,) = (scene.state / "changes").iterdir()
+    (place / "log").write_text("no folder")
+
+    done = scene.ask(lambda desk: desk.restore(snapshot(taken), paths=[], who="ann"))
+
+    assert done["not_noted"]
+
+
+def test_what_the_storekeeper_does_is_told(scene: Scene) -> None:
+    scene.take()
+    now = datetime.now(UTC).isoformat()
+    job = {"kind": "scrub", "name": "store", "since": now, "files": 1, "bytes": 2}
+
+    async def work(desk: StoreDesk) -> list[Any]:
+        desk.hear_keeper({"jobs": [job], "next": {"kind": "collect", "name": "", "at": now}})
+        told = [await desk.overview()]
+        desk.hear_keeper(None)
+        return [*told, await desk.overview()]
+
+    working, gone = scene.ask(work)
+
+    assert store_models.Store.model_validate({**working, "may_decide": True}).keeper is not None
+    assert (working["keeper"]["jobs"], gone["keeper"]) == ([job], None)
+
+
 def test_two_snapshots_are_compared(scene: Scene) -> None:
     first = scene.take()
     (scene.folder / b"\xff".decode("utf-8", "surrogateescape")).touch()
     second = scene.take()
 
-    diff = scene.ask(lambda desk: desk.diff(second, against=first))
+    diff = scene.ask(lambda desk: desk.diff(snapshot(second), against=first))
 
     assert [(one["path"], one["kind"]) for one in diff["changes"]] == [("\udcff", "created")]
 
@@ -232,7 +321,7 @@ def test_a_diff_is_cut_and_all_is_counted(scene: Scene) -> None:
     for index in range(1005):
         (scene.folder / f"{index:04}").touch()
 
-    diff = scene.ask(lambda desk: desk.diff(taken, against="live"))
+    diff = scene.ask(lambda desk: desk.diff(snapshot(taken), against="live"))
 
     assert len(diff["changes"]) == 1000
     assert diff["counts"] == {"deleted": 1005}
@@ -256,9 +345,9 @@ def test_a_path_that_is_in_neither_is_an_error_of_the_caller(scene: Scene) -> No
     taken = scene.take()
 
     with pytest.raises(ConfigError, match="in neither"):
-        scene.ask(lambda desk: desk.text_diff(taken, against="live", path="nothing"))
+        scene.ask(lambda desk: desk.text_diff(snapshot(taken), against="live", path="nothing"))
     with pytest.raises(ConfigError, match="not in the snapshot"):
-        scene.ask(lambda desk: desk.restore(taken, paths=["nothing"], who="ann"))
+        scene.ask(lambda desk: desk.restore(snapshot(taken), paths=["nothing"], who="ann"))
     assert scene.told == []
 
 
@@ -269,14 +358,14 @@ def test_a_snapshot_of_another_machine_is_not_put_here(
     taken = scene.take()
 
     with pytest.raises(RejectedError, match="another machine, elsewhere"):
-        scene.ask(lambda desk: desk.restore(taken, paths=[], who="ann"))
+        scene.ask(lambda desk: desk.restore(snapshot(taken), paths=[], who="ann"))
 
 
 def test_one_restore_at_a_time(scene: Scene) -> None:
     taken = scene.take()
 
     async def work(desk: StoreDesk) -> list[Any]:
-        wishes = [desk.restore(taken, paths=[], who="ann") for _ in range(2)]
+        wishes = [desk.restore(snapshot(taken), paths=[], who="ann") for _ in range(2)]
         return await asyncio.gather(*wishes, return_exceptions=True)
 
     done = scene.ask(work)
@@ -289,7 +378,7 @@ def test_so_many_may_compare_at_once(scene: Scene, monkeypatch: pytest.MonkeyPat
     taken = scene.take()
 
     async def work(desk: StoreDesk) -> list[Any]:
-        questions = [desk.diff(taken, against="live") for _ in range(2)]
+        questions = [desk.diff(snapshot(taken), against="live") for _ in range(2)]
         return await asyncio.gather(*questions, return_exceptions=True)
 
     done = scene.ask(work)

@@ -18,7 +18,15 @@ from resile.core.journal import Query
 from resile.daemon.storekeeper import Keeper
 from resile.daemon.storekeeper import memory as memories
 from resile.daemon.storekeeper.asking import Asking
-from resile.daemon.storekeeper.model import REPLICA, STORE, FolderPlan, Job, JobKind, Plan
+from resile.daemon.storekeeper.model import (
+    REPLICA,
+    STORE,
+    FolderPlan,
+    Job,
+    JobKind,
+    Pass,
+    Plan,
+)
 from resile.daemon.storekeeper.places import CACHE_NAME
 from resile.errors import JournalError
 from resile.store import CHECKPOINT_TAG, Keep
@@ -45,6 +53,7 @@ class Bench:
         self.clock = FakeClock(SYSTEM_CLOCK.now())
         self.journal = MemoryJournal()
         self.figures: Mapping[str, Any] = {}
+        self.work: list[Mapping[str, Any]] = []
         self.halted: list[tuple[str, ...]] = []
         self.when_halted: Callable[[], object] = lambda: None
         self.can_halt = True
@@ -119,7 +128,8 @@ class Bench:
         yield self.can_halt
 
     def _hear(self, message: Mapping[str, Any]) -> None:
-        self.figures = message["figures"]
+        self.figures = message.get("figures", self.figures)
+        self.work += [message["work"]] if "work" in message else []
 
 
 @pytest.fixture
@@ -365,6 +375,41 @@ def test_figures_are_sent(bench: Bench) -> None:
     assert bench.figures["snapshots"][""] == 1
     assert bench.figures["source_bytes"]["kb"] == 5000
     assert bench.figures["stored_bytes"][""] > 5000
+
+
+def test_what_is_done_is_told_as_long_as_it_lasts(bench: Bench) -> None:
+    bench.do(SNAPSHOT, REPLICATE, COLLECT)
+
+    told = [[one["kind"] for one in work["jobs"]] for work in bench.work]
+    assert [kinds for kinds in told if kinds] == [["snapshot"], ["replicate"], ["collect"]]
+    assert bench.work[-1]["jobs"] == []
+    bench.clock.advance(2)
+    bench.do(SNAPSHOT)
+    begun = next(work["jobs"][0] for work in reversed(bench.work) if work["jobs"])
+    assert (begun["name"], begun["total_bytes"]) == ("kb", 5000)
+    assert bench.work[-1]["next"]["kind"] in ("replicate", "snapshot", "collect")
+
+
+def test_a_job_that_fails_is_not_told_any_more(bench: Bench) -> None:
+    bench.source.rename(bench.source.with_name("elsewhere"))
+
+    bench.do(SNAPSHOT)
+
+    assert [len(work["jobs"]) for work in bench.work] == [1, 0]
+
+
+def test_a_pass_is_told_between_its_pieces_until_it_is_over(bench: Bench) -> None:
+    bench.do(SNAPSHOT)
+    seen = []
+    while not (memories.load(bench.state).passes.get(STORE) or Pass()).is_over:
+        bench.clock.advance(2)
+        bench.do(SCRUB)
+        seen.append(bench.work[-1]["jobs"])
+
+    assert seen[-1] == []
+    for jobs in seen[:-1]:
+        assert (jobs[0]["kind"], jobs[0]["name"]) == ("scrub", "store")
+        assert jobs[0]["total_bytes"] > 5000
 
 
 def test_whoever_asks_gets_a_snapshot(bench: Bench) -> None:

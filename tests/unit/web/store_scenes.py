@@ -30,7 +30,8 @@ def with_store(*, now: datetime | None = None) -> FakeSystemView:
         at = view.now - timedelta(hours=1 + 20 * index)
         facts = {"source": "/srv/policy/database", "bytes": 4 * _MIB, "stored_bytes": 40 << 10}
         store.put(f"{index:04x}" + "d" * 60, at=at, **facts)
-    store.diffs[NEWEST, "live"] = changes()
+    store.diffs[NEWEST, "live"] = store.diffs["/srv/kb", "live"] = changes()
+    store.moment |= {"replayed": 3, "until": (view.now - timedelta(minutes=2)).isoformat()}
     store.texts["rules.yaml"] = (
         "--- a/rules.yaml\n+++ b/rules.yaml\n@@ -1,2 +1,2 @@\n rules:\n-  - allow: all\n+  - deny: all\n"
     )
@@ -43,8 +44,34 @@ def with_store(*, now: datetime | None = None) -> FakeSystemView:
             "lag_s": 0.0,
             "trouble": "",
         },
+        "keeper": keeper(view.now),
     }
     return view
+
+
+def keeper(now: datetime, *, name: str = "kb") -> dict[str, Any]:
+    """A snapshot is being taken, a third of the store is read, and the second store is next."""
+    return {
+        "jobs": [
+            job(
+                "snapshot", now - timedelta(seconds=3), name=name, files=410, total_bytes=96 * _MIB
+            ),
+            job("scrub", now - timedelta(hours=7), name="store", bytes=300 * _MIB),
+        ],
+        "next": {"kind": "replicate", "name": "", "at": (now + timedelta(seconds=50)).isoformat()},
+    }
+
+
+def job(kind: str, since: datetime, **facts: Any) -> dict[str, Any]:
+    """Describe what the storekeeper does."""
+    return {
+        "kind": kind,
+        "name": "",
+        "since": since.isoformat(),
+        "files": 9,
+        "bytes": 24 * _MIB,
+        "total_bytes": 900 * _MIB,
+    } | facts
 
 
 def changes() -> list[dict[str, Any]]:
@@ -147,5 +174,8 @@ def hostile_store() -> FakeSystemView:
             "failed": [{"at": at, "source": text, "reason": text}],
         },
         "replica": {"place": text, "replicated_at": None, "lag_s": 1.0, "trouble": text},
+        "keeper": keeper(view.now, name=text),
     }
+    view.store.diffs[f"/srv/{text}", "live"] = view.store.diffs[NEWEST, "live"]
+    view.store.moment |= {"gap": text, "problem": text}
     return view

@@ -15,6 +15,8 @@ TOKEN = "t" * 43
 SIGNED = {"X-Resile-Token": TOKEN}
 NEWEST, OLDER = store_scenes.NEWEST, store_scenes.OLDER
 ONE = f"/api/store/snapshots/{NEWEST}"
+MOMENT = "/api/store/moments/diff?source=/srv/kb&at=2999-01-01T00:00:00Z"
+BACK = "/api/store/moments/restore"
 UNKNOWN = f"/api/store/snapshots/{'f' * 64}"
 
 
@@ -44,6 +46,8 @@ def test_every_store_fits_the_described_shape(make: object) -> None:
         ("GET", f"{ONE}/diff", store_models.StoreDiff),
         ("GET", f"{ONE}/diff?against={OLDER}", store_models.StoreDiff),
         ("GET", f"{ONE}/diff?path=rules.yaml", store_models.TextDiff),
+        ("GET", f"{MOMENT}", store_models.StoreDiff),
+        ("GET", f"{MOMENT}&path=rules.yaml", store_models.TextDiff),
         ("POST", f"{ONE}/restore", store_models.Restored),
         ("POST", f"{ONE}/protect", store_models.Protected),
     ],
@@ -92,6 +96,48 @@ def test_some_paths_are_restored(view: FakeSystemView, app: FastAPI) -> None:
 
     assert answer.json()["before"] == "b" * 64
     assert view.store.decisions == [("restore", NEWEST, ("docs/gone.md", "rules.yaml"), "ann")]
+
+
+def test_a_folder_goes_back_to_a_moment(view: FakeSystemView, app: FastAPI) -> None:
+    at = view.now.isoformat()
+    wish = {"source": "/srv/kb", "at": at, "paths": ["a"], "who": "ann"}
+
+    answer = ask(app, BACK, "POST", headers=SIGNED, json=wish)
+
+    assert (answer.status_code, answer.json()["target"]) == (200, "/srv/kb")
+    assert view.store.decisions == [("restore", at, ("a",), "ann")]
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {},
+        {"source": "/srv/kb"},
+        {"at": "2026-11-22T10:15:00Z"},
+        {"source": "", "at": "2026-11-22T10:15:00Z"},
+        {"source": "/srv/kb", "at": "2026-11-22T10:15:00"},
+        {"source": "/srv/kb", "at": "yesterday"},
+        {"source": "/srv/kb", "at": "2026-11-22T10:15:00Z", "id": NEWEST},
+    ],
+)
+def test_a_moment_that_makes_no_sense_is_refused(
+    view: FakeSystemView, app: FastAPI, wish: dict[str, str]
+) -> None:
+    answer = ask(app, BACK, "POST", headers=SIGNED, json=wish)
+
+    assert answer.status_code == 422
+    assert view.store.decisions == []
+
+
+def test_no_moment_is_before_the_first_snapshot(app: FastAPI) -> None:
+    early = MOMENT.replace("2999", "1999")
+
+    answer = ask(app, early, headers=SIGNED)
+
+    assert answer.status_code == 400
+    assert "is so old" in answer.json()["error"]
+    assert ask(app, MOMENT).status_code == 403
+    assert ask(app, BACK, "POST", json={}).status_code == 403
 
 
 def test_a_snapshot_is_protected_and_let_go(view: FakeSystemView, app: FastAPI) -> None:

@@ -182,7 +182,8 @@ class Brain:
         self._servers.open(is_patient=bool(instances))
         self._adopt(instances)
         escapes = EscapeWatch(self._journal, self._book, tell=self._loop.record_all)
-        keeping = StoreKeeping(self._config, self._state, self._journal, hear=self._measures.store)
+        hears = {"figures": self._measures.store, "work": self._desks.store.hear_keeper}
+        keeping = StoreKeeping(self._config, self._state, self._journal, hears=hears)
         async with asyncio.TaskGroup() as group:
             workers = [
                 group.create_task(work, name=name)

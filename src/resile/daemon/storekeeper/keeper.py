@@ -1,5 +1,6 @@
 """The worker: does what is due, one job at a time, until it is told to stop."""
 
+import contextlib
 import dataclasses
 import logging
 import threading
@@ -22,8 +23,10 @@ from resile.daemon.storekeeper.snapshots import Snapshots
 from resile.daemon.storekeeper.status import Send, Status
 from resile.daemon.storekeeper.telling import Teller
 from resile.daemon.storekeeper.upkeep import Upkeep
+from resile.daemon.storekeeper.work import Work
 from resile.errors import ResileError
 from resile.store import Taken, add_parity
+from resile.store.snapshot import OnProgress
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +76,8 @@ class Keeper:
         self._is_over = False
         self._send = send
         self._status = Status(clock=clock)
+        self._work = Work(clock=clock, send=send)
+        self._sizes: dict[str, int] = {}
 
     def run(self) -> None:
         """Do what is due until `stop`."""
@@ -131,10 +136,14 @@ class Keeper:
         Raises:
             ResileError: If there is none.
         """
-        with self._asked, self._asked_store.opened() as repository:
+        with (
+            self._asked,
+            self._asked_store.opened() as repository,
+            self._taking(folder) as progress,
+        ):
             began_s = self._clock.monotonic()
-            taken = self._snapshots.take(folder, repository, tags=tags)
-            self._status.took(folder.plan.name, taken, self._clock.monotonic() - began_s)
+            taken = self._snapshots.take(folder, repository, tags=tags, on_progress=progress)
+            self._took(folder, taken, began_s)
         with self._wake:
             follows = follow(self._plan, Job(kind=JobKind.SNAPSHOT, name=folder.plan.name))
             if follows is not None:
@@ -147,9 +156,11 @@ class Keeper:
         if job.kind is JobKind.SNAPSHOT:
             self._take(self.folders[job.name])
         elif job.kind is JobKind.REPLICATE:
-            self._upkeep.replicate()
+            with self._work.doing(job) as progress:
+                self._upkeep.replicate(progress)
         elif job.kind is JobKind.COLLECT:
-            self._upkeep.collect()
+            with self._work.doing(job):
+                self._upkeep.collect()
             self._remember(collected_at=self._clock.now())
         else:
             return self._go_on(job)
@@ -159,8 +170,9 @@ class Keeper:
         try:
             with self._store.opened() as repository:
                 began_s = self._clock.monotonic()
-                taken = self._snapshots.take(folder, repository)
-                self._status.took(folder.plan.name, taken, self._clock.monotonic() - began_s)
+                with self._taking(folder) as progress:
+                    taken = self._snapshots.take(folder, repository, on_progress=progress)
+                self._took(folder, taken, began_s)
                 self._snapshots.forget(folder, repository)
                 self._status.counted(repository)
         except ResileError as exc:
@@ -169,6 +181,15 @@ class Keeper:
         if self._plan.has_parity and taken.is_changed:
             with self._store.opened(is_fresh=False) as repository:
                 add_parity(repository)
+
+    def _taking(self, folder: Folder) -> contextlib.AbstractContextManager[OnProgress]:
+        """Tell that a folder's snapshot is taken; the last one tells how much that is."""
+        job = Job(kind=JobKind.SNAPSHOT, name=folder.plan.name)
+        return self._work.doing(job, total_bytes=self._sizes.get(folder.plan.name))
+
+    def _took(self, folder: Folder, taken: Taken, began_s: float) -> None:
+        self._sizes[folder.plan.name] = taken.snapshot.counts.bytes
+        self._status.took(folder.plan.name, taken, self._clock.monotonic() - began_s)
 
     def _go_on(self, job: Job) -> tuple[int, bool]:
         """Read the next piece of a pass."""
@@ -180,7 +201,14 @@ class Keeper:
             one, size_bytes = self._live.go_on(self.folders[job.name], one)
         self._remember(passes={**self._memory.passes, key: one})
         self._status.read(key, one, size_bytes)
+        self._work.passed(job, one, total_bytes=self._total_of(job))
         return size_bytes, one.is_over
+
+    def _total_of(self, job: Job) -> int | None:
+        """Tell how many bytes a pass reads; None: nobody knows."""
+        if job.kind is JobKind.LIVE:
+            return self._sizes.get(job.name)
+        return self._status.stored_bytes
 
     def _settle(self, job: Job, ended: Ended) -> None:
         rest_s = 0.0
@@ -192,6 +220,10 @@ class Keeper:
             self._times[job] = next_time(self._plan, job, ended, rest_s=rest_s)
             if follows is not None:
                 self._times[follows] = min(self._times.get(follows, ended.ended_s), ended.ended_s)
+            coming = {one: at for one, at in self._times.items() if one not in self._pass_keys}
+        if coming:
+            next_job = min(coming, key=lambda one: coming[one])
+            self._work.follows(next_job, coming[next_job] - self._clock.monotonic())
         self._status.repaired(
             found=self._upkeep.damage_found + self._live.found,
             mended=self._upkeep.damage_mended + self._live.mended,

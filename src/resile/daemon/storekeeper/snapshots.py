@@ -21,6 +21,7 @@ from resile.store import (
     take_snapshot,
     trim_log,
 )
+from resile.store.snapshot import OnProgress
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,14 @@ class Snapshots:
         self._clock = clock
         self._troubles: dict[str, str] = {}
 
-    def take(self, folder: Folder, repository: Repository, *, tags: tuple[str, ...] = ()) -> Taken:
+    def take(
+        self,
+        folder: Folder,
+        repository: Repository,
+        *,
+        tags: tuple[str, ...] = (),
+        on_progress: OnProgress | None = None,
+    ) -> Taken:
         """Take one now, and tell it. Waits for one that is being taken.
 
         Raises:
@@ -60,6 +68,7 @@ class Snapshots:
                     tags=(*folder.plan.tags, *tags),
                     rules=folder.rules,
                     changed=changed,
+                    on_progress=on_progress,
                 )
             except BaseException:
                 folder.watch.put_back(changed)

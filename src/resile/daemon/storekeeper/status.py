@@ -26,6 +26,8 @@ class Status:
         self._figures: dict[str, Any] = {}
         self._is_new = False
         self._sent_s = -SEND_EVERY_S
+        self.stored_bytes: int | None = None
+        """What the packs take; None: they were not counted yet."""
 
     def took(self, folder: str, taken: Taken, duration_s: float) -> None:
         """Note a snapshot."""
@@ -37,6 +39,7 @@ class Status:
         """Note what the store holds."""
         snapshots = repository.snapshots()
         stored_bytes = sum(repository.catalog.packs().values())
+        self.stored_bytes = stored_bytes
         told_bytes = sum(one.counts.bytes for one in snapshots)
         self._set("snapshots", "", len(snapshots))
         self._set("stored_bytes", "", stored_bytes)

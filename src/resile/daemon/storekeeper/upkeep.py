@@ -33,6 +33,7 @@ from resile.store import (
     replicate,
     verify,
 )
+from resile.store.snapshot import OnProgress
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +84,11 @@ class Upkeep:
                     )
                 )
 
-    def replicate(self) -> None:
+    def replicate(self, on_progress: OnProgress) -> None:
         """Bring the second store in step.
+
+        Args:
+            on_progress: Is told the files and bytes that were copied.
 
         Raises:
             ResileError: If one of them fails.
@@ -98,7 +102,9 @@ class Upkeep:
                 if behind.oldest_at is not None:
                     now = self._clock.now()
                     self.lag_s = max(0.0, (now - behind.oldest_at).total_seconds())
-                done = replicate(repository, replica, is_pruned=self._is_prunable)
+                done = replicate(
+                    repository, replica, is_pruned=self._is_prunable, on_progress=on_progress
+                )
                 self._is_prunable = False
                 for flaw in done.flaws:
                     self._mend(repository, flaw.name, flaw.what)

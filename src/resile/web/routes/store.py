@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Path, Query
+from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from resile.web import store_models
 from resile.web.access import may_decide, require_decider
 from resile.web.answers import ApiError, json_answer
-from resile.web.port import StoreView
+from resile.web.port import RestorePoint, StoreView
 from resile.web.routes._asked import AskedView
 
 router = APIRouter(prefix="/api/store", tags=["store"])
@@ -29,6 +30,14 @@ Against = Annotated[
 ]
 OnePath = Annotated[
     str, Query(max_length=store_models.PATH_LENGTH_MAX, description="Give the text of this path.")
+]
+Source = Annotated[
+    str,
+    Query(
+        min_length=1,
+        max_length=store_models.PATH_LENGTH_MAX,
+        description="The folder, as the snapshots name it.",
+    ),
 ]
 MayDecide = Annotated[bool, Depends(may_decide)]
 Wish = Annotated[store_models.RestoreWish | None, Body()]
@@ -61,9 +70,23 @@ async def read_diff(
     await _known(view.store, snapshot_id)
     if against != "live":
         await _known(view.store, against)
-    if path:
-        return json_answer(await view.store.text_diff(snapshot_id, against=against, path=path))
-    return json_answer(await view.store.diff(snapshot_id, against=against))
+    return await _differences(view.store, RestorePoint(snapshot_id=snapshot_id), against, path)
+
+
+@router.get(
+    "/moments/diff",
+    response_model=store_models.StoreDiff | store_models.TextDiff,
+    dependencies=_DECIDER,
+)
+async def read_moment_diff(
+    view: AskedView, source: Source, at: AwareDatetime, path: OnePath = ""
+) -> Response:
+    """Give what going back to a moment would change in a folder; with `path`, the text of that path.
+
+    It begins from the newest snapshot that is not younger, and does again what the log of the
+    folder has after it; `moment` says what that was, and what is not known.
+    """
+    return await _differences(view.store, RestorePoint(source=source, at=at), "live", path)
 
 
 @router.post(
@@ -79,7 +102,15 @@ async def restore_snapshot(snapshot_id: SnapshotId, view: AskedView, wish: Wish 
     """
     wish = wish or store_models.RestoreWish()
     await _known(view.store, snapshot_id)
-    return json_answer(await view.store.restore(snapshot_id, paths=wish.paths, who=wish.who))
+    point = RestorePoint(snapshot_id=snapshot_id)
+    return json_answer(await view.store.restore(point, paths=wish.paths, who=wish.who))
+
+
+@router.post("/moments/restore", response_model=store_models.Restored, dependencies=_DECIDER)
+async def restore_moment(view: AskedView, wish: store_models.MomentWish) -> Response:
+    """Restore a folder in place to what it was at a moment, or some paths of it; as a snapshot."""
+    point = RestorePoint(source=wish.source, at=wish.at)
+    return json_answer(await view.store.restore(point, paths=wish.paths, who=wish.who))
 
 
 @router.post(
@@ -95,6 +126,12 @@ async def protect_snapshot(
     await _known(view.store, snapshot_id)
     await view.store.protect(snapshot_id, is_on=is_on)
     return json_answer({"id": snapshot_id, "is_protected": is_on})
+
+
+async def _differences(store: StoreView, point: RestorePoint, against: str, path: str) -> Response:
+    if path:
+        return json_answer(await store.text_diff(point, against=against, path=path))
+    return json_answer(await store.diff(point, against=against))
 
 
 async def _known(store: StoreView, snapshot_id: str) -> Mapping[str, Any]:

@@ -1,0 +1,100 @@
+"""What the storekeeper does now, told to the brain for the pages. Safe to share between threads."""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from resile.core.clock import Clock
+from resile.daemon.storekeeper.model import Job, Pass
+from resile.daemon.storekeeper.status import Send
+from resile.store.snapshot import OnProgress
+
+TELL_EVERY_S = 1.0
+"""Progress is told so often at most; beginnings and ends of jobs at once, as there are few."""
+
+
+class Work:
+    """The jobs that are under way, and the next one.
+
+    Args:
+        clock: Stamps and paces.
+        send: Takes what is told.
+    """
+
+    def __init__(self, *, clock: Clock, send: Send) -> None:
+        self._clock = clock
+        self._send = send
+        self._lock = threading.Lock()
+        self._jobs: dict[int, dict[str, Any]] = {}
+        self._passes: dict[Job, dict[str, Any]] = {}
+        self._next: dict[str, Any] | None = None
+        self._count = 0
+        self._told_s = -TELL_EVERY_S
+
+    @contextlib.contextmanager
+    def doing(self, job: Job, *, total_bytes: int | None = None) -> Iterator[OnProgress]:
+        """Tell a job as long as it lasts; what is given takes how many files and bytes are done.
+
+        Args:
+            job: Which.
+            total_bytes: About how many there are; None: nobody knows.
+        """
+        facts = _facts(job, self._clock.now(), total_bytes=total_bytes)
+        with self._lock:
+            self._count += 1
+            number = self._count
+            self._jobs[number] = facts
+        self._tell()
+
+        def progress(files: int, size_bytes: int) -> None:
+            with self._lock:
+                facts.update(files=files, bytes=size_bytes)
+            self._tell_if_due()
+
+        try:
+            yield progress
+        finally:
+            with self._lock:
+                del self._jobs[number]
+            self._tell()
+
+    def passed(self, job: Job, one: Pass, *, total_bytes: int | None = None) -> None:
+        """Tell how far a pass is; it is told until it is over, also between its pieces."""
+        with self._lock:
+            if one.is_over or one.began_at is None:
+                self._passes.pop(job, None)
+            else:
+                facts = _facts(job, one.began_at, total_bytes=total_bytes)
+                self._passes[job] = facts | {"files": one.files, "bytes": one.bytes}
+        self._tell_if_due()
+
+    def follows(self, job: Job, in_s: float) -> None:
+        """Note what is done next."""
+        at = datetime.fromtimestamp(self._clock.now().timestamp() + max(in_s, 0.0), tz=UTC)
+        with self._lock:
+            self._next = {"kind": job.kind.value, "name": job.name, "at": at.isoformat()}
+        self._tell_if_due()
+
+    def _tell_if_due(self) -> None:
+        if self._clock.monotonic() - self._told_s >= TELL_EVERY_S:
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            self._told_s = self._clock.monotonic()
+            jobs = [dict(one) for one in (*self._jobs.values(), *self._passes.values())]
+            told: Mapping[str, Any] = {"work": {"jobs": jobs, "next": self._next}}
+        self._send(told)
+
+
+def _facts(job: Job, since: datetime, *, total_bytes: int | None) -> dict[str, Any]:
+    return {
+        "kind": job.kind.value,
+        "name": job.name,
+        "since": since.isoformat(),
+        "files": 0,
+        "bytes": 0,
+        "total_bytes": total_bytes,
+    }
