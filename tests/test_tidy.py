@@ -56,7 +56,7 @@ _SOCKETS = (
 )
 """`contain/sandboxes` speaks over a pair of sockets with the programs that build its boxes."""
 BANS = (
-    Ban(name="time.", instead="a Clock (core.clock)", homes=("core/clock.py",)),
+    Ban(name="time.", instead="a Clock (core.clock)", homes=("core/clock.py", "testing/patching.py")),
     Ban(name="datetime.datetime.now", instead="Clock.now()", homes=("core/clock.py",)),
     Ban(name="datetime.datetime.utcnow", instead="Clock.now()", homes=()),
     Ban(name="datetime.datetime.today", instead="Clock.now()", homes=()),

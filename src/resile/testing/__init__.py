@@ -10,8 +10,20 @@ if TYPE_CHECKING:
     from resile.testing.files import Crash, FaultyFiles
     from resile.testing.journal import MemoryJournal
     from resile.testing.kit import PolicyKit, policies
+    from resile.testing.scheduler import DeadlockError
+    from resile.testing.simulation import Simulation, simulate
 
-__all__ = ["Crash", "FakeClock", "FaultyFiles", "MemoryJournal", "PolicyKit", "policies"]
+__all__ = [
+    "Crash",
+    "DeadlockError",
+    "FakeClock",
+    "FaultyFiles",
+    "MemoryJournal",
+    "PolicyKit",
+    "Simulation",
+    "policies",
+    "simulate",
+]
 
 
 def __getattr__(name: str) -> object:
@@ -22,5 +34,7 @@ def __getattr__(name: str) -> object:
         "files": ("Crash", "FaultyFiles"),
         "journal": ("MemoryJournal",),
         "kit": ("PolicyKit", "policies"),
+        "scheduler": ("DeadlockError",),
+        "simulation": ("Simulation", "simulate"),
     }
     return load(__name__, name, homes)

@@ -10,7 +10,9 @@ from resile.policies.registry import REGISTRY
 PAGES = Path(__file__).parents[3] / "docs" / "how-to"
 
 
-@pytest.mark.parametrize(("page", "count"), [("test-code-that-retries.md", 5)])
+@pytest.mark.parametrize(
+    ("page", "count"), [("test-code-that-retries.md", 5), ("simulate-your-code.md", 3)]
+)
 def test_the_examples_run(page: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(REGISTRY, "_guards", {})
     text = (PAGES / page).read_text()
