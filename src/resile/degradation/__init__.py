@@ -16,19 +16,37 @@ if TYPE_CHECKING:
         Service,
         Status,
     )
+    from resile.degradation.outbox import (
+        DeadLetter,
+        Delivery,
+        Drained,
+        Message,
+        Outbox,
+        OutboxLimits,
+        Receipt,
+        WhenFull,
+    )
     from resile.degradation.terminal import Terminal, ask
 
 __all__ = [
     "Answer",
     "Criticality",
+    "DeadLetter",
     "Degradation",
+    "Delivery",
+    "Drained",
+    "Message",
     "Notice",
     "NoticeChoice",
     "Origin",
+    "Outbox",
+    "OutboxLimits",
+    "Receipt",
     "Service",
     "ServiceState",
     "Status",
     "Terminal",
+    "WhenFull",
     "ask",
     "managers",
 ]
@@ -48,6 +66,16 @@ def __getattr__(name: str) -> object:
             "Service",
             "ServiceState",
             "Status",
+        ),
+        "outbox": (
+            "DeadLetter",
+            "Delivery",
+            "Drained",
+            "Message",
+            "Outbox",
+            "OutboxLimits",
+            "Receipt",
+            "WhenFull",
         ),
         "terminal": ("Terminal", "ask"),
     }

@@ -179,6 +179,7 @@ def test_one_call_at_a_time_tries() -> None:
 
     assert services.call("a", slow) == "live"
     assert within == ["fallback"]
+    assert dependency.calls == 1  # The one that failed before.
 
 
 def test_while_it_recovers_one_failure_is_enough() -> None:
@@ -248,6 +249,20 @@ def test_a_nested_call_to_what_it_depends_on_is_not_held_against_it() -> None:
     assert status.blocked_by == ("database",)
     services.set_state("database", HEALTHY)
     assert services.state("api") is HEALTHY
+
+
+def test_a_call_in_flight_when_its_dependency_goes_is_not_held_against_it() -> None:
+    services = manager(
+        Service("database"),
+        Service("api", depends_on=["database"], fallbacks=["none"], failures=1),
+    )
+
+    def late() -> None:
+        services.set_state("database", FAILED, "lost")
+        raise ConnectionError("no database")
+
+    assert services.call("api", late) == "none"
+    assert services._book.of("api").decided.state is HEALTHY
 
 
 def test_failures_just_before_that_of_its_dependency_are_excused() -> None:

@@ -73,6 +73,38 @@ def test_it_takes_answers_in_a_row_to_be_well() -> None:
     assert seen == [DEGRADED, DEGRADED, FAILED, DEGRADED, DEGRADED, HEALTHY]
 
 
+def test_a_relapse_waits_as_long_as_before() -> None:
+    clock = FakeClock()
+    dependency = Dependency()
+    services = manager(Service("a", probe=dependency.probe, fallbacks=["f"]), clock=clock)
+    fail(services, "a", dependency)
+    for _ in range(6):
+        clock.advance(13)
+        services.step()
+    for error in (None, OSError()):
+        dependency.error = error
+        clock.advance(13)
+        services.step()
+    assert services.state("a") is FAILED
+
+    before = dependency.probes
+    clock.advance(5)
+    services.step()
+
+    assert dependency.probes == before
+
+
+def test_what_is_being_probed_is_not_due() -> None:
+    services = manager(Service("a", probe=lambda: None, fallbacks=["f"]), clock=FakeClock())
+    services.set_state("a", FAILED)
+    services.retry("a")
+    (entry,) = services._prober.due()
+
+    services._prober._begin(entry)
+
+    assert services._prober.due() == []
+
+
 @pytest.mark.parametrize("answer", [None, True, 0, "pong"])
 def test_whatever_a_probe_gives_but_false_is_good(answer: object) -> None:
     clock = FakeClock()
@@ -221,6 +253,19 @@ def test_a_breaker_decides_over_its_service(
     assert [services.call("database", ask) for _ in range(2)] == ["live"] * 2
     services.step()
     assert services.state("database") is HEALTHY
+
+
+def test_a_breaker_that_stays_open_makes_nothing_less_critical(fresh_guards: None) -> None:
+    guard("database", breaker=True)
+    services = manager(Service("database", guard="database"))
+    breaker("database").trip()
+    with pytest.raises(BreakerOpenError):
+        services.call("database", guard("database")(lambda: "live"))
+    assert services.state("database") is CRITICAL
+
+    services.step()
+
+    assert services.state("database") is CRITICAL
 
 
 def test_what_others_or_an_operator_do_to_a_breaker_is_heard(fresh_guards: None) -> None:

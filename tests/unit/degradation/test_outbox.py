@@ -1,0 +1,727 @@
+"""The outbox: order, identity, limits, retries, dead letters, leases, and what happens to its file."""
+
+import asyncio
+import logging
+import os
+import random
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings, strategies
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from tests.unit.degradation.kit import Dependency, fail
+
+from resile.degradation import Degradation, Message, Outbox, OutboxLimits, Service, ServiceState
+from resile.degradation.outbox.outbox import FAILURES_IN_A_ROW_MAX
+from resile.degradation.outbox.table import DAMAGED, DEADLY
+from resile.errors import ConfigError, OutboxError, OutboxFullError
+from resile.testing import FakeClock
+
+FAST = OutboxLimits(attempts=3, initial=1, max=4, lease=60)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, clock: FakeClock) -> Iterator[Outbox]:
+    with Outbox(tmp_path / "outbox.db", FAST, clock=clock, chance=random.Random(1)) as made:
+        yield made
+
+
+class Receiver:
+    """The other side."""
+
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+        self.error: Exception | None = None
+        self.bad: list[Any] = []
+
+    def __call__(self, message: Message) -> None:
+        if self.error is not None:
+            raise self.error
+        if message.value in self.bad:
+            raise ValueError(f"cannot take {message.value}")
+        self.got.append(message.value)
+
+
+def put_all(outbox: Outbox, *values: Any, key: str = "") -> None:
+    for value in values:
+        outbox.put(value, key=key)
+
+
+# Order and identity -------------------------------------------------------------------------------
+
+
+def test_messages_are_sent_once_in_their_order(outbox: Outbox) -> None:
+    receiver = Receiver()
+    put_all(outbox, *range(20))
+
+    first, second = outbox.drain(receiver), outbox.drain(receiver)
+
+    assert receiver.got == list(range(20))
+    assert (first.sent, first.waiting) == (20, 0)
+    assert second == (0, 0, 0, 0)
+
+
+def test_a_message_that_fails_holds_its_key_up_and_no_other(
+    outbox: Outbox, clock: FakeClock
+) -> None:
+    receiver = Receiver()
+    receiver.bad = ["a1"]
+    for value in ("a1", "b1", "a2", "b2"):
+        outbox.put(value, key=value[0])
+
+    drained = outbox.drain(receiver)
+    assert (receiver.got, drained.failed, drained.waiting) == (["b1", "b2"], 1, 2)
+    assert outbox.drain(receiver).failed == 0
+
+    receiver.bad = []
+    clock.advance(1.3)
+    outbox.drain(receiver)
+    assert receiver.got == ["b1", "b2", "a1", "a2"]
+
+
+def test_an_id_is_kept_once_whether_it_waits_is_dead_or_was_sent(
+    outbox: Outbox, clock: FakeClock
+) -> None:
+    receiver = Receiver()
+    assert outbox.put("x", id="1") == ("1", True)
+    assert outbox.put("y", id="1") == ("1", False)
+    outbox.drain(receiver)
+    assert outbox.put("x", id="1") == ("1", False)
+
+    receiver.error = OSError()
+    outbox.put("z", id="2")
+    for _ in range(3):
+        outbox.drain(receiver)
+        clock.advance(10)
+    assert len(outbox.dead()) == 1
+    assert not outbox.put("z", id="2").is_new
+    assert receiver.got == ["x"]
+
+
+def test_ids_that_were_sent_are_remembered_up_to_a_limit(tmp_path: Path) -> None:
+    limits = OutboxLimits(remembered_max=3)
+    with Outbox(tmp_path / "o", limits) as outbox:
+        for number in range(5):
+            outbox.put(number, id=str(number))
+        outbox.drain(Receiver())
+
+        assert [outbox.put(n, id=str(n)).is_new for n in range(5)] == [True, True] + [False] * 3
+
+
+def test_values_come_back_as_json_keeps_them(outbox: Outbox, clock: FakeClock) -> None:
+    value = {"a": [1, 2.5, None, True, "ü\u2028\x00"], "b": {}}
+    outbox.put(value, id="one", key="k")
+    seen: list[Message] = []
+
+    outbox.drain(seen.append)
+
+    (message,) = seen
+    assert message == Message(id="one", key="k", value=value, put_at=clock.now(), tries=1)
+
+
+# Limits -------------------------------------------------------------------------------------------
+
+
+def test_a_full_outbox_refuses(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "o", OutboxLimits(count_max=2)) as outbox:
+        put_all(outbox, 1, 2)
+
+        with pytest.raises(OutboxFullError, match="2 of 2 messages") as caught:
+            outbox.put(3)
+
+        assert "drain" in caught.value.hint
+        outbox.drain(Receiver(), limit=1)
+        assert outbox.put(3).is_new
+
+
+def test_bytes_are_limited_as_well(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "o", OutboxLimits(bytes_max="1kB")) as outbox:
+        outbox.put("x" * 500)
+        with pytest.raises(OutboxFullError, match="502 of 1000 bytes"):
+            outbox.put("x" * 500)
+        with pytest.raises(OutboxFullError):
+            outbox.put("x" * 1001)
+        assert outbox.counts() == (1, 502, 0, 0)
+
+
+def test_or_the_oldest_that_is_not_being_sent_is_dropped(tmp_path: Path) -> None:
+    limits = OutboxLimits(count_max=3, when_full="drop_oldest")
+    receiver = Receiver()
+    with Outbox(tmp_path / "o", limits) as outbox:
+        put_all(outbox, 1, 2, 3)
+
+        def put_while_sending(message: Message) -> None:
+            if message.value == 1:
+                put_all(outbox, 4, 5)
+            receiver(message)
+
+        outbox.drain(put_while_sending)
+
+        assert receiver.got == [1, 4, 5]
+        assert outbox.counts() == (0, 0, 0, 2)
+        with pytest.raises(OutboxFullError):
+            Outbox(tmp_path / "p", OutboxLimits(bytes_max=1000, when_full="drop_oldest")).put(
+                "x" * 2000
+            )
+
+
+def test_dead_letters_have_a_limit(tmp_path: Path) -> None:
+    receiver = Receiver()
+    receiver.error = OSError("gone")
+    with Outbox(tmp_path / "o", OutboxLimits(attempts=1, dead_max=2)) as outbox:
+        for number in range(4):
+            outbox.put(number, key=str(number))
+        outbox.drain(receiver)
+        outbox.drain(receiver)
+
+        assert [letter.message.value for letter in outbox.dead()] == [2, 3]
+        assert outbox.counts().dropped == 2
+
+
+def test_every_limit_out_of_range_is_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        OutboxLimits(
+            count_max=0,
+            bytes_max="much",
+            when_full="panic",
+            attempts=0,
+            initial=0,
+            max="never",
+            lease=0,
+            dead_max=-1,
+            remembered_max=-1,
+        )
+
+    assert len(caught.value.problems) == 9
+    with pytest.raises(ConfigError, match="above max"):
+        OutboxLimits(initial=10, max=1)
+
+
+@pytest.mark.parametrize(
+    "value", [object(), float("nan"), {1: {2: object()}}, "\ud800", b"bytes", {("a",): 1}]
+)
+def test_what_is_no_json_is_refused(outbox: Outbox, value: object) -> None:
+    with pytest.raises(ConfigError, match="JSON"):
+        outbox.put(value)
+    assert outbox.counts().waiting == 0
+
+
+@pytest.mark.parametrize("names", [{"id": ""}, {"id": "x" * 201}, {"key": "x" * 201}])
+def test_ids_and_keys_are_checked(outbox: Outbox, names: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="is not a text of"):
+        outbox.put(1, **names)
+
+
+# Retries and dead letters -------------------------------------------------------------------------
+
+
+def test_waits_grow_and_the_last_attempt_makes_a_dead_letter(
+    outbox: Outbox, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver = Receiver()
+    receiver.error = OSError("gone")
+    outbox.put("x", id="1")
+    dues = []
+    for _ in range(2):
+        assert outbox.drain(receiver).failed == 1
+        due_s = outbox.next_s()
+        assert due_s is not None
+        dues.append(due_s)
+        clock.advance(due_s - 0.01)
+        assert outbox.drain(receiver).failed == 0
+        clock.advance(0.02)
+    assert 1 <= dues[0] <= 1.2
+    assert 2 <= dues[1] <= 2.4
+
+    assert outbox.drain(receiver) == (0, 1, 1, 0)
+
+    (letter,) = outbox.dead()
+    assert (letter.message.id, letter.message.tries, letter.why) == ("1", 3, "OSError: gone")
+    assert outbox.next_s() is None
+    assert "outbox.dead_letter" in caplog.messages
+
+
+def test_a_dead_letter_lets_those_behind_it_go_and_can_be_requeued(
+    outbox: Outbox, clock: FakeClock
+) -> None:
+    receiver = Receiver()
+    receiver.bad = [1]
+    put_all(outbox, 1, 2)
+    for _ in range(3):
+        outbox.drain(receiver)
+        clock.advance(10)
+    assert receiver.got == [2]
+
+    receiver.bad = []
+    assert outbox.requeue(["unknown"]) == 0
+    assert outbox.requeue() == 1
+    outbox.drain(receiver)
+    assert receiver.got == [2, 1]
+    assert outbox.dead() == ()
+
+
+def test_requeued_letters_need_room(tmp_path: Path) -> None:
+    receiver = Receiver()
+    receiver.error = OSError()
+    with Outbox(tmp_path / "o", OutboxLimits(attempts=1, count_max=1)) as outbox:
+        outbox.put(1)
+        outbox.drain(receiver)
+        outbox.put(2)
+
+        with pytest.raises(OutboxFullError):
+            outbox.requeue()
+        assert len(outbox.dead()) == 1
+
+
+def test_a_drain_ends_when_nobody_listens(outbox: Outbox) -> None:
+    receiver = Receiver()
+    receiver.error = ConnectionError()
+    for number in range(10):
+        outbox.put(number, key=str(number))
+
+    assert outbox.drain(receiver).failed == FAILURES_IN_A_ROW_MAX
+
+
+def test_an_interrupted_attempt_is_none(outbox: Outbox) -> None:
+    outbox.put("x")
+
+    def interrupted(_: Message) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(5):
+        with pytest.raises(KeyboardInterrupt):
+            outbox.drain(interrupted)
+    receiver = Receiver()
+    assert outbox.drain(receiver).sent == 1
+
+
+def test_a_cancelled_task_gives_its_message_back(outbox: Outbox) -> None:
+    receiver = Receiver()
+
+    async def hang(_: Message) -> None:
+        await asyncio.Event().wait()
+
+    async def take(message: Message) -> None:
+        receiver(message)
+
+    async def main() -> None:
+        await outbox.aput("x")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await outbox.adrain(hang)
+        assert (await outbox.adrain(take)).sent == 1
+
+    asyncio.run(main())
+
+    assert receiver.got == ["x"]
+
+
+# Leases -------------------------------------------------------------------------------------------
+
+
+def test_what_one_sends_no_other_does(outbox: Outbox, tmp_path: Path, clock: FakeClock) -> None:
+    receiver = Receiver()
+    put_all(outbox, 1, 2)
+    with Outbox(tmp_path / "outbox.db", FAST, clock=clock) as other:
+
+        def slow(message: Message) -> None:
+            assert other.drain(receiver).sent == 0
+            receiver(message)
+
+        outbox.drain(slow)
+
+    assert receiver.got == [1, 2]
+
+
+def test_a_lease_ends_and_a_late_sender_changes_nothing(
+    outbox: Outbox, tmp_path: Path, clock: FakeClock
+) -> None:
+    """Sent twice, as at least once means; and what the late one says of it is not heard."""
+    receiver = Receiver()
+    outbox.put("x")
+    with Outbox(tmp_path / "outbox.db", FAST, clock=clock) as other:
+
+        def hang(_: Message) -> None:
+            clock.advance(61)
+            assert other.drain(receiver).sent == 1
+            raise OSError("late")
+
+        outbox.drain(hang)
+
+    assert receiver.got == ["x"]
+    assert outbox.counts() == (0, 0, 0, 0)
+
+
+def test_a_message_that_kills_its_sender_is_a_dead_letter_in_the_end(
+    outbox: Outbox, clock: FakeClock
+) -> None:
+    outbox.put("x")
+    for _ in range(3):
+        taken, _ = outbox._table.exchange(None, is_more=True)
+        assert taken is not None
+        clock.advance(61)
+
+    assert outbox.drain(Receiver()).sent == 0
+    assert [letter.why for letter in outbox.dead()] == [DEADLY]
+
+
+def test_after_another_boot_nothing_waits(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    receiver = Receiver()
+    receiver.error = OSError()
+    put_all(outbox, "waits")
+    outbox.put("leased", key="other")
+    outbox.drain(receiver, limit=1)
+    outbox._table.exchange(None, is_more=True)
+    receiver.error = None
+    assert outbox.drain(receiver).sent == 0
+
+    monkeypatch.setattr("resile.degradation.outbox.table.boot_id", lambda: "another")
+
+    outbox.drain(receiver)
+    assert receiver.got == ["waits", "leased"]
+
+
+def test_the_wall_clock_may_jump(outbox: Outbox, clock: FakeClock) -> None:
+    receiver = Receiver()
+    put_all(outbox, 1)
+    clock.jump(-1e6)
+    put_all(outbox, 2)
+    clock.jump(2e6)
+
+    outbox.drain(receiver)
+
+    assert receiver.got == [1, 2]
+
+
+def test_threads_share_the_work_and_keep_the_order_of_keys(tmp_path: Path) -> None:
+    got: list[tuple[str, int]] = []
+    with Outbox(tmp_path / "o") as outbox:
+        for number in range(10):
+            for key in "abc":
+                outbox.put([key, number], key=key)
+        threads = [
+            threading.Thread(
+                target=outbox.drain, args=(lambda message: got.append(tuple(message.value)),)
+            )
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        outbox.drain(lambda message: got.append(tuple(message.value)))
+
+    for key in "abc":
+        assert [number for name, number in got if name == key] == list(range(10))
+
+
+# The file -----------------------------------------------------------------------------------------
+
+
+def test_only_this_user_may_read_it(outbox: Outbox, tmp_path: Path) -> None:
+    outbox.put("secret")
+
+    for path in tmp_path.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_it_is_found_again_and_closed_is_not_lost(tmp_path: Path) -> None:
+    outbox = Outbox(str(tmp_path / "new" / "folder" / "o"))
+    outbox.put("x")
+    outbox.close()
+    receiver = Receiver()
+
+    with Outbox(tmp_path / "new" / "folder" / "o") as again:
+        again.drain(receiver)
+    outbox.put("y")
+    outbox.close()
+
+    assert receiver.got == ["x"]
+
+
+def test_what_was_changed_behind_our_back_is_not_sent(outbox: Outbox, tmp_path: Path) -> None:
+    outbox.put({"amount": 5})
+    outbox.put({"amount": 6})
+    outbox.close()
+    raw = sqlite3.connect(tmp_path / "outbox.db")
+    raw.execute("update message set body = '{\"amount\":9}' where seq = 1")
+    raw.commit()
+    raw.close()
+    receiver: list[Message] = []
+
+    outbox.drain(receiver.append)
+
+    assert [message.value for message in receiver] == [{"amount": 6}]
+    assert [letter.why for letter in outbox.dead()] == [DAMAGED]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("no database", "not a database"),
+        ("other", "something else"),
+        ("later", "format version 99"),
+    ],
+)
+def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str, text: str) -> None:
+    path = tmp_path / "o"
+    if content == "no database":
+        path.write_text("hello " * 1000)
+    elif content == "other":
+        other = sqlite3.connect(path)
+        other.execute("create table other (x)")
+        other.close()
+    else:
+        Outbox(path).counts()
+        later = sqlite3.connect(path)
+        later.execute("pragma user_version = 99")
+        later.close()
+
+    with pytest.raises(OutboxError, match=text) as caught:
+        Outbox(path).put(1)
+
+    assert caught.value.hint
+
+
+def test_no_link_is_followed_and_no_folder_opened(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    for name in ("link", "."):
+        with pytest.raises(OutboxError):
+            Outbox(tmp_path / name).put(1)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_full_disk_keeps_nothing_and_says_so(outbox: Outbox) -> None:
+    outbox.put("x")
+    connection = outbox._table._connection
+    assert connection is not None
+    (pages,) = connection.execute("pragma page_count").fetchone()
+    connection.execute(f"pragma max_page_count = {pages}")
+
+    with pytest.raises(OutboxError, match="full") as caught:
+        outbox.put("y" * 100_000, id="y")
+
+    assert caught.value.is_transient
+    assert outbox.counts().waiting == 1
+    connection.execute("pragma max_page_count = 100000")
+    assert outbox.put("y" * 100_000, id="y").is_new
+
+
+def test_a_child_of_a_fork_uses_it_too(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "o") as outbox:
+        outbox.put("before")
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                for number in range(10):
+                    outbox.put(["child", number])
+                code = 0
+            finally:
+                os._exit(code)
+        for number in range(10):
+            outbox.put(["parent", number])
+        outbox.close()
+        _, status = os.waitpid(pid, 0)
+        receiver = Receiver()
+        outbox.drain(receiver)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert receiver.got[0] == "before"
+    for who in ("child", "parent"):
+        assert [n for w, n in receiver.got[1:] if w == who] == list(range(10))
+
+
+# Delivery -----------------------------------------------------------------------------------------
+
+
+def test_a_delivery_sends_what_is_put(tmp_path: Path) -> None:
+    got = threading.Event()
+    with Outbox(tmp_path / "o") as outbox, outbox.deliver(lambda _: got.set()):
+        outbox.put("x")
+        assert got.wait(20)
+
+
+def test_a_delivery_waits_for_its_service_and_flushes_when_it_is_back(tmp_path: Path) -> None:
+    receiver = Receiver()
+    got_all = threading.Event()
+    services = Degradation(Service("network", fallbacks=["queued"]))
+    services.set_state("network", ServiceState.FAILED, "no route")
+    tried = threading.Event()
+
+    def send(message: Message) -> None:
+        tried.set()
+        if services.should_use_fallback("network"):
+            raise ConnectionError("no route")
+        receiver(message)
+        if len(receiver.got) == 5:
+            got_all.set()
+
+    limits = OutboxLimits(initial=600)
+    with Outbox(tmp_path / "o", limits) as outbox:
+        put_all(outbox, *range(5))
+        with outbox.deliver(send, services=services, service="network"):
+            assert tried.wait(20)
+            assert receiver.got == []
+            services.set_state("network", ServiceState.HEALTHY)
+            assert got_all.wait(20)
+    services.close()
+
+    assert receiver.got == [0, 1, 2, 3, 4]
+
+
+def test_a_message_that_goes_through_is_a_reason_to_look(tmp_path: Path) -> None:
+    clock = FakeClock()
+    services = Degradation(
+        Service("network", fallbacks=["queued"]), clock=clock, is_background=False
+    )
+    fail(services, "network", Dependency())
+    from resile.degradation.outbox.delivering import _Gate
+
+    with Outbox(tmp_path / "o") as outbox:
+        outbox.put("x")
+        gate = _Gate(outbox, services, "network")
+        assert gate.limit() == 1
+        gate.wait_s(outbox.drain(Receiver(), limit=1), None)
+
+    assert services.call("network", Dependency().ask) == "live"
+
+
+def test_a_delivery_on_a_loop(tmp_path: Path) -> None:
+    receiver = Receiver()
+
+    async def main() -> None:
+        got = asyncio.Event()
+
+        async def send(message: Message) -> None:
+            receiver(message)
+            got.set()
+
+        with Outbox(tmp_path / "o") as outbox:
+            delivering = asyncio.create_task(outbox.adeliver(send))
+            await outbox.aput("x")
+            async with asyncio.timeout(20):
+                await got.wait()
+            delivering.cancel()
+            await asyncio.gather(delivering, return_exceptions=True)
+
+    asyncio.run(main())
+
+    assert receiver.got == ["x"]
+
+
+def test_a_delivery_of_an_unknown_service_is_refused(outbox: Outbox) -> None:
+    services = Degradation(Service("network"))
+
+    with pytest.raises(ConfigError, match="no service"):
+        outbox.deliver(print, services=services, service="netwrk")
+
+
+def test_a_delivery_outlives_trouble(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    path = tmp_path / "o"
+    path.mkdir()
+    got = threading.Event()
+    with Outbox(path) as outbox, outbox.deliver(lambda _: got.set()):
+        while "outbox.not_sent" not in caplog.messages:
+            threading.Event().wait(0.01)
+        path.rmdir()
+        outbox.put("x")
+        assert got.wait(20)
+
+
+class OutboxMachine(RuleBasedStateMachine):
+    """Two processes' worth of one outbox, against lists."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        import tempfile
+
+        self.folder = tempfile.TemporaryDirectory()
+        self.clock = FakeClock()
+        self.limits = OutboxLimits(
+            count_max=6, attempts=2, initial=1, max=2, lease=10, dead_max=2, remembered_max=1000
+        )
+        self.boxes = [
+            Outbox(f"{self.folder.name}/o", self.limits, clock=self.clock) for _ in range(2)
+        ]
+        self.waiting: list[tuple[str, str]] = []
+        self.put_ids: set[str] = set()
+        self.sent: list[str] = []
+        self.number = 0
+
+    @rule(
+        box=strategies.integers(0, 1),
+        key=strategies.sampled_from("ab"),
+        again=strategies.booleans(),
+    )
+    def put(self, box: int, key: str, again: bool) -> None:
+        self.number += not again
+        name = f"{self.number}"
+        try:
+            receipt = self.boxes[box].put(name, id=name, key=key)
+        except OutboxFullError:
+            assert len(self.waiting) == self.limits.count_max
+            return
+        assert receipt.is_new == (name not in self.put_ids)
+        if receipt.is_new:
+            self.put_ids.add(name)
+            self.waiting.append((name, key))
+
+    @rule(box=strategies.integers(0, 1), fails=strategies.sets(strategies.sampled_from("ab")))
+    def drain(self, box: int, fails: set[str]) -> None:
+        def send(message: Message) -> None:
+            head = next(name for name, key in self.waiting if key == message.key)
+            assert message.id == head
+            if message.key in fails:
+                raise OSError("no")
+            self.waiting.remove((message.id, message.key))
+            self.sent.append(message.id)
+
+        self.boxes[box].drain(send)
+        dead = {letter.message.id for letter in self.boxes[box].dead()}
+        gone = {name for name, _ in self.waiting} - self.ids_waiting()
+        assert dead >= gone or len(dead) == self.limits.dead_max
+        self.waiting = [one for one in self.waiting if one[0] not in gone]
+
+    @rule(seconds=strategies.sampled_from((0.5, 3.0, 20.0)))
+    def pass_time(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule(box=strategies.integers(0, 1))
+    def die_while_sending(self, box: int) -> None:
+        self.boxes[box]._table.exchange(None, is_more=True)
+        dead = {name for name, _ in self.waiting} - self.ids_waiting()
+        self.waiting = [one for one in self.waiting if one[0] not in dead]
+
+    def ids_waiting(self) -> set[str]:
+        with self.boxes[0]._table._transaction() as sql:
+            return {row[0] for row in sql.execute("select id from message where is_dead = 0")}
+
+    @invariant()
+    def nothing_is_lost_and_nothing_sent_twice(self) -> None:
+        assert self.ids_waiting() == {name for name, _ in self.waiting}
+        assert len(set(self.sent)) == len(self.sent)
+        counts = self.boxes[1].counts()
+        assert counts.waiting == len(self.waiting)
+        assert counts.dead <= self.limits.dead_max
+        assert counts.size == sum(len(name) + 2 for name, _ in self.waiting)
+
+    def teardown(self) -> None:
+        for box in self.boxes:
+            box.close()
+        self.folder.cleanup()
+
+
+TestOutboxMachine = OutboxMachine.TestCase
+TestOutboxMachine.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
