@@ -101,7 +101,7 @@ class Readers:
         self._rows = self._bytes = 0
         self._is_much = self._is_far = False
         self._failure: BaseException | None = None
-        self._is_abandoned = False
+        self._is_ended = self._is_abandoned = False
 
     def submit(self, batch: Batch) -> None:
         """Have a batch read; waits while many are queued.
@@ -123,6 +123,13 @@ class Readers:
         """Raise what a reader failed with."""
         if self._failure is not None:
             raise self._failure
+
+    def end(self) -> None:
+        """Say that no more comes: packs are published as soon as all is read. Idempotent."""
+        if not self._is_ended:
+            self._is_ended = True
+            for _ in self._threads:
+                self._queue.put(None)
 
     def finish(self) -> None:
         """Wait until all is read and every pack is published.
@@ -146,8 +153,7 @@ class Readers:
             self._threads.append(thread)
 
     def _stop(self) -> None:
-        for _ in self._threads:
-            self._queue.put(None)
+        self.end()
         for thread in self._threads:
             thread.join()
         self._threads = []

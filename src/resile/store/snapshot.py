@@ -180,6 +180,7 @@ class _Session:
         parent = self._parent
         try:
             root = self._visit(fd, "", None, 0, is_known=True)
+            self._readers.end()
             self._settle(everything=True)
             self._trees.finish()
             self._readers.finish()

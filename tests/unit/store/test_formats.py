@@ -34,7 +34,7 @@ from resile.store.format.frames import (
     FrameKind,
     check_frame,
     decode_header,
-    encode_frame,
+    frame_header,
 )
 from resile.store.format.keys import KEY_BYTES, Keys
 from resile.store.format.packs import (
@@ -48,6 +48,10 @@ from resile.store.format.packs import (
 from resile.store.format.records import (
     encode_identity,
 )
+
+
+def encode_frame(frame: Frame, stored: bytes) -> bytes:
+    return frame_header(frame, stored) + stored
 
 
 def checked_flaws(keys: Keys, name: str, data: bytes) -> tuple[Any, ...]:

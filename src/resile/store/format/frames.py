@@ -121,10 +121,10 @@ class Frame:
         )
 
 
-def encode_frame(frame: Frame, stored: bytes) -> bytes:
-    """Write a frame's header and what it stores."""
+def frame_header(frame: Frame, stored: bytes) -> bytes:
+    """Write a frame's header, behind which comes what it stores."""
     checked = frame.checked_part()
-    return b"".join((checked, frame_hash(checked, stored), stored))
+    return checked + frame_hash(checked, stored)
 
 
 def frame_hash(checked: bytes, stored: bytes | memoryview) -> bytes:

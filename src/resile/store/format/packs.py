@@ -21,7 +21,7 @@ from resile.store.format.frames import (
     check_frame,
     damaged,
     decode_header,
-    encode_frame,
+    frame_header,
 )
 from resile.store.format.keys import Box, Keys
 
@@ -137,7 +137,9 @@ class FileWriter:
             stored_bytes=len(data) + self._box.extra_bytes,
             raw_bytes=len(raw),
         )
-        self._write(encode_frame(frame, self._box.seal(frame, data)))
+        stored = self._box.seal(frame, data)
+        self._write(frame_header(frame, stored))
+        self._write(stored)
         return frame
 
     def add_tail(self, data: bytes) -> None:
