@@ -6,12 +6,14 @@ Nothing here is on the way of a guarded call: see `resile.clients.lane`.
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from resile.clients import wire
 from resile.clients.lane import Lane
+from resile.clients.sharing import AGREEMENT, shared_with
+from resile.clients.sharing.places import share_over
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.vocabulary import STATE_VARIABLE
 from resile.errors import ConfigError
@@ -58,6 +60,7 @@ def connect(state_dir: str | os.PathLike[str] | None = None) -> Lane:
         if _lane is None:
             lane = Lane(Path(folder).absolute(), program=_program())
             PolicyFeed(lane).start()
+            share_over(lane)
             lane.start()
             _lane = lane
         return _lane
@@ -90,7 +93,8 @@ class PolicyFeed:
         if now_s < self._look_at_s and known == self._known:
             return
         self._look_at_s, self._known = now_s + LOOK_EVERY_S, known
-        found = [_facts(reading) for reading in _chosen(readings())]
+        shared = set(AGREEMENT.names())
+        found = [_facts(reading, shared) for reading in _chosen(readings())]
         if found != self._said:
             self._said = found
             self._lane.publish(POLICIES, found)
@@ -131,8 +135,9 @@ def _wellness(reading: Reading) -> tuple[bool, bool, int]:
     return is_plain, reading.last_failed_at_s is None, -reading.calls
 
 
-def _facts(reading: Reading) -> dict[str, Any]:
+def _facts(reading: Reading, shared: Collection[str]) -> dict[str, Any]:
     facts = reading._asdict()
+    facts["shared"] = shared_with(is_shared=reading.name in shared)
     facts["left_s"] = _finite(reading.left_s)
     return {
         name: wire.text_of(value) if isinstance(value, str) else value

@@ -71,6 +71,8 @@ class Lane:
         self._thread: threading.Thread | None = None
         self._socket: socket.socket | None = None
         self._trouble = _NOTHING_YET
+        self.connections = 0
+        """How often a daemon was found; one that was found anew has to be told all again."""
 
     @property
     def trouble(self) -> str:
@@ -243,6 +245,7 @@ class Lane:
             raise _RefusedError(f"the daemon refused: {wire.text_of(message['refused'])}")
         if message.get("v") == wire.VERSION:
             self._trouble = ""
+            self.connections += 1
         elif "order" in message:
             order = wire.text_of(message["order"])
             error = self._obey(order, message)

@@ -1,4 +1,4 @@
-"""Ask PostgreSQL whether it answers, within one deadline over all steps.
+"""Ask PostgreSQL, within one deadline over all steps.
 
 Through libpq's own asynchronous calls: `connect_timeout` knows whole seconds only, counts for
 each host anew, and does not bound the query.
@@ -13,7 +13,7 @@ from resile.clients._extras import require
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import ConfigError, OperationError
 
-_QUERY = b"SELECT 1"
+Row = tuple[str, ...]
 
 
 def ping(dsn: str, *, timeout_s: float, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -32,21 +32,121 @@ def ping(dsn: str, *, timeout_s: float, clock: Clock = SYSTEM_CLOCK) -> None:
         OperationError: If the server refuses or fails; transient.
         MissingExtraError: If psycopg is not installed.
     """
-    pq = require("psycopg.pq", extra="daemon")
-    psycopg = require("psycopg", extra="daemon")
-    conninfo = _checked(pq, psycopg, dsn)
     deadline_s = clock.monotonic() + timeout_s
-    connection = pq.PGconn.connect_start(conninfo)
+    session = Session(dsn, deadline_s=deadline_s, clock=clock)
     try:
-        _connect(pq, connection, deadline_s, clock)
-        _query(pq, connection, deadline_s, clock)
-    except psycopg.Error as exc:
-        raise OperationError(str(exc).strip(), is_transient=True) from exc
+        session.ask("SELECT 1", deadline_s=deadline_s)
     finally:
-        connection.finish()
+        session.close()
 
 
-def _checked(pq: Any, psycopg: Any, dsn: str) -> bytes:
+def check_dsn(dsn: str) -> None:
+    """Check that a DSN can be read, without connecting.
+
+    Raises:
+        ConfigError: If it cannot.
+        MissingExtraError: If psycopg is not installed.
+    """
+    _checked(dsn)
+
+
+class Session:
+    """One connection. Blocks, up to its deadlines. Not thread-safe.
+
+    Args:
+        dsn: A libpq connection string or URI. It never appears in an error.
+        deadline_s: When it must stand, by the clock's `monotonic`.
+        clock: Measures the time.
+
+    Raises:
+        TimeoutError: If it took longer.
+        ConfigError: If the DSN cannot be read.
+        OperationError: If the server refuses; transient.
+        MissingExtraError: If psycopg is not installed.
+    """
+
+    def __init__(self, dsn: str, *, deadline_s: float, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._pq = require("psycopg.pq", extra="daemon")
+        self._error: type[Exception] = require("psycopg", extra="daemon").Error
+        self._clock = clock
+        self._connection: Any = self._pq.PGconn.connect_start(_checked(dsn))
+        try:
+            self._connect(deadline_s)
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, query: str, *values: str, deadline_s: float) -> list[Row]:
+        """Run one statement, and give its rows as text; a NULL is an empty one.
+
+        Args:
+            query: With `$1`, `$2`... for the values.
+            values: As text; the server knows their types.
+            deadline_s: When the answer must be there.
+
+        Raises:
+            TimeoutError: If it took longer. The session is of no use then.
+            OperationError: If the server fails or refuses; transient.
+        """
+        try:
+            return self._ask(query, values, deadline_s)
+        except self._error as exc:
+            raise OperationError(str(exc).strip(), is_transient=True) from exc
+
+    def close(self) -> None:
+        """Disconnect. Idempotent."""
+        self._connection.finish()
+
+    def _connect(self, deadline_s: float) -> None:
+        polling, connection = self._pq.PollingStatus, self._connection
+        wanted = select.POLLOUT
+        while connection.status != self._pq.ConnStatus.BAD:
+            self._wait(wanted, deadline_s)
+            match connection.connect_poll():
+                case polling.OK:
+                    connection.nonblocking = 1
+                    return
+                case polling.READING:
+                    wanted = select.POLLIN
+                case polling.WRITING:
+                    wanted = select.POLLOUT
+                case _:
+                    break
+        raise OperationError(connection.get_error_message().strip(), is_transient=True)
+
+    def _ask(self, query: str, values: tuple[str, ...], deadline_s: float) -> list[Row]:
+        connection = self._connection
+        connection.send_query_params(query.encode(), [value.encode() for value in values])
+        while connection.flush():
+            self._wait(select.POLLOUT, deadline_s)
+        rows: list[Row] = []
+        while (result := self._result(deadline_s)) is not None:
+            if result.status not in (
+                self._pq.ExecStatus.TUPLES_OK,
+                self._pq.ExecStatus.COMMAND_OK,
+            ):
+                message = connection.get_error_message().strip()
+                raise OperationError(message, is_transient=True)
+            rows += _rows(result)
+        return rows
+
+    def _result(self, deadline_s: float) -> Any:
+        self._connection.consume_input()
+        while self._connection.is_busy():
+            self._wait(select.POLLIN, deadline_s)
+            self._connection.consume_input()
+        return self._connection.get_result()
+
+    def _wait(self, wanted: int, deadline_s: float) -> None:
+        left_s = deadline_s - self._clock.monotonic()
+        poll = select.poll()
+        poll.register(self._connection.socket, wanted)
+        if left_s <= 0 or not poll.poll(left_s * 1000):
+            raise TimeoutError("PostgreSQL does not answer")
+
+
+def _checked(dsn: str) -> bytes:
+    pq, psycopg = require("psycopg.pq", extra="daemon"), require("psycopg", extra="daemon")
     conninfo = dsn.encode()
     try:
         pq.Conninfo.parse(conninfo)
@@ -58,39 +158,13 @@ def _checked(pq: Any, psycopg: Any, dsn: str) -> bytes:
     return conninfo
 
 
-def _connect(pq: Any, connection: Any, deadline_s: float, clock: Clock) -> None:
-    wanted = select.POLLOUT
-    while connection.status != pq.ConnStatus.BAD:
-        _wait(connection.socket, wanted, deadline_s, clock)
-        match connection.connect_poll():
-            case pq.PollingStatus.OK:
-                return
-            case pq.PollingStatus.READING:
-                wanted = select.POLLIN
-            case pq.PollingStatus.WRITING:
-                wanted = select.POLLOUT
-            case _:
-                break
-    raise OperationError(connection.get_error_message().strip(), is_transient=True)
+def _rows(result: Any) -> list[Row]:
+    columns = range(result.nfields)
+    return [
+        tuple(_text(result.get_value(row, column)) for column in columns)
+        for row in range(result.ntuples)
+    ]
 
 
-def _query(pq: Any, connection: Any, deadline_s: float, clock: Clock) -> None:
-    connection.nonblocking = 1
-    connection.send_query(_QUERY)
-    while connection.flush():
-        _wait(connection.socket, select.POLLOUT, deadline_s, clock)
-    connection.consume_input()
-    while connection.is_busy():
-        _wait(connection.socket, select.POLLIN, deadline_s, clock)
-        connection.consume_input()
-    result = connection.get_result()
-    if result is None or result.status != pq.ExecStatus.TUPLES_OK:
-        raise OperationError(connection.get_error_message().strip(), is_transient=True)
-
-
-def _wait(fd: int, wanted: int, deadline_s: float, clock: Clock) -> None:
-    left_s = deadline_s - clock.monotonic()
-    poll = select.poll()
-    poll.register(fd, wanted)
-    if left_s <= 0 or not poll.poll(left_s * 1000):
-        raise TimeoutError
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode(errors="replace").strip()

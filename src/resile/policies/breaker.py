@@ -127,6 +127,9 @@ class Breaker(Policy):
         unless: Errors that do not, though `on` has them.
         classify: Decides instead: all that is not IGNORED counts.
         on_result: True for a result that counts as bad.
+        shared: What one process learns, others that have the same guard know: over the daemon of
+            their system, or what `resile.share` names. A call never waits for it; without it each
+            process decides by itself. Give the guard a name.
 
     Raises:
         ConfigError: If options are out of range or do not fit together; all of them are told.
@@ -154,6 +157,7 @@ class Breaker(Policy):
     unless: ErrorClasses = ()
     classify: Classifier | None = None
     on_result: Callable[[object], bool] | None = None
+    shared: bool = False
 
     def check_options(self, options: Options) -> None:
         """Check each option by itself."""

@@ -18,7 +18,7 @@ from resile.policies.breaker import (
     BreakerState,
     LastFailure,
 )
-from resile.policies.circuit import Circuit, Lease
+from resile.policies.circuit import Circuit, CircuitView, Lease
 from resile.policies.classify import TEXT_LENGTH_MAX, written
 from resile.policies.forks import renew_in_children
 from resile.policies.layer import Inline, Measure
@@ -284,6 +284,26 @@ class BreakerLayer(Block):
             self._pass_time()
             end = self._circuit.ends_at
             return None if isinf(end) else end - self.clock.monotonic()
+
+    def view(self) -> CircuitView:
+        """Give its state, mode and turn at one moment."""
+        with self._lock:
+            self._pass_time()
+            return self._circuit.view(self.clock.monotonic())
+
+    def follow(self, seconds: float | None, *, why: str) -> CircuitView:
+        """Do as another process that shares it: open for so many seconds, or None: close.
+
+        Does nothing while an operator has it in hand. Gives what it is then.
+        """
+        with self._lock:
+            now, seq = self.clock.monotonic(), self._calls.total()
+            if seconds is None:
+                self._circuit.follow_close(now, seq, why)
+            else:
+                self._circuit.follow_open(now, seconds, why)
+            self._publish(now, seq)
+            return self._circuit.view(now)
 
     def trip(self, *, why: str = "tripped by hand", for_: float | str | None = None) -> None:
         """Open it as too many failures would; it probes after `for_`, by default `open_for`.

@@ -23,6 +23,22 @@ class Lease(NamedTuple):
     number: int
 
 
+class CircuitView(NamedTuple):
+    """A circuit at one moment.
+
+    Args:
+        state: The state; under a mode of an operator, the one that it would be in.
+        mode: Who decides.
+        turn: Grows with each change of state or mode.
+        left_s: Seconds until the open time ends; 0 unless it is open.
+    """
+
+    state: BreakerState
+    mode: BreakerMode
+    turn: int
+    left_s: float
+
+
 class Circuit:
     """State, mode, leases and windows of one breaker. Not thread-safe.
 
@@ -157,6 +173,27 @@ class Circuit:
             self._enter(HALF_OPEN, "the open time is over")
         elif self.state is HALF_OPEN and any(end <= now for end in self._leases.values()):
             self._open(now, "a probe did not come back", is_again=True)
+
+    def view(self, now: float) -> CircuitView:
+        """Give what it is now."""
+        left_s = self.open_until - now if self.state is OPEN else 0.0
+        return CircuitView(self.state, self.mode, self._generation, max(0.0, left_s))
+
+    def follow_open(self, now: float, seconds: float, why: str) -> None:
+        """Open because another process did; an open time that lasts longer stays."""
+        if self.mode is not BreakerMode.AUTOMATIC:
+            return
+        if self.state is OPEN:
+            self.open_until = max(self.open_until, now + seconds)
+        else:
+            self.opened += 1
+            self.open_until = now + seconds
+            self._enter(OPEN, why)
+
+    def follow_close(self, now: float, seq: int, why: str) -> None:
+        """Close because another process did."""
+        if self.mode is BreakerMode.AUTOMATIC and self.state is not CLOSED:
+            self._close(now, seq, why)
 
     @property
     def ends_at(self) -> float:

@@ -22,6 +22,7 @@ from resile.daemon.lanes.line import Line
 from resile.daemon.lanes.measures import PolicyMeasures
 from resile.daemon.lanes.orders import Order, Standing, order_of
 from resile.daemon.lanes.server import LaneServer
+from resile.daemon.lanes.sharing import Keeper
 from resile.daemon.lanes.table import PolicyTable, Process
 from resile.daemon.lanes.throttle import Throttle
 from resile.daemon.lanes.topics import TopicStore
@@ -30,8 +31,8 @@ from resile.errors import JournalError
 
 logger = logging.getLogger(__name__)
 
-POLICIES, SIGNALS = "policies", "signals"
-"""The topics of readings and orders, and of changes; `resile.clients.daemon` speaks of them."""
+POLICIES, SIGNALS, SHARED = "policies", "signals", "shared"
+"""The topics of readings and orders, of changes, and of shared breakers; `resile.clients` has them."""
 ANSWER_S = 2.0
 """A process answers within a quarter of a second, unless it is stopped."""
 RESTORED_MAX = 1000
@@ -84,6 +85,7 @@ class LaneDesk:
         self._topics = TopicStore()
         self._standing = Standing()
         self._throttle = Throttle()
+        self._keeper = Keeper()
         self._server = LaneServer(
             run, greet=self._greet, joined=self._joined, hear=self._hear, left=self._left
         )
@@ -190,21 +192,27 @@ class LaneDesk:
     def _left(self, line: Line) -> None:
         self._table.drop(line.process)
         self._topics.drop(line.process)
+        self._keeper.drop(line.process.key)
 
     def _hear(self, line: Line, message: dict[str, Any]) -> None:
         if "done" in message:
             line.done(message)
         elif "publish" in message:
             self._published(line, message["publish"], message.get("value"))
-        elif message.get("send") == SIGNALS:
+        elif message.get("send") in (SIGNALS, SHARED):
             values = message.get("values")
+            hear = self._changed if message["send"] == SIGNALS else self._claimed
             for value in values if isinstance(values, list) else ():
-                self._changed(line.process, value)
+                hear(line, value)
 
     def _published(self, line: Line, topic: object, value: Any) -> None:
         now = self._clock.now()
         if not wire.is_topic(topic):
             raise wire.WireError("a topic has no name")
+        if topic == SHARED:
+            for name in self._keeper.want(line.process.key, value):
+                self._share(line, name)
+            return
         if topic != POLICIES:
             self._topics.put(line.process, str(topic), value, now)
             return
@@ -216,11 +224,21 @@ class LaneDesk:
             if held is not None and held.order_id not in line.sent:
                 self._send(line, held)
 
-    def _changed(self, process: Process, value: object) -> None:
+    def _claimed(self, line: Line, value: object) -> None:
+        name, keys = self._keeper.claim(line.process.key, value, self._clock.monotonic())
+        for key in keys:
+            if key in self._server.lines:
+                self._share(self._server.lines[key], name)
+
+    def _share(self, line: Line, name: str) -> None:
+        told = self._keeper.told(line.process.key, name, self._clock.monotonic())
+        line.order(new_id("shr", at=self._clock.now()), SHARED, told)
+
+    def _changed(self, line: Line, value: object) -> None:
         unsaid = self._throttle.admit(guard_of(value), self._clock.monotonic())
         if unsaid is None:
             return
-        payload = change_of(process, value, unsaid=unsaid)
+        payload = change_of(line.process, value, unsaid=unsaid)
         if payload is not None:
             self._loop.tell(payload, actor="policies")
 

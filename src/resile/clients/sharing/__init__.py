@@ -1,0 +1,22 @@
+"""Breakers that several processes share: what one learns, the others know. Never on the way of a call."""
+
+from resile.clients.sharing.decide import Action, Agreed, Do, arbitrated, reconciled
+from resile.clients.sharing.model import Claim, Held, Record
+from resile.clients.sharing.places import AGREEMENT, share, shared_with
+from resile.clients.sharing.wording import claim_from, record_from
+
+__all__ = [
+    "AGREEMENT",
+    "Action",
+    "Agreed",
+    "Claim",
+    "Do",
+    "Held",
+    "Record",
+    "arbitrated",
+    "claim_from",
+    "reconciled",
+    "record_from",
+    "share",
+    "shared_with",
+]
