@@ -21,6 +21,10 @@ class Helper:
         self._process = process
         self.pid = process.pid
 
+    def terminate(self) -> None:
+        """Send it SIGTERM; nothing happens if it has ended."""
+        self._process.terminate()
+
     def kill(self) -> None:
         """Send it SIGKILL; nothing happens if it has ended."""
         self._process.kill()

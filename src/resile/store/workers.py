@@ -75,9 +75,12 @@ class Worker:
             send(self._channel, task)
         return self._take()
 
-    def kill(self) -> None:
-        """End it, whatever it does; a `call` of another thread fails then. Idempotent."""
-        self._process.kill()
+    def stop(self) -> None:
+        """Have it give up its task and end, after it has removed what is in part. Does not wait.
+
+        A `call` of another thread fails then.
+        """
+        self._process.terminate()
 
     def close(self) -> None:
         """End it, and wait until it is gone. Idempotent."""
@@ -99,7 +102,7 @@ class Worker:
 class Workers:
     """Several workers of one kind, which take tasks by turns. Safe to share between threads.
 
-    A context manager: what is not done at its end is given up.
+    A context manager: what is not begun at its end is given up; after a failure, all is.
 
     Args: As `Worker`.
         count: How many.
@@ -140,11 +143,12 @@ class Workers:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End all of them."""
-        for worker in self._all:
-            worker.kill()
-        self._threads.shutdown(cancel_futures=True)
-        self._stack.close()
+        """End all of them; after a failure they give up what they do."""
+        with self._stack:
+            if kind is not None:
+                for worker in self._all:
+                    worker.stop()
+            self._threads.shutdown(cancel_futures=True)
 
     def _call(self, task: Plain) -> Plain:
         worker = self._idle.get()

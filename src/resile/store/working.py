@@ -1,19 +1,21 @@
 """A worker: a process that does one kind of task for its parent, until that one has no more.
 
-It is started by `workers`. It has no cleanup of its own and needs none: the parent may kill it at any
-line, and it ends itself at once when the parent is gone.
+It is started by `workers`. SIGTERM ends it like an exception that nobody catches, so that no file is
+left in part; when the parent is gone, it ends at once.
 """
 
 import importlib
 import marshal
 import os
 import select
+import signal
 import struct
 import sys
 import threading
 import traceback
 from collections.abc import Callable
 from socket import socket
+from types import FrameType
 from typing import Any
 
 from resile import errors
@@ -122,9 +124,14 @@ def _work(channel: socket) -> None:
         send(channel, answer)
 
 
+def _give_up(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
 def main(fd: int) -> None:
     """Be a worker: read what to do, then do a task after the other."""
     channel = socket(fileno=fd)
+    signal.signal(signal.SIGTERM, _give_up)
     threading.Thread(target=_end_with_parent, args=(channel,), daemon=True).start()
     try:
         _work(channel)

@@ -1,6 +1,8 @@
 """Packs that are checked by worker processes: the same is found, and nothing is lost with a worker."""
 
+import os
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,7 +82,7 @@ def test_a_worker_that_is_killed_ends_the_check_with_an_error(
 ) -> None:
     class Doomed(Workers):
         def submit(self, task: Any) -> Any:
-            self._all[0].kill()
+            os.kill(self._all[0].pid, signal.SIGKILL)
             return super().submit(task)
 
     monkeypatch.setattr(pack_checks, "Workers", Doomed)

@@ -9,6 +9,14 @@ from resile.errors import StoreDamagedError
 from resile.store.model import ID_BYTES, Entry, EntryType
 from resile.store.restore.ahead import ReadAhead
 from resile.store.restore.checks import fault_of
+from resile.store.restore.crew import (
+    SHARED_FILES_MIN,
+    Job,
+    encode_task,
+    start_crew,
+    take_answer,
+    tasks_of,
+)
 from resile.store.restore.entries import EntryMaker, FirstName, noting
 from resile.store.restore.folders import Folder, FolderCache
 from resile.store.restore.metadata import MetadataGiver
@@ -21,11 +29,6 @@ _BATCH = 50_000
 _NO_BLOB = (b"\0" * ID_BYTES,)
 
 
-_Job = tuple[Folder, Entry, FirstName | None]
-_Spot = tuple[str, int, int]
-"""Pack, frame, place in it."""
-
-
 class _Level(NamedTuple):
     """A folder that the walk is in; `entry` is None if the folder was there before."""
 
@@ -36,7 +39,7 @@ class _Level(NamedTuple):
 
 
 class TreeBuilder:
-    """Builds below one folder. Not thread-safe; a thread of its own reads ahead.
+    """Builds below one folder. Not thread-safe; a thread of its own reads ahead, or processes write.
 
     A folder gets its metadata when all below it is there, and until then nobody else may enter
     it. An entry that fails is noted, and the rest goes on.
@@ -54,13 +57,14 @@ class TreeBuilder:
     ) -> None:
         self._reader = reader
         self._top = top
+        self._top_fd = top_fd
         self._tally = tally
         self._batch = batch
         self._giver = MetadataGiver(tally)
         self._cache = FolderCache(top, top_fd)
         self._maker = EntryMaker(reader, self._cache, self._giver, tally)
         self._firsts: dict[tuple[object, ...], FirstName] = {}
-        self._files: list[_Job] = []
+        self._files: list[tuple[Folder, Entry, FirstName | None]] = []
         self._names: list[tuple[Folder, Entry, FirstName]] = []
         self._left: list[tuple[Folder, Entry]] = []
         self._count = 0
@@ -173,27 +177,45 @@ class TreeBuilder:
 
     def _write_files(self) -> None:
         jobs = self._sorted()
+        small = [job for job in jobs if job.is_small]
+        crew = None
+        if len(small) >= SHARED_FILES_MIN:
+            crew = start_crew(self._reader, self._top, self._top_fd)
+        if crew is None:
+            self._write_here(jobs)
+            return
+        with crew:
+            tasks = list(tasks_of(small))
+            answers = [crew.submit(encode_task(task)) for task in tasks]
+            self._write_here([job for job in jobs if not job.is_small])
+            for task, answer in zip(tasks, answers, strict=True):
+                take_answer(answer.result(), task, self._tally)
+
+    def _write_here(self, jobs: Sequence[Job]) -> None:
         if not jobs:
             return
         ahead = ReadAhead(self._reader, list(_needed(jobs)))
         maker = EntryMaker(ahead, self._cache, self._giver, self._tally)
         with ahead.running():
-            for _, (folder, entry, first) in jobs:
-                maker.file(folder, entry, first)
+            for job in jobs:
+                maker.file(job.folder, job.entry, job.first)
 
-    def _sorted(self) -> list[tuple[_Spot, _Job]]:
+    def _sorted(self) -> list[Job]:
         """Take the planned files in the order of the packs, so that each frame is decoded once."""
-        jobs, self._files = self._files, []
-        firsts = [(entry.chunks or entry.lists or _NO_BLOB)[0] for _, entry, _ in jobs]
-        placed = list(zip(self._reader.locate_all(firsts), jobs, strict=True))
-        placed.sort(key=itemgetter(0))
-        return placed
+        files, self._files = self._files, []
+        if not files:
+            return []
+        blobs = [(entry.chunks or entry.lists or _NO_BLOB)[0] for _, entry, _ in files]
+        places = self._reader.locate_all(blobs)
+        jobs = [Job(place, *file) for place, file in zip(places, files, strict=True)]
+        jobs.sort(key=itemgetter(0))
+        return jobs
 
 
-def _needed(jobs: Sequence[tuple[_Spot, _Job]]) -> Iterator[bytes]:
+def _needed(jobs: Sequence[Job]) -> Iterator[bytes]:
     """Give the blobs that the files need in order; of small files in one frame, the first."""
     last = ("", -1)
-    for (pack, frame, _), (_, entry, _) in jobs:
+    for (pack, frame, _), _, entry, _ in jobs:
         if len(entry.chunks) > 1 or (pack, frame) != last:
             last = pack, frame
             yield from entry.chunks

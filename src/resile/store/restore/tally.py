@@ -4,6 +4,7 @@ import threading
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.store.restore.model import PROBLEMS_MAX, OnProgress, Problem, RestoreReport, shown
+from resile.store.working import Plain
 
 _PROGRESS_EVERY_S = 0.1
 """Ten times a second looks smooth and costs nothing."""
@@ -64,6 +65,31 @@ class Tally:
             self._lost_count += 1
             if len(self._lost) < PROBLEMS_MAX:
                 self._lost.append(Problem(path=shown(path), reason=reason))
+
+    def told(self) -> Plain:
+        """Write it all down for another process, whose `add_told` reads it."""
+        with self._lock:
+            counts = (self._files, self._bytes, self._foreign)
+            lost, skipped = (
+                (count, [(problem.path, problem.reason) for problem in problems])
+                for count, problems in (
+                    (self._lost_count, self._lost),
+                    (self._skipped_count, self._skipped),
+                )
+            )
+            return counts, lost, skipped
+
+    def add_told(self, told: Plain) -> None:
+        """Add what another process counted, and tell of it if it is time."""
+        (files, size, foreign), lost, skipped = told
+        with self._lock:
+            self._foreign += foreign
+            self._lost_count += lost[0]
+            self._skipped_count += skipped[0]
+            for all_, (_, found) in ((self._lost, lost), (self._skipped, skipped)):
+                room = PROBLEMS_MAX - len(all_)
+                all_ += [Problem(path=path, reason=reason) for path, reason in found[:room]]
+        self.add(files=files, size=size)
 
     def report(self) -> RestoreReport:
         """Tell it all, and the last of the progress."""
