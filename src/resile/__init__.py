@@ -9,18 +9,28 @@ from resile.errors import (
     BulkheadFullError,
     ConfigError,
     OperationError,
+    OutboxError,
+    OutboxFullError,
     RateLimitedError,
     RejectedError,
     ResileError,
     RetriesExhausted,
+    ServiceDownError,
     TimeoutExceededError,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from resile.clients.daemon import connect
+    from resile.clients.sharing.places import share
     from resile.contain import Limits, Outcome, arun, run
     from resile.contain.transaction.managed import transaction
+    from resile.core.vocabulary import NoticeChoice, ServiceState
+    from resile.degradation.manager import Degradation
+    from resile.degradation.model import Answer, Notice, Service, Status
+    from resile.degradation.outbox.model import Message, OutboxLimits
+    from resile.degradation.outbox.outbox import Outbox
+    from resile.degradation.terminal import Terminal
     from resile.health.endpoints.health import Health
     from resile.health.endpoints.model import HealthResult, HealthStatus
     from resile.policies import presets
@@ -56,6 +66,7 @@ __all__ = [
     "HALF_OPEN",
     "OPEN",
     "AdaptiveLimit",
+    "Answer",
     "Backoff",
     "Breaker",
     "BreakerOpenError",
@@ -65,6 +76,7 @@ __all__ = [
     "Cache",
     "Chaos",
     "ConfigError",
+    "Degradation",
     "Fallback",
     "Guard",
     "Health",
@@ -73,7 +85,14 @@ __all__ = [
     "Hedge",
     "Jitter",
     "Limits",
+    "Message",
+    "Notice",
+    "NoticeChoice",
     "OperationError",
+    "Outbox",
+    "OutboxError",
+    "OutboxFullError",
+    "OutboxLimits",
     "Outcome",
     "Pipeline",
     "Policy",
@@ -83,6 +102,11 @@ __all__ = [
     "ResileError",
     "RetriesExhausted",
     "Retry",
+    "Service",
+    "ServiceDownError",
+    "ServiceState",
+    "Status",
+    "Terminal",
     "Timeout",
     "TimeoutExceededError",
     "Verdict",
@@ -104,6 +128,7 @@ __all__ = [
     "readings",
     "remaining_s",
     "run",
+    "share",
     "snapshot",
     "stack",
     "transaction",
@@ -117,14 +142,21 @@ def __getattr__(name: str) -> object:
         from resile.policies import presets
 
         return presets
-    if name == "guard":
+    if name in ("guard", "Degradation"):
         from resile.clients.starting import connect_in_system
 
         connect_in_system()
     homes = {
         "clients.daemon": ("connect",),
+        "clients.sharing.places": ("share",),
         "contain": ("Limits", "Outcome", "arun", "run"),
         "contain.transaction.managed": ("transaction",),
+        "core.vocabulary": ("NoticeChoice", "ServiceState"),
+        "degradation.manager": ("Degradation",),
+        "degradation.model": ("Answer", "Notice", "Service", "Status"),
+        "degradation.outbox.model": ("Message", "OutboxLimits"),
+        "degradation.outbox.outbox": ("Outbox",),
+        "degradation.terminal": ("Terminal",),
         "health.endpoints.health": ("Health",),
         "health.endpoints.model": ("HealthResult", "HealthStatus"),
         "policies.adaptive": ("AdaptiveLimit",),
