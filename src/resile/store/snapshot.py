@@ -116,6 +116,7 @@ def take_snapshot(
     Raises:
         ConfigError: If `source` is no folder, or cannot be read.
         StoreError: If the store could not be written; there is no new snapshot then.
+        OperationError: If a process that reads files was killed; there is none then either.
     """
     source = source.absolute()
     try:
