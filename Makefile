@@ -34,6 +34,7 @@ check: $(READY) ## Check format, lint, types and layers, then run the tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/basedpyright
 	@$(BIN)/lint-imports --no-cache --no-logo 2>/dev/null || $(BIN)/lint-imports --no-cache
 	@$(MAKE) --no-print-directory test
 

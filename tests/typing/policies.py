@@ -1,4 +1,4 @@
-"""Guarded functions as a user's code sees them; mypy --strict reads this, nothing runs it."""
+"""Guarded functions as a user's code sees them; mypy and pyright read this, nothing runs it."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from typing import Any, TypeVar, assert_type, overload
@@ -7,6 +7,16 @@ import resile
 from resile.policies import BlockAttempt, BreakerState, LastFailure
 
 T = TypeVar("T")
+
+
+def host_of(host: str, _: int) -> str:
+    return host
+
+
+def repeated(host: str, count: int) -> str:
+    return host * count
+
+
 db = resile.Retry(attempts=3, initial="100ms", max="1s", multiplier=2.0, jitter=0.1) + (
     resile.Breaker(failures=5, open_for="30s", successes=2)
 )
@@ -78,20 +88,20 @@ class Service:
 
 
 assert_type(query("x", limit=3), list[str])
-charging = assert_type(charge(3), Coroutine[Any, Any, float])
+charging: Coroutine[Any, Any, float] = charge(3)
 assert_type(rows(3), Generator[int, str, bool])
 assert_type(stream(3), AsyncIterator[bytes])
 assert_type(same(3), int)
 assert_type(doubled(3), int)
 assert_type(doubled("x"), str)
 assert_type(Service().method(3), str)
-waiting = assert_type(Service().later(3), Coroutine[Any, Any, str])
+waiting: Coroutine[Any, Any, str] = Service().later(3)
 assert_type(Service.of_class(3), int)
 assert_type(Service.static(3), int)
 assert_type(Service().attribute, int)
 assert_type(db.call(query, "x", limit=2), list[str])
 assert_type(payments.call(lambda: 3), int)
-per_host: Callable[[str, int], str] = payments.per(lambda host, *_: host)(lambda h, n: h * n)
+per_host: Callable[[str, int], str] = payments.per(host_of)(repeated)
 
 query(3)  # type: ignore[arg-type]
 query("x", most=3)  # type: ignore[call-arg]
