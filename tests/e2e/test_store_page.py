@@ -83,6 +83,10 @@ def test_the_page_is_sound(browser: Any, make: Any, scheme: str, width: int) -> 
         row = seen.compare(NEWEST)
         row.locator("[data-kind=modified] summary").click()
         row.locator(".diff").wait_for()
+        seen.page.locator("#moment [type=submit]").click()
+        seen.page.locator("#moment [data-kind=modified] summary").click()
+        seen.page.locator("#moment .diff").wait_for()
+        seen.page.locator("#keeper .progress").first.wait_for()
 
         assert seen.troubles == []
         assert not seen.is_scrolling_sideways()
@@ -143,6 +147,91 @@ def test_the_time_line_is_read_and_opened_by_the_keyboard(browser: Any, site: Si
     expect(seen.row(NEWEST).locator("details").first).to_have_attribute("open", "")
     tracks.nth(1).locator("i").last.click()
     expect(seen.page.locator("#snapshots details[open]")).to_have_count(2)
+    seen.page.context.close()
+
+
+def test_a_moment_before_the_first_snapshot_is_refused_and_may_be_chosen_anew(
+    browser: Any, site: Site, view: FakeSystemView
+) -> None:
+    expect = playwright.expect
+    seen = visit(browser, site)
+    form = seen.page.locator("#moment")
+    form.evaluate("form => { form.at.min = ''; form.at.value = '1999-01-01T00:00:00'; }")
+    form.locator("[type=submit]").click()
+    expect(form.locator(".failed")).to_contain_text("no snapshot of /srv/kb is so old")
+    expect(form.locator(".wishes button")).to_have_count(0)
+
+    form.evaluate("form => { form.at.value = form.at.max; }")
+    form.locator("[type=submit]").click()
+
+    expect(form.locator(".failed")).to_be_hidden()
+    expect(form.locator(".wishes button")).to_have_count(2)
+    form.locator("select").select_option("/srv/policy/database")
+    expect(form.locator(".wishes button")).to_have_count(0)
+    assert view.store.decisions == []
+    seen.page.context.close()
+
+
+def test_a_folder_goes_back_to_a_moment_after_a_look_at_what_that_changes(
+    browser: Any, site: Site, view: FakeSystemView
+) -> None:
+    expect = playwright.expect
+    seen = visit(browser, site)
+    form = seen.page.locator("#moment")
+    form.locator("[type=submit]").click()
+    expect(form.locator(".basis")).to_contain_text("and 3 commits after it")
+    form.locator("[data-kind=modified] summary").click()
+    expect(form.locator(".diff")).to_contain_text("deny: all")
+    form.locator("input[type=checkbox]").first.uncheck()
+    form.locator(".wishes .commit").click()
+    expect(form.locator(".restored")).to_contain_text("Restored 2 files, 3.0 MiB, to /srv/kb")
+
+    form.locator("[type=submit]").click()
+    form.locator(".wishes .discard").click()
+    expect(form.locator(".wishes .discard")).to_have_text("Really? This removes 1 newer path")
+    form.locator(".wishes .discard").click()
+    expect(form.locator(".restored")).to_contain_text("What was there before is kept: bbbbbbbbbb")
+
+    some, everything = view.store.decisions
+    chosen = form.evaluate("form => new Date(form.at.value).toISOString()")
+    assert some[0] == everything[0] == "restore"
+    assert some[1].replace("+00:00", ".000Z") == everything[1].replace("+00:00", ".000Z") == chosen
+    assert (some[2:], everything[2]) == ((("latest", "rules.yaml"), "dashboard"), ())
+    seen.page.context.close()
+
+
+def test_whoever_only_reads_sees_no_moments(browser: Any, site: Site) -> None:
+    seen = visit(browser, site, token="")
+
+    playwright.expect(seen.page.locator("#moment-section")).to_be_hidden()
+    playwright.expect(seen.page.locator("#keeper-section")).to_be_visible()
+    seen.page.context.close()
+
+
+def test_what_the_storekeeper_does_is_shown_as_it_goes_on(
+    browser: Any, site: Site, view: FakeSystemView
+) -> None:
+    expect = playwright.expect
+    seen = visit(browser, site)
+    keeper = seen.page.locator("#keeper")
+    bar = keeper.locator("[role=progressbar]").first
+    expect(keeper.locator("li").first).to_contain_text("Taking a snapshot of kb")
+    expect(keeper.locator("li").first).to_contain_text("410 files, 24 MiB of about 96 MiB")
+    expect(bar).to_have_attribute("aria-valuenow", "25")
+    expect(keeper.locator("li").nth(1)).to_contain_text("since 7 h")
+    expect(seen.page.locator("#keeper-next")).to_contain_text("next: second store in")
+
+    def go_on() -> None:
+        view.store.facts["keeper"]["jobs"][0] |= {"files": 900, "bytes": 72 << 20}
+
+    site.change(go_on)
+    expect(bar).to_have_attribute("aria-valuenow", "75")
+    site.change(lambda: view.store.facts["keeper"].update(jobs=[], next=None))
+    expect(keeper.locator("li")).to_have_count(1)
+    expect(keeper.locator("li")).to_contain_text("nothing is due")
+    site.change(lambda: view.store.facts.update(keeper=None))
+    seen.page.evaluate("location.hash = '#again'")
+    expect(seen.page.locator("#keeper-section")).to_be_hidden()
     seen.page.context.close()
 
 

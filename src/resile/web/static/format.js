@@ -40,6 +40,11 @@ export function moment(iso) {
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(iso)}`;
 }
 
+// As a field for a local time wants it.
+export function localInput(ms) {
+  return moment(new Date(ms).toISOString()).replace(' ', 'T');
+}
+
 export function bytes(size) {
   const [unit, scale] = [['GiB', 2 ** 30], ['MiB', 2 ** 20], ['KiB', 2 ** 10]].find(([, least]) => size >= least) ?? ['B', 1];
   const value = size / scale;

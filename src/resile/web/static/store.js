@@ -4,18 +4,23 @@ import { signed, takeToken } from '/static/access.js';
 import { say, sayStale, showConnection } from '/static/banner.js';
 import { byId, el, setText, setTime, showEmpty, sync, tickAll } from '/static/dom.js';
 import { ago, bytes, clock, count } from '/static/format.js';
+import { isBusy, renderKeeper } from '/static/keeper.js';
 import { ask, follow, together } from '/static/live.js';
+import { createMoment, updateMoment } from '/static/moment.js';
 import { createSnapshot, updateSnapshot } from '/static/snapshot.js';
 import { renderHealth, verdictOf } from '/static/store_health.js';
 import { renderTimeline } from '/static/timeline.js';
 import { visible } from '/static/usage.js';
 
 const POLL_MS = 15000;
+const POLL_BUSY_MS = 2000;
 const SHOWN_AT_ONCE = 50;
 
 let store = null;
 let lastSeenAt = '';
 let shownMax = SHOWN_AT_ONCE;
+
+let polledMs = 0;
 
 const page = {
   mayDecide: false,
@@ -25,6 +30,7 @@ const page = {
 
 async function refresh() {
   try {
+    polledMs = Date.now();
     store = await ask('/api/store', signed());
     lastSeenAt = new Date().toISOString();
     page.mayDecide = store.may_decide;
@@ -46,6 +52,8 @@ function render() {
   byId('timeline-section').hidden = !snapshots.length;
   renderTimeline(byId('timeline'), snapshots, pick);
   renderHealth(store);
+  renderKeeper(store.keeper);
+  updateMoment(byId('moment'), snapshots, page);
   const shown = snapshots.slice(0, shownMax);
   if (shown.length) sync(byId('snapshots'), shown, (one) => one.id, (one) => createSnapshot(one, page), (node, one) => updateSnapshot(node, one, page));
   else showEmpty(byId('snapshots'), 'There is no snapshot. This takes one:', 'resile snapshot DIR');
@@ -105,6 +113,7 @@ function showConnected(isLive) {
 
 async function start() {
   takeToken();
+  createMoment(page);
   addEventListener('hashchange', () => {
     takeToken();
     refreshSoon();
@@ -121,8 +130,14 @@ async function start() {
     onOpen: () => showConnected(true),
     onLost: () => showConnected(false),
   });
-  setInterval(refreshSoon, POLL_MS);
-  setInterval(tickAll, 1000);
+  setInterval(tickAndPoll, 1000);
+}
+
+// What is soon over is looked at more often.
+function tickAndPoll() {
+  tickAll();
+  const isDue = Date.now() - polledMs >= (isBusy(store?.keeper) ? POLL_BUSY_MS : POLL_MS);
+  if (isDue) refreshSoon();
 }
 
 start();

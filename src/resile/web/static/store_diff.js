@@ -1,6 +1,5 @@
 // What it takes to come to a snapshot: each path with its lines when it is opened, ticks for what is to be restored.
 
-import { send } from '/static/access.js';
 import { createLines, MARKS } from '/static/diff.js';
 import { el } from '/static/dom.js';
 import { bytes, count, plural } from '/static/format.js';
@@ -10,11 +9,13 @@ const PATHS_MAX = 500;
 const BACK = { created: 'made again', deleted: 'newer, and gone only if all is restored', modified: 'changed back', metadata: 'given other owners, modes or times', replaced: 'made what they were' };
 const SINCE = { created: 'created', deleted: 'deleted', modified: 'modified', metadata: 'given other owners, modes or times', replaced: 'replaced' };
 
-export function renderStoreDiff(box, diff, onChoice) {
+// `ask` gives the text of a path.
+export function renderStoreDiff(box, diff, onChoice, ask) {
   const choosable = isLive(diff) && !diff.is_cut ? diff.changes.filter(isChoosable) : [];
-  const rows = diff.changes.map((change) => createChange(diff, change, choosable.includes(change) && onChoice, choosable.length <= PATHS_MAX));
+  const rows = diff.changes.map((change) => createChange(diff, change, choosable.includes(change) && onChoice, choosable.length <= PATHS_MAX, ask));
   const parts = [el('p', 'muted', sumOf(diff))];
   if (rows.length) parts.push(el('ul', choosable.length ? 'changes ticked' : 'changes', ...rows));
+  if (diff.left_out) parts.push(el('p', 'muted', `${plural(diff.left_out, 'path')} of the folder ${diff.left_out === 1 ? 'is' : 'are'} left out of its snapshots, and gone if all is restored: only the snapshot before the restore has them then.`));
   if (diff.is_cut) parts.push(el('p', 'muted', `The first ${count(rows.length)} paths are shown. Only all of it can be restored here.`));
   box.replaceChildren(...parts);
 }
@@ -41,12 +42,12 @@ function sumOf(diff) {
   return `${isLive(diff) ? 'Going back' : 'Since the one before'}: ${parts.join(' · ')}`;
 }
 
-function createChange(diff, change, onChoice, isTicked) {
+function createChange(diff, change, onChoice, isTicked, ask) {
   const summary = el('summary', '', el('b', 'sign', MARKS[change.kind] ?? '?'), el('span', 'path', visible(change.path)), el('span', 'size', sizeOf(change)));
   summary.title = change.kind;
   const details = el('details', '', summary);
   const hasText = change.file_type === 'file' && change.kind !== 'metadata' && !change.path.includes('\ufffd');
-  if (hasText) details.addEventListener('toggle', () => details.open && showText(details, diff, change));
+  if (hasText) details.addEventListener('toggle', () => details.open && showText(details, ask, diff.against, change));
   else summary.classList.add('flat');
   const node = el('li', '', details);
   node.dataset.kind = change.kind;
@@ -67,14 +68,13 @@ function sizeOf({ file_type: type, size_before: before, size_after: after }) {
   return [...new Set(sizes)].join(' → ');
 }
 
-async function showText(details, diff, { path }) {
+async function showText(details, ask, against, { path }) {
   if (details.isAsked) return;
   details.isAsked = true;
   const place = el('p', 'muted text', 'Reading…');
   details.append(place);
-  const query = new URLSearchParams({ against: diff.against, path });
   try {
-    const { diff: text, is_cut: isCut } = await send(`/api/store/snapshots/${diff.id}/diff?${query}`);
+    const { diff: text, is_cut: isCut } = await ask({ against, path });
     place.replaceWith(text ? createLines(text) : el('p', 'muted text', 'No text to compare.'));
     if (isCut) details.append(el('p', 'muted text', 'There is more than fits here.'));
   } catch (error) {
@@ -85,6 +85,6 @@ async function showText(details, diff, { path }) {
 }
 
 export function warningOf(diff) {
-  const gone = diff.counts.deleted ?? 0;
-  return gone ? `Really? This removes ${plural(gone, 'newer path')}` : 'Really restore all?';
+  const gone = (diff.counts.deleted ?? 0) + diff.left_out;
+  return gone ? `Really? This removes ${plural(gone, diff.left_out ? 'path' : 'newer path')}` : 'Really restore all?';
 }
