@@ -1,5 +1,6 @@
 """The health server against clients that mean it no good, over real sockets."""
 
+import resource
 import socket
 import threading
 import time
@@ -151,7 +152,10 @@ def test_a_client_that_does_not_read_is_cut_off(
         assert len(read_all(client)) < 900 * 15_000, "the answer went on"
 
 
-def test_slow_clients_keep_nobody_from_being_answered(server: HealthServer) -> None:
+def test_slow_clients_keep_nobody_from_being_answered(
+    server: HealthServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "READ_TIMEOUT_S", 10 * PATIENCE_S)
     with ExitStack() as stack:
         for _ in range(2 * CONNECTIONS_MAX):
             stack.enter_context(connect(server)).sendall(b"GET /health/li")
@@ -194,6 +198,39 @@ def test_closing_frees_the_port_and_ends_the_thread(health: resile.Health) -> No
     assert not server._thread.is_alive()
     with health.serve(server.port) as again:
         assert answer_to(again, LIVE).endswith(ALIVE)
+
+
+def test_closing_forgets_no_connection_that_has_just_come(health: resile.Health) -> None:
+    for _ in range(10):
+        server = health.serve(0)
+        with ExitStack() as stack:
+            clients = [stack.enter_context(connect(server)) for _ in range(5)]
+            server.close()
+            for client in clients:
+                with suppress(ConnectionResetError):
+                    assert client.recv(1) == b""
+
+
+def test_without_descriptors_it_waits_and_goes_on(
+    server: HealthServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "_ACCEPT_PAUSE_S", 0.01)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with connect(server) as last, ExitStack() as stack:
+        assert answer_to(server, LIVE).endswith(ALIVE)
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        client = stack.enter_context(socket.socket())
+        client.settimeout(PATIENCE_S)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (last.fileno(), hard))
+        client.connect((server.host, server.port))
+        client.sendall(LIVE)
+        client.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        client.settimeout(PATIENCE_S)
+
+        assert read_all(client).endswith(ALIVE)
 
 
 def test_closing_lets_an_answer_end(health: resile.Health) -> None:

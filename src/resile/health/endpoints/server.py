@@ -7,6 +7,7 @@ Source: RFC 9112.
 """
 
 import asyncio
+import logging
 import socket
 import threading
 from contextlib import suppress
@@ -34,8 +35,12 @@ CLOSE_TIMEOUT_S = 3.0
 """How long answers that are under way may take when the server is closed."""
 _PIECE_BYTES = 64 << 10
 _PORT_MAX = 65535
+_ACCEPT_PAUSE_S = 0.5
+"""When there is no descriptor for a connection, until the next try."""
 _BACKLOG = 4 * CONNECTIONS_MAX
 """Connections that wait to be accepted: a flood of them must not drop a prober's."""
+
+logger = logging.getLogger(__name__)
 
 
 class _BadRequestError(Exception):
@@ -55,12 +60,12 @@ class HealthServer:
     def __init__(self, endpoint: Endpoint, *, host: str, port: int, clock: Clock) -> None:
         self._endpoint = endpoint
         self._clock = clock
-        self._socket = _listen(host, port)
+        self._socket = _bound(host, port)
         address = self._socket.getsockname()
         self.host: str = address[0]
         self.port: int = address[1]
-        self._open: dict[asyncio.Task[None], asyncio.StreamWriter | None] = {}
-        """Connections by their tasks; None instead of a writer while one is being answered."""
+        self._open: dict[asyncio.Task[None], socket.socket | None] = {}
+        """Connections by their tasks; None for one that must not be cut off, or has been."""
         self._loop = asyncio.new_event_loop()
         self._is_closed = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="resile-health", daemon=True)
@@ -89,44 +94,62 @@ class HealthServer:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(
-            self._accept, sock=self._socket, limit=HEAD_BYTES_MAX, backlog=_BACKLOG
-        )
+        self._listen()
         await self._is_closed.wait()
-        server.close()
-        for writer in self._open.values():
-            if writer is not None:
-                writer.transport.abort()
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        for connection in self._open.values():
+            _cut_off(connection)
         if self._open:
             await asyncio.wait(self._open, timeout=CLOSE_TIMEOUT_S)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise AssertionError("connections are served by tasks")
-        if not self._has_room():
-            writer.transport.abort()
-            return
-        self._open[task] = writer
-        writer.transport.set_write_buffer_limits(high=0)  # `drain` means sent, not buffered.
+    def _listen(self) -> None:
+        if not self._is_closed.is_set():
+            self._loop.add_reader(self._socket, self._accept)
+
+    def _accept(self) -> None:
+        """Take one connection; asyncio's own servers lose track of those that come as they close."""
         try:
-            await self._exchange(reader, writer, task)
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
-            pass  # The client hung up or does not read: nobody is there to tell.
-        finally:
-            del self._open[task]
-            writer.transport.abort()
+            connection, _ = self._socket.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # It is gone already.
+        except OSError as exc:
+            logger.warning("health.accept_failed", extra={"reason": str(exc)})
+            self._loop.remove_reader(self._socket)
+            self._loop.call_later(_ACCEPT_PAUSE_S, self._listen)
+            return
+        if self._has_room():
+            self._open[self._loop.create_task(self._serve_one(connection))] = connection
+        else:
+            connection.close()
 
     def _has_room(self) -> bool:
         """Tell whether one more connection may stay, after cutting off an idle one if need be."""
         if len(self._open) < CONNECTIONS_MAX:
             return True
-        for task, writer in self._open.items():
-            if writer is not None:
+        for task, connection in self._open.items():
+            if connection is not None:
                 self._open[task] = None
-                writer.transport.abort()
+                _cut_off(connection)
                 return True
         return False
+
+    async def _serve_one(self, connection: socket.socket) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise AssertionError("connections are served by tasks")
+        connection.setblocking(False)
+        try:
+            reader, writer = await asyncio.open_connection(sock=connection, limit=HEAD_BYTES_MAX)
+            try:
+                await self._exchange(reader, writer, task)
+            finally:
+                writer.transport.abort()
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # The client hung up or does not read: nobody is there to tell.
+        finally:
+            connection.close()
+            del self._open[task]
 
     async def _exchange(
         self,
@@ -134,7 +157,7 @@ class HealthServer:
         writer: asyncio.StreamWriter,
         task: "asyncio.Task[None]",
     ) -> None:
-        method = "GET"
+        connection, method = self._open[task], "GET"
         try:
             method, path = _parse(await _read_head(reader))
             self._open[task] = None
@@ -146,24 +169,33 @@ class HealthServer:
             await writer.drain()
         if self._is_closed.is_set():
             return
-        self._open[task] = writer
+        self._open[task] = connection
         writer.write_eof()
         async with asyncio.timeout(LINGER_S):
             while await reader.read(_PIECE_BYTES):
                 pass
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _cut_off(connection: socket.socket | None) -> None:
+    """End an idle connection: its task sees that, and lets go of it."""
+    if connection is not None:
+        with suppress(OSError):  # The client was quicker.
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+def _bound(host: str, port: int) -> socket.socket:
     if not 0 <= port <= _PORT_MAX:
         raise ConfigError(f"there is no port {port}", hint=f"take one in 0..{_PORT_MAX}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        bound = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as exc:
         raise OperationError(
             f"cannot listen on {host}:{port}: {exc.strerror or exc}",
             hint="take another port, or 0 for any that is free",
         ) from exc
+    bound.setblocking(False)
+    return bound
 
 
 async def _read_head(reader: asyncio.StreamReader) -> bytes:
