@@ -14,6 +14,7 @@ import errno
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from blake3 import blake3
 
 from resile.core.files import replace_at, write_durable
 from resile.core.kernel import exchange, move
-from resile.core.trees import FOLDER_FLAGS, remove_tree
+from resile.core.trees import FOLDER_FLAGS, remove_tree, status_of
 from resile.errors import StoreDamagedError
 from resile.store.restore.folders import FOLDER_MODE, identity_of, open_below, strip_inherited
 
@@ -143,7 +144,7 @@ class Stage:
                 self._gate("take_back")
                 if identity_of(new_fd, name) is not None:
                     exchange(new_fd, name, live_fd, name)
-                else:
+                elif not self._is_put_over(index, live_fd, name):
                     _move(live_fd, name, new_fd)
             self._mend(index, live_fd, name)
             os.fsync(live_fd)
@@ -179,6 +180,14 @@ class Stage:
                 raise
             with self._old_folder(index, is_made=True) as old_fd:
                 rename_pair(new_fd, live_fd, old_fd, name, self._gate)
+
+    def _is_put_over(self, index: int, live_fd: int, name: bytes) -> bool:
+        """Put the old over the new at once, where both are no folders; tell whether that is done."""
+        with contextlib.suppress(FileNotFoundError), self._old_folder(index) as old_fd:
+            if not _is_folder(old_fd, name) and not _is_folder(live_fd, name):
+                _replace(old_fd, name, live_fd)
+                return True
+        return False
 
     def _mend(self, index: int, live_fd: int, name: bytes) -> None:
         if identity_of(live_fd, name) is not None:
@@ -249,14 +258,23 @@ def open_stage(home_fd: int, name: bytes, *, gate: Gate) -> Stage | None:
 
 
 def rename_pair(new_fd: int, live_fd: int, old_fd: int, name: bytes, gate: Gate) -> None:
-    """Exchange in two steps, where the file system has none; between them nothing is in place.
+    """Exchange in two steps, where the file system has none.
 
-    Whoever finds it so brings the old back (`Stage.mend`).
+    The old gets a second name and the new is then renamed over it. Of a folder, and where files have
+    one name only, nothing is in place between the steps: whoever finds it so brings the old back
+    (`Stage.mend`).
     """
-    _move(live_fd, name, old_fd)
+    is_linked = not _is_folder(live_fd, name) and not _is_folder(new_fd, name)
+    if is_linked:
+        try:
+            os.link(name, name, src_dir_fd=live_fd, dst_dir_fd=old_fd, follow_symlinks=False)
+        except OSError:
+            is_linked = False
+    if not is_linked:
+        _move(live_fd, name, old_fd)
     os.fsync(old_fd)
     gate("between")
-    _move(new_fd, name, live_fd)
+    (_replace if is_linked else _move)(new_fd, name, live_fd)
 
 
 def _move(source_fd: int, name: bytes, target_fd: int) -> None:
@@ -266,8 +284,17 @@ def _move(source_fd: int, name: bytes, target_fd: int) -> None:
     except OSError as exc:
         if exc.errno not in _CANNOT_EXCHANGE:
             raise
-        text = os.fsdecode(name)
-        replace_at(text, text, source_fd=source_fd, target_fd=target_fd)
+        _replace(source_fd, name, target_fd)
+
+
+def _replace(source_fd: int, name: bytes, target_fd: int) -> None:
+    text = os.fsdecode(name)
+    replace_at(text, text, source_fd=source_fd, target_fd=target_fd)
+
+
+def _is_folder(folder_fd: int, name: bytes) -> bool:
+    status = status_of(folder_fd, name)
+    return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def _new(index: int) -> bytes:

@@ -238,6 +238,44 @@ def test_a_crash_at_any_step_leaves_old_or_new(
     assert ("new a", "new b", "new x") in seen
 
 
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_file_is_there_at_every_moment_without_exchange_too(
+    live: Path, reader: MemoryReader, monkeypatch: pytest.MonkeyPatch, *, has_links: bool
+) -> None:
+    monkeypatch.setattr(stages, "exchange", refuse)
+    if not has_links:
+        monkeypatch.setattr("os.link", refuse)
+    inode = (live / "a").stat().st_ino
+    there: list[bool] = []
+
+    def look(_: str) -> None:
+        there.append((live / "a").exists())
+
+    done = restore_in_place(live, snapshot(reader), reader, paths=[b"a"], gate=look)
+    assert (live / "a").read_text() == "new a"
+    done.undo()
+
+    assert ((live / "a").read_text(), (live / "a").stat().st_ino) == ("old a", inode)
+    assert all(there) is has_links
+    assert leftovers(live) == []
+
+
+def test_a_file_and_a_folder_change_places_without_exchange(
+    live: Path, reader: MemoryReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "exchange", refuse)
+    before = {path: fact[:3] + fact[4:] for path, fact in facts_of(live).items()}
+    turned = reader.folder(
+        b"", [reader.folder(b"a", [reader.file(b"x", b"x")]), reader.file(b"d", b"file")]
+    )
+
+    done = restore_in_place(live, turned, reader, paths=[b"a", b"d"])
+    assert ((live / "a" / "x").read_text(), (live / "d").read_text()) == ("x", "file")
+    done.undo()
+
+    assert {path: fact[:3] + fact[4:] for path, fact in facts_of(live).items()} == before
+
+
 def test_a_restore_that_still_runs_is_left_alone(live: Path, reader: MemoryReader) -> None:
     done = restore_in_place(live, snapshot(reader), reader)
 
@@ -320,5 +358,5 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def refuse(*_: object) -> None:
+def refuse(*_: object, **__: object) -> None:
     raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
