@@ -217,8 +217,9 @@ class Book:
         failure = breaker.last_failure
         if failure is not None and not breaker.reason:
             why = f"its breaker is open: {failure.what}"
+        now = self._clock.monotonic()
         self._observe(
-            entry, lambda before: decide.followed(before, state, why or "its breaker is open")
+            entry, lambda before: decide.followed(before, state, why or "its breaker is open", now)
         )
 
     def hasten(self, entry: Entry) -> None:

@@ -48,6 +48,16 @@ def is_ailing(condition: Condition) -> bool:
     return is_down(condition.state) or is_recovering(condition)
 
 
+def is_half_open(condition: Condition) -> bool:
+    """Tell whether the breaker of its guard lets some calls through, to find out."""
+    return condition.state is DEGRADED and condition.origin is Origin.BREAKER
+
+
+def is_probed(condition: Condition) -> bool:
+    """Tell whether its probe is wanted: not while its breaker is open, as none would go through."""
+    return is_ailing(condition) or is_half_open(condition)
+
+
 def is_news(before: Condition, after: Condition) -> bool:
     """Tell whether a change is one to keep and to tell, not only to count."""
     return before[:3] != after[:3]
@@ -66,7 +76,7 @@ def failed(
             tries=tries, successes=0, try_at_s=now + wait_s(service, tries, chance)
         )
     if service.guard is not None and not is_recovering(before):
-        return before  # The breaker counts, and says so when it opens.
+        return _later(service, before, now)  # The breaker counts, and says so when it opens.
     failures = before.failures + 1
     if failures < service.failures and not is_recovering(before):
         return before._replace(failures=failures, failed_at_s=now)
@@ -94,6 +104,7 @@ def worked(service: Service, before: Condition, now: float) -> Condition:
             tries=before.tries,
             try_at_s=now + _initial_s(service),
         )
+    before = _later(service, before, now)
     return before._replace(failures=0) if before.failures else before
 
 
@@ -129,8 +140,8 @@ def reported(service: Service, state: ServiceState, why: str, now: float) -> Con
     )
 
 
-def followed(before: Condition, breaker: BreakerState, why: str) -> Condition:
-    """Take over what the breaker of its guard says."""
+def followed(before: Condition, breaker: BreakerState, why: str, now: float) -> Condition:
+    """Take over what the breaker of its guard says; while it is half-open the probe is its call."""
     state = {"CLOSED": HEALTHY, "HALF_OPEN": DEGRADED, "OPEN": FAILED}[breaker]
     if state is HEALTHY:
         return _WELL if before.origin is Origin.BREAKER else before
@@ -139,7 +150,12 @@ def followed(before: Condition, breaker: BreakerState, why: str) -> Condition:
     if before.origin is Origin.BREAKER and before.state is state:
         return before
     reason = why if state is FAILED else f"its breaker is half-open; before: {_root(before.reason)}"
-    return Condition(state=state, reason=reason[:REASON_LENGTH_MAX], origin=Origin.BREAKER)
+    return Condition(
+        state=state,
+        reason=reason[:REASON_LENGTH_MAX],
+        origin=Origin.BREAKER,
+        try_at_s=inf if state is FAILED else now,
+    )
 
 
 def excused(before: Condition, now: float) -> Condition:
@@ -246,6 +262,13 @@ def order_of(services: Mapping[str, Service]) -> tuple[tuple[str, ...], tuple[st
         path = " -> ".join(reversed(exc.args[1]))
         return (), (f"{exc.args[1][0]}.depends_on: goes round in a circle: {path}",)
     return order, ()
+
+
+def _later(service: Service, condition: Condition, now: float) -> Condition:
+    """Put off the probe of one whose breaker is half-open: a call has just been one."""
+    if not is_half_open(condition):
+        return condition
+    return condition._replace(try_at_s=now + _initial_s(service))
 
 
 def _initial_s(service: Service) -> float:

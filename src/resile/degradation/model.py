@@ -72,7 +72,8 @@ class Service:
         probe: Asks whether it works again: a function or coroutine function that raises, or gives
             False, if it does not. It has to end by itself. None: the next call after a wait tries.
         guard: The name of a guard whose breaker decides: open is FAILED, half-open DEGRADED, closed
-            HEALTHY. Failed calls are then the breaker's to count.
+            HEALTHY. Failed calls are then the breaker's to count. A probe asks while it is half-open,
+            and has to go through the guard to count.
         probe_initial: Seconds until the first probe, 10 ms..1h. Default 1.
         probe_max: The longest wait between two probes, 10 ms..1d; up to a fifth is added at random.
             Default 10, so that what works again is in use again within 30 s.

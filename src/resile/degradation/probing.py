@@ -174,7 +174,7 @@ class Prober:
                 entry.breaker is not None and entry.decided.state is not decide.HEALTHY
             ):
                 times.append(now + LOOK_EVERY_S)
-            if entry.service.probe is not None and decide.is_ailing(entry.decided):
+            if entry.service.probe is not None and decide.is_probed(entry.decided):
                 hangs_at_s = self._hanging_at_s.get(entry.service.name)
                 is_waiting = entry.standing.blocked_by or hangs_at_s is not None
                 times.append(now + LOOK_EVERY_S if is_waiting else entry.decided.try_at_s)
@@ -246,6 +246,6 @@ def _is_probed(entry: Entry) -> bool:
     """Tell whether a service is probed at all now: not while another is to blame."""
     return (
         entry.service.probe is not None
-        and decide.is_ailing(entry.decided)
+        and decide.is_probed(entry.decided)
         and not entry.standing.blocked_by
     )

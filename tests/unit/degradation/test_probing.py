@@ -255,6 +255,36 @@ def test_a_breaker_decides_over_its_service(
     assert services.state("database") is HEALTHY
 
 
+def test_probes_close_a_breaker_that_nobody_calls(
+    fresh_guards: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr(REGISTRY, "_clock", clock)
+    database = guard("database", breaker=Breaker(failures=2, open_for=5, successes=3))
+    dependency = Dependency()
+    ask = database(dependency.ask)
+    services = manager(
+        Service("database", guard="database", fallbacks=["cached"], probe=ask), clock=clock
+    )
+    dependency.error = ConnectionError("lost")
+    for _ in range(3):
+        services.call("database", ask)
+
+    for _ in range(60):  # Open for 5 s, and open again when the one probe of each time fails.
+        clock.advance(0.2)
+        services.step()
+    assert dependency.calls == 2 + 2
+    dependency.error = None
+    states = []
+    for _ in range(45):
+        clock.advance(0.2)
+        services.step()
+        states.append(services.state("database"))
+
+    assert states[-1] is HEALTHY
+    assert dependency.calls == 4 + 3
+
+
 def test_a_breaker_that_stays_open_makes_nothing_less_critical(fresh_guards: None) -> None:
     guard("database", breaker=True)
     services = manager(Service("database", guard="database"))
