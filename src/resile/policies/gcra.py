@@ -113,3 +113,29 @@ class Gcra:
         if self._returned and self._returned[0] - now <= wait_s_max:
             return self._returned.pop(0) - now
         return None
+
+
+class CountedGcra(Gcra):
+    """A rate that counts who asked, whatever the answer. Not thread-safe, as the other."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self, interval_s: float, burst: int, wait_s_max: float = 0.0) -> None:
+        super().__init__(interval_s, burst, wait_s_max)
+        self.asked = 0
+
+    def take(self, now: float, wait_s_max: float = 0.0) -> float:
+        """Take the next moment, and count."""
+        self.asked += 1
+        return super().take(now, wait_s_max)
+
+    def is_now(self, now: float) -> bool:
+        """Take the next moment if it is now, and count it then: who is told no asks again."""
+        is_now = super().is_now(now)
+        self.asked += is_now
+        return is_now
+
+    def follow(self, before: Gcra, now: float) -> None:
+        """Go on from where another rate was, and from what it counted."""
+        super().follow(before, now)
+        self.asked = before.asked if isinstance(before, CountedGcra) else 0

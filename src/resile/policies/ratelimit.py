@@ -15,10 +15,11 @@ from resile.policies._async import asleep
 from resile.policies.admission import is_on_loop
 from resile.policies.context import remaining_s
 from resile.policies.forks import renew_in_children
-from resile.policies.gcra import Gcra
-from resile.policies.layer import Measure
+from resile.policies.gcra import CountedGcra, Gcra
+from resile.policies.layer import Inline, Measure
 from resile.policies.options import Options
 from resile.policies.policy import Policy
+from resile.policies.resumed import is_over
 from resile.policies.signals import Rejections
 
 T = TypeVar("T")
@@ -45,6 +46,10 @@ class RateLimit(Policy):
             of the function use `.per(...)`.
         keys_max: Keys that are remembered, 1..10000000; the one that was not used for longest is
             forgotten first, and begins with a full burst when it comes again. Default 10000.
+        shared: The limit is that of all processes that have the same guard; each gets a share of
+            it, by how much it calls, over the daemon of their system or what `resile.share`
+            names. A call never waits for it; a process that was told of no share has the whole
+            limit. Not with `key`.
 
     Raises:
         RateLimitedError: From a call that got no turn, with the seconds until there is one.
@@ -58,6 +63,7 @@ class RateLimit(Policy):
     queue: int = 1000
     key: Callable[[], Hashable] | None = None
     keys_max: int = 10_000
+    shared: bool = False
 
     def check_options(self, options: Options) -> None:
         """Check each option by itself."""
@@ -73,6 +79,8 @@ class RateLimit(Policy):
         """Check options beside each other."""
         if options.is_clean and self.limit / float(self.per) > _RATE_MAX:
             options.refuse("limit", f"{self.limit} in {self.per:g} s is more than 1000000 a second")
+        if self.shared and self.key is not None:
+            options.refuse("shared", "does not go with key: what is shared is one limit")
 
     def layer(self, name: str, clock: Clock, chance: random.Random) -> "RateLimitLayer":
         """Make the rate of one guarded name."""
@@ -91,6 +99,8 @@ class RateLimitLayer:
 
     def __init__(self, policy: RateLimit, name: str, clock: Clock) -> None:
         self._policy = policy
+        self.share = 1.0
+        """The part of the limit that is this process's."""
         self._name = name
         self._clock = clock
         self._now = clock.monotonic
@@ -120,7 +130,7 @@ class RateLimitLayer:
 
     def run(self, call: Callable[[], T], /) -> T:
         """Do `call` when its turn has come; blocks for `max_wait` at most before it."""
-        if self._is_now():
+        if is_over(call) or self.is_now():
             return call()
         turn = self._take(self._wait_s_max)
         if turn is not None:
@@ -130,7 +140,7 @@ class RateLimitLayer:
 
     async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
         """Do `call` when its turn has come, without blocking the loop."""
-        if self._is_now():
+        if is_over(call) or self.is_now():
             return await call()
         turn = self._take(self._wait_s_max)
         if turn is not None:
@@ -160,6 +170,22 @@ class RateLimitLayer:
             self._by_key = OrderedDict((key, self._fresh(rate)) for key, rate in rates)
         return True
 
+    def take_share(self, share: float) -> None:
+        """Take another part of the limit; what was used of it before stays used."""
+        with self._lock:
+            self.share = share
+            self._only = self._fresh(self._only)
+
+    @property
+    def asked(self) -> int:
+        """Tell how many calls asked for a turn, of a limit that is shared; 0 of others."""
+        return self._only.asked if isinstance(self._only, CountedGcra) else 0
+
+    @property
+    def policy(self) -> RateLimit:
+        """The options that hold now."""
+        return self._policy
+
     def measures(self) -> tuple[Measure, ...]:
         """Give who waits, and how many were turned away."""
         return (
@@ -167,7 +193,15 @@ class RateLimitLayer:
             Measure("rejections", self.rejections.count(), "rate_limit"),
         )
 
-    def _is_now(self) -> bool:
+    def inline(self) -> Inline | None:
+        """Give the lines of a call whose turn is now; none if each key has its own."""
+        if self._only is None:
+            return None
+        return Inline(
+            kind="rate limit", names={"_resile_rate": self}, takes="_resile_rate.is_now()"
+        )
+
+    def is_now(self) -> bool:
         """Take the one turn that all share, if it is now."""
         only = self._only
         if only is None:
@@ -235,7 +269,9 @@ class RateLimitLayer:
         """Make a rate, which goes on from where another one was."""
         policy = self._policy
         burst = policy.limit if policy.burst is None else policy.burst
-        rate = Gcra(float(policy.per) / policy.limit, burst, self._wait_s_max)
+        burst = max(1, int(burst * self.share))
+        make = CountedGcra if policy.shared else Gcra
+        rate = make(float(policy.per) / policy.limit / self.share, burst, self._wait_s_max)
         if before is not None:
             rate.follow(before, self._now())
         return rate

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resile.clients.sharing.postgres import MAKE
+from resile.clients.sharing.postgres import MAKE, MAKE_RATE
 
 FOLDER = Path(__file__).parents[3] / "docs" / "how-to"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -32,7 +32,8 @@ def test_the_examples_run_without_a_daemon_and_a_database(name: str, tmp_path: P
     assert done.returncode == 0, done.stderr
 
 
-def test_the_table_of_the_page_is_the_one_that_is_made() -> None:
-    (shown,) = SHOWN.findall((FOLDER / "share-breakers.md").read_text())
+def test_the_tables_of_the_page_are_those_that_are_made() -> None:
+    shown = SHOWN.findall((FOLDER / "share-breakers.md").read_text())
 
-    assert MAKE.strip() == f"CREATE TABLE IF NOT EXISTS {shown}"
+    made = [text.strip().removeprefix("CREATE TABLE IF NOT EXISTS ") for text in (MAKE, MAKE_RATE)]
+    assert shown == made

@@ -15,12 +15,13 @@ from resile.clients.postgres import Session
 from resile.clients.sharing.agreement import Agreement
 from resile.clients.sharing.places import share
 from resile.clients.sharing.postgres import PostgresSharing
+from resile.clients.sharing.rates import RateBook
 from resile.core.clock import SYSTEM_CLOCK
 from resile.errors import ConfigError
 from resile.policies import Breaker, Registry
 
 WORKER = """
-import os, sys, time
+import os, sys, threading, time
 import resile
 from resile.policies import guard
 
@@ -34,7 +35,22 @@ def pay(ok):
     if not ok:
         raise OSError("no route to the bank")
 
+fetch = guard("fetch", resile.RateLimit(limit=100, per="1s", shared=True))
+limiter = next(one for one in fetch.layers if hasattr(one, "take_share"))
+
+def hammer():
+    while True:
+        try:
+            fetch.call(int)
+        except resile.RateLimitedError:
+            time.sleep(0.005)
+
 def one(word):
+    if word == "hammer":
+        threading.Thread(target=hammer, daemon=True).start()
+        return "hammers"
+    if word == "share":
+        return f"{limiter.share:.3f}"
     if word == "state":
         return resile.breaker("payments").state
     if word == "why":
@@ -158,12 +174,27 @@ def test_without_the_daemon_each_decides_by_itself_and_says_so(
         assert one.ask("trouble") == "none"
 
 
+def test_processes_of_a_machine_share_a_limit_over_the_daemon(
+    daemon: Daemon, workers: list[Worker]
+) -> None:
+    workers += [Worker(RESILE_STATE_DIR=str(daemon.state)) for _ in range(2)]
+    one, two = workers
+    assert [worker.ask("hammer") for worker in workers] == ["hammers"] * 2
+    for worker in workers:
+        wait_until("it is a half", lambda w=worker: 0.4 <= float(w.ask("share")) <= 0.6)
+
+    two.end()
+    one.wait("share", "1.000")
+
+
 def test_hostile_words_about_shared_breakers_end_the_connection(daemon: Daemon) -> None:
     for said in (
         {"publish": "shared", "value": "payments"},
         {"publish": "shared", "value": ["x"] * 501},
         {"send": "shared", "values": [{"is_open": True}]},
         {"send": "shared", "values": [7]},
+        {"publish": "rates", "value": [1]},
+        {"publish": "rates", "value": {f"g{n}": 1 for n in range(501)}},
     ):
         stranger = Stranger(daemon.path).hello()
         stranger.say(said)
@@ -212,7 +243,8 @@ def rows(server: Server) -> list[tuple[str, ...]]:
 def clear(server: Server) -> None:
     deadline_s = SYSTEM_CLOCK.monotonic() + 20
     session = Session(server.dsn, deadline_s=deadline_s)
-    session.ask("DROP TABLE IF EXISTS resile_breaker", deadline_s=deadline_s)
+    for table in ("resile_breaker", "resile_rate"):
+        session.ask(f"DROP TABLE IF EXISTS {table}", deadline_s=deadline_s)
     session.close()
 
 
@@ -274,6 +306,17 @@ def _children(pid: int) -> list[str]:
 
 @needs_postgres
 @skip_without
+def test_processes_share_a_limit_through_postgres(postgres: Server, workers: list[Worker]) -> None:
+    clear(postgres)
+    workers += [Worker(DSN=postgres.dsn) for _ in range(2)]
+    assert [worker.ask("hammer") for worker in workers] == ["hammers"] * 2
+
+    for worker in workers:
+        wait_until("it is a half", lambda w=worker: 0.4 <= float(w.ask("share")) <= 0.6)
+
+
+@needs_postgres
+@skip_without
 def test_the_child_of_a_fork_shares_by_a_line_of_its_own(
     postgres: Server, workers: list[Worker]
 ) -> None:
@@ -300,7 +343,7 @@ def test_the_password_shows_neither_in_the_trouble_nor_in_the_text() -> None:
     registry = Registry()
     registry.guard("payments", Breaker(shared=True))
     dsn = "postgresql://u:hunter2@127.0.0.1:1/db"
-    sharing = PostgresSharing(dsn, Agreement(registry))
+    sharing = PostgresSharing(dsn, Agreement(registry), RateBook(registry))
     sharing.start()
     try:
         wait_until("it was tried", lambda: "refused" in sharing.trouble)

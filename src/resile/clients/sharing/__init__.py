@@ -1,8 +1,9 @@
-"""Breakers that several processes share: what one learns, the others know. Never on the way of a call."""
+"""Breakers and limits that several processes share. Never on the way of a call."""
 
 from resile.clients.sharing.decide import Action, Agreed, Do, arbitrated, reconciled
 from resile.clients.sharing.model import Claim, Held, Record
-from resile.clients.sharing.places import AGREEMENT, share, shared_with
+from resile.clients.sharing.places import AGREEMENT, share, shared_names, shared_with
+from resile.clients.sharing.rates import RateBook, shares
 from resile.clients.sharing.wording import claim_from, record_from
 
 __all__ = [
@@ -12,11 +13,14 @@ __all__ = [
     "Claim",
     "Do",
     "Held",
+    "RateBook",
     "Record",
     "arbitrated",
     "claim_from",
     "reconciled",
     "record_from",
     "share",
+    "shared_names",
     "shared_with",
+    "shares",
 ]

@@ -1,20 +1,17 @@
-"""Where the breakers of this process are shared: over the daemon's socket, or PostgreSQL."""
+"""Where this process shares breakers and limits: over the daemon's socket, or PostgreSQL."""
 
-import logging
 import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from resile.clients.lane import Lane
 from resile.clients.sharing.agreement import Agreement
-from resile.clients.sharing.wording import record_from
+from resile.clients.sharing.over_lane import LaneSharing
+from resile.clients.sharing.rates import RateBook
 
 if TYPE_CHECKING:
     from resile.clients.sharing.postgres import PostgresSharing
 
-logger = logging.getLogger(__name__)
-
-TOPIC = "shared"
-AGREEMENT = Agreement()
+AGREEMENT, RATES = Agreement(), RateBook()
 """Of this process's guards."""
 
 _lock = threading.Lock()
@@ -35,72 +32,23 @@ class Place(Protocol):
         ...
 
 
-class LaneSharing:
-    """Shares over the daemon. Its work is done in the lane's thread.
-
-    Args:
-        lane: To the daemon.
-        agreement: Of which breakers.
-    """
-
-    name = "on this machine"
-
-    def __init__(self, lane: Lane, agreement: Agreement) -> None:
-        self._lane = lane
-        self._agreement = agreement
-        self._connection = 0
-        self._names: list[str] = []
-
-    @property
-    def trouble(self) -> str:
-        """Tell why the daemon cannot be reached; empty if it can."""
-        return self._lane.trouble
-
-    def start(self) -> None:
-        """Begin to look at the breakers, unless they are shared elsewhere."""
-        self._lane.on(TOPIC, self._hear)
-        self._lane.work(self._look)
-
-    def _look(self) -> None:
-        if _place is not self:
-            return
-        self._meet()
-        names = self._agreement.names()
-        if names != self._names:
-            self._names = names
-            self._lane.publish(TOPIC, names)
-        if not self._lane.trouble:
-            for claim in self._agreement.step():
-                self._lane.send(TOPIC, claim._asdict())
-
-    def _meet(self) -> None:
-        """Forget what an earlier daemon said."""
-        if self._lane.connections != self._connection:
-            self._connection = self._lane.connections
-            self._agreement.forget()
-
-    def _hear(self, value: Any) -> None:
-        self._meet()
-        self._agreement.hear(record_from(value))
-        self._look()
-
-
 def share_over(lane: Lane) -> None:
     """Share over the daemon, unless something else was named before."""
     global _place  # noqa: PLW0603 - one place for one process
-    sharing = LaneSharing(lane, AGREEMENT)
+    sharing = LaneSharing(lane, AGREEMENT, RATES, is_chosen=lambda one: _place is one)
     with _lock:
         _place = _place or sharing
     sharing.start()
 
 
 def share(dsn: str) -> "PostgresSharing":
-    """Share the breakers that are `shared=True` through PostgreSQL, so over machines. Does not wait.
+    """Share what is `shared=True` through PostgreSQL, so over machines. Does not wait.
 
-    In place of the daemon, for all of this process; a thread of its own looks twice a second. While the
-    database does not answer each process decides by itself; that is logged, and shown in `trouble`.
-    It makes the table `resile_breaker`, if there is none. Processes with the same guards on the
-    same table agree: give each system a schema of its own, by `options=-csearch_path%3Dshop`.
+    In place of the daemon, for all of this process; a thread of its own looks twice a second. While
+    the database does not answer each process decides by itself; that is logged, and shown in
+    `trouble`. It makes the tables `resile_breaker` and `resile_rate`, if there are none. Processes
+    with the same guards on the same tables agree: give each system a schema of its own, by
+    `options=-csearch_path%3Dshop`.
 
     Args:
         dsn: A libpq connection string or URI. It never appears in an error or a log.
@@ -115,7 +63,7 @@ def share(dsn: str) -> "PostgresSharing":
     from resile.clients.sharing.postgres import PostgresSharing
 
     global _place
-    sharing = PostgresSharing(dsn, AGREEMENT)
+    sharing = PostgresSharing(dsn, AGREEMENT, RATES)
     with _lock:
         before, _place = _place, sharing
         AGREEMENT.forget()
@@ -125,8 +73,13 @@ def share(dsn: str) -> "PostgresSharing":
     return sharing
 
 
+def shared_names() -> set[str]:
+    """Give the names of the guards here whose state is to be shared."""
+    return {*AGREEMENT.names(), *RATES.names()}
+
+
 def shared_with(*, is_shared: bool) -> str:
-    """Tell for people with whom a breaker is shared now; empty if it is not to be."""
+    """Tell for people with whom a guard's state is shared now; empty if it is not to be."""
     if not is_shared:
         return ""
     if _place is None:

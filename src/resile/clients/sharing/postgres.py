@@ -1,4 +1,4 @@
-"""Shares breakers through a table in PostgreSQL: over machines, by the server's clock."""
+"""Shares breakers and limits through tables in PostgreSQL: over machines, by the server's clock."""
 
 import json
 import logging
@@ -9,6 +9,7 @@ import weakref
 from resile.clients.postgres import Session, check_dsn
 from resile.clients.sharing.agreement import Agreement
 from resile.clients.sharing.model import Claim, Record
+from resile.clients.sharing.rates import RateBook, shares
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import OperationError
 
@@ -31,7 +32,15 @@ CREATE TABLE IF NOT EXISTS resile_breaker (
   owner text NOT NULL,
   why text NOT NULL
 )"""
-FIND = "SELECT to_regclass('resile_breaker')"
+MAKE_RATE = """
+CREATE TABLE IF NOT EXISTS resile_rate (
+  name text NOT NULL,
+  owner text NOT NULL,
+  demand float8 NOT NULL,
+  seen_at timestamptz NOT NULL,
+  PRIMARY KEY (name, owner)
+)"""
+FIND = "SELECT to_regclass('resile_breaker'), to_regclass('resile_rate')"
 OPEN = """
 INSERT INTO resile_breaker AS held
 VALUES ($1, 1, true, clock_timestamp(), clock_timestamp() + $2::float8 * interval '1 second', $3, $4)
@@ -47,6 +56,16 @@ SELECT name, generation, is_open,
   greatest(0, extract(epoch FROM open_until - clock_timestamp())), owner, why
 FROM resile_breaker WHERE name IN (SELECT jsonb_array_elements_text($1::jsonb))"""
 
+SAY = """
+INSERT INTO resile_rate AS said
+SELECT key, $2, value::float8, clock_timestamp() FROM jsonb_each_text($1::jsonb)
+ON CONFLICT (name, owner) DO UPDATE SET demand = excluded.demand, seen_at = excluded.seen_at"""
+ASK = """
+SELECT name, owner, demand FROM resile_rate
+WHERE name IN (SELECT jsonb_object_keys($1::jsonb))
+  AND seen_at > clock_timestamp() - interval '5 seconds'"""
+TIDY = "DELETE FROM resile_rate WHERE seen_at < clock_timestamp() - interval '1 minute'"
+
 
 class PostgresSharing:
     """Shares until it is closed, in a thread of its own. Safe to share between threads.
@@ -54,6 +73,7 @@ class PostgresSharing:
     Args:
         dsn: A libpq connection string or URI.
         agreement: Of which breakers.
+        rates: Of which limits.
         clock: Paces the looks.
 
     Raises:
@@ -63,10 +83,13 @@ class PostgresSharing:
 
     name = "by PostgreSQL"
 
-    def __init__(self, dsn: str, agreement: Agreement, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, dsn: str, agreement: Agreement, rates: RateBook, *, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         check_dsn(dsn)
         self._dsn = dsn
         self._agreement = agreement
+        self._rates = rates
         self._clock = clock
         self._owner = _owner()
         self._ended = threading.Event()
@@ -105,16 +128,19 @@ class PostgresSharing:
         self._ended = threading.Event()
         self._owner = _owner()
         self._agreement.renew()
+        self._rates.renew()
         self.start()
 
     def _run(self) -> None:
         again_s = LOOK_EVERY_S
         while not self._ended.wait(again_s):
-            names = self._agreement.names()
-            if not names:
+            names, demands = self._agreement.names(), self._rates.demands()
+            if not names and not demands:
                 continue
             try:
-                self._look(names)
+                session = self._session or self._connect()
+                self._look(session, names)
+                self._divide(session, demands)
             except (OperationError, TimeoutError) as exc:
                 self._lose(str(exc))
                 again_s = min(again_s * 2, AGAIN_S_MAX)
@@ -123,8 +149,7 @@ class PostgresSharing:
                 again_s = LOOK_EVERY_S
         self._disconnect()
 
-    def _look(self, names: list[str]) -> None:
-        session = self._session or self._connect()
+    def _look(self, session: Session, names: list[str]) -> None:
         for claim in self._agreement.step():
             self._claim(session, claim)
         known = {name: Record(name, 0, False, 0.0, False, "") for name in names}
@@ -137,6 +162,18 @@ class PostgresSharing:
         for claim in self._agreement.step():
             self._claim(session, claim)
 
+    def _divide(self, session: Session, demands: dict[str, float]) -> None:
+        """Say what is called of each limit here, and take the part of it that is ours."""
+        if not demands:
+            return
+        said = json.dumps(demands)
+        session.ask(SAY, said, self._owner, deadline_s=self._deadline_s())
+        found: dict[str, dict[str, float]] = {}
+        for name, owner, demand in session.ask(ASK, said, deadline_s=self._deadline_s()):
+            found.setdefault(name, {})[owner] = float(demand)
+        for name, by_owner in found.items():
+            self._rates.hear(name, shares(by_owner).get(self._owner, 0.0))
+
     def _claim(self, session: Session, claim: Claim) -> None:
         number = str(claim.for_s if claim.is_open else claim.generation)
         statement = OPEN if claim.is_open else CLOSE
@@ -147,8 +184,10 @@ class PostgresSharing:
         deadline_s = self._deadline_s()
         session = Session(self._dsn, deadline_s=deadline_s, clock=self._clock)
         self._session = session
-        if session.ask(FIND, deadline_s=deadline_s) == [("",)]:
+        if "" in session.ask(FIND, deadline_s=deadline_s)[0]:
             session.ask(MAKE, deadline_s=deadline_s)
+            session.ask(MAKE_RATE, deadline_s=deadline_s)
+        session.ask(TIDY, deadline_s=deadline_s)
         return session
 
     def _deadline_s(self) -> float:

@@ -21,6 +21,7 @@ from resile.daemon.lanes.changes import change_of, guard_of
 from resile.daemon.lanes.line import Line
 from resile.daemon.lanes.measures import PolicyMeasures
 from resile.daemon.lanes.orders import Order, Standing, order_of
+from resile.daemon.lanes.rates import Divider, Part
 from resile.daemon.lanes.server import LaneServer
 from resile.daemon.lanes.sharing import Keeper
 from resile.daemon.lanes.table import PolicyTable, Process
@@ -31,8 +32,8 @@ from resile.errors import JournalError
 
 logger = logging.getLogger(__name__)
 
-POLICIES, SIGNALS, SHARED = "policies", "signals", "shared"
-"""The topics of readings and orders, of changes, and of shared breakers; `resile.clients` has them."""
+POLICIES, SIGNALS, SHARED, RATES = "policies", "signals", "shared", "rates"
+"""The topics of readings and orders, of changes, of shared breakers and limits; as `clients` has."""
 ANSWER_S = 2.0
 """A process answers within a quarter of a second, unless it is stopped."""
 RESTORED_MAX = 1000
@@ -86,6 +87,7 @@ class LaneDesk:
         self._standing = Standing()
         self._throttle = Throttle()
         self._keeper = Keeper()
+        self._divider = Divider()
         self._server = LaneServer(
             run, greet=self._greet, joined=self._joined, hear=self._hear, left=self._left
         )
@@ -193,6 +195,7 @@ class LaneDesk:
         self._table.drop(line.process)
         self._topics.drop(line.process)
         self._keeper.drop(line.process.key)
+        self._divide(self._divider.drop(line.process.key))
 
     def _hear(self, line: Line, message: dict[str, Any]) -> None:
         if "done" in message:
@@ -213,6 +216,9 @@ class LaneDesk:
             for name in self._keeper.want(line.process.key, value):
                 self._share(line, name)
             return
+        if topic == RATES:
+            self._divide(self._divider.put(line.process.key, value))
+            return
         if topic != POLICIES:
             self._topics.put(line.process, str(topic), value, now)
             return
@@ -223,6 +229,13 @@ class LaneDesk:
             held = self._standing.of(guard, now)
             if held is not None and held.order_id not in line.sent:
                 self._send(line, held)
+
+    def _divide(self, parts: Sequence[Part]) -> None:
+        for key, name, share in parts:
+            line = self._server.lines.get(key)
+            if line is not None:
+                told = {"name": name, "share": share}
+                line.order(new_id("shr", at=self._clock.now()), RATES, told)
 
     def _claimed(self, line: Line, value: object) -> None:
         name, keys = self._keeper.claim(line.process.key, value, self._clock.monotonic())

@@ -19,7 +19,7 @@ class Keeper:
 
     def __init__(self) -> None:
         self._held: dict[str, Held] = {}
-        self._wanted: dict[int, tuple[str, ...]] = {}
+        self._wanted: dict[int, frozenset[str]] = {}
 
     def want(self, key: int, value: object) -> Iterator[str]:
         """Take the names that a process shares; give those that are new.
@@ -29,10 +29,10 @@ class Keeper:
         """
         if not isinstance(value, list) or len(value) > wire.GUARDS_MAX:
             raise wire.WireError(f"the names are no list of at most {wire.GUARDS_MAX}")
-        names = tuple(wire.text_of(name) for name in value)
-        before = self._wanted.get(key, ())
+        names = frozenset(wire.text_of(name) for name in value)
+        before = self._wanted.get(key, frozenset())
         self._wanted[key] = names
-        return (name for name in names if name not in before)
+        return iter(names - before)
 
     def drop(self, key: int) -> None:
         """Forget a process that is gone; what it said holds on."""
