@@ -63,7 +63,6 @@ def begin(
     *,
     staging: Staging,
     locks: Path | None = None,
-    changes: Path | None = None,
     clock: Clock = SYSTEM_CLOCK,
     files: TreeFiles | None = None,
     is_durable: bool = True,
@@ -77,7 +76,6 @@ def begin(
         staging: Where changes go.
         locks: The folder of lock files, which all runs on a workspace must share. Default:
             `locks` beside `folder`.
-        changes: Where the logs of folders are in which commits are noted. None: nowhere.
         clock: Stamps the record, and waits for a tick of the file clock.
         files: The effects; tests give some that fail.
         is_durable: The record outlives a power cut when this returns. False saves two syncs: a
@@ -88,15 +86,7 @@ def begin(
         TransactionError: If a workspace cannot take part, or the disk is full. Nothing is left
             behind but an empty folder.
     """
-    begun = prepare(
-        folder,
-        workspaces,
-        staging=staging,
-        locks=locks,
-        changes=changes,
-        clock=clock,
-        files=files,
-    )
+    begun = prepare(folder, workspaces, staging=staging, locks=locks, clock=clock, files=files)
     try:
         begun.note(is_durable=is_durable)
     except TransactionError:
@@ -128,7 +118,7 @@ def prepare(
         locks: Likewise.
         clock: Likewise.
         files: Likewise.
-        changes: Likewise.
+        changes: Where the logs of folders are in which commits are noted. None: nowhere.
 
     Raises:
         TransactionError: As `begin`.

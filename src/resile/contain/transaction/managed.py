@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from resile.contain.places import runs_folder
-from resile.contain.transaction.lifecycle import Transaction, begin, open_transaction
+from resile.contain.transaction.lifecycle import Transaction, open_transaction, prepare
 from resile.contain.transaction.model import Recovery, Staging, TransactionState
 from resile.contain.transaction.recovering import recover
 from resile.core.clock import SYSTEM_CLOCK, Clock
@@ -56,14 +56,9 @@ def transaction(
     with lock:
         sweep(place, clock=clock)
         try:
-            begun = begin(
-                run,
-                [Path(folder)],
-                staging=Staging.COPY,
-                changes=changes,
-                clock=clock,
-                is_durable=False,
-            )
+            begun = prepare(run, [Path(folder)], staging=Staging.COPY, changes=changes, clock=clock)
+            begun.note(is_durable=False)
+            begun.list_all()
             yield staged_folder(begun)
             begun.seal(is_durable=False)
             begun.commit()
