@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from resile.contain import kill_everything, remembered
+from resile.daemon.guard.keeper import DELAY_LAST_S
 from resile.daemon.guard.notify import remove_notify_folder
 from resile.daemon.protocol import (
     Exited,
@@ -49,11 +50,12 @@ sys.exit(int(code or 0))
 GUARD = """
 import logging, sys
 from pathlib import Path
-from resile.daemon.guard import Guard
+from resile.daemon.guard import Guard, keeper
 from resile.errors import ResileError
 logging.basicConfig(level=logging.DEBUG)
 try:
-    state, stop_timeout_s, *brain_argv = sys.argv[1:]
+    state, stop_timeout_s, delay_last_s, *brain_argv = sys.argv[1:]
+    keeper.DELAY_LAST_S = float(delay_last_s)
     guard = Guard(
         Path(state), brain_argv=brain_argv, cwd=Path("/"), stop_timeout_s=float(stop_timeout_s)
     )
@@ -190,7 +192,9 @@ class Brain:
 class GuardProcess:
     """A guard on a folder, and the brains that it starts."""
 
-    def __init__(self, state: Path, socket_name: str, stop_timeout_s: float) -> None:
+    def __init__(
+        self, state: Path, socket_name: str, stop_timeout_s: float, delay_last_s: float
+    ) -> None:
         self.state = state
         self._brains: list[Brain] = []
         path = state.parent / socket_name
@@ -199,7 +203,8 @@ class GuardProcess:
         self._listener.bind(str(path))
         self._listener.listen()
         self.log = path.with_suffix(".log")
-        argv = (sys.executable, "-c", GUARD, str(state), str(stop_timeout_s))
+        options = (str(stop_timeout_s), str(delay_last_s))
+        argv = (sys.executable, "-c", GUARD, str(state), *options)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 (*argv, sys.executable, "-S", "-c", PUPPET, str(path)), stdout=log, stderr=log
@@ -236,10 +241,21 @@ class GuardProcess:
 
 @contextlib.contextmanager
 def guarding(
-    folder: Path, *, socket_name: str = "puppet.sock", stop_timeout_s: float = 60.0
+    folder: Path,
+    *,
+    socket_name: str = "puppet.sock",
+    stop_timeout_s: float = 60.0,
+    delay_last_s: float = DELAY_LAST_S,
 ) -> Iterator[GuardProcess]:
-    """Run a guard on `folder`/state; nothing is left of it afterwards."""
-    guard = GuardProcess(folder / "state", socket_name, stop_timeout_s)
+    """Run a guard on `folder`/state; nothing is left of it afterwards.
+
+    Args:
+        folder: Of the test.
+        socket_name: Where its puppets come.
+        stop_timeout_s: For the services when it stops.
+        delay_last_s: The longest delay before the next brain.
+    """
+    guard = GuardProcess(folder / "state", socket_name, stop_timeout_s, delay_last_s)
     try:
         yield guard
     finally:
