@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+import resile
+from resile.policies import Guard
 from resile.testing import DeadlockError, Simulation, simulate
 
 HERE = (__name__,)
@@ -385,3 +387,29 @@ def test_a_thread_that_is_left_ends_with_the_scenario() -> None:
     simulate(scenario, seeds=range(5))
 
     assert ended == list(range(5))
+
+
+def test_guards_that_were_made_before_begin_anew_in_each_run() -> None:
+    policy = resile.Breaker(failures=1, open_for=60) + resile.RateLimit(limit=2, per=3600)
+    guard = Guard(policy, name="made before")
+
+    @guard
+    def down() -> None:
+        raise ConnectionError
+
+    def scenario(sim: Simulation) -> None:
+        with pytest.raises(ConnectionError):
+            down()
+        with pytest.raises(resile.BreakerOpenError):
+            down()
+        time.sleep(61)
+        sim.join(sim.thread(guard.call, sim.pause))
+        with pytest.raises(resile.RateLimitedError):
+            guard.call(sim.pause)
+
+    layers = guard.layers
+    simulate(scenario, seeds=range(20), preempt=("resile",))
+
+    assert guard.layers == layers
+    with pytest.raises(ConnectionError):
+        down()

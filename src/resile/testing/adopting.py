@@ -33,10 +33,10 @@ class Adopted:
 
     Args:
         guard: The guard itself.
-        script: What the test does to its attempts.
+        script: What the test does to its attempts; None for nothing.
     """
 
-    def __init__(self, guard: Guard, script: Script) -> None:
+    def __init__(self, guard: Guard, script: Script | None) -> None:
         self.guard = guard
         self.script = script
         self.inner: tuple[Layer, ...] = ()
@@ -48,14 +48,14 @@ class Adoption:
     """The guards of this process while they are tested. Not thread-safe.
 
     Args:
-        script_of: Gives the script for a name.
+        script_of: Gives the script for a name; None where nothing is done to attempts.
         welcome: Is told of each guard once its layers are made, and may change them.
         undo: Gets all that is to be done at the end.
     """
 
     def __init__(
         self,
-        script_of: Callable[[str], Script],
+        script_of: Callable[[str], Script | None],
         welcome: Callable[[Adopted], None],
         undo: ExitStack,
     ) -> None:
@@ -102,6 +102,8 @@ class Adoption:
         if id(guard) in self._plain:
             return self._plain[id(guard)][1].inner
         adopted = self.of(guard)
+        if adopted.script is None:
+            return adopted.inner
         return (*adopted.inner, ScriptLayer(adopted.script))
 
     def _kept(self, before: Iterable[Layer], made: Iterable[Layer]) -> Iterable[Layer]:
@@ -148,14 +150,15 @@ class Adoption:
         guard: Guard = cells[GUARD_IN_GENERATED].cell_contents
         adopted = self.of(guard)
         adopted.wrappers.append(wrapper)
-        plain = _copy(guard)
-        self._plain[id(plain)] = (plain, adopted)
-        cells[GUARD_IN_GENERATED].cell_contents = plain
-        cells[_FUNCTION].cell_contents = Stand(
-            cells[_FUNCTION].cell_contents,
-            adopted.script,
-            is_async=bool(wrapper.__code__.co_flags & _COROUTINE),
-        )
+        if adopted.script is not None:
+            plain = _copy(guard)
+            self._plain[id(plain)] = (plain, adopted)
+            cells[GUARD_IN_GENERATED].cell_contents = plain
+            cells[_FUNCTION].cell_contents = Stand(
+                cells[_FUNCTION].cell_contents,
+                adopted.script,
+                is_async=bool(wrapper.__code__.co_flags & _COROUTINE),
+            )
         self._point(wrapper, adopted.inner)
 
     def _point(self, wrapper: FunctionType, layers: Iterable[Layer]) -> None:

@@ -49,6 +49,8 @@ def simulated(scheduler: Scheduler) -> Iterator[None]:
             real = module.SimpleQueue
             made = _either(scheduler, queue._PySimpleQueue, real)  # type: ignore[attr-defined]  # noqa: SLF001 - the same in Python, over `threading`
             undo.enter_context(patch.object(module, "SimpleQueue", made))
+        monotonic = staticmethod(time.monotonic)
+        undo.enter_context(patch.object(clocks.SystemClock, "monotonic", monotonic))
         now = SimpleNamespace(
             now=lambda zone: datetime.fromtimestamp(time.time(), UTC).astimezone(zone)
         )

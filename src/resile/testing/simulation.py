@@ -3,8 +3,10 @@
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import ExitStack
 from typing import Any, Final
 
+from resile.testing.adopting import Adopted, Adoption
 from resile.testing.loop import SimulationLoop
 from resile.testing.patching import simulated, sleep
 from resile.testing.scheduler import Scheduler, SimThread
@@ -70,7 +72,7 @@ def simulate(
     Inside, `time`, `asyncio` and what `threading` makes are simulated: hours pass in milliseconds,
     one thread runs at a time, and the seed decides which, when it is interrupted, which of several
     tasks goes on, and what is late. Sockets, files and processes are the real ones: do without.
-    Locks must be made inside. Blocks the calling thread; one at a time in a process.
+    Locks must be made inside; guards begin anew in each run, also those that were made before. Blocks the calling thread; one at a time in a process.
 
     Args:
         scenario: A function or a coroutine function of a `Simulation`. Asserts in it are the point.
@@ -100,12 +102,21 @@ def _run(scenario: Scenario, seed: int, preempt: tuple[str, ...]) -> int:
     simulation = Simulation(seed, scheduler)
 
     def main() -> None:
+        Adoption(_no_script, _as_it_is, undo)
         made = scenario(simulation)
         if asyncio.iscoroutine(made):
             loop = SimulationLoop(scheduler)  # type: ignore[abstract]  # no network, no processes
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
                 runner.run(made)
 
-    with simulated(scheduler):
+    with simulated(scheduler), ExitStack() as undo:
         scheduler.run(main, stuck_s=_STUCK_S)
     return scheduler.trace
+
+
+def _no_script(name: str) -> None:
+    """Do nothing to attempts."""
+
+
+def _as_it_is(adopted: Adopted) -> None:
+    """Change nothing of a guard."""
