@@ -162,8 +162,8 @@ class Looks:
             before, kept.component, kept.ended_s = kept.component, component, ended_s
             if kept.finished is finished:
                 kept.finished = None
-        finished.set_result(None)
         _log_change(before, component, error)
+        finished.set_result(None)
 
     def _call(self, check: Check) -> object:
         from inspect import isawaitable
