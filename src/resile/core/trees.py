@@ -4,7 +4,6 @@ import os
 import stat
 
 from resile.core.files import PRIVATE_FOLDER_MODE
-from resile.core.kernel import move
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_MAX = 100
@@ -50,6 +49,8 @@ def _is_emptied(top_fd: int, folder_fd: int, depth: int) -> bool:
             os.unlink(name, dir_fd=folder_fd)
         elif depth == _OPEN_MAX:
             os.close(_open(folder_fd, name))
+            from resile.core.kernel import move  # It loads ctypes, for what hardly ever comes.
+
             move(folder_fd, name, top_fd, f".moved-{os.urandom(8).hex()}")
             is_emptied = False
         else:

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from pyfastcdc import FastCDC
-
 from resile.store.format.trees import encode_ids
 from resile.store.model import CHUNKS_PER_ENTRY_MAX, Entry, EntryType, type_of
 from resile.store.sqlite import MAGIC, NoCopyError, consistent_copy, groups_of
@@ -231,6 +229,8 @@ def _cut(stream: "_Extents") -> Iterator[bytes]:
         if data := stream.read():
             yield data
         return
+    from pyfastcdc import FastCDC  # Here, as most files are small.
+
     cutter = FastCDC(
         avg_size=CHUNK_BYTES_AVERAGE, min_size=CHUNK_BYTES_MIN, max_size=CHUNK_BYTES_MAX
     )

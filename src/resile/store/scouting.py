@@ -9,13 +9,15 @@ The other process gets the folder open, so that it cannot be led elsewhere.
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from resile.core.trees import FOLDER_FLAGS
 from resile.errors import OperationError
 from resile.store.catalog import FolderRow
 from resile.store.walk import Rules, scan
-from resile.store.workers import Workers
-from resile.store.working import Plain, Serve
+
+if TYPE_CHECKING:
+    from resile.store.working import Plain, Serve
 
 ENTRIES_MIN = 100_000
 """Below it one process is done before a second has started (80 ms)."""
@@ -35,6 +37,9 @@ def find_changed(
         known: What its folders looked like; the source itself is among them.
         rules: What is left out.
     """
+    # What it loads is nothing for a snapshot of few files, which is over in 0.3 s.
+    from resile.store.workers import Workers
+
     paths = sorted(known, key=lambda path: path.split(b"/"))
     digests = {path: known[path].digest for path in paths}
     half = _middle(paths, known)
@@ -117,10 +122,10 @@ def _middle(paths: list[bytes], known: Mapping[bytes, FolderRow]) -> int:
     return len(paths)
 
 
-def serve(source_fd: int) -> Serve:
+def serve(source_fd: int) -> "Serve":
     """Be the other process: look at folders below a source that is open."""
 
-    def look(task: Plain) -> Plain:
+    def look(task: "Plain") -> "Plain":
         digests, excludes, device, hidden = task
         rules = Rules(excludes=excludes, device=device, hidden=frozenset(hidden))
         return list(changed_among(source_fd, digests, rules))

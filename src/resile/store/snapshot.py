@@ -8,7 +8,6 @@ A crash before the last step leaves packs that no snapshot needs, and nothing el
 
 import contextlib
 import os
-import socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -193,7 +192,7 @@ class _Session:
             Snapshot(
                 snapshot_id="",
                 source=self._source,
-                host=socket.gethostname(),
+                host=_host(),
                 user=_user(),
                 started_at=self._started_at,
                 finished_at=self._repository.clock.now(),
@@ -447,6 +446,11 @@ def _scouted(catalog: Catalog, source: str, fd: int, rules: Rules) -> frozenset[
     if b"" not in known or sum(row.files for row in known.values()) < ENTRIES_MIN:
         return None
     return find_changed(fd, known, rules)
+
+
+def _host() -> str:
+    # As socket.gethostname does, which would load sockets for it.
+    return os.uname().nodename
 
 
 def _user() -> str:

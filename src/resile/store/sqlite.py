@@ -11,7 +11,6 @@ nobody has open is read without them, as a file that does not change; that is ch
 import contextlib
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +85,8 @@ def _nameless() -> Iterator[tuple[int, sqlite3.Connection]]:
     SQLite needs a name to open it by, and none after that: a process that is killed leaves no copy
     of somebody's data. It is thrown away if anything fails, so it needs no journal and no sync.
     """
+    import tempfile  # Here, as most folders have no database.
+
     with contextlib.ExitStack() as stack:
         with tempfile.TemporaryDirectory(prefix="resile-sqlite-") as folder:
             path = f"{folder}/copy"

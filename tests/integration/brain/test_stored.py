@@ -354,7 +354,7 @@ def test_a_path_that_is_in_neither_is_an_error_of_the_caller(scene: Scene) -> No
 def test_a_snapshot_of_another_machine_is_not_put_here(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+    monkeypatch.setattr("resile.store.snapshot._host", lambda: "elsewhere")
     taken = scene.take()
 
     with pytest.raises(RejectedError, match="another machine, elsewhere"):
