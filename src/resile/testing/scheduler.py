@@ -24,6 +24,8 @@ _DELAY_RATES: Final = (0.0, 0.0, 0.05, 0.3)
 """Share of pauses and callbacks that are late; a seed draws one."""
 _DELAY_S_MAX: Final = 0.02
 _FRAMES_SHOWN: Final = 4
+_OWN: Final = __name__.rpartition(".")[0]
+"""This package: what switches threads cannot be interrupted itself."""
 _WAITING_SHOWN: Final = 20
 
 
@@ -288,7 +290,8 @@ class Scheduler:
     def _trace_call(self, frame: FrameType, event: str, arg: object) -> Any:
         """Preempt the frames of the modules that are meant, and leave all others alone."""
         del event, arg
-        if not str(frame.f_globals.get("__name__")).startswith(self._preempt):
+        module = str(frame.f_globals.get("__name__"))
+        if not module.startswith(self._preempt) or module.startswith(_OWN):
             return None
         if frame.f_code.co_name == "<module>":
             return None  # The import lock is held, which is a real one.
@@ -308,7 +311,7 @@ def _stack(frame: FrameType | None) -> list[str]:
     """Show where a thread waits, without what this package does there."""
     if frame is None:
         return ["  not started\n"]
-    here = __name__.rpartition(".")[0].replace(".", "/")
+    here = _OWN.replace(".", "/")
     own = [one for one in traceback.extract_stack(frame) if here not in one.filename]
     shown = [one for one in own if not one.filename.endswith("threading.py")][-_FRAMES_SHOWN:]
     return traceback.format_list(shown)
