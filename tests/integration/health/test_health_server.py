@@ -4,7 +4,7 @@ import resource
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -54,8 +54,12 @@ def read_all(client: socket.socket) -> bytes:
 
 def wait_until_open(server: HealthServer, *, at_most: int) -> None:
     """Wait until the server has so many connections at most."""
+    wait_until(lambda: len(server._open) <= at_most)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline_s = time.monotonic() + PATIENCE_S
-    while len(server._open) > at_most:
+    while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.002)
 
@@ -242,6 +246,7 @@ def test_closing_lets_an_answer_end(health: resile.Health) -> None:
             assert gate.is_entered.wait(PATIENCE_S)
             closer = threading.Thread(target=server.close)
             closer.start()
+            wait_until(server._is_closed.is_set)
             gate.is_open.set()
 
             assert status_of(read_all(client)) == 200

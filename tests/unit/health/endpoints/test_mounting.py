@@ -89,6 +89,13 @@ def test_an_old_server_gives_the_path_without_the_root(health: resile.Health) ->
     assert sent[0]["status"] == 200
 
 
+def test_head_sends_no_body(health: resile.Health) -> None:
+    """Servers would cut it off themselves, and so does the client of the other tests."""
+    sent = drive(health.asgi(), {"type": "http", "method": "HEAD", "path": "/health/live"})
+
+    assert [one.get("body") for one in sent] == [None, b""]
+
+
 def test_the_start_and_end_of_the_application_behind_pass_through(health: resile.Health) -> None:
     seen: list[str] = []
 
