@@ -15,14 +15,34 @@ from pathlib import Path
 TIMEOUT_S = 1800
 """A whole check of a gigabyte takes seconds; this is for a machine that has come to a stop."""
 OBSERVER = """
-import json, os, sys, time
+import json, os, sys, threading, time
+
+def memory(pid):
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            shares = [int(line.split()[1]) for line in file if line.startswith("Pss:")]
+        below = []
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children") as file:
+                below += file.read().split()
+    except OSError:
+        return 0
+    return sum(shares) * 1024 + sum(map(memory, below))
+
+def watch():
+    while True:
+        seen.append(memory(pid))
+        time.sleep(0.1)
+
+seen = []
 away = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
 began_s = time.perf_counter()
 pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=away)
+threading.Thread(target=watch, daemon=True).start()
 _, status, used = os.wait4(pid, 0)
 took_s = time.perf_counter() - began_s
 code = os.waitstatus_to_exitcode(status)
-print(json.dumps([code, took_s, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))
+print(json.dumps([code, took_s, used.ru_utime + used.ru_stime, max(seen + [used.ru_maxrss * 1024])]))
 """
 """Starts the command in place of the bench, whose own memory would count as the command's."""
 
@@ -34,7 +54,8 @@ class Cost:
     Args:
         wall_s: From its start to its end.
         cpu_s: Of all its processes.
-        peak_bytes: Resident memory of its biggest process at the most.
+        peak_bytes: Memory of all its processes together, what they share counted once, looked at ten
+            times a second; at least what its biggest process had at the most.
     """
 
     wall_s: float
