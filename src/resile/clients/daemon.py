@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from resile.clients import wire
+from resile.clients.degraded import DegradationFeed
 from resile.clients.lane import Lane
-from resile.clients.sharing import AGREEMENT, shared_with
+from resile.clients.sharing import shared_names, shared_with
 from resile.clients.sharing.places import share_over
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.vocabulary import STATE_VARIABLE
@@ -60,6 +61,7 @@ def connect(state_dir: str | os.PathLike[str] | None = None) -> Lane:
         if _lane is None:
             lane = Lane(Path(folder).absolute(), program=_program())
             PolicyFeed(lane).start()
+            DegradationFeed(lane).start()
             share_over(lane)
             lane.start()
             _lane = lane
@@ -93,7 +95,7 @@ class PolicyFeed:
         if now_s < self._look_at_s and known == self._known:
             return
         self._look_at_s, self._known = now_s + LOOK_EVERY_S, known
-        shared = set(AGREEMENT.names())
+        shared = shared_names()
         found = [_facts(reading, shared) for reading in _chosen(readings())]
         if found != self._said:
             self._said = found

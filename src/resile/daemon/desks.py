@@ -1,4 +1,4 @@
-"""What the pages show beside the brain's own state: contained runs, the store, and guards."""
+"""What the pages show beside the brain's own state: contained runs, the store, guards, degraded mode."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from resile.core.clock import Clock
 from resile.core.config import Config
 from resile.core.journal import Journal
 from resile.daemon.contained import ContainedRuns
-from resile.daemon.lanes import Instance, LaneDesk, Loop
+from resile.daemon.lanes import DegradationDesk, Instance, LaneDesk, Loop
 from resile.daemon.measures import Measures
 from resile.daemon.stored import StoreDesk, StorePlace
 from resile.recover import World
@@ -16,11 +16,12 @@ from resile.recover import World
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desks:
-    """All three. Live on the brain's event loop."""
+    """All four. Live on the brain's event loop."""
 
     runs: ContainedRuns
     store: StoreDesk
     lanes: LaneDesk
+    degradation: DegradationDesk
 
     def close(self) -> None:
         """Let go of their threads; what is being carried out goes on to its end."""
@@ -39,7 +40,7 @@ def open_desks(
     measures: Measures,
     clock: Clock,
 ) -> Desks:
-    """Open all three; none looks at anything before it is asked.
+    """Open all four; none looks at anything before it is asked.
 
     Args:
         config: Says where the store is.
@@ -51,17 +52,19 @@ def open_desks(
         measures: Take what guards count.
         clock: Stamps and measures.
     """
+    lanes = LaneDesk(
+        state / "run",
+        journal=journal,
+        loop=loop,
+        services=lambda: _running(world),
+        measures=measures.policies,
+        clock=clock,
+    )
     return Desks(
         runs=ContainedRuns(state=state, journal=journal, environ=environ, clock=clock),
         store=StoreDesk(StorePlace.of(config, state), journal=journal, tell=loop.tell, clock=clock),
-        lanes=LaneDesk(
-            state / "run",
-            journal=journal,
-            loop=loop,
-            services=lambda: _running(world),
-            measures=measures.policies,
-            clock=clock,
-        ),
+        lanes=lanes,
+        degradation=DegradationDesk(lanes, loop=loop),
     )
 
 

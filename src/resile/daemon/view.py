@@ -26,6 +26,7 @@ from resile.recover import World, check_state_of, state_of
 if TYPE_CHECKING:
     from resile.daemon.desks import Desks
     from resile.web import (
+        DegradationView,
         PoliciesView,
         RunsView,
         StoreView,
@@ -114,6 +115,11 @@ class BrainView:
     def policies(self) -> "PoliciesView":
         """The guards of user's processes."""
         return self._desks.lanes
+
+    @property
+    def degradation(self) -> "DegradationView":
+        """Degraded operation in user's processes."""
+        return self._desks.degradation
 
     def status(self) -> Mapping[str, Any]:
         """Give the whole state in one answer."""

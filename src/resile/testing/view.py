@@ -11,6 +11,7 @@ from resile.core.events import Event, Payload, announce
 from resile.core.journal.port import Query, Record
 from resile.core.vocabulary import CheckGroup, CheckState, Phase, Verb
 from resile.errors import RejectedError
+from resile.testing.degraded import FakeDegradation
 from resile.testing.runs import FakeRuns
 from resile.testing.steered import FakePolicies
 from resile.testing.stored import FakeStore
@@ -51,6 +52,7 @@ class FakeSystemView:
         self.contained = FakeRuns()
         self.store = FakeStore()
         self.policies = FakePolicies()
+        self.degradation = FakeDegradation()
         self.metrics_text = "# TYPE resile_up gauge\nresile_up 1\n"
         self.failure: Exception | None = None
         """What the next question raises; for tests of error paths."""

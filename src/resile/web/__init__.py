@@ -1,11 +1,19 @@
 """The HTTP API, the live events and the dashboard, over a port that the daemon gives."""
 
 from resile.web.app import create_app, create_control_app
-from resile.web.port import PoliciesView, RestorePoint, RunsView, StoreView, SystemView
+from resile.web.port import (
+    DegradationView,
+    PoliciesView,
+    RestorePoint,
+    RunsView,
+    StoreView,
+    SystemView,
+)
 from resile.web.serve import WebServer, build_server
 from resile.web.verdict import verdict
 
 __all__ = [
+    "DegradationView",
     "PoliciesView",
     "RestorePoint",
     "RunsView",

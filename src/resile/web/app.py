@@ -12,6 +12,7 @@ from resile.web.middleware import BodyLimit, HostCheck, LivenessProbe, SecurityH
 from resile.web.port import SystemView
 from resile.web.routes import (
     control,
+    degradation,
     events,
     health,
     incidents,
@@ -65,7 +66,7 @@ def _create(view: SystemView, clock: Clock, access: Access) -> FastAPI:
     app.state.clock = clock
     app.state.access = access
     app.state.hub = EventHub(view)
-    for part in (status, incidents, runs, store, policies, events, health, pages):
+    for part in (status, incidents, runs, store, policies, degradation, events, health, pages):
         app.include_router(part.router)
     install_error_handlers(app)
     return app

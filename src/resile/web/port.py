@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from resile.core.journal.port import Query, Record
-from resile.core.vocabulary import Verb
+from resile.core.vocabulary import NoticeChoice, Verb
 
 
 class RunsView(Protocol):
@@ -172,6 +172,23 @@ class PoliciesView(Protocol):
         ...
 
 
+class DegradationView(Protocol):
+    """Degraded operation in user's processes. Used from the event loop only."""
+
+    def overview(self) -> Mapping[str, Any]:
+        """Give the services of all processes, and the notices that wait for an answer."""
+        ...
+
+    async def answer(self, notice_id: str, choice: NoticeChoice, *, who: str) -> None:
+        """Journal what a person chose, then have the process do it.
+
+        Raises:
+            RejectedError: If the notice is not open, or the process did not do it.
+            JournalError: If it could not be journalled; nobody was told.
+        """
+        ...
+
+
 class SystemView(Protocol):
     """What may be asked. Used from the event loop only."""
 
@@ -188,6 +205,11 @@ class SystemView(Protocol):
     @property
     def policies(self) -> PoliciesView:
         """The guards."""
+        ...
+
+    @property
+    def degradation(self) -> DegradationView:
+        """Degraded operation."""
         ...
 
     def status(self) -> Mapping[str, Any]:

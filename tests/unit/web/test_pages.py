@@ -15,7 +15,7 @@ PAGES = {
     "/store": "store.html",
     "/policies": "policies.html",
 }
-PAGE_BYTES_MAX = 80_000
+PAGE_BYTES_MAX = 90_000
 """A page with all that it loads."""
 
 

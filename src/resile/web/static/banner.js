@@ -1,5 +1,6 @@
-// What stands at the top of every page: one sentence, its state, and whether the page is live.
+// What stands at the top of every page: one sentence, its state, whether the page is live, and notices.
 
+import '/static/degraded.js';
 import { byId, setAttribute, setMark, setText } from '/static/dom.js';
 import { clock } from '/static/format.js';
 
