@@ -1,14 +1,14 @@
-"""The example system itself: its three processes, run directly, answer good and bad requests."""
+"""The example system itself: its four processes, run directly, answer good and bad requests."""
 
 import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ HARMLESS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """One of the three, and where it listens."""
+    """One of the four, and where it listens."""
 
     popen: subprocess.Popen[str]
     address: str
@@ -58,14 +58,37 @@ class System:
 
     scanner: Process
     reasoner: Process
+    outside: Process
     dispatcher: Process
     data: Path
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
         return ask(self.dispatcher.port, method, path, body)
 
+    def health(self) -> tuple[str, dict[str, Any]]:
+        """Give its status, and what each component says that is not healthy."""
+        _, answer = self.ask("GET", "/health")
+        components = answer["components"].items()
+        return answer["status"], {
+            name: component.get("message", "")
+            for name, component in components
+            if component["status"] != "healthy"
+        }
+
+    def is_well_again(self) -> bool:
+        """Wait until it needs no fallback any more, for at most WAIT_S: the bar of the issue."""
+        return holds_soon(lambda: self.health()[0] == "healthy")
+
     def dispatch(self, script: str, **more: Any) -> tuple[int, dict[str, Any]]:
         return self.ask("POST", "/dispatch", json.dumps({"script": script, **more}).encode())
+
+
+def holds_soon(condition: Callable[[], bool]) -> bool:
+    """Wait for what becomes true by itself."""
+    deadline_s = time.monotonic() + WAIT_S
+    while not (holds := condition()) and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    return holds
 
 
 def ask(port: int, method: str, path: str, body: bytes | None) -> tuple[int, dict[str, Any]]:
@@ -127,14 +150,18 @@ def run_system(data: Path) -> Iterator[System]:
     with ExitStack() as stack:
         scanner = start(stack, "scanner", data)
         reasoner = start(stack, "reasoner", data, AGENT_RUNTIME_REASONER_PORT="0")
+        outside = start(stack, "outside", data, AGENT_RUNTIME_OUTSIDE_PORT="0")
         dispatcher = start(
             stack,
             "dispatcher",
             data,
             AGENT_RUNTIME_DISPATCHER_PORT="0",
             AGENT_RUNTIME_REASONER_PORT=str(reasoner.port),
+            AGENT_RUNTIME_OUTSIDE_PORT=str(outside.port),
         )
-        yield System(scanner=scanner, reasoner=reasoner, dispatcher=dispatcher, data=data)
+        yield System(
+            scanner=scanner, reasoner=reasoner, outside=outside, dispatcher=dispatcher, data=data
+        )
 
 
 def test_a_good_script_runs_in_the_knowledge_base_and_may_change_it(system: System) -> None:
@@ -363,51 +390,93 @@ def test_the_largest_body_is_taken_and_one_byte_more_is_refused(shared: System) 
     assert str(BODY_BYTES_MAX) in answer["error"]
 
 
-def test_nothing_runs_and_ready_is_red_while_the_scanner_is_away(system: System) -> None:
-    assert system.ask("GET", "/ready") == (
-        200,
-        {"ready": True, "policy": True, "scanner": True, "reasoner": True},
+def kill(process: Process) -> None:
+    process.popen.kill()
+    process.popen.wait(WAIT_S)
+
+
+def test_its_health_has_the_fields_that_probes_and_people_expect(shared: System) -> None:
+    assert shared.ask("GET", "/health/live") == (200, {"alive": True})
+    assert shared.ask("GET", "/health/ready") == (200, {"ready": True, "reason": None})
+    status, answer = shared.ask("GET", "/health")
+
+    assert (status, answer["status"]) == (200, "healthy")
+    assert {"database", "scanner", "ipc", "disk", "memory"} <= answer["components"].keys()
+
+
+def test_a_scanner_that_is_gone_lets_scripts_run_with_a_warning(system: System) -> None:
+    kill(system.scanner)
+
+    status, answer = system.dispatch("print(1)")
+    assert (status, answer["verdict"]) == (200, "completed")
+    assert answer["warnings"] == ["not scanned: the scanner is away"]
+    assert system.ask("GET", "/health/ready")[0] == 200
+    assert system.health() == (
+        "degraded",
+        {"scanner": "ConnectionRefusedError: Connection refused", "services": "without scanner"},
     )
 
-    system.scanner.popen.kill()
-    system.scanner.popen.wait(WAIT_S)
-
-    status, answer = system.dispatch("open('touched', 'w')")
-    assert status == 503
-    assert "the scanner does not answer" in answer["error"]
-    assert not (system.data / "knowledge" / "touched").exists()
-    assert system.ask("GET", "/ready")[1]["scanner"] is False
-    assert system.ask("GET", "/live") == (200, {"live": True})
-
-
-def test_a_scanner_that_was_killed_starts_again_on_its_stale_socket(system: System) -> None:
-    system.scanner.popen.kill()
-    system.scanner.popen.wait(WAIT_S)
-
     with ExitStack() as stack:
-        start(stack, "scanner", system.data)
+        start(stack, "scanner", system.data)  # On the stale socket of the one that was killed.
 
-        assert system.ask("GET", "/ready")[0] == 200
-
-
-def test_nothing_runs_while_the_reasoner_hangs(system: System) -> None:
-    system.reasoner.popen.send_signal(signal.SIGSTOP)
-
-    status, answer = system.ask("GET", "/ready")
-
-    system.reasoner.popen.send_signal(signal.SIGCONT)
-    assert status == 503
-    assert answer == {"ready": False, "policy": True, "scanner": True, "reasoner": False}
+        assert system.is_well_again()
+        assert system.dispatch(MALICIOUS["fork_bomb"], language="shell")[0] == 403
 
 
-def test_a_broken_policy_database_stops_every_run(system: System) -> None:
-    (system.data / "policy" / "policy.db").write_bytes(b"this is not a database, it is a sentence")
+def test_a_database_that_is_gone_leaves_the_policies_read_last(system: System) -> None:
+    database = system.data / "policy" / "policy.db"
+    assert system.dispatch("print(1)")[1]["warnings"] == []
+    content = database.read_bytes()
+    database.write_bytes(b"this is not a database, it is a sentence")
+
+    status, answer = system.dispatch("print(1)")
+    assert (status, answer["verdict"]) == (200, "completed")
+    assert "the database is away" in answer["warnings"][0]
+    status, answer = system.dispatch("print(1)", agent="mallory")
+    assert (status, answer["verdict"]) == (403, "denied")
+    assert "the database is away" in answer["warnings"][0]
+
+    database.write_bytes(content)
+    assert system.is_well_again()
+
+
+def test_without_any_policies_nothing_runs(data: Path) -> None:
+    (data / "policy").mkdir()
+    (data / "policy" / "policy.db").write_bytes(b"this is not a database, it is a sentence")
+    for system in run_system(data):
+        status, answer = system.dispatch("open('touched', 'w')")
+
+        assert status == 503
+        assert "the policy database cannot be read" in answer["error"]
+        assert system.ask("GET", "/health/ready")[0] == 503
+        assert not (data / "knowledge" / "touched").exists()
+
+
+def test_a_reasoner_that_is_gone_leaves_scripts_without_a_plan(system: System) -> None:
+    kill(system.reasoner)
 
     status, answer = system.dispatch("print(1)")
 
-    assert status == 503
-    assert "the policy database cannot be read" in answer["error"]
-    assert system.ask("GET", "/ready")[1]["policy"] is False
+    assert (status, answer["plan"]) == (200, [])
+    assert answer["warnings"] == ["no plan: the reasoner is away"]
+
+
+def test_reports_wait_for_the_outside_and_arrive_once(system: System) -> None:
+    run_ids = [system.dispatch("print(1)")[1]["run_id"]]
+    port = str(system.outside.port)
+    kill(system.outside)
+    for _ in range(4):
+        _, answer = system.dispatch("print(1)")
+        assert answer["report"] == "queued"
+        run_ids.append(answer["run_id"])
+
+    with ExitStack() as stack:
+        start(stack, "outside", system.data, AGENT_RUNTIME_OUTSIDE_PORT=port)
+        reports = system.data / "outside" / "reports.jsonl"
+
+        assert holds_soon(lambda: len(reports.read_text().splitlines()) == 5)
+        told = [json.loads(line)["run_id"] for line in reports.read_text().splitlines()]
+        assert sorted(told) == sorted(run_ids)
 
 
 def test_the_scanner_survives_clients_that_talk_nonsense(system: System) -> None:
@@ -421,7 +490,7 @@ def test_the_scanner_survives_clients_that_talk_nonsense(system: System) -> None
             answer = client.recv(1000)
         assert answer == b"" if nonsense == b"" else b"not a request" in answer
 
-    assert system.ask("GET", "/ready")[0] == 200
+    assert system.ask("GET", "/health/ready")[0] == 200
 
 
 def test_the_scanner_says_ready_pings_and_says_goodbye(data: Path) -> None:
@@ -485,7 +554,7 @@ def test_a_port_in_use_is_one_clear_line(data: Path) -> None:
 def test_its_configuration_is_valid_and_names_what_is_there() -> None:
     config = load_config(HOME / "resile.toml", environ={})
 
-    assert set(config.service) == {"scanner", "reasoner", "dispatcher"}
+    assert set(config.service) == {"scanner", "reasoner", "outside", "dispatcher"}
     for name, service in config.service.items():
         assert (HOME / "agent_runtime" / f"{name}.py").is_file()
         assert service.command == ("python", "-m", f"agent_runtime.{name}")

@@ -19,7 +19,7 @@ from tests.support.storing import LONG_AGO_NS, opened
 
 HOME = Path(__file__).parents[2] / "examples" / "agent_runtime"
 FLIP = "python -m agent_runtime.flip"
-PORTS = ("8470", "8481", "8482")
+PORTS = ("8470", "8481", "8482", "8483")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -32,7 +32,8 @@ class Example(System):
             HOME, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("data", ".resile")
         )
         super().__init__(folder)
-        ports = dict(zip(PORTS, (str(self.port), str(free_port()), str(free_port())), strict=True))
+        free = (self.port, *(free_port() for _ in PORTS[1:]))
+        ports = dict(zip(PORTS, map(str, free), strict=True))
         text = (HOME / "resile.toml").read_text()
         self.dispatcher_port = ports["8481"]
         (folder / "resile.toml").write_text(
@@ -44,6 +45,7 @@ class Example(System):
         self._more = {
             "AGENT_RUNTIME_DISPATCHER_PORT": ports["8481"],
             "AGENT_RUNTIME_REASONER_PORT": ports["8482"],
+            "AGENT_RUNTIME_OUTSIDE_PORT": ports["8483"],
         }
         self.data = folder / "data"
         seeding = [sys.executable, "-m", "agent_runtime.seed"]

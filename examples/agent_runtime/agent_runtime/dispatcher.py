@@ -5,22 +5,26 @@
 `completed`, `timed_out`, or `stopped` by another limit or for what it tried (200), `denied` by
 policy or `blocked` by the scanner (403). `ended` names the reason in one word, `changes` what the
 script changed, and `is_committed` whether that is in the knowledge base now. `checkpoint` names the
-snapshot of it from before the run, or `no_checkpoint` says why there is none. While the policy
-database, the scanner or the reasoner is away, nothing runs: the answer is 503.
+snapshot of it from before the run, or `no_checkpoint` says why there is none. `report` tells
+whether the outside knows of it already.
+
+While something that it asks is away, it works on: `warnings` says without what. Only without any
+policies nothing runs: the answer is 503. `GET /health`, `/health/live`, `/health/ready` and
+`/metrics` tell how it is.
 """
 
-import http.client
-import json
 import shutil
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent_runtime import seed, wire
+import resile
+from agent_runtime import seed
 from agent_runtime.checkpoint import take_checkpoint
+from agent_runtime.dependencies import Dependencies, UnavailableError
 from agent_runtime.http_service import (
     Answer,
     HttpService,
@@ -29,19 +33,14 @@ from agent_runtime.http_service import (
     text_field,
 )
 from agent_runtime.lifecycle import serve
-from agent_runtime.policy import PolicyDatabase, PolicyUnavailableError
 from agent_runtime.runner import COMMANDS, Runner, changes_of, is_committed, text
-from agent_runtime.settings import HOST, Settings, from_environment
-from resile import Outcome, ResileError
+from agent_runtime.settings import HOME, HOST, Settings, from_environment
+from resile import HealthResult, HealthStatus, Outcome, ResileError
 from resile.core.vocabulary import RunReason
 
 RUNS_MAX = 16
 """Scripts at once; one more waits for RUN_WAIT_S, then gets 503."""
 RUN_WAIT_S = 1.0
-ASK_TIMEOUT_S = 8.0
-"""For a scan or a plan; longer than the scanner's own limit, so that its error arrives."""
-PROBE_TIMEOUT_S = 0.4
-"""For a look at one dependency; all of them together stay below a check's time-out of 1 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,7 @@ class Dispatcher:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._policy = PolicyDatabase(settings.policy_db)
+        self.dependencies = Dependencies(settings)
         self._runner = Runner(knowledge=settings.knowledge, runs=settings.runs)
         self._slots = threading.BoundedSemaphore(RUNS_MAX)
 
@@ -69,23 +68,11 @@ class Dispatcher:
         """Answer `POST /dispatch`."""
         began_s = time.monotonic()
         job = _read_job(body)
-        status, result = self._decide(job)
-        took_ms = round((time.monotonic() - began_s) * 1000, 1)
-        return status, {"run_id": job.run_id, **_NO_RUN, **result, "took_ms": took_ms}
-
-    def ready(self, _: Mapping[str, Any]) -> Answer:
-        """Answer `GET /ready`: every dependency is reachable, so work may be sent here."""
-        state = {
-            "policy": self._policy.is_reachable(),
-            "scanner": _succeeds(lambda: self._ask_scanner({"ping": True}, PROBE_TIMEOUT_S)),
-            "reasoner": _succeeds(lambda: self._ask_reasoner("GET", "/ready", {}, PROBE_TIMEOUT_S)),
-        }
-        is_ready = all(state.values())
-        return (200 if is_ready else 503), {"ready": is_ready, **state}
-
-    def live(self, _: Mapping[str, Any]) -> Answer:
-        """Answer `GET /live`: this process works. Never looks at dependencies."""
-        return 200, {"live": True}
+        status, decided = self._decide(job)
+        result = {"run_id": job.run_id, **_NO_RUN, **decided}
+        reported = {key: result[key] for key in ("run_id", "verdict", "ended", "is_committed")}
+        result["report"] = self.dependencies.report({**reported, "agent": job.agent})
+        return status, {**result, "took_ms": round((time.monotonic() - began_s) * 1000, 1)}
 
     def abort(self) -> None:
         """Kill every script that runs, so that its request is answered."""
@@ -93,21 +80,30 @@ class Dispatcher:
 
     def close(self) -> None:
         """Let go of what runs share."""
+        self.dependencies.close()
         self._runner.close()
 
     def _decide(self, job: Job) -> Answer:
         try:
-            verdict = self._policy.ask(job.agent, job.language)
-            if not verdict.is_allowed:
-                return 403, {"verdict": "denied", "reason": verdict.reason}
-            matches = self._ask_scanner({"script": job.script}, ASK_TIMEOUT_S)["matches"]
-            if matches:
-                return 403, {"verdict": "blocked", "matches": matches, "reason": _why(matches)}
-            request = {"script": job.script, "language": job.language, "inputs": job.inputs}
-            plan = self._ask_reasoner("POST", "/plan", request, ASK_TIMEOUT_S)["plan"]
-        except (PolicyUnavailableError, UnavailableError) as exc:
+            rules, *warnings = self.dependencies.rules()
+        except UnavailableError as exc:
             raise RefusedError(503, str(exc), hint="try again: nothing was run") from exc
-        return 200, {**self._run(job, min(job.timeout_s, verdict.run_s_max)), "plan": plan}
+        verdict = rules.verdict(job.agent, job.language)
+        if not verdict.is_allowed:
+            return 403, {"verdict": "denied", "reason": verdict.reason, "warnings": _told(warnings)}
+        matches = self.dependencies.scan(job.script)
+        if matches.items:
+            blocked = {
+                "verdict": "blocked",
+                "matches": matches.items,
+                "reason": _why(matches.items),
+            }
+            return 403, {**blocked, "warnings": _told(warnings)}
+        request = {"script": job.script, "language": job.language, "inputs": job.inputs}
+        plan = self.dependencies.plan(request)
+        result = self._run(job, min(job.timeout_s, verdict.run_s_max))
+        warnings += [matches.warning, plan.warning]
+        return 200, {**result, "plan": plan.items, "warnings": _told(warnings)}
 
     def _run(self, job: Job, timeout_s: float) -> Mapping[str, Any]:
         if not self._slots.acquire(timeout=RUN_WAIT_S):
@@ -138,36 +134,6 @@ class Dispatcher:
             **checkpoint,
         }
 
-    def _ask_scanner(self, message: Mapping[str, Any], timeout_s: float) -> Mapping[str, Any]:
-        try:
-            answer = wire.ask(self._settings.scanner_socket, message, timeout_s=timeout_s)
-        except (OSError, ValueError) as exc:
-            raise UnavailableError(f"the scanner does not answer: {exc}") from exc
-        if "error" in answer:
-            raise UnavailableError(f"the scanner cannot say: {answer['error']}")
-        return answer
-
-    def _ask_reasoner(
-        self, method: str, path: str, message: Mapping[str, Any], timeout_s: float
-    ) -> Mapping[str, Any]:
-        port = self._settings.reasoner_port
-        connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
-        try:
-            connection.request(method, path, json.dumps(message))
-            response = connection.getresponse()
-            answer = json.loads(response.read())
-        except (OSError, ValueError, http.client.HTTPException) as exc:
-            raise UnavailableError(f"the reasoner does not answer: {exc}") from exc
-        finally:
-            connection.close()
-        if response.status != http.client.OK or not isinstance(answer, dict):
-            raise UnavailableError(f"the reasoner answered {response.status}")
-        return answer
-
-
-class UnavailableError(Exception):
-    """A dependency did not do its part; nothing was run."""
-
 
 _NO_RUN: Mapping[str, Any] = {
     "verdict": "",
@@ -182,6 +148,7 @@ _NO_RUN: Mapping[str, Any] = {
     "no_checkpoint": "",
     "matches": [],
     "plan": [],
+    "warnings": [],
 }
 
 
@@ -207,16 +174,33 @@ def _verdict(outcome: Outcome) -> str:
     return "completed" if outcome.code == "OK" else "stopped"
 
 
-def _why(matches: list[Mapping[str, Any]]) -> str:
+def _told(warnings: list[str]) -> list[str]:
+    return [warning for warning in warnings if warning]
+
+
+def _why(matches: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(match["description"] for match in matches)
 
 
-def _succeeds(ask: Any) -> bool:
-    try:
-        ask()
-    except UnavailableError:
-        return False
-    return True
+def _health(settings: Settings, dependencies: Dependencies) -> resile.Health:
+    """Tell how the dispatcher is: ready as long as it can decide, degraded without what it asks."""
+    health = resile.Health(prefix="dispatcher")
+    health.add_sqlite(settings.policy_db, critical=False)
+    health.add_scanner(dependencies.ping_scanner)
+    health.add_disk()
+    health.add_memory()
+
+    @health.check("policies", critical=True)
+    def policies() -> None:
+        dependencies.rules()
+
+    @health.check("services")
+    def services() -> HealthResult:
+        degraded = dependencies.services.degraded()
+        status = HealthStatus.DEGRADED if degraded else HealthStatus.HEALTHY
+        return HealthResult(status, f"without {', '.join(degraded)}" if degraded else "")
+
+    return health
 
 
 def main() -> None:
@@ -225,20 +209,19 @@ def main() -> None:
     seed.prepare(settings)
     for left_behind in settings.runs.iterdir():  # By a dispatcher that was killed.
         shutil.rmtree(left_behind, ignore_errors=True)
-    dispatcher = Dispatcher(settings)
-    routes = {
-        ("POST", "/dispatch"): dispatcher.dispatch,
-        ("GET", "/ready"): dispatcher.ready,
-        ("GET", "/live"): dispatcher.live,
-    }
-    port = settings.dispatcher_port
-    serve(
-        "dispatcher",
-        lambda: HttpService(port, routes),
-        where=f"{HOST}:{port}",
-        abort=dispatcher.abort,
-    )
-    dispatcher.close()
+    with resile.load(HOME / "resile.toml", watch=True):
+        dispatcher = Dispatcher(settings)
+        health = _health(settings, dispatcher.dependencies)
+        port = settings.dispatcher_port
+
+        def open_server() -> HttpService:
+            routes = {("POST", "/dispatch"): dispatcher.dispatch}
+            server = HttpService(port, routes, mounted=health.wsgi())
+            health.add_connections(lambda: server.connections)
+            return server
+
+        serve("dispatcher", open_server, where=f"{HOST}:{port}", abort=dispatcher.abort)
+        dispatcher.close()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -18,6 +18,8 @@ DISCARD_BYTES_MAX = 16 << 20
 Answer = tuple[int, Mapping[str, Any]]
 Route = Callable[[Mapping[str, Any]], Answer]
 """Takes the request's body (empty for GET), gives status and JSON object."""
+Mounted = Callable[[dict[str, Any], Callable[..., object]], Iterable[bytes]]
+"""A WSGI application."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ class HttpService(BoundedThreads):
         port: 0 takes a free one.
         routes: By method and path.
         body_bytes_max: A longer body is answered with 413.
+        mounted: Answers every GET that no route knows.
 
     Raises:
         OSError: If the port is taken.
@@ -58,8 +61,10 @@ class HttpService(BoundedThreads):
         routes: Mapping[tuple[str, str], Route],
         *,
         body_bytes_max: int = BODY_BYTES_MAX,
+        mounted: Mounted | None = None,
     ) -> None:
         self.routes = routes
+        self.mounted = mounted
         self.body_bytes_max = body_bytes_max
         super().__init__((HOST, port), _Handler)
         logger.info("listening on http://%s:%d", *self.server_address[:2])
@@ -81,7 +86,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a GET."""
-        self._answer(dict)
+        path = self.path.partition("?")[0]
+        is_ours = any(known == path for _, known in self.server.routes)
+        if self.server.mounted is not None and not is_ours:
+            self._hand_over(self.server.mounted, path)
+        else:
+            self._answer(dict)
 
     def do_POST(self) -> None:
         """Answer a POST with a JSON body."""
@@ -98,6 +108,16 @@ class _Handler(BaseHTTPRequestHandler):
             logger.exception("%s %s failed", self.command, self.path)
             status, body = 500, {"error": "an internal error; the log has it", "hint": ""}
         self._send(status, body)
+
+    def _hand_over(self, application: Mounted, path: str) -> None:
+        def start(status: str, headers: list[tuple[str, str]]) -> None:
+            self.send_response(int(status.partition(" ")[0]))
+            for name, value in headers:
+                self.send_header(name, value)
+            self.end_headers()
+
+        for piece in application({"REQUEST_METHOD": self.command, "PATH_INFO": path}, start):
+            self.wfile.write(piece)
 
     def _route(self) -> Route:
         path = self.path.partition("?")[0]

@@ -33,6 +33,11 @@ class BoundedThreads(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._free = 0  # Slots that `drain` has collected.
         super().__init__(*args, **kwargs)
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return CONNECTIONS_MAX - self._slots._value  # noqa: SLF001 - it keeps the only count
+
     def turn_away(self, request: Any) -> None:
         """Tell a client that there is no slot left; the connection is closed afterwards."""
 

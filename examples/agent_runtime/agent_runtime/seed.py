@@ -18,8 +18,8 @@ SEED = HOME / "seed"
 
 def prepare(settings: Settings) -> None:
     """Make what is missing in the data folder."""
-    folders = (settings.scanner_socket.parent, settings.runs, settings.policy_db.parent)
-    for folder in (settings.data, *folders):
+    files = (settings.scanner_socket, settings.policy_db, settings.outbox, settings.reports)
+    for folder in (settings.data, settings.runs, *(file.parent for file in files)):
         folder.mkdir(parents=True, exist_ok=True)
     if settings.policy_db.exists() and settings.knowledge.exists():
         return

@@ -20,11 +20,13 @@ class Settings:
     Args:
         dispatcher_port: AGENT_RUNTIME_DISPATCHER_PORT; 0 takes a free one and logs which.
         reasoner_port: AGENT_RUNTIME_REASONER_PORT; as above.
+        outside_port: AGENT_RUNTIME_OUTSIDE_PORT; as above.
         data: AGENT_RUNTIME_DATA. Relative by default, which keeps the socket's path short.
     """
 
     dispatcher_port: int = 8481
     reasoner_port: int = 8482
+    outside_port: int = 8483
     data: Path = Path("data")
 
     @property
@@ -41,6 +43,21 @@ class Settings:
     def knowledge(self) -> Path:
         """The files that scripts read and change; each script starts in this folder."""
         return self.data / "knowledge"
+
+    @property
+    def outbox(self) -> Path:
+        """Reports that the outside does not have yet."""
+        return self.data / "dispatcher" / "outbox.db"
+
+    @property
+    def degradation(self) -> Path:
+        """Where the dispatcher remembers what it works without."""
+        return self.data / "dispatcher"
+
+    @property
+    def reports(self) -> Path:
+        """What the outside was told."""
+        return self.data / "outside" / "reports.jsonl"
 
     @property
     def runs(self) -> Path:
@@ -60,6 +77,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
             environment, "AGENT_RUNTIME_DISPATCHER_PORT", defaults.dispatcher_port
         ),
         reasoner_port=_port(environment, "AGENT_RUNTIME_REASONER_PORT", defaults.reasoner_port),
+        outside_port=_port(environment, "AGENT_RUNTIME_OUTSIDE_PORT", defaults.outside_port),
         data=Path(environment.get("AGENT_RUNTIME_DATA", defaults.data)),
     )
 
