@@ -13,10 +13,11 @@ from resile.policies.admission import Admission, is_on_loop
 from resile.policies.concurrency import Aimd, Gradient, LimitRule, Window
 from resile.policies.forks import renew_in_children
 from resile.policies.gate import Ticket
-from resile.policies.layer import Measure
+from resile.policies.layer import Around, Inline, Measure
 from resile.policies.options import Options
 from resile.policies.policy import Policy
 from resile.policies.priority import PRIORITY
+from resile.policies.resumed import is_over
 
 T = TypeVar("T")
 
@@ -124,6 +125,9 @@ class AdaptiveLayer:
 
     def run(self, call: Callable[[], T], /) -> T:
         """Do `call` with a permit; blocks for `max_wait` at most before it."""
+        if is_over(call):
+            with _Measured(self):
+                return call()
         ticket = Ticket(PRIORITY.get())
         try:
             self.admission.enter(ticket)
@@ -134,6 +138,9 @@ class AdaptiveLayer:
 
     async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
         """Do `call` with a permit, without blocking the loop."""
+        if is_over(call):
+            with _Measured(self):
+                return await call()
         ticket = Ticket(PRIORITY.get())
         try:
             await self.admission.aenter(ticket)
@@ -152,6 +159,20 @@ class AdaptiveLayer:
                 yield
         finally:
             self.admission.leave(ticket)
+
+    def inline(self) -> Inline:
+        """Give the lines of a call for which there is a permit at once; what fails is learned later."""
+        permit = self.admission.inline()
+        measured = Around(
+            "_resile_started = _resile_clock()",
+            done="_resile_adaptive.learn(_resile_clock() - _resile_started)",
+        )
+        return permit._replace(
+            kind="adaptive limit",
+            names={**permit.names, "_resile_adaptive": self, "_resile_clock": self.clock.monotonic},
+            around=measured,
+            async_around=measured,
+        )
 
     def adopt(self, policy: Policy, /) -> bool:
         """Take other options; the limit that was found stays, cut to the new range."""

@@ -12,7 +12,7 @@ from resile.policies._async import asleep
 from resile.policies.context import remaining_s
 from resile.policies.forks import renew_in_children
 from resile.policies.gate import Gate, Standing, Ticket
-from resile.policies.layer import Measure
+from resile.policies.layer import Inline, Measure
 from resile.policies.signals import Rejections
 
 if TYPE_CHECKING:
@@ -122,6 +122,28 @@ class Admission:
             admitted = self._gate.leave(ticket)
         if admitted:
             self._wake(admitted)
+
+    def enter_now(self, token: object) -> bool:
+        """Get a permit for a token, if there is one; it is given back by `leave_now`."""
+        with self._lock:
+            return self._gate.enter_now(token)
+
+    def leave_now(self, token: object) -> None:
+        """Give back the permit of a token; harmless if it has none."""
+        with self._lock:
+            admitted = self._gate.leave_now(token)
+        if admitted:
+            self._wake(admitted)
+
+    def inline(self) -> Inline:
+        """Give the lines of a call for which there is a permit at once."""
+        return Inline(
+            kind="bulkhead",
+            names={"_resile_admission": self},
+            before=("_resile_permit = _resile_object()",),
+            takes="_resile_admission.enter_now(_resile_permit)",
+            gives=("_resile_admission.leave_now(_resile_permit)",),
+        )
 
     def resize(self, limit: int) -> None:
         """Change the number of permits; those inside stay."""

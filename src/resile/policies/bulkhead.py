@@ -9,10 +9,11 @@ from typing import ClassVar, TypeVar
 from resile.core.clock import Clock
 from resile.policies.admission import Admission, is_on_loop
 from resile.policies.gate import Ticket
-from resile.policies.layer import Measure
+from resile.policies.layer import Inline, Measure
 from resile.policies.options import Options
 from resile.policies.policy import Policy
 from resile.policies.priority import PRIORITY
+from resile.policies.resumed import is_over
 
 T = TypeVar("T")
 
@@ -65,6 +66,10 @@ class BulkheadLayer:
     def __init__(self, admission: Admission) -> None:
         self.admission = admission
 
+    def inline(self) -> Inline:
+        """Give the lines of a call for which there is a permit at once."""
+        return self.admission.inline()
+
     def adopt(self, policy: Policy, /) -> bool:
         """Take other limits; those inside stay."""
         if not isinstance(policy, Bulkhead):
@@ -80,6 +85,8 @@ class BulkheadLayer:
 
     def run(self, call: Callable[[], T], /) -> T:
         """Do `call` with a permit; blocks for `max_wait` at most before it."""
+        if is_over(call):
+            return call()
         ticket = Ticket(PRIORITY.get())
         try:
             self.admission.enter(ticket)
@@ -89,6 +96,8 @@ class BulkheadLayer:
 
     async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
         """Do `call` with a permit, without blocking the loop."""
+        if is_over(call):
+            return await call()
         ticket = Ticket(PRIORITY.get())
         try:
             await self.admission.aenter(ticket)

@@ -10,7 +10,7 @@ Functions of one shape share one compiled code object, so a further one costs mi
 
 import linecache
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from resile.errors import BreakerOpenError
 from resile.policies.forks import RenewedLock
-from resile.policies.layer import Inline, Inlining
+from resile.policies.layer import Around, Inline, Inlining
 
 if TYPE_CHECKING:
     from resile.policies.bound import Guard
@@ -35,7 +35,22 @@ _VARKEYWORDS: Final = 0x08
 
 
 class _Shape(NamedTuple):
-    """All that the generated source depends on."""
+    """All that the generated source depends on.
+
+    Args:
+        parameters: As in a definition, without defaults.
+        arguments: As in a call.
+        is_async: True for a coroutine function.
+        kinds: For tracebacks.
+        names: What the lines use from outside.
+        gates: Expressions that send a call the ordinary way, each with lines that reject it first.
+        before: Lines before the call.
+        arounds: Lines around all attempts, outermost first.
+        takes: Expressions that take what the call needs.
+        gives: Lines that give it back.
+        each_arounds: Lines around the one call, outermost first.
+        after: Lines after a call that went well.
+    """
 
     parameters: str
     arguments: str
@@ -44,12 +59,18 @@ class _Shape(NamedTuple):
     names: tuple[str, ...]
     gates: tuple[tuple[str, tuple[str, ...]], ...]
     before: tuple[str, ...]
+    arounds: tuple[Around, ...]
+    takes: tuple[str, ...]
+    gives: tuple[str, ...]
+    each_arounds: tuple[Around, ...]
     after: tuple[str, ...]
 
 
 _SHARED: Final[dict[str, object]] = {
     "_resile_partial": partial,
     "_resile_exception": Exception,
+    "_resile_any": BaseException,
+    "_resile_object": object,
     "_resile_open": BreakerOpenError,
 }
 """What every wrapper uses besides its own, kept out of its closure: each name there costs a call."""
@@ -71,7 +92,7 @@ def generated(
     layers = getattr(guard, "layers", None)
     if not layers or not isinstance(function, FunctionType) or os.environ.get(OFF) == "1":
         return None
-    inlines = _inlines(layers)
+    inlines = _inlines(layers, is_async=is_async)
     if inlines is None or any(name.startswith(_PREFIX) for name in _parameters(function)):
         return None
     names: dict[str, object] = {}
@@ -105,7 +126,7 @@ def wrappers() -> tuple[FunctionType, ...]:
         return tuple(WRAPPERS)
 
 
-def _inlines(layers: tuple[object, ...]) -> list[Inline] | None:
+def _inlines(layers: tuple[object, ...], *, is_async: bool) -> list[Inline] | None:
     """Give the lines of every layer; None if one has none.
 
     A layer may reject at once only if no layer around it could do anything about it.
@@ -114,17 +135,25 @@ def _inlines(layers: tuple[object, ...]) -> list[Inline] | None:
     may_reject = True
     for layer in layers:
         inline = layer.inline() if isinstance(layer, Inlining) else None
-        if inline is None:
+        if inline is None or (inline.around is None and not is_async):
             return None
         inlines.append(inline if may_reject else inline._replace(rejects=()))
         may_reject = may_reject and getattr(layer, "passes_rejections", False)
-    return inlines
+    # What cannot be given back is taken last; of two such, one might be taken in vain.
+    is_lost = [bool(inline.takes) and not inline.gives for inline in inlines]
+    names = [name for inline in inlines for name in inline.names if name != "_resile_clock"]
+    is_twice = len(set(names)) < len(names)
+    return None if sum(is_lost) > 1 or is_twice else inlines
 
 
 def _shape(
     function: FunctionType, inlines: list[Inline], names: tuple[str, ...], *, is_async: bool
 ) -> _Shape:
     parameters, arguments = signature(function)
+    # What is around a retry is around its further attempts too, which the guard makes.
+    retries = [number for number, inline in enumerate(inlines) if inline.kind == "retry"]
+    outer = max(retries, default=0)
+    arounds = [inline.async_around if is_async else inline.around for inline in inlines]
     return _Shape(
         parameters=parameters,
         arguments=arguments,
@@ -133,6 +162,14 @@ def _shape(
         names=names,
         gates=tuple((inline.gate, inline.rejects) for inline in inlines if inline.gate),
         before=tuple(line for inline in inlines for line in inline.before),
+        arounds=tuple(one for one in arounds[:outer] if one and one.begin),
+        takes=tuple(
+            inline.takes
+            for inline in sorted(inlines, key=lambda inline: not inline.gives)
+            if inline.takes
+        ),
+        gives=tuple(line for inline in reversed(inlines) for line in inline.gives),
+        each_arounds=tuple(one for one in arounds[outer:] if one and one.begin),
         after=tuple(line for inline in reversed(inlines) for line in inline.after),
     )
 
@@ -186,21 +223,58 @@ def _compile(shape: _Shape, filename: str) -> Callable[..., FunctionType]:
 
 
 def _source(shape: _Shape) -> str:
-    wait = "await " if shape.is_async else ""
-    colour = "a" if shape.is_async else ""
-    call = f"_resile_function({shape.arguments})"
+    wait, colour, define = ("await ", "a", "async def") if shape.is_async else ("", "", "def")
     later = f"_resile_partial(_resile_function, {shape.arguments})"
-    names = ", ".join(("_resile_function", "_resile_guard", *shape.names))
+    ordinary = f"return {wait}_resile_guard.{colour}run({later})"
     body = []
     for gate, rejects in shape.gates:
-        body += [f"if {gate}:", *(f"    {line}" for line in rejects)]
-        body += [f"    return {wait}_resile_guard.{colour}run({later})"]
-    body += [*shape.before, "try:"]
-    body += [f"    _resile_result = {wait}{call}" if shape.after else f"    return {wait}{call}"]
-    body += ["except _resile_exception as _resile_error:"]
-    body += [f"    return {wait}_resile_guard.{colour}resume(_resile_error, {later})"]
-    body += [*shape.after, "return _resile_result"] if shape.after else []
-    define = "async def" if shape.is_async else "def"
+        body += [f"if {gate}:", *_inside((*rejects, ordinary))]
+    tried = ["try:", *_inside(_attempt(shape, f"{wait}_resile_function({shape.arguments})"))]
+    tried += ["except _resile_exception as _resile_error:"]
+    tried += [f"    return {wait}_resile_guard.{colour}resume(_resile_error, {later})"]
+    if shape.takes:
+        tried += ["if not _resile_taken:", f"    {ordinary}"]
+    body += [*shape.before, *_within(shape.arounds, tried)]
+    body += [*shape.after, "return _resile_result"] if _has_result(shape) else []
+    names = ", ".join(("_resile_function", "_resile_guard", *shape.names))
     lines = [f"def _resile_make({names}):", f"    {define} guarded({shape.parameters}):"]
-    lines += [f"        {line}" for line in body]
+    lines += _inside(_inside(body))
     return "\n".join([*lines, "    return guarded", ""])
+
+
+def _attempt(shape: _Shape, call: str) -> list[str]:
+    """Write the first attempt, which gives back what it takes."""
+    call = f"_resile_result = {call}" if _has_result(shape) else f"return {call}"
+    lines = _within(shape.each_arounds, [call])
+    if not shape.takes:
+        return lines
+    return [
+        "_resile_taken = False",
+        "try:",
+        f"    _resile_taken = {' and '.join(shape.takes)}",
+        "    if _resile_taken:",
+        *_inside(_inside(lines)),
+        "finally:",
+        *_inside(shape.gives or ("pass",)),
+    ]
+
+
+def _has_result(shape: _Shape) -> bool:
+    """Tell whether there are lines between the call and the return of its result."""
+    return bool(shape.after) or any(around.done for around in shape.each_arounds)
+
+
+def _within(arounds: Iterable[Around], lines: list[str]) -> list[str]:
+    """Write lines with others around them, the first outermost."""
+    for begin, leave, fail, done in reversed(tuple(arounds)):
+        lines = [*lines, done] if done else lines
+        if leave:
+            failed = ["except _resile_any as _resile_broken:", *_inside((fail, "raise"))]
+            caught = failed if fail else []
+            lines = ["try:", *_inside(lines), *caught, "finally:", f"    {leave}"]
+        lines = [begin, *lines]
+    return lines
+
+
+def _inside(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" for line in lines]

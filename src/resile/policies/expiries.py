@@ -24,51 +24,41 @@ E = TypeVar("E", bound=Expiring)
 
 
 class Expiries(Generic[E]):
-    """A queue of what expires. Not thread-safe: it belongs to one event loop."""
+    """A queue of what expires. Not thread-safe: it belongs to one event loop.
 
-    __slots__ = ("_live", "_queue")
+    Whoever appends to `queue` sees to its order, and counts in `live`; what ends before it expires
+    is not live any more, and leaves with the next `sweep`. It is done in place, as calls cost more.
+    """
+
+    __slots__ = ("live", "queue")
 
     def __init__(self) -> None:
-        self._queue: deque[E] = deque()
-        self._live = 0
+        self.queue: deque[E] = deque()
+        self.live = 0
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self.queue)
 
-    def add(self, entry: E) -> bool:
-        """Take an entry; False if it expires before one that is here, and is not taken."""
-        queue = self._queue
-        if queue and entry.due_at < queue[-1].due_at:
-            return False
-        queue.append(entry)
-        self._live += 1
-        return True
-
-    def end(self, entry: E) -> None:
-        """Let go of an entry that was taken and has not expired."""
-        entry.is_live = False
-        self._live -= 1
-        queue = self._queue
-        if not self._live:
-            queue.clear()
-            return
+    def sweep(self) -> None:
+        """Let go of those in front that are over, and of all if they are too many; one is live."""
+        queue = self.queue
         while not queue[0].is_live:
             queue.popleft()
-        if len(queue) > 2 * self._live + _SLACK:
-            self._queue = deque(entry for entry in queue if entry.is_live)
+        if len(queue) > 2 * self.live + _SLACK:
+            self.queue = deque(entry for entry in queue if entry.is_live)
 
     def expire(self, now: float) -> list[E]:
         """Give all that is due, and let go of it."""
-        queue = self._queue
+        queue = self.queue
         due = []
         while queue and (not queue[0].is_live or queue[0].due_at <= now):
             first = queue.popleft()
             if first.is_live:
                 first.is_live = False
-                self._live -= 1
+                self.live -= 1
                 due.append(first)
         return due
 
     def next_at(self) -> float:
         """Tell when the next is due; infinite if there is none."""
-        return self._queue[0].due_at if self._queue else inf
+        return self.queue[0].due_at if self.queue else inf

@@ -62,7 +62,7 @@ class Gate:
     def __init__(self, limit: int, queue: int) -> None:
         self.limit = limit
         self.queue = queue
-        self._inside: set[Ticket] = set()
+        self._inside: set[object] = set()
         self._lines: dict[int, OrderedDict[Ticket, None]] = {}
 
     @property
@@ -96,6 +96,18 @@ class Gate:
         ticket.standing = Standing.WAITING
         self._lines.setdefault(ticket.level, OrderedDict())[ticket] = None
         return ousted
+
+    def enter_now(self, token: object) -> bool:
+        """Give a permit to whoever will leave with the same token, if there is one."""
+        if len(self._inside) >= self.limit:
+            return False
+        self._inside.add(token)
+        return True
+
+    def leave_now(self, token: object) -> list[Ticket]:
+        """Take back the permit of a token; harmless if it has none. Gives as `leave` does."""
+        self._inside.discard(token)
+        return self._admit() if self._lines else []
 
     def leave(self, ticket: Ticket) -> list[Ticket]:
         """Take back whatever a caller has, permit or place; harmless if it has neither.

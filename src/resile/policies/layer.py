@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from resile.policies.policy import Policy
@@ -84,6 +84,25 @@ class Adopting(Protocol):
         ...
 
 
+class Around(NamedTuple):
+    """Lines around a call, in a generated wrapper. Empty for none.
+
+    Args:
+        begin: Before it.
+        leave: After it, whatever came of it.
+        fail: After any error, `_resile_broken`, and before `leave`; it may raise another one.
+        done: After a call that went well, and before `leave`.
+    """
+
+    begin: str
+    leave: str = ""
+    fail: str = ""
+    done: str = ""
+
+
+NOTHING_AROUND: Final = Around("")
+
+
 class Inline(NamedTuple):
     """The success path of a layer as lines of Python, for the generated wrapper.
 
@@ -97,6 +116,11 @@ class Inline(NamedTuple):
         rejects: Lines that reject at once behind the gate, before the ordinary way is tried.
         before: Lines before the call.
         after: Lines after a call that went well.
+        takes: An expression that takes what the call needs, such as a permit; if it is false, the
+            call goes the ordinary way. Empty for none.
+        gives: Lines that give it back, harmless if it was not taken. Without them it cannot be.
+        around: Lines around the call of a plain function; None if these have to go the ordinary way.
+        async_around: Lines around the call of a coroutine function.
     """
 
     kind: str
@@ -105,6 +129,10 @@ class Inline(NamedTuple):
     rejects: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    takes: str = ""
+    gives: tuple[str, ...] = ()
+    around: Around | None = NOTHING_AROUND
+    async_around: Around = NOTHING_AROUND
 
 
 @runtime_checkable

@@ -4,18 +4,18 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from math import inf
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from resile.core.clock import Clock
 from resile.errors import ConfigError, TimeoutExceededError
 from resile.policies.admission import is_on_loop
 from resile.policies.arguments import guarded_call
-from resile.policies.context import DEADLINE
+from resile.policies.deadlines import Deadline
 from resile.policies.lateness import Lateness
-from resile.policies.layer import Measure
+from resile.policies.layer import Around, Inline, Measure
 from resile.policies.options import Options
 from resile.policies.policy import Policy
+from resile.policies.resumed import is_over
 from resile.policies.stoppers import call_in_process
 
 if TYPE_CHECKING:
@@ -111,10 +111,10 @@ class TimeoutLayer:
         self.late = Lateness(name, clock)
         self._clock = clock
         self._now = clock.monotonic
-        self._seconds = seconds
+        self.seconds = seconds
         self._is_each = is_each
         self._by = by
-        self._lanes: Lanes | None = None
+        self.lanes: Lanes | None = None
 
     def run(self, call: Callable[[], T], /) -> T:
         """Do `call`, and stop it in the way that the policy says.
@@ -122,14 +122,14 @@ class TimeoutLayer:
         Raises:
             ConfigError: If no way is said, or it does not work here.
         """
+        if is_over(call):
+            return call()
         if self._by == "process" and self._is_each:
-            seconds, _ = self._left()
-            if seconds <= 0:
-                raise self.late.error(seconds)
-            return cast("T", self._in_process(call, seconds))
+            with self.begin() as seconds:
+                return cast("T", self._in_process(call, seconds))
         if self._is_each and self._by is None:
             raise self._unstoppable("a plain function")
-        with self._deadline() as seconds:
+        with self.begin() as seconds:
             if self._by != "signal":
                 return call()
             from resile.policies.alarms import interrupted_after
@@ -138,16 +138,41 @@ class TimeoutLayer:
 
     async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
         """Do `call`, and cancel it when its time is over."""
-        seconds = self._seconds
-        deadline = self._now() + seconds
-        if DEADLINE.get() < deadline:
-            seconds, deadline = self._left()
-        token = DEADLINE.set(deadline)
+        if is_over(call):
+            return await call()
+        time = (self.lanes or self.load_lanes()).begin(self.seconds)
         try:
-            with (self._lanes or self._load_lanes()).within(seconds):
-                return await call()
+            return await call()
+        except BaseException as error:
+            time.fail(error)
+            raise
         finally:
-            DEADLINE.reset(token)
+            time.leave()
+
+    def inline(self) -> Inline:
+        """Give the lines around a call; none for plain functions where something must stop them."""
+        kind = "each" if self._is_each else "total"
+        own, time = f"_resile_{kind}", f"_resile_{kind}_time"
+        is_stopped = self._by == "signal" or (self._is_each and self._by != "deadline")
+        lanes = f"({own}.lanes or {own}.load_lanes())"
+        return Inline(
+            kind=kind,
+            names={own: self},
+            around=None if is_stopped else Around(f"{time} = {own}.begin()", f"{time}.leave()"),
+            async_around=Around(
+                f"{time} = {lanes}.begin({own}.seconds)",
+                f"{time}.leave()",
+                f"{time}.fail(_resile_broken)",
+            ),
+        )
+
+    def begin(self) -> Deadline:
+        """Begin a deadline for a plain call.
+
+        Raises:
+            TimeoutExceededError: If there is no time.
+        """
+        return Deadline(self.late, self._now(), self.seconds)
 
     def hold(self) -> AbstractContextManager[object]:
         """Stop a block by cancellation in a task; elsewhere only give it a deadline.
@@ -156,51 +181,16 @@ class TimeoutLayer:
             ConfigError: If the policy says that it is to be stopped.
         """
         if is_on_loop():
-            return self._cancelled()
+            return self._held()
         if self._by in ("signal", "process") or (self._is_each and self._by is None):
             raise self._unstoppable("a block")
-        return self._deadline()
-
-    @contextmanager
-    def _cancelled(self) -> Iterator[None]:
-        seconds, deadline = self._left()
-        token = DEADLINE.set(deadline)
-        try:
-            with (self._lanes or self._load_lanes()).within(seconds):
-                yield
-        finally:
-            DEADLINE.reset(token)
-
-    @contextmanager
-    def _deadline(self) -> Iterator[float]:
-        """Give what runs inside a deadline; what must stop it is told the seconds.
-
-        Raises:
-            TimeoutExceededError: If there are none.
-        """
-        seconds, deadline = self._left()
-        if seconds <= 0:
-            raise self.late.error(seconds)
-        token = DEADLINE.set(deadline)
-        try:
-            yield seconds
-        finally:
-            DEADLINE.reset(token)
-
-    def _left(self) -> tuple[float, float]:
-        """Give the seconds that this call has, and its deadline: the policy's, or an earlier."""
-        now = self._now()
-        outer = DEADLINE.get()
-        deadline = now + self._seconds
-        if outer == inf or outer >= deadline:
-            return self._seconds, deadline
-        return outer - now, outer
+        return self.begin()
 
     def adopt(self, policy: Policy, /) -> bool:
         """Take another limit of the same sort; calls that run keep theirs."""
         if not isinstance(policy, Timeout) or (policy.each is not None) is not self._is_each:
             return False
-        self._seconds, self._by = policy.limit_s, policy.by
+        self.seconds, self._by = policy.limit_s, policy.by
         return True
 
     def measures(self) -> tuple[Measure, ...]:
@@ -215,11 +205,23 @@ class TimeoutLayer:
                 self.late.add(seconds)
             raise
 
-    def _load_lanes(self) -> "Lanes":
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        time = (self.lanes or self.load_lanes()).begin(self.seconds)
+        try:
+            yield
+        except BaseException as error:
+            time.fail(error)
+            raise
+        finally:
+            time.leave()
+
+    def load_lanes(self) -> "Lanes":
+        """Make the queues of tasks; the first call that is awaited loads asyncio."""
         from resile.policies.lanes import Lanes
 
-        self._lanes = Lanes(self.late)
-        return self._lanes
+        self.lanes = Lanes(self.late, self._clock)
+        return self.lanes
 
     def _unstoppable(self, what: str) -> ConfigError:
         return ConfigError(

@@ -153,7 +153,7 @@ def virtual_time() -> Iterator[VirtualClock]:
         patch.object(alarms, "interrupted_after", _alarm(virtual)),
         patch.object(timeout, "call_in_process", _process(virtual)),
         patch.object(timeout, "guarded_call", _whole),
-        patch.object(timeout.TimeoutLayer, "_load_lanes", _lanes(virtual)),
+        patch.object(timeout.TimeoutLayer, "load_lanes", _lanes(virtual)),
     ):
         SYSTEM_CLOCK.__class__ = kind
         try:
@@ -194,47 +194,26 @@ def _whole(call: Callable[[], T]) -> Callable[[], T]:
     return call
 
 
-def _lanes(virtual: VirtualClock) -> Callable[[timeout.TimeoutLayer], "_VirtualLanes"]:
+def _lanes(virtual: VirtualClock) -> Callable[[timeout.TimeoutLayer], object]:
     """Give what stands in for the timers of the event loop."""
-    load = timeout.TimeoutLayer._load_lanes  # noqa: SLF001 - it is put back
 
-    def load_lanes(layer: timeout.TimeoutLayer) -> _VirtualLanes:
-        lanes = load(layer)
-        layer._lanes = None  # noqa: SLF001 - the next call outside shall load its own
-        return _VirtualLanes(lanes, virtual)
+    def load_lanes(layer: timeout.TimeoutLayer) -> object:
+        from resile.policies import lanes
+
+        class VirtualLanes(lanes.Lanes):
+            __slots__ = ()
+
+            def begin(self, seconds: float) -> lanes.TaskTime:
+                time = super().begin(seconds)
+                if time.is_queued:
+                    time.lane.queue.remove(time)
+                    time.lane.live -= 1
+                    time.is_queued = False
+                due_s = virtual.monotonic() + time.seconds
+                time.own_timer = virtual.call_at(due_s, time.expire)  # type: ignore[assignment]
+                return time
+
+        # The layer does not keep it: the next call outside shall load its own.
+        return VirtualLanes(layer.late, SYSTEM_CLOCK)
 
     return load_lanes
-
-
-class _VirtualLanes:
-    """Gives tasks their time by the virtual clock."""
-
-    def __init__(self, lanes: Any, virtual: VirtualClock) -> None:
-        self._lanes = lanes
-        self._virtual = virtual
-
-    def within(self, seconds: float) -> "_VirtualTime":
-        """Give the running task so much time."""
-        return _VirtualTime(self._lanes.within(seconds), seconds, self._virtual)
-
-
-class _VirtualTime:
-    """A task's time, ended by a virtual timer in place of one of the loop."""
-
-    def __init__(self, time: Any, seconds: float, virtual: VirtualClock) -> None:
-        self._time = time
-        self._seconds = seconds
-        self._virtual = virtual
-
-    def __enter__(self) -> None:
-        time = self._time
-        if self._seconds <= 0:
-            time.__enter__()
-        time._cancelling = time._task.cancelling()  # noqa: SLF001 - it does what __enter__ does
-        due_s = self._virtual.monotonic() + self._seconds
-        time._own_timer = self._virtual.call_at(due_s, time.expire)  # noqa: SLF001 - as above
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
-    ) -> None:
-        self._time.__exit__(kind, error, trace)

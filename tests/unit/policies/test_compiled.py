@@ -5,15 +5,17 @@ import inspect
 import random
 import traceback
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import pytest
+from tests.support.virtual_loop import run_virtual
 
 import resile
-from resile.errors import BreakerOpenError
+from resile.errors import BreakerOpenError, BulkheadFullError, RejectedError
 from resile.policies import Guard, Policy, compiled
 from resile.policies.breaking import BreakerLayer
-from resile.policies.retrying import RetryLayer
+from resile.policies.layer import Measuring
 from resile.testing import FakeClock
 
 SCRIPTS: dict[str, str] = {
@@ -43,6 +45,24 @@ POLICIES: dict[str, Policy] = {
     "both": resile.Retry(attempts=3, jitter="full") + resile.Breaker(failures=3),
     "both as written": resile.stack(resile.Breaker(failures=2), resile.Retry(attempts=2)),
     "breaker judges results": resile.Breaker(failures=3, on_result=lambda r: r == "s"),
+    "rate limit": resile.Retry(attempts=2, jitter=0) + resile.RateLimit(limit=3, per=60),
+    "rate limit that waits": resile.Retry(initial=1, jitter=0)
+    + resile.Breaker(failures=3)
+    + resile.RateLimit(limit=2, per=40, max_wait=30),
+    "rate limit in a bulkhead": resile.stack(
+        resile.Bulkhead(limit=1), resile.Retry(initial=0), resile.RateLimit(limit=4, per=60)
+    ),
+    "bulkhead": resile.Retry(initial=0) + resile.Bulkhead(limit=1) + resile.Breaker(failures=4),
+    "adaptive limit": resile.Retry(initial=1, on=(OSError, KeyError))
+    + resile.AdaptiveLimit(algorithm="aimd", slow="1s", initial=1, lowest=1, highest=9),
+    "deadline of the whole": resile.Retry(attempts=5, initial=10, multiplier=1, jitter=0)
+    + resile.Timeout(total=25, by="deadline"),
+    "deadline of each": resile.Retry(initial=1, jitter=0)
+    + resile.Timeout(1.5, total="50s", by="deadline")
+    + resile.Breaker(failures=5),
+    "deadline outside": resile.stack(
+        resile.Timeout(15, by="deadline"), resile.Retry(attempts=5, initial=10, jitter=0)
+    ),
     "judges results": resile.Retry(on_result=lambda r: r is None)
     + resile.Breaker(on_result=lambda r: r is None),
 }
@@ -85,11 +105,11 @@ def play(policy: Policy, script: str, *, is_async: bool) -> list[object]:
     for _ in range(len(script)):
         try:
             seen.append(call())
-        except (OSError, KeyError, BreakerOpenError, asyncio.CancelledError) as error:
+        except (OSError, KeyError, RejectedError, asyncio.CancelledError) as error:
             seen.append((type(error).__name__, str(error), len(getattr(error, "attempts", ()))))
         for layer in guard.layers:
-            assert isinstance(layer, BreakerLayer | RetryLayer)
-            seen.append(layer.counts)
+            assert isinstance(layer, Measuring)
+            seen.append(tuple(layer.measures()))
             if isinstance(layer, BreakerLayer):
                 seen.append((layer.state, layer.mode, [c.why for c in layer.changes]))
     seen.append(clock.monotonic())
@@ -125,6 +145,174 @@ def test_it_is_generated_unless_switched_off(monkeypatch: pytest.MonkeyPatch) ->
     assert not is_generated(POLICIES["judges results"](function))
     monkeypatch.setenv(compiled.OFF, "1")
     assert not is_generated(POLICY(function))
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        resile.Bulkhead(),
+        resile.RateLimit(),
+        resile.AdaptiveLimit(),
+        resile.Timeout(1, total=2, by="deadline") + resile.Retry(),
+    ],
+)
+def test_limits_are_generated_in_both_colours(policy: Policy) -> None:
+    async def coroutine() -> int:
+        return 1
+
+    def function() -> int:
+        return 1
+
+    assert is_generated(policy(function))
+    assert is_generated(policy(coroutine))
+    assert (policy(function)(), asyncio.run(policy(coroutine)())) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("policy", "is_plain"),
+    [
+        (resile.Timeout(1), False),
+        (resile.Timeout(1, by="signal"), False),
+        (resile.Timeout(total=1, by="signal"), False),
+        (resile.Timeout(total=1), True),
+    ],
+)
+def test_what_must_be_stopped_is_generated_for_coroutines_alone(
+    policy: Policy, *, is_plain: bool
+) -> None:
+    async def coroutine() -> None: ...
+
+    def function() -> None: ...
+
+    assert is_generated(policy(coroutine))
+    assert is_generated(policy(function)) is is_plain
+
+
+def test_two_policies_of_a_kind_go_the_ordinary_way() -> None:
+    policy = resile.stack(resile.RateLimit(limit=3), resile.RateLimit(limit=2))
+    guarded = policy(lambda: 1)
+
+    assert not is_generated(guarded)
+    assert guarded() == guarded() == 1
+
+
+def test_a_full_bulkhead_rejects_and_takes_no_turn_of_the_rate() -> None:
+    """The generated way gives back what it took before it goes the ordinary way, which rejects."""
+    guard = Guard(resile.RateLimit(limit=3, per=60) + resile.Bulkhead(limit=1), name="g")
+
+    @guard
+    def nested(depth: int) -> int:
+        return nested(depth - 1) if depth else 7
+
+    with pytest.raises(BulkheadFullError):
+        nested(1)
+
+    assert nested(0) == 7
+    bulkhead = guard.layers[1]
+    assert bulkhead.admission.in_flight == 0  # type: ignore[attr-defined]
+    assert bulkhead.admission.rejections.count() == 1  # type: ignore[attr-defined]
+
+
+def test_an_adaptive_limit_learns_the_same_from_generated_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    policy = resile.AdaptiveLimit(algorithm="aimd", initial=2, slow="1s")
+
+    def limit_after(latency_s: float) -> int:
+        clock = FakeClock()
+        guard = Guard(policy, name="g", clock=clock)
+        guarded = guard(lambda: clock.advance(latency_s))
+        for _ in range(25):
+            guarded()
+        return guard.layers[0].admission.limit  # type: ignore[attr-defined, no-any-return]
+
+    fast = [limit_after(0.5), limit_after(3)]
+    monkeypatch.setenv(compiled.OFF, "1")
+
+    assert fast == [limit_after(0.5), limit_after(3)] == [3, 1]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+def test_a_permit_comes_back_whatever_ends_the_call(error: type[BaseException]) -> None:
+    guard = Guard(resile.Bulkhead(limit=1) + resile.Timeout(total=5), name="g")
+
+    @guard
+    def function() -> None:
+        raise error
+
+    for _ in range(3):
+        with pytest.raises(error):
+            function()
+    assert resile.remaining_s() == inf
+
+
+def test_a_failure_in_a_full_bulkhead_stays_what_it_was() -> None:
+    """Between the failure and the guard that hears of it, somebody else takes the permit."""
+    guard = Guard(resile.Bulkhead(limit=1), name="g")
+    admission = guard.layers[0].admission  # type: ignore[attr-defined]
+    leave = admission.leave_now
+
+    def left_and_taken(permit: object) -> None:
+        leave(permit)
+        assert admission.enter_now("somebody else")
+
+    admission.leave_now = left_and_taken
+
+    with pytest.raises(OSError, match="down"):
+        guard(lambda: (_ for _ in ()).throw(OSError("down")))()
+    assert admission.rejections.count() == 0
+
+
+def test_the_total_time_covers_the_attempts_that_the_guard_makes() -> None:
+    """A first attempt that fails after 6 s leaves 4 of 10; the second is stopped then."""
+    starts: list[float] = []
+    guard = Guard(
+        resile.Timeout(total=10) + resile.Retry(attempts=5, initial=0, jitter=0), name="g"
+    )
+
+    @guard
+    async def function() -> None:
+        starts.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(6)
+        raise OSError
+
+    async def main() -> float:
+        with pytest.raises(resile.TimeoutExceededError):
+            await function()
+        return asyncio.get_running_loop().time()
+
+    end = run_virtual(main())
+    assert is_generated(function)
+    assert [round(start - starts[0], 3) for start in starts] == [0, 6]
+    assert round(end - starts[0], 3) == 10
+    assert guard.layers[0].late.count == 1  # type: ignore[attr-defined]
+
+
+def test_each_attempt_has_its_own_time_and_a_cancellation_stays_one() -> None:
+    guard = Guard(resile.Timeout(2) + resile.Retry(attempts=3, initial=0, jitter=0), name="g")
+    count = 0
+
+    @guard
+    async def function() -> str:
+        nonlocal count
+        count += 1
+        await asyncio.sleep(5 if count < 3 else 1)
+        return "well"
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        assert await function() == "well"
+        assert loop.time() - began == pytest.approx(5)
+        task = asyncio.create_task(function())
+        await asyncio.sleep(0.5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run_virtual(main())
+    assert is_generated(function)
+    assert guard.layers[1].late.count == 2  # type: ignore[attr-defined]
 
 
 def everything(a, b=2, /, c=3, *rest, d, e=5, **more):
@@ -225,7 +413,9 @@ def test_an_open_breaker_rejects_at_once_unless_somebody_around_may_help() -> No
     def rejects(policy: Policy) -> bool:
         guard = Guard(policy, name="g", clock=FakeClock())
         source = compiled._source(
-            compiled._shape(nothing, compiled._inlines(guard.layers) or [], (), is_async=False)  # type: ignore[arg-type]
+            compiled._shape(
+                nothing, compiled._inlines(guard.layers, is_async=False) or [], (), is_async=False
+            )  # type: ignore[arg-type]
         )
         return "raise _resile_open" in source
 

@@ -187,6 +187,26 @@ def test_a_row_of_failures_goes_on_unless_its_limit_changes(write: Callable[[str
     assert resile.breaker("db").state is resile.CLOSED
 
 
+def test_a_policy_that_comes_back_is_the_one_that_calls_meet(write: Callable[[str], Path]) -> None:
+    """Its generated lines have the old names, and a new state behind them."""
+    calls = Calls()
+    guard = resile.guard("db", resile.Retry(attempts=1) + resile.Breaker(failures=2))
+
+    @guard
+    def query() -> None:
+        calls()
+
+    load(write("[policy.db]\nbreaker = false"))
+    for _ in range(3):
+        attempts_of(query, calls)
+    load(write(""))
+    for _ in range(3):
+        attempts_of(query, calls)
+
+    assert resile.breaker("db").counts.failures == 2
+    assert resile.breaker("db").counts.rejected == 1
+
+
 def test_limits_keep_who_is_inside_and_what_was_used(write: Callable[[str], Path]) -> None:
     guard = resile.guard("a", resile.Bulkhead(limit=2))
     with guard, guard:
@@ -310,10 +330,11 @@ def test_one_guard_that_cannot_follow_keeps_all_from_it(write: Callable[[str], P
     resile.guard("b", resile.stack(resile.Retry()))
     loaded = load(write(""))
 
-    write("[policy.a]\nretry = 4\n[policy.b]\nbreaker = true")
+    write("[policy.a]\nretry = 4\n[policy.b]\nbreaker = true\n[policy.c]\nretry = 4")
     assert not loaded.reload()
 
-    assert one.policy.parts() == (resile.Retry(attempts=2),)
+    later = resile.guard("c", retry=2)
+    assert one.policy.parts() == later.policy.parts() == (resile.Retry(attempts=2),)
     assert loaded.error is not None
     assert "policy.b.breaker" in str(loaded.error)
 

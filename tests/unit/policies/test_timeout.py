@@ -30,8 +30,8 @@ def guard(policy: Timeout, clock: FakeClock | None = None) -> Guard:
 def lanes_of(one: Guard) -> Lanes:
     layer = one.layers[0]
     assert isinstance(layer, TimeoutLayer)
-    assert layer._lanes is not None
-    return layer._lanes
+    assert layer.lanes is not None
+    return layer.lanes
 
 
 # Options ------------------------------------------------------------------------------------------
