@@ -139,8 +139,7 @@ class Degradation:
             try:
                 return primary(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 - raised again where it is counted
-                again: Callable[..., T] = partial(_again, error)
-                return call(self._book, entry, again, args, kwargs)[0]
+                return cast("T", self._failed(entry, error, args, kwargs))
         return call(self._looked_after(), entry, primary, args, kwargs)[0]
 
     async def acall(
@@ -152,8 +151,7 @@ class Degradation:
             try:
                 return await primary(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 - raised again where it is counted
-                again: Callable[..., Awaitable[T]] = partial(_aagain, error)
-                return (await acall(self._book, entry, again, args, kwargs))[0]
+                return cast("T", await self._afailed(entry, error, args, kwargs))
         return (await acall(self._looked_after(), entry, primary, args, kwargs))[0]
 
     def answer(
@@ -178,29 +176,19 @@ class Degradation:
         Raises:
             ConfigError: If there is no such service, or the function is of another kind.
         """
-        self._book.of(service)
+        entry = self._book.of(service)
 
         def decorate(function: Function) -> Function:
             check_callable(function)
-            form = form_of(function)
-            if form is Form.COROUTINE:
-
-                @wraps(function)
-                async def awrapper(*args: Any, **kwargs: Any) -> Any:
-                    return await self.acall(service, cast("Any", function), *args, **kwargs)
-
-                return cast("Function", awrapper)
-            if form is not Form.PLAIN:
+            make = {Form.PLAIN: self._wrapper, Form.COROUTINE: self._awrapper}.get(
+                form_of(function)
+            )
+            if make is None:
                 raise ConfigError(
                     f"{function!r:.80} gives its items one by one, and a fallback cannot take over",
                     hint="guard what it calls for each item",
                 )
-
-            @wraps(function)
-            def wrapper(*args: Any, **kwargs: Any) -> Any:
-                return self.call(service, function, *args, **kwargs)
-
-            return cast("Function", wrapper)
+            return cast("Function", wraps(function)(make(entry, function)))
 
         return decorate
 
@@ -387,6 +375,37 @@ class Degradation:
                 self._book.follow(entry)
 
     # Inside -------------------------------------------------------------------------------------
+
+    def _wrapper(self, entry: Entry, function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if entry.is_plain:
+                try:
+                    return function(*args, **kwargs)
+                except Exception as error:  # noqa: BLE001 - raised again where it is counted
+                    return self._failed(entry, error, args, kwargs)
+            return call(self._looked_after(), entry, function, args, kwargs)[0]
+
+        return wrapper
+
+    def _awrapper(self, entry: Entry, function: Callable[..., Any]) -> Callable[..., Any]:
+        async def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if entry.is_plain:
+                try:
+                    return await function(*args, **kwargs)
+                except Exception as error:  # noqa: BLE001 - raised again where it is counted
+                    return await self._afailed(entry, error, args, kwargs)
+            return (await acall(self._looked_after(), entry, function, args, kwargs))[0]
+
+        return wrapper
+
+    def _failed(self, entry: Entry, error: Exception, args: Any, kwargs: Any) -> Any:
+        """Go on after a call that was made without a look, and failed."""
+        again: Callable[..., Any] = partial(_again, error)
+        return call(self._book, entry, again, args, kwargs)[0]
+
+    async def _afailed(self, entry: Entry, error: Exception, args: Any, kwargs: Any) -> Any:
+        again: Callable[..., Any] = partial(_aagain, error)
+        return (await acall(self._book, entry, again, args, kwargs))[0]
 
     def _save(self, entry: Entry) -> None:
         self._effects.save(self._book, entry)
