@@ -212,8 +212,8 @@ class Scheduler:
     def _work(self, thread: SimThread, function: Callable[[], object]) -> None:
         thread.baton.acquire()
         thread.ident = threading.get_ident()
-        if self._preempt and len(self._threads) > 1:
-            sys.settrace(self._trace_call)
+        is_preempted = self._preempt and len(self._threads) > 1
+        sys.settrace(self._trace_call if is_preempted else threading.gettrace())
         try:
             self._check()
             thread.result = function()
