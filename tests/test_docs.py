@@ -158,9 +158,10 @@ def test_every_metric_is_in_the_reference() -> None:
 
 def spelt_metrics() -> Iterator[str]:
     for path in sorted((ROOT / "src").rglob("*.py")):
-        if "testing" in path.parts:
+        source = path.read_text()
+        if "testing" in path.parts or "resile_" not in source:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(source)):
             text = node.value if isinstance(node, ast.Constant) else None
             if isinstance(text, str) and re.fullmatch(r"resile_\w+(_total|_seconds|_bytes)", text):
                 yield text
