@@ -48,7 +48,8 @@ def connect(state_dir: str | os.PathLike[str] | None = None) -> Lane:
         The line, for parts of your own: `publish`, `send` and `on`.
 
     Raises:
-        ConfigError: If no folder is named and the process belongs to no system.
+        ConfigError: If no folder is named and the process belongs to no system, or it talks to
+            another daemon already.
     """
     global _lane  # noqa: PLW0603 - one line for one process
     folder = state_dir if state_dir is not None else os.environ.get(STATE_VARIABLE)
@@ -65,6 +66,11 @@ def connect(state_dir: str | os.PathLike[str] | None = None) -> Lane:
             share_over(lane)
             lane.start()
             _lane = lane
+        elif _lane.state != Path(folder).absolute():
+            raise ConfigError(
+                f"this process talks to the daemon of {_lane.state} already",
+                hint="a process has one daemon: name the same folder, or none",
+            )
         return _lane
 
 
@@ -81,7 +87,7 @@ class PolicyFeed:
         self._clock = clock
         self._said: list[dict[str, Any]] = []
         self._look_at_s = 0.0
-        self._known = 0
+        self._known = (0, 0)
 
     def start(self) -> None:
         """Begin to look at the guards, and to hear of their changes."""
@@ -90,8 +96,11 @@ class PolicyFeed:
         listen(self._hear)
 
     def look(self) -> None:
-        """Publish the readings if they differ: once a second, and at once for a change or a new guard."""
-        now_s, known = self._clock.monotonic(), len(guards())
+        """Publish the readings if they differ: once a second, and at once when something is new.
+
+        That is a change of state, a guard, or a daemon.
+        """
+        now_s, known = self._clock.monotonic(), (len(guards()), self._lane.connections)
         if now_s < self._look_at_s and known == self._known:
             return
         self._look_at_s, self._known = now_s + LOOK_EVERY_S, known

@@ -5,6 +5,7 @@ it alone touches the socket. Without a daemon everything goes on as it is: the t
 ever less often, and says the state of things when one is there.
 """
 
+import contextlib
 import logging
 import os
 import select
@@ -67,6 +68,8 @@ class Lane:
         self._work: list[Work] = []
         self._done: OrderedDict[str, str] = OrderedDict()
         self._unsaid: set[str] = set()
+        self._complained: set[object] = set()
+        """What was logged already: a topic or a piece of work fails once in the log, not for ever."""
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._socket: socket.socket | None = None
@@ -78,6 +81,11 @@ class Lane:
     def trouble(self) -> str:
         """Tell why no daemon listens; empty while one does."""
         return self._trouble
+
+    @property
+    def state(self) -> Path:
+        """Tell whose daemon it is: its state folder."""
+        return self._path.parents[1]
 
     def publish(self, topic: str, value: Any) -> None:
         """Say what something is now. The last value counts; a new daemon hears it again.
@@ -148,7 +156,8 @@ class Lane:
             self._socket.close()
             self._socket = None
         self._thread = None
-        self.start()
+        with contextlib.suppress(RuntimeError):  # The interpreter ends: nothing is said any more.
+            self.start()
 
     def _check(self, topic: str, known: dict[str, Any]) -> None:
         if not wire.is_topic(topic):
@@ -218,7 +227,9 @@ class Lane:
             try:
                 work()
             except Exception:
-                logger.exception("lane.work_failed")
+                if work not in self._complained:
+                    logger.exception("lane.work_failed")
+                self._complained.add(work)
 
     def _say(self, sock: socket.socket) -> bool:
         """Say what is new; False if nothing is."""
@@ -230,10 +241,16 @@ class Lane:
             try:
                 line = wire.to_line(message)
             except wire.WireError as exc:
-                logger.warning("lane.unsaid", extra={"reason": str(exc)})
+                self._complain(message, exc)
                 continue
             sock.sendall(line)
         return bool(published or sent)
+
+    def _complain(self, message: dict[str, Any], error: wire.WireError) -> None:
+        topic = message.get("publish") or message.get("send")
+        if topic not in self._complained:
+            logger.warning("lane.unsaid", extra={"topic": topic, "reason": str(error)})
+        self._complained.add(topic)
 
     def _batch(self, topic: str) -> dict[str, Any]:
         waiting = self._sending[topic]

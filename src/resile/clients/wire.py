@@ -37,6 +37,8 @@ SILENCE_S_MAX: Final = 60.0
 """Who is silent for longer is stopped or hangs; it is heard again when it goes on."""
 
 _TOPIC = re.compile(r"[a-z][a-z_]{0,31}")
+_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
+"""They would move the cursor of a terminal that shows them."""
 
 
 class WireError(ValueError):
@@ -100,9 +102,9 @@ def is_topic(name: object) -> bool:
 
 
 def text_of(value: object, *, length_max: int = TEXT_LENGTH_MAX) -> str:
-    """Give text from outside as one that can be kept and shown: clipped, and surely encodable."""
+    """Give text from outside as one that can be kept and shown: clipped, in one line, encodable."""
     text = value if isinstance(value, str) else ""
-    return text[:length_max].encode(errors="replace").decode()
+    return text[:length_max].translate(_CONTROLS).encode(errors="replace").decode()
 
 
 def number_of(value: object, *, high: float = 1e15) -> float:

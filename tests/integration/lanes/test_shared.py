@@ -250,14 +250,15 @@ def clear(server: Server) -> None:
 
 @needs_postgres
 @skip_without
-def test_processes_share_a_breaker_through_postgres_by_its_clock(
+def test_processes_share_a_limit_and_a_breaker_through_postgres_by_its_clock(
     postgres: Server, workers: list[Worker]
 ) -> None:
     clear(postgres)
     workers += [Worker(open_for="2s", DSN=postgres.dsn) for _ in range(2)]
     one, two = workers
+    assert [worker.ask("hammer") for worker in workers] == ["hammers"] * 2
     for worker in workers:
-        worker.wait("trouble", "none")
+        wait_until("it is a half", lambda w=worker: 0.4 <= float(w.ask("share")) <= 0.6)
     one.fail()
     two.fail()  # At the same time, mostly: it may have heard of it already.
     late = Worker(open_for="2s", DSN=postgres.dsn)
@@ -302,17 +303,6 @@ def test_while_postgres_is_silent_calls_go_on_and_each_decides_by_itself(
 
 def _children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-
-
-@needs_postgres
-@skip_without
-def test_processes_share_a_limit_through_postgres(postgres: Server, workers: list[Worker]) -> None:
-    clear(postgres)
-    workers += [Worker(DSN=postgres.dsn) for _ in range(2)]
-    assert [worker.ask("hammer") for worker in workers] == ["hammers"] * 2
-
-    for worker in workers:
-        wait_until("it is a half", lambda w=worker: 0.4 <= float(w.ask("share")) <= 0.6)
 
 
 @needs_postgres

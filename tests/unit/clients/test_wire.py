@@ -1,7 +1,7 @@
 """Nothing that comes over a lane is taken on trust."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resile.clients import wire
@@ -13,6 +13,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.text(max_size=5), JSON, max_size=4))
 def test_a_message_comes_back_from_its_line(message: dict[str, object]) -> None:
     line = wire.to_line(message)
@@ -89,6 +90,7 @@ def test_text_from_outside_is_clipped_and_can_be_written() -> None:
     assert wire.text_of("a\ud800b") == "a?b"
     assert len(wire.text_of("x" * 1000)) == wire.TEXT_LENGTH_MAX
     assert wire.text_of(["list"]) == ""
+    assert wire.text_of("a\x1b[2J\nb\x9bc") == "a [2J b c"
 
 
 @pytest.mark.parametrize("name", ["", "Policies", "a-b", "a" * 33, "é", None, 3, "a\n"])

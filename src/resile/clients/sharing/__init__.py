@@ -2,12 +2,11 @@
 
 from resile.clients.sharing.decide import Action, Agreed, Do, arbitrated, reconciled
 from resile.clients.sharing.model import Claim, Held, Record
-from resile.clients.sharing.places import AGREEMENT, share, shared_names, shared_with
+from resile.clients.sharing.places import share, shared_names, shared_with
 from resile.clients.sharing.rates import RateBook, shares
 from resile.clients.sharing.wording import claim_from, record_from
 
 __all__ = [
-    "AGREEMENT",
     "Action",
     "Agreed",
     "Claim",

@@ -8,6 +8,7 @@ from resile.clients.sharing.decide import Action, Agreed, Do, reconciled
 from resile.clients.sharing.model import Claim, Record
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.policies.breaking import BreakerLayer
+from resile.policies.forks import renew_in_children
 from resile.policies.registry import REGISTRY, Registry
 
 NAMES_MAX = 500
@@ -35,6 +36,7 @@ class Agreement:
         self._registry = registry
         self._clock = clock
         self._lock = threading.Lock()
+        renew_in_children(self)
         self._known: dict[str, _Standing] = {}
 
     def renew(self) -> None:

@@ -1,5 +1,6 @@
 """Shares breakers and limits through tables in PostgreSQL: over machines, by the server's clock."""
 
+import contextlib
 import json
 import logging
 import os
@@ -127,9 +128,8 @@ class PostgresSharing:
         self._session = self._thread = None
         self._ended = threading.Event()
         self._owner = _owner()
-        self._agreement.renew()
-        self._rates.renew()
-        self.start()
+        with contextlib.suppress(RuntimeError):  # The interpreter ends: nothing is shared any more.
+            self.start()
 
     def _run(self) -> None:
         again_s = LOOK_EVERY_S

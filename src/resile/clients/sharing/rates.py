@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.policies.forks import renew_in_children
 from resile.policies.ratelimit import RateLimitLayer
 from resile.policies.registry import REGISTRY, Registry
 
@@ -55,6 +56,7 @@ class RateBook:
         self._registry = registry
         self._clock = clock
         self._lock = threading.Lock()
+        renew_in_children(self)
         self._known: dict[str, _Rate] = {}
 
     def renew(self) -> None:
