@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from resile.policies.budget import Budget
     from resile.policies.bulkhead import Bulkhead
     from resile.policies.cache import Cache
-    from resile.policies.chaos import Chaos, chaos
+    from resile.policies.chaos import Chaos
     from resile.policies.classify import Verdict
     from resile.policies.context import correlated, correlation_id, deadline_after, remaining_s
     from resile.policies.explain import explain
@@ -113,7 +113,6 @@ __all__ = [
     "__version__",
     "arun",
     "breaker",
-    "chaos",
     "connect",
     "correlated",
     "correlation_id",
@@ -166,7 +165,7 @@ def __getattr__(name: str) -> object:
         "policies.budget": ("Budget",),
         "policies.bulkhead": ("Bulkhead",),
         "policies.cache": ("Cache",),
-        "policies.chaos": ("Chaos", "chaos"),
+        "policies.chaos": ("Chaos",),
         "policies.classify": ("Verdict",),
         "policies.context": ("correlated", "correlation_id", "deadline_after", "remaining_s"),
         "policies.explain": ("explain",),

@@ -48,6 +48,7 @@ class Cache(Policy):
     """
 
     position: ClassVar[int] = 20
+    gives_results: ClassVar[bool] = True
     ttl: float | str = 60.0
     stale: float | str = 0.0
     on: type[Exception] | tuple[type[Exception], ...] = Exception

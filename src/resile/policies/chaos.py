@@ -3,17 +3,18 @@
 import os
 import random
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import ClassVar, Final, TypeVar, cast
 
 from resile.core.clock import Clock
-from resile.errors import ConfigError
 from resile.policies._async import asleep
 from resile.policies.admission import is_on_loop
+from resile.policies.layer import Inline
 from resile.policies.options import Options
 from resile.policies.policy import Policy
+from resile.policies.resumed import is_over
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ class Chaos(Policy):
     """Make calls slow, failing or wrong on purpose; does nothing until it is switched on.
 
     It is on in processes whose environment has `RESILE_CHAOS=1` when the guard is made, and inside
-    of `with resile.chaos(...)`. Of one call, the latency comes first, then the error, and
+    of `with resile.Chaos.switched_on():` or `with resile.Chaos(...).injected():`. Of one call, the latency comes first, then the error, and
     the result only if neither raised; the function is not called if the error or the result is
     injected.
 
@@ -73,6 +74,28 @@ class Chaos(Policy):
             self, name, clock, chance, is_switched_on=os.environ.get(SWITCH, "") == "1"
         )
 
+    @staticmethod
+    def switched_on(name: str | None = None) -> AbstractContextManager[None]:
+        """Switch Chaos policies on for all calls inside: each injects what it says itself.
+
+        It reaches guards that have a Chaos policy. Tasks that are started inside inherit it; threads
+        do not.
+
+        Args:
+            name: The guard that is meant. Default: all.
+        """
+        return _injecting(name, None)
+
+    def injected(self, name: str | None = None) -> AbstractContextManager[None]:
+        """Inject this for all calls inside, in place of what the policies of the guards say.
+
+        It reaches the same guards as `switched_on`.
+
+        Args:
+            name: The guard that is meant. Default: all.
+        """
+        return _injecting(name, self)
+
     def strike(self, chance: random.Random) -> "Strike":
         """Decide what happens to one call."""
         error = None
@@ -106,35 +129,12 @@ class Strike:
 _INJECTED: ContextVar[tuple[tuple[str | None, Chaos | None], ...]] = ContextVar(
     "resile_chaos", default=()
 )
-"""What `chaos` blocks are around, innermost last: the name or None for all, and what is injected,
-None for each policy's own."""
+"""What is injected around, innermost last: the name or None for all, and the policy or None for each
+guard's own."""
 
 
 @contextmanager
-def chaos(
-    name: str | None = None, policy: Chaos | None = None, **options: object
-) -> Iterator[None]:
-    """Switch Chaos policies on for all calls inside, and replace what they inject.
-
-    It reaches guards that have a Chaos policy. Tasks that are started inside inherit it; threads do
-    not.
-
-    Args:
-        name: The guard that is meant. Default: all.
-        policy: What is injected. Default: what each guard's own policy says.
-        options: Those of `Chaos`, in place of `policy` or as changes of it.
-
-    Raises:
-        ConfigError: If an option is wrong.
-    """
-    known = [one.name for one in fields(Chaos)]
-    wrong = [option for option in options if option not in known]
-    if wrong:
-        raise ConfigError(
-            f"{', '.join(wrong)}: not an option of Chaos", hint=f"there are {', '.join(known)}"
-        )
-    if options:
-        policy = replace(policy or Chaos(), **options)  # type: ignore[arg-type]
+def _injecting(name: str | None, policy: Chaos | None) -> Iterator[None]:
     token = _INJECTED.set((*_INJECTED.get(), (name, policy)))
     try:
         yield
@@ -168,9 +168,18 @@ class ChaosLayer:
         self._chance = chance
         self._is_switched_on = is_switched_on
 
+    @property
+    def gate(self) -> bool:
+        """True while anything may be injected."""
+        return self._is_switched_on or bool(_INJECTED.get())
+
+    def inline(self) -> Inline:
+        """Give no lines, but a look whether anything may be injected."""
+        return Inline(kind="chaos", names={"_resile_chaos": self}, gate="_resile_chaos.gate")
+
     def run(self, call: Callable[[], T], /) -> T:
         """Do `call`, or what is injected in its place."""
-        strike = self._strike()
+        strike = None if is_over(call) else self._strike()
         if strike is None:
             return call()
         if strike.latency_s:
@@ -179,7 +188,7 @@ class ChaosLayer:
 
     async def arun(self, call: Callable[[], Awaitable[T]], /) -> T:
         """Do `call`, or what is injected in its place, without blocking the loop."""
-        strike = self._strike()
+        strike = None if is_over(call) else self._strike()
         if strike is None:
             return await call()
         if strike.latency_s:

@@ -38,6 +38,7 @@ class Fallback(Policy):
     """
 
     position: ClassVar[int] = 10
+    gives_results: ClassVar[bool] = True
     steps: tuple[object, ...]
     on: type[Exception] | tuple[type[Exception], ...]
 

@@ -75,6 +75,22 @@ def check_callable(function: object) -> None:
         )
 
 
+def check_stream(guard: "Guard | Keyed", function: object) -> None:
+    """Refuse to guard a generator by policies that answer with results.
+
+    Raises:
+        ConfigError: If the guard has one.
+    """
+    for part in guard.policy.parts():
+        if part.gives_results:
+            name = type(part).__name__
+            raise ConfigError(
+                f"{name} cannot guard the generator {getattr(function, '__qualname__', function)}: "
+                "what it answers with is no generator",
+                hint=f"guard a function that gives a list, or take {name} out of {guard.name!r}",
+            )
+
+
 def guarded(guard: "Guard | Keyed", function: Function) -> Function:
     """Wrap a function in a guard; the wrapper has its name, docstring and signature.
 
@@ -83,6 +99,8 @@ def guarded(guard: "Guard | Keyed", function: Function) -> Function:
     """
     check_callable(function)
     form = form_of(function)
+    if form in (Form.GENERATOR, Form.ASYNC_GENERATOR):
+        check_stream(guard, function)
     wrapper: Callable[..., object] | None = None
     if form in (Form.PLAIN, Form.COROUTINE):
         wrapper = generated(guard, function, is_async=form is Form.COROUTINE)
@@ -117,6 +135,7 @@ def _generator(
 ) -> Callable[..., Generator[object, object, object]]:
     def wrapper(*args: object, **kwargs: object) -> Generator[object, object, object]:
         chosen = guard.at(args, kwargs)
+        check_stream(chosen, function)
         inner, item = chosen.run(partial(_begin, partial(function, *args, **kwargs)))
         if inner is None:
             return item
@@ -164,6 +183,7 @@ def _async_generator(
 ) -> Callable[..., AsyncGenerator[object, object]]:
     async def wrapper(*args: object, **kwargs: object) -> AsyncGenerator[object, object]:
         chosen = guard.at(args, kwargs)
+        check_stream(chosen, function)
         inner, item = await chosen.arun(partial(_abegin, partial(function, *args, **kwargs)))
         if item is _END:
             return

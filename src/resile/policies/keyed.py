@@ -59,6 +59,11 @@ class Keyed:
         with _ALIVE_LOCK:
             _ALIVE.add(self)
 
+    @property
+    def policy(self) -> Policy:
+        """Tell the policies of the guards of all keys."""
+        return self.parent.policy
+
     def __call__(self, function: Function, /) -> Function:
         """Guard a function by the guard of each call's key.
 

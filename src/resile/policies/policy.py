@@ -29,6 +29,8 @@ class Policy:
     __slots__ = ("_own",)
     is_single: ClassVar[bool] = False
     """True if a pipeline may have only one of its kind."""
+    gives_results: ClassVar[bool] = False
+    """True if it answers with results of its own, which cannot stand in for a generator's items."""
 
     def __post_init__(self) -> None:
         """Check the options.

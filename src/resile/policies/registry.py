@@ -19,6 +19,7 @@ from resile.policies.retrying import RetryLayer
 
 if TYPE_CHECKING:
     from resile.policies.sections import Section
+    from resile.policies.timeout import Timeout
 
 GUARDS_MAX = 10_000
 """Names are written in code. More of them come from data, and belong into `per`."""
@@ -181,7 +182,7 @@ def guard(
     *,
     preset: str | None = None,
     retry: Retry | int | bool | None = None,
-    timeout: float | str | None = None,
+    timeout: "Timeout | float | str | None" = None,
     breaker: Breaker | bool | None = None,
 ) -> Guard:
     """Give the guard of a name; made when the name is new, shared by all that use it.
@@ -193,7 +194,8 @@ def guard(
         policy: A policy or a pipeline; what follows is added to it.
         preset: One of `resile.presets`, such as "database".
         retry: Attempts at most, or a Retry; True for its defaults.
-        timeout: Time of each attempt, as seconds or "2s".
+        timeout: Time of each attempt, as seconds or "2s": for coroutines. For plain functions, which
+            cannot be stopped just so, a Timeout that says how, such as Timeout("2s", by="deadline").
         breaker: A Breaker; True for its defaults.
 
     Raises:
@@ -211,7 +213,7 @@ def guard(
     if timeout is not None:
         from resile.policies.timeout import Timeout
 
-        policies.append(Timeout(timeout))
+        policies.append(timeout if isinstance(timeout, Timeout) else Timeout(timeout))
     if not policies:
         return REGISTRY.get(name)
     return REGISTRY.guard(name, policies[0] if len(policies) == 1 else compose(*policies))

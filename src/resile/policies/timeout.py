@@ -226,6 +226,6 @@ class TimeoutLayer:
     def _unstoppable(self, what: str) -> ConfigError:
         return ConfigError(
             f"{self.late.guard!r} is {what}, and nothing can stop a thread in which it runs",
-            hint='write Timeout(..., by="process") for a function that can be pickled, by="signal" '
+            hint='write timeout=Timeout(..., by="process") for a function that can be pickled, by="signal" '
             'in the main thread, by="deadline" to hand the time to your client, or make it async',
         )

@@ -116,6 +116,46 @@ def test_a_preset_is_found_by_name() -> None:
     assert resile.presets is presets
 
 
+def test_a_guard_of_a_plain_function_can_say_how_its_time_ends() -> None:
+    guard = resile.guard("db", timeout=resile.Timeout("2s", by="deadline"), retry=2)
+
+    assert guard.policy.parts() == (resile.Retry(attempts=2), resile.Timeout(2, by="deadline"))
+    assert guard(resile.remaining_s)() <= 2
+
+
+@pytest.mark.parametrize("policy", [resile.Fallback([]), resile.Retry() + resile.Cache()])
+def test_what_answers_with_results_refuses_generators(policy: resile.Policy) -> None:
+    def items() -> Iterator[int]:
+        yield 1
+
+    async def aitems() -> AsyncIterator[int]:
+        yield 1
+
+    for function in (items, aitems):
+        for guard in (policy, resile.Guard(policy, name="g").per(lambda: 1)):
+            with pytest.raises(ConfigError, match="cannot guard the generator"):
+                guard(function)  # type: ignore[operator]
+
+
+def test_a_guard_that_gets_a_cache_refuses_the_generators_that_it_has() -> None:
+    guard = resile.Guard(resile.Retry(), name="g")
+
+    @guard
+    def items() -> Iterator[int]:
+        yield 1
+
+    @guard
+    async def aitems() -> AsyncIterator[int]:
+        yield 1
+
+    assert list(items()) == [1]
+    guard.change(resile.Cache())
+    with pytest.raises(ConfigError, match="Cache cannot guard the generator"):
+        next(items())
+    with pytest.raises(ConfigError, match="Cache cannot guard the generator"):
+        asyncio.run(anext(aitems()))  # type: ignore[arg-type]
+
+
 def test_a_guard_may_switch_a_part_off() -> None:
     guard = resile.guard("db", resile.Timeout(1), retry=False, breaker=False)
 
