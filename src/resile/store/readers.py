@@ -169,6 +169,9 @@ class Readers:
             reader = FarReader(self._ingest)
         except (OperationError, OSError):
             return  # No process can be started, or it cannot have the store: the threads go on.
+        except BaseException as exc:  # noqa: BLE001 - the thread that waits for us raises it
+            self._failure = exc
+            return
         self._is_far = True
         self._work(reader, lambda: False)
 

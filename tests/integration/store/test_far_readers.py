@@ -142,6 +142,16 @@ def test_threads_read_where_no_process_can(
         assert verify(store, data=True).is_sound
 
 
+def test_a_fault_of_ours_in_a_process_is_told(
+    store: Repository, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MANY_ROWS", 0)
+    monkeypatch.setattr("resile.store.far.__name__", "resile.store.nowhere")
+
+    with pytest.raises(AssertionError, match="No module named 'resile.store.nowhere'"):
+        take_snapshot(store, source)
+
+
 def test_a_process_reads_the_folder_that_was_looked_at(
     store: Repository, source: Path, tmp_path: Path
 ) -> None:
