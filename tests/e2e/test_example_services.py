@@ -1,25 +1,21 @@
 """The example system itself: its four processes, run directly, answer good and bad requests."""
 
-import http.client
 import json
 import os
 import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.example import HOME, WAIT_S, System, run_system, start
 
 from resile.core.config import load_config
 
-HOME = Path(__file__).parents[2] / "examples" / "agent_runtime"
-WAIT_S = 30.0
 BODY_BYTES_MAX = 1 << 20
 
 MALICIOUS = {
@@ -40,94 +36,6 @@ HARMLESS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Process:
-    """One of the four, and where it listens."""
-
-    popen: subprocess.Popen[str]
-    address: str
-
-    @property
-    def port(self) -> int:
-        return int(self.address.rpartition(":")[2])
-
-
-@dataclass(frozen=True, kw_only=True)
-class System:
-    """The whole example, on free ports and in a data folder of its own."""
-
-    scanner: Process
-    reasoner: Process
-    outside: Process
-    dispatcher: Process
-    data: Path
-
-    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
-        return ask(self.dispatcher.port, method, path, body)
-
-    def health(self) -> tuple[str, dict[str, Any]]:
-        """Give its status, and what each component says that is not healthy."""
-        _, answer = self.ask("GET", "/health")
-        components = answer["components"].items()
-        return answer["status"], {
-            name: component.get("message", "")
-            for name, component in components
-            if component["status"] != "healthy"
-        }
-
-    def is_well_again(self) -> bool:
-        """Wait until it needs no fallback any more, for at most WAIT_S: the bar of the issue."""
-        return holds_soon(lambda: self.health()[0] == "healthy")
-
-    def dispatch(self, script: str, **more: Any) -> tuple[int, dict[str, Any]]:
-        return self.ask("POST", "/dispatch", json.dumps({"script": script, **more}).encode())
-
-
-def holds_soon(condition: Callable[[], bool]) -> bool:
-    """Wait for what becomes true by itself."""
-    deadline_s = time.monotonic() + WAIT_S
-    while not (holds := condition()) and time.monotonic() < deadline_s:
-        time.sleep(0.1)
-    return holds
-
-
-def ask(port: int, method: str, path: str, body: bytes | None) -> tuple[int, dict[str, Any]]:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)) as connection:
-        connection.request(method, path, body)
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
-
-
-def start(stack: ExitStack, module: str, data: Path, **environment: str) -> Process:
-    """Start a process of the example and wait until it says where it listens."""
-    popen = stack.enter_context(
-        subprocess.Popen(
-            [sys.executable, "-m", f"agent_runtime.{module}"],
-            cwd=HOME,
-            env={
-                **os.environ,
-                "AGENT_RUNTIME_DATA": str(data),
-                "RESILE_RUNS_DIR": str(data / "contained" / "runs"),
-                **environment,
-            },
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-    )
-    stack.callback(end, popen)
-    if popen.stdout is None:
-        raise AssertionError("the process has no pipe")
-    line = popen.stdout.readline()
-    assert "listening on " in line, f"{module} said {line!r}"
-    return Process(popen=popen, address=line.rpartition("listening on ")[2].strip())
-
-
-def end(popen: subprocess.Popen[str]) -> None:
-    """Ask it to end, so that it leaves nothing behind."""
-    popen.terminate()
-    popen.wait(WAIT_S)
-
-
 @pytest.fixture
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short path: a unix socket's must not exceed 107 bytes."""
@@ -144,24 +52,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 def system(data: Path) -> Iterator[System]:
     """For tests that break it."""
     yield from run_system(data)
-
-
-def run_system(data: Path) -> Iterator[System]:
-    with ExitStack() as stack:
-        scanner = start(stack, "scanner", data)
-        reasoner = start(stack, "reasoner", data, AGENT_RUNTIME_REASONER_PORT="0")
-        outside = start(stack, "outside", data, AGENT_RUNTIME_OUTSIDE_PORT="0")
-        dispatcher = start(
-            stack,
-            "dispatcher",
-            data,
-            AGENT_RUNTIME_DISPATCHER_PORT="0",
-            AGENT_RUNTIME_REASONER_PORT=str(reasoner.port),
-            AGENT_RUNTIME_OUTSIDE_PORT=str(outside.port),
-        )
-        yield System(
-            scanner=scanner, reasoner=reasoner, outside=outside, dispatcher=dispatcher, data=data
-        )
 
 
 def test_a_good_script_runs_in_the_knowledge_base_and_may_change_it(system: System) -> None:
@@ -388,95 +278,6 @@ def test_the_largest_body_is_taken_and_one_byte_more_is_refused(shared: System) 
 
     assert status == 413
     assert str(BODY_BYTES_MAX) in answer["error"]
-
-
-def kill(process: Process) -> None:
-    process.popen.kill()
-    process.popen.wait(WAIT_S)
-
-
-def test_its_health_has_the_fields_that_probes_and_people_expect(shared: System) -> None:
-    assert shared.ask("GET", "/health/live") == (200, {"alive": True})
-    assert shared.ask("GET", "/health/ready") == (200, {"ready": True, "reason": None})
-    status, answer = shared.ask("GET", "/health")
-
-    assert (status, answer["status"]) == (200, "healthy")
-    assert {"database", "scanner", "ipc", "disk", "memory"} <= answer["components"].keys()
-
-
-def test_a_scanner_that_is_gone_lets_scripts_run_with_a_warning(system: System) -> None:
-    kill(system.scanner)
-
-    status, answer = system.dispatch("print(1)")
-    assert (status, answer["verdict"]) == (200, "completed")
-    assert answer["warnings"] == ["not scanned: the scanner is away"]
-    assert system.ask("GET", "/health/ready")[0] == 200
-    assert system.health() == (
-        "degraded",
-        {"scanner": "ConnectionRefusedError: Connection refused", "services": "without scanner"},
-    )
-
-    with ExitStack() as stack:
-        start(stack, "scanner", system.data)  # On the stale socket of the one that was killed.
-
-        assert system.is_well_again()
-        assert system.dispatch(MALICIOUS["fork_bomb"], language="shell")[0] == 403
-
-
-def test_a_database_that_is_gone_leaves_the_policies_read_last(system: System) -> None:
-    database = system.data / "policy" / "policy.db"
-    assert system.dispatch("print(1)")[1]["warnings"] == []
-    content = database.read_bytes()
-    database.write_bytes(b"this is not a database, it is a sentence")
-
-    status, answer = system.dispatch("print(1)")
-    assert (status, answer["verdict"]) == (200, "completed")
-    assert "the database is away" in answer["warnings"][0]
-    status, answer = system.dispatch("print(1)", agent="mallory")
-    assert (status, answer["verdict"]) == (403, "denied")
-    assert "the database is away" in answer["warnings"][0]
-
-    database.write_bytes(content)
-    assert system.is_well_again()
-
-
-def test_without_any_policies_nothing_runs(data: Path) -> None:
-    (data / "policy").mkdir()
-    (data / "policy" / "policy.db").write_bytes(b"this is not a database, it is a sentence")
-    for system in run_system(data):
-        status, answer = system.dispatch("open('touched', 'w')")
-
-        assert status == 503
-        assert "the policy database cannot be read" in answer["error"]
-        assert system.ask("GET", "/health/ready")[0] == 503
-        assert not (data / "knowledge" / "touched").exists()
-
-
-def test_a_reasoner_that_is_gone_leaves_scripts_without_a_plan(system: System) -> None:
-    kill(system.reasoner)
-
-    status, answer = system.dispatch("print(1)")
-
-    assert (status, answer["plan"]) == (200, [])
-    assert answer["warnings"] == ["no plan: the reasoner is away"]
-
-
-def test_reports_wait_for_the_outside_and_arrive_once(system: System) -> None:
-    run_ids = [system.dispatch("print(1)")[1]["run_id"]]
-    port = str(system.outside.port)
-    kill(system.outside)
-    for _ in range(4):
-        _, answer = system.dispatch("print(1)")
-        assert answer["report"] == "queued"
-        run_ids.append(answer["run_id"])
-
-    with ExitStack() as stack:
-        start(stack, "outside", system.data, AGENT_RUNTIME_OUTSIDE_PORT=port)
-        reports = system.data / "outside" / "reports.jsonl"
-
-        assert holds_soon(lambda: len(reports.read_text().splitlines()) == 5)
-        told = [json.loads(line)["run_id"] for line in reports.read_text().splitlines()]
-        assert sorted(told) == sorted(run_ids)
 
 
 def test_the_scanner_survives_clients_that_talk_nonsense(system: System) -> None:

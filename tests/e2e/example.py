@@ -1,0 +1,127 @@
+"""The example system run directly: its four processes, on free ports and in a folder of their own."""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HOME = Path(__file__).parents[2] / "examples" / "agent_runtime"
+WAIT_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """One of the four, and where it listens."""
+
+    popen: subprocess.Popen[str]
+    address: str
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """The whole example, on free ports and in a data folder of its own."""
+
+    scanner: Process
+    reasoner: Process
+    outside: Process
+    dispatcher: Process
+    data: Path
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
+        return ask(self.dispatcher.port, method, path, body)
+
+    def health(self) -> tuple[str, dict[str, Any]]:
+        """Give its status, and what each component says that is not healthy."""
+        _, answer = self.ask("GET", "/health")
+        components = answer["components"].items()
+        return answer["status"], {
+            name: component.get("message", "")
+            for name, component in components
+            if component["status"] != "healthy"
+        }
+
+    def is_well_again(self) -> bool:
+        """Wait until it needs no fallback any more, for at most WAIT_S: the bar of the issue."""
+        return holds_soon(lambda: self.health()[0] == "healthy")
+
+    def dispatch(self, script: str, **more: Any) -> tuple[int, dict[str, Any]]:
+        return self.ask("POST", "/dispatch", json.dumps({"script": script, **more}).encode())
+
+
+def holds_soon(condition: Callable[[], bool]) -> bool:
+    """Wait for what becomes true by itself."""
+    deadline_s = time.monotonic() + WAIT_S
+    while not (holds := condition()) and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    return holds
+
+
+def ask(port: int, method: str, path: str, body: bytes | None) -> tuple[int, dict[str, Any]]:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)) as connection:
+        connection.request(method, path, body)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+
+
+def start(stack: ExitStack, module: str, data: Path, **environment: str) -> Process:
+    """Start a process of the example and wait until it says where it listens."""
+    popen = stack.enter_context(
+        subprocess.Popen(
+            [sys.executable, "-m", f"agent_runtime.{module}"],
+            cwd=HOME,
+            env={
+                **os.environ,
+                "AGENT_RUNTIME_DATA": str(data),
+                "RESILE_RUNS_DIR": str(data / "contained" / "runs"),
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    )
+    stack.callback(end, popen)
+    if popen.stdout is None:
+        raise AssertionError("the process has no pipe")
+    line = popen.stdout.readline()
+    assert "listening on " in line, f"{module} said {line!r}"
+    return Process(popen=popen, address=line.rpartition("listening on ")[2].strip())
+
+
+def end(popen: subprocess.Popen[str]) -> None:
+    """Ask it to end, so that it leaves nothing behind."""
+    popen.terminate()
+    popen.wait(WAIT_S)
+
+
+def run_system(data: Path) -> Iterator[System]:
+    with ExitStack() as stack:
+        scanner = start(stack, "scanner", data)
+        reasoner = start(stack, "reasoner", data, AGENT_RUNTIME_REASONER_PORT="0")
+        outside = start(stack, "outside", data, AGENT_RUNTIME_OUTSIDE_PORT="0")
+        dispatcher = start(
+            stack,
+            "dispatcher",
+            data,
+            AGENT_RUNTIME_DISPATCHER_PORT="0",
+            AGENT_RUNTIME_REASONER_PORT=str(reasoner.port),
+            AGENT_RUNTIME_OUTSIDE_PORT=str(outside.port),
+        )
+        yield System(
+            scanner=scanner, reasoner=reasoner, outside=outside, dispatcher=dispatcher, data=data
+        )
+
+
+def kill(process: Process) -> None:
+    process.popen.kill()
+    process.popen.wait(WAIT_S)

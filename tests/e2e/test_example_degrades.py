@@ -1,0 +1,101 @@
+"""The example works on without what its dispatcher asks, and is back to normal by itself."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from tests.e2e.example import System, holds_soon, kill, run_system, start
+
+FORK_BOMB = ":(){ :|:& };:"
+
+
+@pytest.fixture
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """In a folder with a short path: a unix socket's must not exceed 107 bytes."""
+    yield from run_system(tmp_path_factory.mktemp("e"))
+
+
+def test_its_health_has_the_fields_that_probes_and_people_expect(system: System) -> None:
+    assert system.ask("GET", "/health/live") == (200, {"alive": True})
+    assert system.ask("GET", "/health/ready") == (200, {"ready": True, "reason": None})
+    status, answer = system.ask("GET", "/health")
+
+    assert (status, answer["status"]) == (200, "healthy")
+    assert {"database", "scanner", "ipc", "disk", "memory"} <= answer["components"].keys()
+
+
+def test_a_scanner_that_is_gone_lets_scripts_run_with_a_warning(system: System) -> None:
+    kill(system.scanner)
+
+    status, answer = system.dispatch("print(1)")
+    assert (status, answer["verdict"]) == (200, "completed")
+    assert answer["warnings"] == ["not scanned: the scanner is away"]
+    assert system.ask("GET", "/health/ready")[0] == 200
+    assert system.health() == (
+        "degraded",
+        {"scanner": "ConnectionRefusedError: Connection refused", "services": "without scanner"},
+    )
+
+    with ExitStack() as stack:
+        start(stack, "scanner", system.data)  # On the stale socket of the one that was killed.
+
+        assert system.is_well_again()
+        assert system.dispatch(FORK_BOMB, language="shell")[0] == 403
+
+
+def test_a_database_that_is_gone_leaves_the_policies_read_last(system: System) -> None:
+    database = system.data / "policy" / "policy.db"
+    assert system.dispatch("print(1)")[1]["warnings"] == []
+    content = database.read_bytes()
+    database.write_bytes(b"this is not a database, it is a sentence")
+
+    status, answer = system.dispatch("print(1)")
+    assert (status, answer["verdict"]) == (200, "completed")
+    assert "the database is away" in answer["warnings"][0]
+    status, answer = system.dispatch("print(1)", agent="mallory")
+    assert (status, answer["verdict"]) == (403, "denied")
+    assert "the database is away" in answer["warnings"][0]
+
+    database.write_bytes(content)
+    assert system.is_well_again()
+
+
+def test_without_any_policies_nothing_runs(tmp_path_factory: pytest.TempPathFactory) -> None:
+    data = tmp_path_factory.mktemp("n")
+    (data / "policy").mkdir()
+    (data / "policy" / "policy.db").write_bytes(b"this is not a database, it is a sentence")
+    for system in run_system(data):
+        status, answer = system.dispatch("open('touched', 'w')")
+
+        assert status == 503
+        assert "the policy database cannot be read" in answer["error"]
+        assert system.ask("GET", "/health/ready")[0] == 503
+        assert not (data / "knowledge" / "touched").exists()
+
+
+def test_a_reasoner_that_is_gone_leaves_scripts_without_a_plan(system: System) -> None:
+    kill(system.reasoner)
+
+    status, answer = system.dispatch("print(1)")
+
+    assert (status, answer["plan"]) == (200, [])
+    assert answer["warnings"] == ["no plan: the reasoner is away"]
+
+
+def test_reports_wait_for_the_outside_and_arrive_once(system: System) -> None:
+    run_ids = [system.dispatch("print(1)")[1]["run_id"]]
+    port = str(system.outside.port)
+    kill(system.outside)
+    for _ in range(4):
+        _, answer = system.dispatch("print(1)")
+        assert answer["report"] == "queued"
+        run_ids.append(answer["run_id"])
+
+    with ExitStack() as stack:
+        start(stack, "outside", system.data, AGENT_RUNTIME_OUTSIDE_PORT=port)
+        reports = system.data / "outside" / "reports.jsonl"
+
+        assert holds_soon(lambda: len(reports.read_text().splitlines()) == 5)
+        told = [json.loads(line)["run_id"] for line in reports.read_text().splitlines()]
+        assert sorted(told) == sorted(run_ids)
