@@ -148,7 +148,7 @@ def test_a_fault_of_ours_in_a_process_is_told(
     monkeypatch.setattr(reading, "MANY_ROWS", 0)
     monkeypatch.setattr("resile.store.far.__name__", "resile.store.nowhere")
 
-    with pytest.raises(AssertionError, match="No module named 'resile.store.nowhere'"):
+    with pytest.raises(AssertionError, match=r"No module named 'resile\.store\.nowhere'"):
         take_snapshot(store, source)
 
 
