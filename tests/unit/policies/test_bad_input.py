@@ -1,0 +1,120 @@
+"""Wrong options, clocks that jump, forks at a bad moment, more keys than anybody thought of."""
+
+import os
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import fields
+
+import pytest
+
+import resile
+from resile.errors import BreakerOpenError, ConfigError, RateLimitedError
+from resile.policies import Registry
+from resile.policies.metrics import metrics_text
+from resile.policies.readings import readings
+from resile.policies.registry import REGISTRY
+from resile.policies.sections import option_names, policy_keys
+from resile.testing import FakeClock
+
+KINDS = [kind for kind in policy_keys().values() if kind is not resile.Fallback]
+
+
+def options_with_ranges(kind: type[resile.Policy]) -> list[str]:
+    """List the numbers and durations of a policy."""
+    defaults = {one.name: one.default for one in fields(kind)}  # type: ignore[arg-type]
+    is_word = {name: isinstance(defaults[name], bool | str) for name in option_names(kind)}
+    return [name for name, word in is_word.items() if not word and name != "by"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_option_out_of_range_is_told_at_once_with_its_range(
+    kind: type[resile.Policy],
+) -> None:
+    wrong = dict.fromkeys(options_with_ranges(kind), 1e12)
+
+    with pytest.raises(ConfigError) as caught:
+        kind(**wrong)
+
+    for name in wrong:
+        told = [one for one in caught.value.problems if f".{name}: " in one]
+        assert re.search(r" in \d[\w.]*\.\.\d", told[0]), (name, told)
+
+
+@pytest.mark.parametrize("seconds", [365 * 86_400, -365 * 86_400])
+def test_a_clock_that_is_set_changes_no_wait_and_no_limit(seconds: float) -> None:
+    clock = FakeClock()
+    registry = Registry(clock=clock)
+    guard = registry.guard("db", resile.Breaker(failures=1, open_for=30))
+    rate = registry.guard("rate", resile.RateLimit(limit=1, per=10))
+    cached = registry.guard("cache", resile.Cache(ttl=20))
+    answers = iter(range(9))
+    cached.call(next, answers)
+    rate.call(len, "")
+    with pytest.raises(OSError):
+        guard.call(os.stat, "/nothing")
+
+    clock.jump(seconds)
+
+    with pytest.raises(BreakerOpenError):
+        guard.call(len, "")
+    assert registry.breaker("db").left_s == 30
+    with pytest.raises(RateLimitedError):
+        rate.call(len, "")
+    assert cached.call(next, answers) == 0
+    clock.advance(31)
+    assert guard.call(len, "") == rate.call(len, "") == 0
+    assert cached.call(next, answers) == 1
+
+
+def in_child(check: Callable[[], bool]) -> int:
+    """Fork, and give the child's exit code: 0 if the check held within 20 s."""
+    pid = os.fork()
+    if pid == 0:
+        code = 2
+        try:
+            answer: list[bool] = []
+            thread = threading.Thread(target=lambda: answer.append(check()), daemon=True)
+            thread.start()
+            thread.join(20)
+            code = 0 if answer == [True] else 1
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_child_of_a_fork_can_make_and_use_guards_whoever_held_a_lock() -> None:
+    """Another thread of the parent is making guards, keys and wrappers as it forks."""
+    registry = Registry()
+    keyed = registry.guard("db", resile.Retry() + resile.Bulkhead(limit=1)).per(lambda key: key)
+
+    def check() -> bool:
+        made = registry.guard("new", resile.Retry())
+        keyed.of("new")
+        return made(lambda: 7)() == 7
+
+    with registry._lock, keyed._lock, keyed.of.__globals__["_ALIVE_LOCK"]:
+        assert in_child(check) == 0
+
+
+def test_thousands_of_keys_are_bounded_and_show_as_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(REGISTRY, "_guards", {})
+    guard = resile.guard("users", retry=2, breaker=True)
+    keyed = guard.per(lambda user: user, keys_max=200)
+    guarded = keyed(lambda user: user)
+
+    for user in range(1500):
+        assert guarded(user) == user
+
+    assert len(keyed) == 200
+    assert len(readings()) == 1 + 20
+    text = metrics_text()
+    assert 'resile_policy_attempts_total{guard="users",outcome="success"} 1500' in text
+    assert 'resile_policy_keys{guard="users"} 200' in text
+    assert text.count("users") < 30
+
+
+def test_a_key_of_any_length_makes_a_short_name() -> None:
+    keyed = resile.Guard(resile.Retry(), name="users").per(lambda key: key)
+
+    assert len(keyed.of("x" * 100_000).name) < 120
