@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from resile.contain import kill_everything
+from tests.support.guarding import remove_guard
 
 RESILE = Path(sys.executable).with_name("resile")
 DEADLINE_S = 20.0
@@ -153,11 +153,6 @@ class System:
         """Tell where the daemon keeps its state."""
         return self.folder / ".resile"
 
-    def guard_pid(self) -> int | None:
-        """Tell the guard's pid; None if none was started."""
-        path = self.state_dir() / "run" / "guard.json"
-        return int(json.loads(path.read_text())["pid"]) if path.exists() else None
-
     def processes(self) -> list[int]:
         """List every process that belongs to this folder, by command line or working folder."""
         mine = []
@@ -172,15 +167,14 @@ class System:
         return mine
 
     def destroy(self) -> None:
-        """End whatever is left."""
-        pid = self.guard_pid()
-        if pid is not None and pid in self.processes():
-            self.resile("down", "--timeout", "10s")
-        for pid in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        """End whatever is left, at once: how a daemon ends in order has tests of its own."""
+        deadline = time.monotonic() + DEADLINE_S
+        while (left := self.processes()) and time.monotonic() < deadline:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         if self.state_dir().exists():
-            kill_everything(self.state_dir())
+            remove_guard(self.state_dir())
 
 
 @contextlib.contextmanager

@@ -229,14 +229,7 @@ class GuardProcess:
             self.process.kill()
         self.process.wait()
         if self.process.returncode != AlreadyRunningError.exit_code:
-            kill_everything(self.state)
-            self._remove_sockets()
-
-    def _remove_sockets(self) -> None:
-        """Remove the folder that a killed guard leaves in /tmp if the state's path is long."""
-        layout = remembered(self.state)
-        if layout is not None:
-            remove_notify_folder(Path(f"/tmp/resile-{os.geteuid()}-{layout.unit}"))
+            remove_guard(self.state)
 
 
 @contextlib.contextmanager
@@ -260,6 +253,14 @@ def guarding(
         yield guard
     finally:
         guard.close()
+
+
+def remove_guard(state: Path) -> None:
+    """Kill what a killed guard had, and remove what it leaves: groups, and sockets in /tmp."""
+    kill_everything(state)
+    layout = remembered(state)
+    if layout is not None:
+        remove_notify_folder(Path(f"/tmp/resile-{os.geteuid()}-{layout.unit}"))
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
