@@ -215,19 +215,28 @@ def test_memory_above_the_limit_is_told_as_such(guard: GuardProcess, brain: Brai
     assert exited.oom_kills == 1
 
 
-def test_a_dead_brain_costs_no_service_and_no_exit_code(guard: GuardProcess, brain: Brain) -> None:
+UNTIL_TOLD = """
+import os, sys, time
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+"""
+
+
+def test_a_dead_brain_costs_no_service_and_no_exit_code(
+    guard: GuardProcess, brain: Brain, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
     kept = sleeper(brain, "kept")
     later = brain.started("sh", "-c", "read line; exit 9", service="later", env=dict(os.environ))
     first = brain.exited("later")
-    going = brain.started(
-        *PYTHON, "import time; time.sleep(1); raise SystemExit(6)", service="going"
-    )
+    going = brain.started(*PYTHON, UNTIL_TOLD + "sys.exit(6)", str(told), service="going")
     os.kill(brain.pid, signal.SIGKILL)
 
     heir = guard.brain()
 
     assert heir.exited("later") == first
     assert {i.pid for i in heir.list()} == {kept, later.pid, going.pid}
+    told.touch()
     exited = heir.exited("going")
     assert (exited.pid, exited.exit_code) == (going.pid, 6)
     assert not has_ended(kept)
@@ -338,14 +347,18 @@ def test_what_a_service_says_of_itself_is_passed_on_and_remembered(
     assert instance.last_ping_at is not None
 
 
-def test_a_stranger_cannot_speak_for_a_service(guard: GuardProcess, brain: Brain) -> None:
+def test_a_stranger_cannot_speak_for_a_service(
+    guard: GuardProcess, brain: Brain, tmp_path: Path
+) -> None:
     """The test is no member; it knows the path, and says so first. The service says so then."""
-    script = TELL.replace("if os.fork", "sys.stdin.close(); time.sleep(1)\nif os.fork")
-    pid = brain.started(*PYTHON, script, is_notify=True, watchdog_s=1).pid
+    told = tmp_path / "told"
+    script = UNTIL_TOLD + TELL
+    pid = brain.started(*PYTHON, script, str(told), is_notify=True, watchdog_s=1).pid
     entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     (path,) = (e.partition(b"=")[2] for e in entries if e.startswith(b"NOTIFY_SOCKET="))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.sendto(b"STATUS=forged", path)
+    told.touch()
 
     first = brain.expect(Notified)
 
