@@ -261,7 +261,7 @@ def test_a_call_in_flight_when_its_dependency_goes_is_not_held_against_it() -> N
         services.set_state("database", FAILED, "lost")
         raise ConnectionError("no database")
 
-    assert services.call("api", late) == "none"
+    assert services.answer("api", late).value == "none"
     assert services._book.of("api").decided.state is HEALTHY
 
 

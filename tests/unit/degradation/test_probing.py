@@ -94,6 +94,26 @@ def test_a_relapse_waits_as_long_as_before() -> None:
     assert dependency.probes == before
 
 
+def test_what_waits_for_another_is_not_probed_and_is_afterwards() -> None:
+    clock = FakeClock()
+    api = Dependency()
+    services = manager(
+        Service("database", fallbacks=["cached"]),
+        Service("api", depends_on=["database"], fallbacks=["f"], probe=api.probe),
+        clock=clock,
+    )
+    fail(services, "api", api)
+    clock.advance(60)
+    services.set_state("database", FAILED, "lost")
+    services.step()
+    assert api.probes == 0
+
+    services.set_state("database", HEALTHY)
+    services.step()
+
+    assert api.probes == 1
+
+
 def test_what_is_being_probed_is_not_due() -> None:
     services = manager(Service("a", probe=lambda: None, fallbacks=["f"]), clock=FakeClock())
     services.set_state("a", FAILED)
