@@ -9,6 +9,9 @@ from resile.store.format.records import decode_identity, encode_identity
 from resile.store.repository import Repository
 from resile.store.working import Plain
 
+_CACHED_FRAMES = 3
+"""A worker reads in the order of the packs; several of them share what memory there is."""
+
 
 def described(repository: Repository) -> Plain | None:
     """Write down what a worker opens a store by. It may hold the key: for workers alone.
@@ -40,4 +43,5 @@ def reopened(described: Plain) -> Repository:
         identity=decode_identity(identity, url),
         keys=Keys(key),
         catalog=Catalog(Path(catalog)),
+        cached_frames=_CACHED_FRAMES,
     )

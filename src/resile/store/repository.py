@@ -34,7 +34,7 @@ from resile.store.model import Entry, Identity, Snapshot
 from resile.store.naming import find_snapshot
 from resile.store.readback import read_back
 
-_CACHED_FRAMES = 12
+CACHED_FRAMES = 12
 """Decoded frames that are kept, of 1 to 4 MiB: neighbours are read together."""
 _ASK_EVERY_S = 5.0
 
@@ -48,6 +48,7 @@ class Repository:
         keys: Its keys.
         catalog: Its catalog; closed with it.
         clock: Stamps what is written.
+        cached_frames: So many decoded frames are kept. Default 12.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Repository:
         keys: Keys,
         catalog: Catalog,
         clock: Clock = SYSTEM_CLOCK,
+        cached_frames: int = CACHED_FRAMES,
     ) -> None:
         self.backend = backend
         self.identity = identity
@@ -69,6 +71,7 @@ class Repository:
         self._local = threading.local()
         self._ask_from_s = 0.0
         self._lock = threading.Lock()
+        self._cached_frames = cached_frames
         self._frames: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._boxes: dict[str, Box] = {}
         self._located: dict[bytes, Location] = {}
@@ -170,6 +173,14 @@ class Repository:
             for blob_id, place in found.items()
         }
         return [keys.get(blob_id, ("", 0, 0)) for blob_id in blob_ids]
+
+    def place_of(self, blob_id: bytes) -> Location | None:
+        """Give what `locate_all` found for a blob, or `remember` was told; None if nothing."""
+        return self._located.get(blob_id)
+
+    def remember(self, places: dict[bytes, Location]) -> None:
+        """Take over what another process located, so that reading need not ask, until the next call."""
+        self._located = places
 
     def tree(self, tree_id: bytes) -> list[Entry]:
         """Read a folder: all of its entries.
@@ -340,7 +351,7 @@ class Repository:
         )
         with self._lock:
             self._frames[key] = raw
-            if len(self._frames) > _CACHED_FRAMES:
+            if len(self._frames) > self._cached_frames:
                 self._frames.popitem(last=False)
         return raw
 

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,15 +132,16 @@ def test_a_folder_that_became_a_link_is_not_followed(
 ) -> None:
     outside = tmp_path / "outside"
     (outside / "1").mkdir(parents=True)
+    share_out = crew.tasks_of
 
     def exchanged(jobs: Any) -> Any:
         (tmp_path / "back/1/deep").rename(tmp_path / "taken away")
         (tmp_path / "back/1/deep").symlink_to(outside)
         (tmp_path / "back/2/deep").rename(tmp_path / "taken, too")
         (tmp_path / "back/2/deep/1").mkdir(parents=True)
-        return crew.tasks_of(jobs)
+        return share_out(jobs)
 
-    monkeypatch.setattr(building, "tasks_of", exchanged)
+    monkeypatch.setattr(crew, "tasks_of", exchanged)
 
     report = restore_to(tmp_path / "back", root, store)
 
@@ -148,13 +150,48 @@ def test_a_folder_that_became_a_link_is_not_followed(
     assert {problem.path for problem in report.lost} >= {"1/deep/1/15", "2/deep/1/9"}
 
 
+def test_somebody_who_exchanges_folders_all_the_time_leads_no_worker_out(
+    store: Repository, root: Entry, tmp_path: Path, crews: list[Workers]
+) -> None:
+    outside = tmp_path / "outside"
+    for n in range(2):
+        (outside / f"{n}").mkdir(parents=True)
+    is_over = threading.Event()
+
+    def exchange() -> None:
+        while not is_over.is_set():
+            for number in range(7):
+                place, away = tmp_path / f"back/{number}/deep", tmp_path / f"away-{number}"
+                with contextlib.suppress(OSError):
+                    place.rename(away)
+                    place.symlink_to(outside)
+                with contextlib.suppress(OSError):
+                    place.unlink()
+                    away.rename(place)
+
+    attacker = threading.Thread(target=exchange)
+    attacker.start()
+    try:
+        reports = [restore_to(tmp_path / "back", root, store)]
+        for _ in range(2):
+            (tmp_path / "back").rename(tmp_path / f"done-{len(reports)}")
+            reports.append(restore_to(tmp_path / "back", root, store))
+    finally:
+        is_over.set()
+        attacker.join()
+
+    assert any(report.lost for report in reports), "the attacker was never in time"
+    assert [list(folder.iterdir()) for folder in outside.iterdir()] == [[], []]
+    assert {path.name for path in outside.iterdir()} == {"0", "1"}
+
+
 def test_a_worker_that_is_killed_ends_it_with_an_error(
     store: Repository, root: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crews: Any
 ) -> None:
     class Doomed(Workers):
-        def submit(self, task: Any) -> Any:
+        def __init__(self, *args: Any, **more: Any) -> None:
+            super().__init__(*args, **more)
             os.kill(self._all[0].pid, signal.SIGKILL)
-            return super().submit(task)
 
     monkeypatch.setattr(crew, "Workers", Doomed)
 

@@ -1,5 +1,6 @@
 """Builds a tree in a folder: folders and links at once, files in the order of the packs."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
@@ -11,11 +12,11 @@ from resile.store.restore.ahead import ReadAhead
 from resile.store.restore.checks import fault_of
 from resile.store.restore.crew import (
     SHARED_FILES_MIN,
+    Begun,
+    Crew,
     Job,
-    encode_task,
+    finish,
     start_crew,
-    take_answer,
-    tasks_of,
 )
 from resile.store.restore.entries import EntryMaker, FirstName, noting
 from resile.store.restore.folders import Folder, FolderCache
@@ -24,8 +25,8 @@ from resile.store.restore.model import DEPTH_MAX, Reader
 from resile.store.restore.selecting import Selection
 from resile.store.restore.tally import Tally
 
-_BATCH = 50_000
-"""Entries that are sorted and written together; bounds the memory (some 50 MB)."""
+_BATCH = 20_000
+"""Entries that are sorted and written together; bounds the memory (some 35 MB)."""
 _NO_BLOB = (b"\0" * ID_BYTES,)
 
 
@@ -36,6 +37,14 @@ class _Level(NamedTuple):
     entry: Entry | None
     rest: Iterator[Entry]
     names: Selection | None
+
+
+class _Written(NamedTuple):
+    """What is written, or will be soon, and then lacks further names and the metadata of folders."""
+
+    begun: list[Begun]
+    names: list[tuple[Folder, Entry, FirstName]]
+    left: list[tuple[Folder, Entry]]
 
 
 class TreeBuilder:
@@ -67,6 +76,10 @@ class TreeBuilder:
         self._files: list[tuple[Folder, Entry, FirstName | None]] = []
         self._names: list[tuple[Folder, Entry, FirstName]] = []
         self._left: list[tuple[Folder, Entry]] = []
+        self._written = _Written([], [], [])
+        self._crew: Crew | None = None
+        self._stack = contextlib.ExitStack()
+        self._stack.callback(self._cache.close)
         self._count = 0
 
     def build_all(self, root: Entry) -> None:
@@ -93,11 +106,10 @@ class TreeBuilder:
         self._run(_Level(self._top, None, iter(entries), names))
 
     def _run(self, level: _Level) -> None:
-        try:
+        with self._stack:
             self._walk(level)
             self._flush()
-        finally:
-            self._cache.close()
+            self._complete()
 
     def _walk(self, level: _Level) -> None:
         stack = [level]
@@ -156,18 +168,31 @@ class TreeBuilder:
                 return
             first = self._firsts[key] = FirstName(folder, entry)
         self._files.append((folder, entry, first))
+        if len(self._files) == SHARED_FILES_MIN and self._crew is None:
+            self._start_crew()
+
+    def _start_crew(self) -> None:
+        """Have others write; where nobody can, it is tried again with the next batch."""
+        crew = start_crew(self._reader, self._top, self._top_fd)
+        if crew is not None:
+            self._crew = self._stack.enter_context(crew)
 
     def _flush(self) -> None:
-        """Write what is planned; then the folders that the walk has left are complete."""
-        self._write_files()
-        for folder, entry, first in self._names:
+        """Write what is planned, or have it written while the walk goes on; complete what was before."""
+        begun = self._write_files()
+        self._complete()
+        self._written = _Written(begun, self._names, self._left)
+        self._names, self._left, self._count = [], [], 0
+
+    def _complete(self) -> None:
+        """Give further names to files that are written; then folders that the walk has left are complete."""
+        written, self._written = self._written, _Written([], [], [])
+        finish(written.begun, self._tally)
+        for folder, entry, first in written.names:
             self._maker.other_name(folder, entry, first)
-        for folder, entry in self._left:
+        for folder, entry in written.left:
             with noting(self._tally, folder, b""):
                 self._finish(folder, entry)
-        self._names.clear()
-        self._left.clear()
-        self._count = 0
 
     def _finish(self, folder: Folder, entry: Entry) -> None:
         fd = self._cache.fd(folder)
@@ -175,21 +200,14 @@ class TreeBuilder:
         owner = (status.st_uid, status.st_gid)
         self._giver.give(fd, entry, owner=owner, where=(folder, b""))
 
-    def _write_files(self) -> None:
+    def _write_files(self) -> list[Begun]:
         jobs = self._sorted()
-        small = [job for job in jobs if job.is_small]
-        crew = None
-        if len(small) >= SHARED_FILES_MIN:
-            crew = start_crew(self._reader, self._top, self._top_fd)
-        if crew is None:
+        if self._crew is None:
             self._write_here(jobs)
-            return
-        with crew:
-            tasks = list(tasks_of(small))
-            answers = [crew.submit(encode_task(task)) for task in tasks]
-            self._write_here([job for job in jobs if not job.is_small])
-            for task, answer in zip(tasks, answers, strict=True):
-                take_answer(answer.result(), task, self._tally)
+            return []
+        begun = self._crew.begin([job for job in jobs if job.is_small])
+        self._write_here([job for job in jobs if not job.is_small])
+        return begun
 
     def _write_here(self, jobs: Sequence[Job]) -> None:
         if not jobs:

@@ -1,11 +1,15 @@
 """Many small files are written by processes: threads would wait for one lock after each short call."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from operator import attrgetter
-from typing import NamedTuple
+from types import TracebackType
+from typing import NamedTuple, Self
 
 from resile.errors import SpawnError
+from resile.store.catalog import Location
 from resile.store.elsewhere import described, reopened
+from resile.store.format.frames import Coding, Frame, FrameKind
 from resile.store.model import Entry, EntryType
 from resile.store.repository import Repository
 from resile.store.restore.entries import EntryMaker, FirstName
@@ -46,17 +50,80 @@ class Job(NamedTuple):
         return len(self.entry.chunks) <= CHUNKS_MAX and not self.entry.lists
 
 
-def start_crew(reader: Reader, top: Folder, top_fd: int) -> Workers | None:
+class Begun(NamedTuple):
+    """A task that a worker has, or will have.
+
+    Args:
+        answer: What it will tell.
+        firsts: To be told which inode each became, in their order.
+    """
+
+    answer: "Future[Plain]"
+    firsts: list[FirstName]
+
+
+class Crew:
+    """Processes that write below a folder. Not thread-safe; a context manager.
+
+    Args:
+        repository: Where they read.
+        workers: They.
+    """
+
+    def __init__(self, repository: Repository, workers: Workers) -> None:
+        self._repository = repository
+        self._workers = workers
+
+    def begin(self, jobs: Sequence[Job]) -> list[Begun]:
+        """Have files written meanwhile, which the repository has just located."""
+        return [
+            Begun(
+                self._workers.submit(_encode(task, self._repository)),
+                [job.first for job in task if job.first is not None],
+            )
+            for task in tasks_of(jobs)
+        ]
+
+    def __enter__(self) -> Self:
+        """Give itself."""
+        self._workers.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the processes; after a failure they give up what they write."""
+        self._workers.__exit__(kind, value, trace)
+
+
+def finish(begun: Sequence[Begun], tally: Tally) -> None:
+    """Wait until all of it is written, and learn what was.
+
+    Raises:
+        OperationError: If a worker ended.
+        StoreError: If the store cannot be reached.
+        OSError: If the target can take nothing more.
+    """
+    for answer, firsts in begun:
+        told, identities = answer.result()
+        tally.add_told(told)
+        for first, identity in zip(firsts, identities, strict=True):
+            first.identity = identity
+
+
+def start_crew(reader: Reader, top: Folder, top_fd: int) -> Crew | None:
     """Start processes that write below a folder; None if they cannot read there, or none can be.
 
     They get the folder open, and go down from it as this process does.
     """
-    place = described(reader) if isinstance(reader, Repository) else None
-    if place is None:
+    if not isinstance(reader, Repository) or (place := described(reader)) is None:
         return None
     setup = (place, top_fd, top.identity, top.owner, top.label)
     try:
-        return Workers(f"{__name__}:serve", setup, kept_fds=(top_fd,))
+        return Crew(reader, Workers(f"{__name__}:serve", setup, kept_fds=(top_fd,)))
     except SpawnError:
         return None
 
@@ -75,26 +142,6 @@ def tasks_of(jobs: Sequence[Job]) -> Iterator[list[Job]]:
         frame = job.place[:2]
     if task:
         yield task
-
-
-def encode_task(task: Sequence[Job]) -> Plain:
-    """Write a task for a worker."""
-    folders: dict[Folder, int] = {}
-    known: list[Plain] = []
-    files = [
-        (_number(job.folder, folders, known), _facts_of(job.entry), job.first is not None)
-        for job in task
-    ]
-    return known, files
-
-
-def take_answer(answer: Plain, task: Sequence[Job], tally: Tally) -> None:
-    """Learn what a worker did."""
-    told, identities = answer
-    tally.add_told(told)
-    firsts = (job.first for job in task if job.first is not None)
-    for first, identity in zip(firsts, identities, strict=True):
-        first.identity = identity
 
 
 def serve(setup: Plain) -> Serve:
@@ -119,26 +166,65 @@ def serve(setup: Plain) -> Serve:
     return work
 
 
+def _encode(task: Sequence[Job], repository: Repository) -> Plain:
+    """Write a task for a worker: folders, frames, where blobs stand in them, and files."""
+    numbers: dict[Folder, int] = {}
+    folders: list[Plain] = []
+    frames: dict[tuple[str, Frame], int] = {}
+    blobs = []
+    files = []
+    for job in task:
+        number = _number(job.folder, numbers, folders)
+        files.append((number, _facts_of(job.entry), job.first is not None))
+        for chunk in job.entry.chunks[:1]:
+            if place := repository.place_of(chunk):
+                frame = frames.setdefault((place.pack, place.frame), len(frames))
+                blobs.append((chunk, frame, place.start, place.length))
+    return folders, [(pack, *_frame_facts(frame)) for pack, frame in frames], blobs, files
+
+
 def _write(
     task: Plain, repository: Repository, cache: FolderCache, top: Folder, tally: Tally
 ) -> list[tuple[int, int] | None]:
-    known, files = task
+    known, frames, blobs, files = task
+    repository.remember(_places(frames, blobs))
     maker = EntryMaker(repository, cache, MetadataGiver(tally), tally)
     folders = [top]
     for parent, name, identity, owner, label in known:
         above = folders[parent]
         folders.append(Folder(above, name, identity=identity, owner=owner, label=label))
-    entries = [
-        Entry(type=EntryType.FILE, **dict(zip(_FACTS, facts, strict=True))) for _, facts, _ in files
-    ]
-    repository.locate_all([chunk for entry in entries for chunk in entry.chunks])
     identities = []
-    for (number, _, is_first), entry in zip(files, entries, strict=True):
+    for number, facts, is_first in files:
+        entry = Entry(type=EntryType.FILE, **dict(zip(_FACTS, facts, strict=True)))
         first = FirstName(folders[number], entry) if is_first else None
         maker.file(folders[number], entry, first)
         if first is not None:
             identities.append(first.identity)
     return identities
+
+
+def _frame_facts(frame: Frame) -> tuple[int, int, int, int, int]:
+    return frame.offset, int(frame.kind), int(frame.coding), frame.stored_bytes, frame.raw_bytes
+
+
+def _places(frames: Plain, blobs: Plain) -> dict[bytes, Location]:
+    known = [
+        (
+            pack,
+            Frame(
+                offset=offset,
+                kind=FrameKind(kind),
+                coding=Coding(coding),
+                stored_bytes=stored,
+                raw_bytes=raw,
+            ),
+        )
+        for pack, offset, kind, coding, stored, raw in frames
+    ]
+    return {
+        blob_id: Location(pack=known[n][0], frame=known[n][1], start=start, length=length)
+        for blob_id, n, start, length in blobs
+    }
 
 
 def _number(folder: Folder, numbers: dict[Folder, int], known: list[Plain]) -> int:

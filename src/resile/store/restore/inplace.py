@@ -16,6 +16,7 @@ from resile.core.trees import status_of
 from resile.errors import ConfigError, OperationError, RejectedError
 from resile.store.model import Entry
 from resile.store.restore.building import TreeBuilder
+from resile.store.restore.early import writing_early
 from resile.store.restore.folders import FOLDER_MODE, identity_of, open_below, top_folder
 from resile.store.restore.model import OnProgress, Reader, RestoreReport, shown
 from resile.store.restore.selecting import Selection, select
@@ -147,7 +148,8 @@ def restore_in_place(
             os.close(home_fd)
             raise
         try:
-            places = [_build(stage, n, unit, reader, tally) for n, unit in enumerate(units)]
+            with writing_early(stage.fd):
+                places = [_build(stage, n, unit, reader, tally) for n, unit in enumerate(units)]
             report = tally.report()
             report.check_nothing_lost()
             gate("sync_file_system")

@@ -12,6 +12,7 @@ from resile.core.trees import FOLDER_FLAGS, status_of
 from resile.errors import ConfigError, OperationError, RejectedError
 from resile.store.model import Entry
 from resile.store.restore.building import TreeBuilder
+from resile.store.restore.early import writing_early
 from resile.store.restore.folders import FOLDER_MODE, open_below, top_folder
 from resile.store.restore.model import OnProgress, Reader, RestoreReport, shown
 from resile.store.restore.selecting import Selection, select, walk_chosen
@@ -64,10 +65,11 @@ def restore_to(
                 _make_private(target_fd)
             top = top_folder(target_fd, is_ours=is_ours)
             builder = TreeBuilder(reader, top, target_fd, tally)
-            if selection is None:
-                builder.build_all(root)
-            else:
-                builder.build_some(reader.tree(root.tree), selection)
+            with writing_early(target_fd):
+                if selection is None:
+                    builder.build_all(root)
+                else:
+                    builder.build_some(reader.tree(root.tree), selection)
             sync_file_system(target_fd)
             os.fsync(parent_fd)
     except OSError as exc:
