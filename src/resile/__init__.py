@@ -22,6 +22,7 @@ from resile.errors import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from resile.clients.daemon import connect
+    from resile.clients.opentelemetry import use_opentelemetry
     from resile.clients.sharing.places import share
     from resile.contain import Limits, Outcome, arun, run
     from resile.contain.transaction.managed import transaction
@@ -131,6 +132,7 @@ __all__ = [
     "snapshot",
     "stack",
     "transaction",
+    "use_opentelemetry",
 ]
 
 
@@ -147,6 +149,7 @@ def __getattr__(name: str) -> object:
         connect_in_system()
     homes = {
         "clients.daemon": ("connect",),
+        "clients.opentelemetry": ("use_opentelemetry",),
         "clients.sharing.places": ("share",),
         "contain": ("Limits", "Outcome", "arun", "run"),
         "contain.transaction.managed": ("transaction",),

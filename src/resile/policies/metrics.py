@@ -28,17 +28,17 @@ def metrics_text() -> str:
     each guard and each key.
     """
     metrics = Metrics()
-    families = _families(metrics)
-    for (family, labels), value in _sums().items():
+    families = policy_families(metrics)
+    for (family, labels), value in policy_sums().items():
         _put(families[family], value, labels)
-    _put(families["dropped"], POST.dropped, ())
-    _put(families["failed_listeners"], POST.failed, ())
     return metrics.text()
 
 
-def _sums() -> Sums[_Sample]:
-    """Add up what is shown under one guard's name."""
-    sums: Sums[_Sample] = Sums()
+def policy_sums() -> Sums[_Sample]:
+    """Give all numbers, by family and by the values of its labels, the guard's name first."""
+    sums: Sums[_Sample] = Sums(
+        {("dropped", ()): POST.dropped, ("failed_listeners", ()): POST.failed}
+    )
     guards = REGISTRY.guards()
     keyed = keyed_guards(guards)
     labels = {one.name: OTHER for one in guards}
@@ -68,7 +68,7 @@ def _put(family: Counter | Gauge, value: float, labels: tuple[str, ...]) -> None
         family.set(value, **named)
 
 
-def _families(metrics: Metrics) -> dict[str, Counter | Gauge]:
+def policy_families(metrics: Metrics) -> dict[str, Counter | Gauge]:
     """Declare every family by the name that measures have for it."""
     return {
         "attempts": metrics.counter(

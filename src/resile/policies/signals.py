@@ -65,6 +65,9 @@ class Post:
 
     def __init__(self) -> None:
         self._listeners: tuple[Listener, ...] = ()
+        self._companions: tuple[Listener, ...] = ()
+        self.is_heard = False
+        """True if anybody wants to know; read by each call that has something to tell."""
         self._queue: SimpleQueue[Signal | threading.Event | None] | None = None
         self._thread: threading.Thread | None = None
         self._knows_exit = False
@@ -82,11 +85,6 @@ class Post:
         if self._queue is not None:
             self._queue = _queue()
 
-    @property
-    def is_heard(self) -> bool:
-        """True if anybody listens."""
-        return self._queue is not None
-
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Have every signal from now on given to `listener`."""
         heard = _Heard(listener)
@@ -95,10 +93,29 @@ class Post:
             if self._queue is None:
                 self._queue = _queue()
             self._start()
+            self.is_heard = True
+        return lambda: self._end(heard)
+
+    def accompany(self, companion: Listener) -> Callable[[], None]:
+        """Have every signal given to `companion` in the place and the moment in which it arises.
+
+        For what belongs to the call, such as an event of its tracing span: it runs in the guarded
+        call, perhaps while its breaker's lock is held. So it must be quick, wait for nothing, and
+        call nothing that is guarded.
+        """
+        heard = _Heard(companion)
+        with self._lock:
+            self._companions = (*self._companions, heard)
+            self.is_heard = True
         return lambda: self._end(heard)
 
     def tell(self, guard: str, kind: str, clock: Clock, detail: Mapping[str, object]) -> None:
-        """Put a signal into the queue, or drop it if that is full. Never blocks."""
+        """Give a signal to companions, and put it into the queue unless that is full. Never blocks."""
+        if correlation := correlation_id():
+            detail = {**detail, "correlation_id": correlation}
+        signal = Signal(guard, kind, clock.now().timestamp(), detail)
+        for companion in self._companions:
+            self._give(companion, signal)
         queue = self._queue
         if queue is None:
             return
@@ -107,9 +124,7 @@ class Post:
             return
         if self._thread is None and not self._is_started():
             return
-        if correlation := correlation_id():
-            detail = {**detail, "correlation_id": correlation}
-        queue.put(Signal(guard, kind, clock.now().timestamp(), detail))
+        queue.put(signal)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was told before has been handed out; False if that took longer."""
@@ -148,9 +163,11 @@ class Post:
     def _end(self, heard: "Listener") -> None:
         with self._lock:
             self._listeners = tuple(one for one in self._listeners if one is not heard)
+            self._companions = tuple(one for one in self._companions if one is not heard)
             if not self._listeners and self._queue is not None:
                 self._queue.put(None)
                 self._queue = self._thread = None
+            self.is_heard = bool(self._listeners or self._companions)
 
     def _serve(self, queue: "SimpleQueue[Signal | threading.Event | None]") -> None:
         while (item := queue.get()) is not None:
@@ -158,12 +175,16 @@ class Post:
                 item.set()
                 continue
             for listener in self._listeners:
-                try:
-                    listener(item)
-                except Exception as error:  # noqa: BLE001 - one that fails must not cost the others theirs
-                    self.failed += 1
-                    self._end(listener)
-                    _report(listener, error)
+                self._give(listener, item)
+
+    def _give(self, listener: Listener, signal: Signal) -> None:
+        """Give a signal to a listener, and let it go if it raises: the others shall have theirs."""
+        try:
+            listener(signal)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the listener's
+            self.failed += 1
+            self._end(listener)
+            _report(listener, error)
 
 
 class _Heard:
