@@ -254,3 +254,10 @@ def test_all_that_is_wrong_with_a_check_is_told_at_once() -> None:
         "Check.ttl",
         "Check.failure_status",
     ]
+
+
+@pytest.mark.parametrize("status", list(HealthStatus))
+def test_a_check_may_say_its_status_alone(rig: Rig, status: HealthStatus) -> None:
+    rig.add("one", lambda: status)
+
+    assert rig.settle()["one"].result.status is status

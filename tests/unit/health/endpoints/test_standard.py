@@ -175,3 +175,15 @@ def test_bad_options_are_told_with_a_hint(add: Any) -> None:
 
 def test_the_api_is_loaded_from_the_package() -> None:
     assert resile.Health.__module__ == "resile.health.endpoints.health"
+
+
+def test_a_missing_sqlite_file_makes_the_service_unready(tmp_path: Path) -> None:
+    with service() as health:
+        health.add_sqlite(tmp_path / "policy.db")
+
+        got = ask_wsgi(health.wsgi(), "GET", "/health/ready")
+
+    assert got.json == {
+        "ready": False,
+        "reason": "database: FileNotFoundError: No such file or directory",
+    }
