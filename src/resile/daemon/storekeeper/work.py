@@ -2,8 +2,8 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 from resile.core.clock import Clock
@@ -29,7 +29,8 @@ class Work:
         self._lock = threading.Lock()
         self._jobs: dict[int, dict[str, Any]] = {}
         self._passes: dict[Job, dict[str, Any]] = {}
-        self._next: dict[str, Any] | None = None
+        self._next: Job | None = None
+        self._next_at = clock.now()
         self._count = 0
         self._told_s = -TELL_EVERY_S
 
@@ -63,19 +64,22 @@ class Work:
     def passed(self, job: Job, one: Pass, *, total_bytes: int | None = None) -> None:
         """Tell how far a pass is; it is told until it is over, also between its pieces."""
         with self._lock:
-            if one.is_over or one.began_at is None:
-                self._passes.pop(job, None)
-            else:
+            is_over = one.is_over and self._passes.pop(job, None) is not None
+            if not one.is_over and one.began_at is not None:
                 facts = _facts(job, one.began_at, total_bytes=total_bytes)
                 self._passes[job] = facts | {"files": one.files, "bytes": one.bytes}
-        self._tell_if_due()
+        (self._tell if is_over else self._tell_if_due)()
 
     def follows(self, job: Job, in_s: float) -> None:
-        """Note what is done next."""
-        at = datetime.fromtimestamp(self._clock.now().timestamp() + max(in_s, 0.0), tz=UTC)
+        """Note what is done next, and when; told at once if it is another job or time."""
+        at = self._clock.now() + timedelta(seconds=max(in_s, 0.0))
         with self._lock:
-            self._next = {"kind": job.kind.value, "name": job.name, "at": at.isoformat()}
-        self._tell_if_due()
+            # The two clocks, read one after the other, differ by some microseconds each time.
+            is_same = self._next == job and abs((at - self._next_at).total_seconds()) < TELL_EVERY_S
+            if not is_same:
+                self._next, self._next_at = job, at
+        if not is_same:
+            self._tell()
 
     def _tell_if_due(self) -> None:
         if self._clock.monotonic() - self._told_s >= TELL_EVERY_S:
@@ -85,8 +89,12 @@ class Work:
         with self._lock:
             self._told_s = self._clock.monotonic()
             jobs = [dict(one) for one in (*self._jobs.values(), *self._passes.values())]
-            told: Mapping[str, Any] = {"work": {"jobs": jobs, "next": self._next}}
-        self._send(told)
+            told = {"jobs": jobs, "next": self._next and _due(self._next, self._next_at)}
+        self._send({"work": told})
+
+
+def _due(job: Job, at: datetime) -> dict[str, Any]:
+    return {"kind": job.kind.value, "name": job.name, "at": at.isoformat()}
 
 
 def _facts(job: Job, since: datetime, *, total_bytes: int | None) -> dict[str, Any]:

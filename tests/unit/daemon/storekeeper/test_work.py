@@ -74,14 +74,21 @@ def test_a_pass_is_there_until_it_is_over(told: Told) -> None:
         assert told.jobs == [("snapshot", 0, 0), ("scrub", 3, 30)]
     assert told.messages[-1]["jobs"][0]["since"] == one.began_at.isoformat()  # type: ignore[union-attr]
 
-    told.clock.advance(5)
     told.work.passed(SCRUB, replace(one, is_over=True))
-
     assert told.jobs == []
+    count = len(told.messages)
+    told.work.passed(SCRUB, replace(one, is_over=True))
+    assert len(told.messages) == count
 
 
 def test_what_follows_has_its_time(told: Told) -> None:
+    """Another one is told at once, the same again is not."""
+    told.work.follows(SCRUB, 1.0)
+    told.work.follows(SNAPSHOT, 59.0)
     told.work.follows(SNAPSHOT, 60.0)
+    for _ in range(10):
+        told.work.follows(SNAPSHOT, 60.0001)
+    assert len(told.messages) == 3
 
     found = told.messages[-1]["next"]
     assert (found["kind"], found["name"]) == ("snapshot", "kb")
