@@ -113,18 +113,17 @@ def unanswered(before: Condition, why: str) -> Condition:
     if before.state is not FAILED:
         return before._replace(answers=0)
     reason = f"{before.reason}; and nothing answers: {why}"[:REASON_LENGTH_MAX]
-    return before._replace(state=CRITICAL, reason=reason, answers=0)
+    return before._replace(state=CRITICAL, reason=reason, answers=0, root=before.reason)
 
 
 def answered(service: Service, before: Condition) -> Condition:
     """Count an answer of a fallback."""
-    if before.state is not CRITICAL or before.origin is Origin.REPORT:
+    if before.state is not CRITICAL or before.root is None:
         return before
     answers = before.answers + 1
     if answers < service.successes:
         return before._replace(answers=answers)
-    reason = before.reason.partition("; and nothing answers: ")[0]
-    return before._replace(state=FAILED, reason=reason, answers=0)
+    return before._replace(state=FAILED, reason=before.root, answers=0, root=None)
 
 
 def reported(service: Service, state: ServiceState, why: str, now: float) -> Condition:
@@ -174,6 +173,7 @@ def restored(state: ServiceState, reason: str, origin: Origin, now: float) -> Co
         state=state,
         reason=reason,
         origin=kept,
+        root=reason if state is CRITICAL and kept is not Origin.REPORT else None,
         try_at_s=now if is_down(state) or kept is Origin.RECOVERY else inf,
     )
 

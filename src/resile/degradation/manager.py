@@ -357,6 +357,7 @@ class Degradation:
 
     def close(self) -> None:
         """Stop probing, and wait for what is being written and told, for 5 s at most."""
+        _MANAGERS.discard(self)
         self._prober.close()
         self.flush()
         if self._keeper is not None:
@@ -436,7 +437,7 @@ _FOLLOWING: list[Callable[[], None]] = []
 
 
 def managers() -> tuple[Degradation, ...]:
-    """Give all managers of this process."""
+    """Give all managers of this process that are not closed."""
     return tuple(_MANAGERS)
 
 

@@ -217,6 +217,8 @@ class Condition(NamedTuple):
     """In a row, since it was down."""
     answers: int = 0
     """Of its fallbacks in a row, since the last one failed."""
+    root: str | None = None
+    """Why it was FAILED before calls that nobody answered made it CRITICAL; None if they did not."""
     tries: int = 0
     """In vain, since it is down: the wait before the next grows with them."""
     try_at_s: float = inf

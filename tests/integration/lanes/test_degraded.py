@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from tests.support.laning import Daemon, Stranger, running, wait_until
@@ -32,7 +33,10 @@ def desk(daemon: Daemon) -> DegradationDesk:
 
 
 @pytest.fixture
-def services(daemon: Daemon) -> Iterator[tuple[Degradation, MemoryJournal]]:
+def services(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Degradation, MemoryJournal]]:
+    monkeypatch.setattr("resile.degradation.manager._MANAGERS", WeakSet())
     journal = MemoryJournal()
     lane = Lane(daemon.state, program="app.py")
     DegradationFeed(lane).start()

@@ -111,6 +111,23 @@ def test_a_fallback_that_comes_back_makes_it_failed_again() -> None:
     assert services.status("a").reason == "ConnectionError: connection lost"
 
 
+@pytest.mark.parametrize("state", [FAILED, CRITICAL])
+def test_what_somebody_set_is_what_it_comes_back_to(state: ServiceState) -> None:
+    fallback = Dependency("fallback")
+    services = manager(Service("a", fallbacks=[fallback.ask]))
+    services.set_state("a", state, "x" * 300)
+    fallback.error = LookupError("empty")
+    with pytest.raises(ServiceDownError):
+        services.call("a", Dependency().ask)
+    assert services.state("a") is CRITICAL
+
+    fallback.error = None
+    for _ in range(3):
+        services.call("a", Dependency().ask)
+
+    assert (services.state("a"), services.status("a").reason) == (state, "x" * 200)
+
+
 def test_errors_that_are_not_its_own_are_raised_as_they_are(made: Any) -> None:
     services = manager(Service("a", fallbacks=["fallback"], on=OSError, failures=1))
     dependency = Dependency()

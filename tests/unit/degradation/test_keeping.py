@@ -1,5 +1,7 @@
 """States in the journal: written before they count, read after a restart, and never waited for."""
 
+import asyncio
+import contextlib
 import logging
 import os
 import threading
@@ -187,6 +189,44 @@ def test_the_call_that_changes_a_state_sees_it_changed(tmp_path: Path) -> None:
         fail(services, "a", Dependency())
 
         assert services.state("a") is FAILED
+
+
+def test_so_does_an_awaited_call(tmp_path: Path) -> None:
+    services = Degradation(Service("a", fallbacks=["f"], failures=1), journal=tmp_path / "journal")
+    dependency = Dependency()
+    dependency.error = OSError("gone")
+
+    async def main() -> ServiceState:
+        assert await services.acall("a", dependency.aask) == "f"
+        return services.state("a")
+
+    assert asyncio.run(main()) is FAILED
+    (notice,) = services.notices()
+    services.choose(notice.id, "continue", who="ada")
+    services.close()
+    with contextlib.closing(open_journal(tmp_path / "journal", create=False)) as journal:
+        assert [r.event.kind for r in journal.read(Query())] == [
+            DegradationChanged.kind,
+            DegradationNoticed.kind,
+            DegradationAnswered.kind,
+        ]
+
+
+def test_a_slow_journal_gets_fewer_and_newer_changes() -> None:
+    journal = WatchedJournal()
+    services = Degradation(Service("a", fallbacks=["f"]), journal=journal)
+    journal.may_write.clear()
+    entry = services._book.of("a")
+    for state in (FAILED, DEGRADED, FAILED, CRITICAL, DEGRADED):
+        services._book.report(entry, state, state.value)
+    journal.may_write.set()
+    services._book.wait_until_counted(entry)
+    assert services.state("a") is DEGRADED
+    services.close()
+
+    written = journal.read(Query(kinds=(DegradationChanged.kind,)))
+    assert len(written) <= 2
+    assert written[-1].event.body["after"] == "DEGRADED"
 
 
 def test_a_fork_goes_on_with_a_journal_of_its_own(tmp_path: Path) -> None:
