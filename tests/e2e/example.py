@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,11 +74,18 @@ def ask(port: int, method: str, path: str, body: bytes | None) -> tuple[int, dic
         return response.status, json.loads(response.read())
 
 
-def start(stack: ExitStack, module: str, data: Path, **environment: str) -> Process:
-    """Start a process of the example and wait until it says where it listens."""
+def start(
+    stack: ExitStack,
+    module: str,
+    data: Path,
+    *,
+    command: Sequence[str] = (),
+    **environment: str,
+) -> Process:
+    """Start a process of the example, or another command, and wait until it says where it listens."""
     popen = stack.enter_context(
         subprocess.Popen(
-            [sys.executable, "-m", f"agent_runtime.{module}"],
+            command or [sys.executable, "-m", f"agent_runtime.{module}"],
             cwd=HOME,
             env={
                 **os.environ,

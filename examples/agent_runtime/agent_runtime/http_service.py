@@ -53,7 +53,6 @@ class HttpService(BoundedThreads):
     """
 
     allow_reuse_address = True
-    request_queue_size = 128
 
     def __init__(
         self,

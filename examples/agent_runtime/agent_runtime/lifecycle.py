@@ -27,6 +27,7 @@ class BoundedThreads(socketserver.ThreadingMixIn, socketserver.TCPServer):
     """A server with one thread for each connection, and at most CONNECTIONS_MAX of them."""
 
     daemon_threads = True  # `drain` waits for them, for a bounded time.
+    request_queue_size = 128
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._slots = threading.BoundedSemaphore(CONNECTIONS_MAX)
