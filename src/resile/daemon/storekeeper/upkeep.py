@@ -176,6 +176,10 @@ class Upkeep:
             self._tell_mended(place, file, done.origin, began_s)
             return
         repaired = repair(repository, replicas=replicas)
+        for one in repaired.live:
+            if one.unread:
+                fields = {"folder": one.source, "unread": len(one.unread)}
+                logger.warning("storekeeper.not_all_read_again", extra=fields)
         for one in repaired.mended:
             if one.origin is not Origin.NONE:
                 self._tell_mended(place, one.name, one.origin, began_s)
