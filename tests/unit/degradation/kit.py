@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from resile.degradation import Degradation, Service
+from resile.degradation import Degradation, Message, Outbox, Service
 from resile.testing import FakeClock
 
 
@@ -49,3 +49,24 @@ def fail(services: Degradation, name: str, dependency: Dependency, times: int = 
     dependency.error = ConnectionError("connection lost")
     for _ in range(times):
         services.call(name, dependency.ask)
+
+
+class Receiver:
+    """The other side."""
+
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+        self.error: Exception | None = None
+        self.bad: list[Any] = []
+
+    def __call__(self, message: Message) -> None:
+        if self.error is not None:
+            raise self.error
+        if message.value in self.bad:
+            raise ValueError(f"cannot take {message.value}")
+        self.got.append(message.value)
+
+
+def put_all(outbox: Outbox, *values: Any, key: str = "") -> None:
+    for value in values:
+        outbox.put(value, key=key)

@@ -1,24 +1,19 @@
 """The outbox: order, identity, limits, retries, dead letters, leases, and what happens to its file."""
 
 import asyncio
-import logging
 import os
 import random
 import sqlite3
 import stat
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import settings, strategies
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from tests.unit.degradation.kit import Dependency, fail
+from tests.unit.degradation.kit import Receiver, put_all
 
-from resile.degradation import Degradation, Message, Outbox, OutboxLimits, Service, ServiceState
+from resile.degradation import Message, Outbox, OutboxLimits
 from resile.degradation.outbox.outbox import FAILURES_IN_A_ROW_MAX
-from resile.degradation.outbox.table import DAMAGED, DEADLY
+from resile.degradation.outbox.table import DAMAGED
 from resile.errors import ConfigError, OutboxError, OutboxFullError
 from resile.testing import FakeClock
 
@@ -34,27 +29,6 @@ def clock() -> FakeClock:
 def outbox(tmp_path: Path, clock: FakeClock) -> Iterator[Outbox]:
     with Outbox(tmp_path / "outbox.db", FAST, clock=clock, chance=random.Random(1)) as made:
         yield made
-
-
-class Receiver:
-    """The other side."""
-
-    def __init__(self) -> None:
-        self.got: list[Any] = []
-        self.error: Exception | None = None
-        self.bad: list[Any] = []
-
-    def __call__(self, message: Message) -> None:
-        if self.error is not None:
-            raise self.error
-        if message.value in self.bad:
-            raise ValueError(f"cannot take {message.value}")
-        self.got.append(message.value)
-
-
-def put_all(outbox: Outbox, *values: Any, key: str = "") -> None:
-    for value in values:
-        outbox.put(value, key=key)
 
 
 # Order and identity -------------------------------------------------------------------------------
@@ -326,105 +300,6 @@ def test_a_cancelled_task_gives_its_message_back(outbox: Outbox) -> None:
     assert receiver.got == ["x"]
 
 
-# Leases -------------------------------------------------------------------------------------------
-
-
-def test_what_one_sends_no_other_does(outbox: Outbox, tmp_path: Path, clock: FakeClock) -> None:
-    receiver = Receiver()
-    put_all(outbox, 1, 2)
-    with Outbox(tmp_path / "outbox.db", FAST, clock=clock) as other:
-
-        def slow(message: Message) -> None:
-            assert other.drain(receiver).sent == 0
-            receiver(message)
-
-        outbox.drain(slow)
-
-    assert receiver.got == [1, 2]
-
-
-def test_a_lease_ends_and_a_late_sender_changes_nothing(
-    outbox: Outbox, tmp_path: Path, clock: FakeClock
-) -> None:
-    """Sent twice, as at least once means; and what the late one says of it is not heard."""
-    receiver = Receiver()
-    outbox.put("x")
-    with Outbox(tmp_path / "outbox.db", FAST, clock=clock) as other:
-
-        def hang(_: Message) -> None:
-            clock.advance(61)
-            assert other.drain(receiver).sent == 1
-            raise OSError("late")
-
-        outbox.drain(hang)
-
-    assert receiver.got == ["x"]
-    assert outbox.counts() == (0, 0, 0, 0)
-
-
-def test_a_message_that_kills_its_sender_is_a_dead_letter_in_the_end(
-    outbox: Outbox, clock: FakeClock
-) -> None:
-    outbox.put("x")
-    for _ in range(3):
-        taken, _ = outbox._table.exchange(None, is_more=True)
-        assert taken is not None
-        clock.advance(61)
-
-    assert outbox.drain(Receiver()).sent == 0
-    assert [letter.why for letter in outbox.dead()] == [DEADLY]
-
-
-def test_after_another_boot_nothing_waits(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    receiver = Receiver()
-    receiver.error = OSError()
-    put_all(outbox, "waits")
-    outbox.put("leased", key="other")
-    outbox.drain(receiver, limit=1)
-    outbox._table.exchange(None, is_more=True)
-    receiver.error = None
-    assert outbox.drain(receiver).sent == 0
-
-    monkeypatch.setattr("resile.degradation.outbox.table.boot_id", lambda: "another")
-
-    outbox.drain(receiver)
-    assert receiver.got == ["waits", "leased"]
-
-
-def test_the_wall_clock_may_jump(outbox: Outbox, clock: FakeClock) -> None:
-    receiver = Receiver()
-    put_all(outbox, 1)
-    clock.jump(-1e6)
-    put_all(outbox, 2)
-    clock.jump(2e6)
-
-    outbox.drain(receiver)
-
-    assert receiver.got == [1, 2]
-
-
-def test_threads_share_the_work_and_keep_the_order_of_keys(tmp_path: Path) -> None:
-    got: list[tuple[str, int]] = []
-    with Outbox(tmp_path / "o") as outbox:
-        for number in range(10):
-            for key in "abc":
-                outbox.put([key, number], key=key)
-        threads = [
-            threading.Thread(
-                target=outbox.drain, args=(lambda message: got.append(tuple(message.value)),)
-            )
-            for _ in range(4)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
-        outbox.drain(lambda message: got.append(tuple(message.value)))
-
-    for key in "abc":
-        assert [number for name, number in got if name == key] == list(range(10))
-
-
 # The file -----------------------------------------------------------------------------------------
 
 
@@ -540,188 +415,3 @@ def test_a_child_of_a_fork_uses_it_too(tmp_path: Path) -> None:
     assert receiver.got[0] == "before"
     for who in ("child", "parent"):
         assert [n for w, n in receiver.got[1:] if w == who] == list(range(10))
-
-
-# Delivery -----------------------------------------------------------------------------------------
-
-
-def test_a_delivery_sends_what_is_put(tmp_path: Path) -> None:
-    got = threading.Event()
-    with Outbox(tmp_path / "o") as outbox, outbox.deliver(lambda _: got.set()):
-        outbox.put("x")
-        assert got.wait(20)
-
-
-def test_a_delivery_waits_for_its_service_and_flushes_when_it_is_back(tmp_path: Path) -> None:
-    receiver = Receiver()
-    got_all = threading.Event()
-    services = Degradation(Service("network", fallbacks=["queued"]))
-    services.set_state("network", ServiceState.FAILED, "no route")
-    tried = threading.Event()
-
-    def send(message: Message) -> None:
-        tried.set()
-        if services.should_use_fallback("network"):
-            raise ConnectionError("no route")
-        receiver(message)
-        if len(receiver.got) == 5:
-            got_all.set()
-
-    limits = OutboxLimits(initial=600)
-    with Outbox(tmp_path / "o", limits) as outbox:
-        put_all(outbox, *range(5))
-        with outbox.deliver(send, services=services, service="network"):
-            assert tried.wait(20)
-            assert receiver.got == []
-            services.set_state("network", ServiceState.HEALTHY)
-            assert got_all.wait(20)
-    services.close()
-
-    assert receiver.got == [0, 1, 2, 3, 4]
-
-
-def test_a_message_that_goes_through_is_a_reason_to_look(tmp_path: Path) -> None:
-    clock = FakeClock()
-    services = Degradation(
-        Service("network", fallbacks=["queued"]), clock=clock, is_background=False
-    )
-    fail(services, "network", Dependency())
-    from resile.degradation.outbox.delivering import _Gate
-
-    with Outbox(tmp_path / "o") as outbox:
-        outbox.put("x")
-        gate = _Gate(outbox, services, "network")
-        assert gate.limit() == 1
-        gate.wait_s(outbox.drain(Receiver(), limit=1), None)
-
-    assert services.call("network", Dependency().ask) == "live"
-
-
-def test_a_delivery_on_a_loop(tmp_path: Path) -> None:
-    receiver = Receiver()
-
-    async def main() -> None:
-        got = asyncio.Event()
-
-        async def send(message: Message) -> None:
-            receiver(message)
-            got.set()
-
-        with Outbox(tmp_path / "o") as outbox:
-            delivering = asyncio.create_task(outbox.adeliver(send))
-            await outbox.aput("x")
-            async with asyncio.timeout(20):
-                await got.wait()
-            delivering.cancel()
-            await asyncio.gather(delivering, return_exceptions=True)
-
-    asyncio.run(main())
-
-    assert receiver.got == ["x"]
-
-
-def test_a_delivery_of_an_unknown_service_is_refused(outbox: Outbox) -> None:
-    services = Degradation(Service("network"))
-
-    with pytest.raises(ConfigError, match="no service"):
-        outbox.deliver(print, services=services, service="netwrk")
-
-
-def test_a_delivery_outlives_trouble(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)
-    path = tmp_path / "o"
-    path.mkdir()
-    got = threading.Event()
-    with Outbox(path) as outbox, outbox.deliver(lambda _: got.set()):
-        while "outbox.not_sent" not in caplog.messages:
-            threading.Event().wait(0.01)
-        path.rmdir()
-        outbox.put("x")
-        assert got.wait(20)
-
-
-class OutboxMachine(RuleBasedStateMachine):
-    """Two processes' worth of one outbox, against lists."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        import tempfile
-
-        self.folder = tempfile.TemporaryDirectory()
-        self.clock = FakeClock()
-        self.limits = OutboxLimits(
-            count_max=6, attempts=2, initial=1, max=2, lease=10, dead_max=2, remembered_max=1000
-        )
-        self.boxes = [
-            Outbox(f"{self.folder.name}/o", self.limits, clock=self.clock) for _ in range(2)
-        ]
-        self.waiting: list[tuple[str, str]] = []
-        self.put_ids: set[str] = set()
-        self.sent: list[str] = []
-        self.number = 0
-
-    @rule(
-        box=strategies.integers(0, 1),
-        key=strategies.sampled_from("ab"),
-        again=strategies.booleans(),
-    )
-    def put(self, box: int, key: str, again: bool) -> None:
-        self.number += not again
-        name = f"{self.number}"
-        try:
-            receipt = self.boxes[box].put(name, id=name, key=key)
-        except OutboxFullError:
-            assert len(self.waiting) == self.limits.count_max
-            return
-        assert receipt.is_new == (name not in self.put_ids)
-        if receipt.is_new:
-            self.put_ids.add(name)
-            self.waiting.append((name, key))
-
-    @rule(box=strategies.integers(0, 1), fails=strategies.sets(strategies.sampled_from("ab")))
-    def drain(self, box: int, fails: set[str]) -> None:
-        def send(message: Message) -> None:
-            head = next(name for name, key in self.waiting if key == message.key)
-            assert message.id == head
-            if message.key in fails:
-                raise OSError("no")
-            self.waiting.remove((message.id, message.key))
-            self.sent.append(message.id)
-
-        self.boxes[box].drain(send)
-        dead = {letter.message.id for letter in self.boxes[box].dead()}
-        gone = {name for name, _ in self.waiting} - self.ids_waiting()
-        assert dead >= gone or len(dead) == self.limits.dead_max
-        self.waiting = [one for one in self.waiting if one[0] not in gone]
-
-    @rule(seconds=strategies.sampled_from((0.5, 3.0, 20.0)))
-    def pass_time(self, seconds: float) -> None:
-        self.clock.advance(seconds)
-
-    @rule(box=strategies.integers(0, 1))
-    def die_while_sending(self, box: int) -> None:
-        self.boxes[box]._table.exchange(None, is_more=True)
-        dead = {name for name, _ in self.waiting} - self.ids_waiting()
-        self.waiting = [one for one in self.waiting if one[0] not in dead]
-
-    def ids_waiting(self) -> set[str]:
-        with self.boxes[0]._table._transaction() as sql:
-            return {row[0] for row in sql.execute("select id from message where is_dead = 0")}
-
-    @invariant()
-    def nothing_is_lost_and_nothing_sent_twice(self) -> None:
-        assert self.ids_waiting() == {name for name, _ in self.waiting}
-        assert len(set(self.sent)) == len(self.sent)
-        counts = self.boxes[1].counts()
-        assert counts.waiting == len(self.waiting)
-        assert counts.dead <= self.limits.dead_max
-        assert counts.size == sum(len(name) + 2 for name, _ in self.waiting)
-
-    def teardown(self) -> None:
-        for box in self.boxes:
-            box.close()
-        self.folder.cleanup()
-
-
-TestOutboxMachine = OutboxMachine.TestCase
-TestOutboxMachine.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
