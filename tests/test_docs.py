@@ -312,7 +312,7 @@ def test_the_readme_is_true_of_the_example() -> None:
         raise AssertionError("the dispatcher has no ready check")
 
     assert f"127.0.0.1:{example.resile.http.port}" in readme
-    assert str(ready.http).removesuffix("/ready") + "/dispatch" in readme
+    assert str(ready.http).removesuffix("/health/ready") + "/dispatch" in readme
     for image in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", readme):
         assert (ROOT / image).is_file(), image
 
