@@ -13,8 +13,8 @@ from resile.testing import simulate
 
 POLICIES = ("resile.policies",)
 SEEDS = range(1000)
-SEEDS_OF_THREADS = range(200)
-"""Fewer, since each is some hundred times interrupted, and costs as much as five of the others."""
+SEEDS_OF_THREADS = range(150)
+"""Fewer, since each is some hundred times interrupted, and costs as much as four of the others."""
 PARTS = 4
 """So that the workers of the test run share the seeds of one world."""
 

@@ -221,6 +221,20 @@ MUTANTS = (
         GATE,
     ),
     Mutant(
+        "one caller too many is inside on the generated way",
+        "gate",
+        "        if len(self._inside) >= self.limit:\n            return False",
+        "        if len(self._inside) > self.limit:\n            return False",
+        GATE,
+    ),
+    Mutant(
+        "a permit is not given back on the generated way",
+        "gate",
+        "        self._inside.discard(token)\n",
+        "",
+        GATE,
+    ),
+    Mutant(
         "one waiter too many is let in",
         "gate",
         "while self._lines and len(self._inside) < self.limit:",
@@ -265,8 +279,15 @@ MUTANTS = (
     Mutant(
         "a wake-up is lost",
         "admission",
-        "        if admitted:\n            self._wake(admitted)",
-        "        if admitted[1:]:\n            self._wake(admitted[1:])",
+        "leave(ticket)\n        if admitted:\n            self._wake(admitted)",
+        "leave(ticket)\n        if admitted[1:]:\n            self._wake(admitted[1:])",
+        GATE,
+    ),
+    Mutant(
+        "a wake-up is lost on the generated way",
+        "admission",
+        "leave_now(token)\n        if admitted:\n            self._wake(admitted)",
+        "leave_now(token)\n        if admitted[1:]:\n            self._wake(admitted[1:])",
         GATE,
     ),
     Mutant(

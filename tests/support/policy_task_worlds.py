@@ -125,6 +125,8 @@ async def bulkhead_of_tasks(sim: Simulation) -> None:
         finally:
             running.discard(call)
 
+    decorated = guard(work)
+
     async def client(number: int) -> None:
         for turn in range(dice.randint(2, 6)):
             call, level = (number, turn), dice.choice((1, 5, 5, 9))
@@ -133,7 +135,7 @@ async def bulkhead_of_tasks(sim: Simulation) -> None:
             try:
                 with resile.priority(level):
                     async with asyncio.timeout(dice.choice((None, None, 0, 0.02, 0.2))):
-                        await guard.acall(work, call)
+                        await (decorated(call) if dice.random() < 0.5 else guard.acall(work, call))
             except resile.BulkheadFullError:
                 was_late = model.is_waiting(call) and sim.now_s >= began_s + max_wait - EPSILON
                 assert was_late or call in model.rejected, f"{call} was rejected"
@@ -146,7 +148,7 @@ async def bulkhead_of_tasks(sim: Simulation) -> None:
             await asyncio.sleep(dice.choice((0, 0.05)))
 
     await asyncio.gather(*(client(number) for number in range(8)))
-    check_empty(guard)
+    check_empty(guard.layers[0])
 
 
 async def adaptive_of_tasks(sim: Simulation) -> None:
@@ -174,17 +176,19 @@ async def adaptive_of_tasks(sim: Simulation) -> None:
         finally:
             running.discard(me)
 
+    decorated = guard(work)
+
     async def client() -> None:
-        for _ in range(8):
+        for _ in range(6):
             with suppress(TimeoutError):
                 async with asyncio.timeout(dice.choice((None, None, 0.05))):
-                    await guard.acall(work)
+                    await (decorated() if dice.random() < 0.5 else guard.acall(work))
             assert 2 <= admission.limit <= 6
             idle = admission.limit - admission.in_flight
             assert idle <= 0 or not admission.waiting, "permits are free, and callers wait"
 
     await asyncio.gather(*(client() for _ in range(8)))
-    check_empty(guard)
+    check_empty(guard.layers[0])
 
 
 async def rate_of_tasks(sim: Simulation) -> None:
@@ -198,13 +202,15 @@ async def rate_of_tasks(sim: Simulation) -> None:
     async def work(call: object) -> None:
         used[call] = granted.pop(call, sim.now_s)
 
+    decorated = guard(work)
+
     async def client(number: int) -> None:
         for turn in range(dice.randint(2, 6)):
             call = (number, turn)
             asking.append(call)
             try:
                 async with asyncio.timeout(dice.choice((None, None, 0, 0.15))):
-                    await guard.acall(work, call)
+                    await (decorated(call) if dice.random() < 0.5 else guard.acall(work, call))
             except resile.RateLimitedError as error:
                 check_rejection(error.retry_after_s)
             except TimeoutError:
@@ -280,7 +286,9 @@ async def budget_of_tasks(sim: Simulation) -> None:
             call = next(numbers)
             try:
                 async with asyncio.timeout(dice.choice((None, None, 0.02, 0.12))):
-                    await guard.acall(backend, call)
+                    await (
+                        guard(backend)(call) if dice.random() < 0.5 else guard.acall(backend, call)
+                    )
             except TimeoutError:
                 left[call] = 0
             except (ConnectionError, KeyError, Explosion):

@@ -115,7 +115,7 @@ def bulkhead_of_threads(sim: Simulation) -> None:
                 guarded()
 
     sim.join(*(sim.thread(client) for _ in range(5)))
-    check_empty(guard)
+    check_empty(guard.layers[0])
 
 
 def rate_of_threads(sim: Simulation) -> None:
@@ -167,9 +167,58 @@ def budget_of_threads(sim: Simulation) -> None:
     assert done["attempts"] - done["calls"] == taken
 
 
+def pipeline_of_threads(sim: Simulation) -> None:
+    """Four policies in one generated frame: what one takes comes back, whatever another does."""
+    dice = sim.random
+    burst = dice.randint(1, 4)
+    policy = (
+        resile.Retry(attempts=2, initial=0.01, jitter=0, unless=KeyError)
+        + resile.Breaker(failures=2, open_for=0.2, permits=1, unless=KeyError)
+        + resile.RateLimit(limit=10, per=1, burst=burst, max_wait=dice.choice((0, 60)))
+        + resile.Bulkhead(limit=2, queue=dice.choice((0, 99)), max_wait=60)
+    )
+    guard = Guard(policy, name="all")
+    outage = Outage(sim)
+    done: Counter[str] = Counter()
+    began_s = sim.now_s
+
+    def backend(call: int) -> None:
+        done["running"] += 1
+        done["made"] += 1
+        try:
+            assert done["running"] <= 2, "too many run at once"
+            sim.sleep(dice.choice((0, 0.05)))
+            done[outage.strike(call)] += 1
+        except ConnectionError:
+            done[BAD] += 1
+            raise
+        finally:
+            done["running"] -= 1
+
+    decorated = guard(backend)
+
+    def client() -> None:
+        for call in range(3):
+            outage.is_down = dice.random() < 0.4
+            with suppress(Explosion, KeyError, ConnectionError, resile.RejectedError):
+                decorated(call)
+            sim.sleep(dice.choice((0, 0.3)))
+
+    with leases_of(1) as leases:
+        sim.join(*(sim.thread(client) for _ in range(3)))
+        assert not leases, "a probe ended, and its permit was not given back"
+    _, breaker, rate, bulkhead = guard.layers
+    check_empty(bulkhead)
+    assert rate.waiting == 0  # type: ignore[attr-defined]
+    counts = breaker.counts  # type: ignore[attr-defined]
+    assert (counts.successes, counts.failures) == (done[GOOD], done[BAD])
+    assert done["made"] <= burst + (sim.now_s - began_s) * 10
+
+
 THREADS: dict[str, World] = {
     "breaker": breaker_of_threads,
     "bulkhead": bulkhead_of_threads,
     "rate": rate_of_threads,
     "budget": budget_of_threads,
+    "pipeline": pipeline_of_threads,
 }

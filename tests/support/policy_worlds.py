@@ -52,7 +52,7 @@ def layer_of(guard: Guard, kind: type[Any]) -> Any:
     return next(layer for layer in guard.layers if isinstance(layer, kind))
 
 
-def check_empty(guard: Guard) -> None:
-    admission: Any = guard.layers[0].admission  # type: ignore[attr-defined]
-    assert admission.in_flight == 0, "a permit was not given back"
-    assert admission.waiting == 0, "somebody is still in the queue"
+def check_empty(layer: Any) -> None:
+    """Hold a bulkhead, or an adaptive limit, to have nobody left."""
+    assert layer.admission.in_flight == 0, "a permit was not given back"
+    assert layer.admission.waiting == 0, "somebody is still in the queue"

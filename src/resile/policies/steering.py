@@ -51,12 +51,10 @@ def _breaker(name: str) -> BreakerLayer:
     Raises:
         ConfigError: If there is none.
     """
-    for keyed in keyed_guards(REGISTRY.guards()):
-        if name.startswith(f"{keyed.name}["):
-            for guard in keyed.guards():
-                if guard.name == name:
-                    return breaker_of(guard)
-    return REGISTRY.breaker(name)
+    parents = keyed_guards(REGISTRY.guards())
+    keyed = [one for one in parents if name.startswith(f"{one.name}[")]
+    named = [guard for one in keyed for guard in one.guards() if guard.name == name]
+    return breaker_of(named[0]) if named else REGISTRY.breaker(name)
 
 
 def _obey(breaker: BreakerLayer, order: str, for_s: float | None, why: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from resile.policies.gcra import CountedGcra, Gcra
 from resile.policies.options import Options
 from resile.policies.readings import readings
 from resile.policies.registry import REGISTRY, breaker_of
+from resile.policies.reloading import load
 from resile.policies.sections import _in_place
 from resile.policies.steering import steer
 from resile.testing import FakeClock, Simulation, simulate
@@ -260,3 +262,51 @@ def test_an_order_finds_the_guard_of_a_key_among_others(monkeypatch: pytest.Monk
     assert states == [resile.CLOSED, resile.OPEN, resile.CLOSED]
     with pytest.raises(ConfigError, match="no guard"):
         steer("hosts[d]", "trip", for_s=None, why="test")
+
+
+def test_whoever_leaves_at_once_lets_in_who_waits() -> None:
+    """The generated way in and out of a bulkhead wakes those that came the ordinary way."""
+
+    def scenario(sim: Simulation) -> None:
+        guard = Guard(resile.Bulkhead(limit=1, queue=9, max_wait="1h"), name="rare")
+        work = guard(lambda: sim.sleep(1))
+        began_s = sim.now_s
+        sim.join(*(sim.thread(work) for _ in range(5)))
+        assert sim.now_s - began_s < 6
+
+    simulate(scenario, seeds=range(10))
+
+
+def test_a_keyed_rate_lets_tasks_go_that_have_their_turn_now() -> None:
+    guard = Guard(resile.RateLimit(limit=1, per=60, key=lambda: "all"), name="rare")
+
+    async def main() -> None:
+        await guard.acall(asyncio.sleep, 0)
+        with pytest.raises(resile.RateLimitedError):
+            await guard.acall(asyncio.sleep, 0)
+
+    asyncio.run(main())
+
+
+def test_blocks_in_tasks_have_their_time_one_after_the_other() -> None:
+    guard = Guard(resile.Timeout("1h"), name="rare")
+
+    async def main() -> None:
+        for _ in range(2):
+            with guard:
+                await asyncio.sleep(0)
+        with pytest.raises(KeyError), guard:
+            raise KeyError
+
+    asyncio.run(main())
+    asyncio.run(main())
+
+
+def test_a_watch_begins_anew_in_a_child(tmp_path: Path) -> None:
+    path = tmp_path / "resile.toml"
+    path.write_text("")
+    with load(path, watch=True) as loaded:
+        of_parent = loaded._end
+        loaded.renew()
+        assert loaded._end is not of_parent
+        of_parent.set()
