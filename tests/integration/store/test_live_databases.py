@@ -28,7 +28,9 @@ def database(source: Path) -> Path:
     path = source / "data.db"
     with opened(path) as db:
         db.execute("CREATE TABLE rows (n)")
+        db.execute("BEGIN")
         db.executemany("INSERT INTO rows VALUES (?)", [(n,) for n in range(1000)])
+        db.execute("COMMIT")
     assert [one.name for one in source.iterdir()] == ["data.db"]
     return path
 
@@ -42,6 +44,7 @@ def store(tmp_path: Path) -> Iterator[Repository]:
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA synchronous = OFF")
         db.execute("PRAGMA journal_mode = WAL")
         yield db
 
