@@ -47,12 +47,14 @@ class Effects:
         self._notices = notices
         self._notify = tuple(notify)
         self._listeners: tuple[Listener, ...] = ()
+        self._lock = threading.Lock()
         self._is_background = is_background
         self._writer = Worker("resile-journal", idle=None if keeper is None else keeper.close)
         self._teller = Worker("resile-notices")
 
     def renew(self) -> None:
         """Begin anew in the child of a fork."""
+        self._lock = threading.Lock()
         self._writer.renew()
         self._teller.renew()
 
@@ -62,12 +64,14 @@ class Effects:
         Returns:
             What ends it.
         """
-        if len(self._listeners) >= LISTENERS_MAX:
-            raise AssertionError(f"more than {LISTENERS_MAX} listeners: one is added in a loop")
-        self._listeners = (*self._listeners, listener)
+        with self._lock:
+            if len(self._listeners) >= LISTENERS_MAX:
+                raise AssertionError(f"more than {LISTENERS_MAX} listeners: one is added in a loop")
+            self._listeners = (*self._listeners, listener)
 
         def end() -> None:
-            self._listeners = tuple(one for one in self._listeners if one is not listener)
+            with self._lock:
+                self._listeners = tuple(one for one in self._listeners if one is not listener)
 
         return end
 

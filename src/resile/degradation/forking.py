@@ -22,10 +22,13 @@ class ForkSafe:
 
     Args:
         close: Closes it; called with the lock held. Must not raise.
+        forget: Lets it be without closing it, in a child whose parent could not close it in time:
+            to close what is the parent's would harm the file.
     """
 
-    def __init__(self, close: Callable[[], None]) -> None:
+    def __init__(self, close: Callable[[], None], *, forget: Callable[[], None]) -> None:
         self._close = close
+        self._forget = forget
         self.lock = threading.Lock()
         self._is_held = False
         _KNOWN.add(self)
@@ -44,6 +47,8 @@ class ForkSafe:
     def after_in_child(self) -> None:
         """Begin anew: whoever was inside is in the parent."""
         self.lock = threading.Lock()
+        if not self._is_held:
+            self._forget()
 
 
 _KNOWN: WeakSet[ForkSafe] = WeakSet()

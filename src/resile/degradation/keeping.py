@@ -72,7 +72,9 @@ class Keeper:
         self._program = program
         self._clock = clock
         self._open: SqliteJournal | None = None
-        self._guarded = ForkSafe(self._close)
+        self._guarded = ForkSafe(self._close, forget=self._forget)
+        self._forgotten: list[SqliteJournal] = []
+        """Kept from being closed by the garbage collector: they are the parent's."""
         self._failures = 0
         self.retry_at_s = 0.0
         """When it is worth trying again, in monotonic seconds."""
@@ -168,6 +170,11 @@ class Keeper:
                 raise AssertionError("a keeper has a folder or a journal")
             self._open = open_journal(self._folder, clock=self._clock)
         return self._open
+
+    def _forget(self) -> None:
+        if self._open is not None:
+            self._forgotten.append(self._open)
+            self._open = None
 
     def _close(self) -> None:
         if self._open is not None:

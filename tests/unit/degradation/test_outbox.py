@@ -310,6 +310,18 @@ def test_only_this_user_may_read_it(outbox: Outbox, tmp_path: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_each_commit_goes_to_the_disk(outbox: Outbox) -> None:
+    outbox.put("x")
+    connection = outbox._table._connection
+    assert connection is not None
+
+    found = [
+        connection.execute(f"pragma {n}").fetchone()[0] for n in ("journal_mode", "synchronous")
+    ]
+
+    assert found == ["wal", 2]
+
+
 def test_it_is_found_again_and_closed_is_not_lost(tmp_path: Path) -> None:
     outbox = Outbox(str(tmp_path / "new" / "folder" / "o"))
     outbox.put("x")
@@ -390,6 +402,30 @@ def test_a_full_disk_keeps_nothing_and_says_so(outbox: Outbox) -> None:
     assert outbox.counts().waiting == 1
     connection.execute("pragma max_page_count = 100000")
     assert outbox.put("y" * 100_000, id="y").is_new
+
+
+def test_a_fork_that_cannot_wait_leaves_the_parents_file_alone(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resile.degradation.forking.FORK_WAIT_S", 0.01)
+    outbox.put("x")
+    mine = outbox._table._connection
+    with outbox._table._guarded.lock:
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                is_forgotten = outbox._table._connection is None
+                code = 0 if is_forgotten and outbox.put("y").is_new else 2
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(pid, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert outbox._table._connection is mine
+    receiver = Receiver()
+    outbox.drain(receiver)
+    assert receiver.got == ["x", "y"]
 
 
 def test_a_child_of_a_fork_uses_it_too(tmp_path: Path) -> None:

@@ -59,6 +59,26 @@ def test_a_lease_ends_and_a_late_sender_changes_nothing(
     assert outbox.counts() == (0, 0, 0, 0)
 
 
+def test_who_is_interrupted_late_takes_nothing_from_who_sends_now(
+    outbox: Outbox, tmp_path: Path, clock: FakeClock
+) -> None:
+    outbox.put("x")
+    with Outbox(tmp_path / "outbox.db", FAST, clock=clock) as other:
+
+        def hang(_: Message) -> None:
+            clock.advance(61)
+            taken, _ = other._table.exchange(None, is_more=True)
+            assert taken is not None
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            outbox.drain(hang)
+
+    assert outbox.drain(Receiver()).sent == 0
+    clock.advance(61)
+    assert outbox.drain(Receiver()).sent == 1
+
+
 def test_a_message_that_kills_its_sender_is_a_dead_letter_in_the_end(
     outbox: Outbox, clock: FakeClock
 ) -> None:

@@ -76,7 +76,9 @@ class Table:
         self._clock = clock
         self._chance = chance
         self._connection: sqlite3.Connection | None = None
-        self._guarded = ForkSafe(self._close)
+        self._guarded = ForkSafe(self._close, forget=self._forget)
+        self._forgotten: list[sqlite3.Connection] = []
+        """Kept from being closed by the garbage collector: they are the parent's."""
 
     def add(self, message_id: str, key: str, body: bytes) -> bool:
         """Keep a message; False if one of this id waits, is dead, or was sent lately.
@@ -303,6 +305,11 @@ class Table:
                 self._connection.rollback()
         except sqlite3.Error:
             self._close()
+
+    def _forget(self) -> None:
+        if self._connection is not None:
+            self._forgotten.append(self._connection)
+            self._connection = None
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
