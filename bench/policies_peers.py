@@ -8,7 +8,8 @@ import asyncio
 import json
 import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import perf_counter_ns
 from typing import Any
 
@@ -29,11 +30,13 @@ import tenacity
 
 import resile
 from resile.policies.ratelimit import RateLimit
+from resile.policies.signals import Signal
 from resile.policies.timeout import Timeout
 
 ROUNDS = 25
 ROUND_NS = 4_000_000
-OURS = "resile: "
+WATCHED = "resile, watched: "
+"""Guards by name, which count, while a listener hears of all that they tell."""
 Function = Callable[..., Any]
 
 
@@ -108,10 +111,24 @@ def sync_cases() -> dict[str, Function]:
     }
 
 
+def watched_cases() -> dict[str, Function]:
+    """Give guards by name: their numbers are shown, whether anybody asks or not."""
+    limit = RateLimit(limit=1_000_000, per=1)
+    return {
+        f"{WATCHED}breaker": resile.guard("b", breaker=True)(plain),
+        f"{WATCHED}count window": resile.guard("c", WINDOWED)(plain),
+        f"{WATCHED}time window": resile.guard("t", TIMED)(plain),
+        f"{WATCHED}retry": resile.guard("r", RETRY)(plain),
+        f"{WATCHED}retry + breaker": resile.guard("rb", BOTH)(plain),
+        f"{WATCHED}rate limit": resile.guard("l", limit)(plain),
+    }
+
+
 def rejection_cases() -> dict[str, Function]:
     return {
         "plain raise": boom,
         "resile: open": opened(resile.Breaker()(boom)),
+        f"{WATCHED}open": opened(resile.guard("o", breaker=True)(boom)),
         "circuitbreaker open": opened(circuitbreaker.circuit(failure_threshold=5)(boom)),
         "pybreaker open": opened(pybreaker.CircuitBreaker(fail_max=5)(boom)),
     }
@@ -123,6 +140,9 @@ def async_cases() -> dict[str, Function]:
         "resile: async breaker": resile.Breaker()(aplain),
         "resile: async retry + breaker": BOTH(aplain),
         "resile: async timeout": Timeout(5)(aplain),
+        f"{WATCHED}async breaker": resile.guard("ab", breaker=True)(aplain),
+        f"{WATCHED}async retry + breaker": resile.guard("arb", BOTH)(aplain),
+        f"{WATCHED}async timeout": resile.guard("at", Timeout(5))(aplain),
         "circuitbreaker async": circuitbreaker.circuit(failure_threshold=5)(aplain),
         "aiobreaker": aiobreaker.CircuitBreaker()(aplain),
         "hyx retry + breaker": hyx.retry.retry(attempts=3)(
@@ -166,8 +186,22 @@ def interleaved(
     best = dict.fromkeys(cases, float("inf"))
     for _ in range(ROUNDS):
         for name, case in cases.items():
-            best[name] = min(best[name], measure(case, counts[name]))
+            with heard(name):
+                best[name] = min(best[name], measure(case, counts[name]))
     return best
+
+
+def ignored(_: Signal) -> None:
+    """Hear a signal, and do nothing."""
+
+
+@contextmanager
+def heard(name: str) -> Iterator[None]:
+    """Listen while a watched case is timed."""
+    end = resile.listen(ignored) if name.startswith(WATCHED) else None
+    yield
+    if end is not None:
+        end()
 
 
 def memory(decorate: Callable[[Function], Function]) -> float:
@@ -192,7 +226,9 @@ def memory(decorate: Callable[[Function], Function]) -> float:
 
 
 def main() -> None:
-    times = interleaved(sync_cases(), cost) | interleaved(rejection_cases(), rejected_cost)
+    times = interleaved(sync_cases() | watched_cases(), cost) | interleaved(
+        rejection_cases(), rejected_cost
+    )
 
     async def timed() -> dict[str, float]:
         cases = async_cases()
@@ -202,7 +238,8 @@ def main() -> None:
         best = dict.fromkeys(cases, float("inf"))
         for _ in range(ROUNDS):
             for name, case in cases.items():
-                best[name] = min(best[name], await async_cost(case, counts[name]))
+                with heard(name):
+                    best[name] = min(best[name], await async_cost(case, counts[name]))
         return best
 
     times |= asyncio.run(timed())

@@ -80,7 +80,6 @@ class BreakerLayer(Block):
     def renew(self) -> None:
         """Begin anew in the child of a fork: probes and whoever held the lock are in the parent."""
         self._lock = threading.Lock()
-        self.rejections.renew()
         self._circuit.release_all()
 
     def adopt(self, policy: Policy, /) -> bool:
@@ -133,7 +132,7 @@ class BreakerLayer(Block):
             rejects=(
                 f"_resile_left = _resile_breaker.rejects_until - {clock}",
                 "if _resile_left > 0:",
-                "    _resile_breaker.reject()",
+                "    _resile_breaker.rejections.add()",
                 "    raise _resile_open(_resile_breaker.name, _resile_left)",
             ),
             before=(f"_resile_began = {clock}",) if self.slow_s != inf else (),
@@ -192,10 +191,6 @@ class BreakerLayer(Block):
             self._circuit.bad(now, seq, is_slow=is_slow)
             self._publish(now, seq)
 
-    def reject(self) -> None:
-        """Count a call that was not made."""
-        self.rejections.add()
-
     def admit(self) -> Lease | None:
         """Decide over a call while the gate is up.
 
@@ -204,13 +199,13 @@ class BreakerLayer(Block):
         """
         now = self.clock.monotonic()
         if now < self.rejects_until:
-            self.reject()
+            self.rejections.add()
             raise BreakerOpenError(self.name, self.rejects_until - now, self._circuit.reason)
         with self._lock:
             answer = self._circuit.admit(now, self._calls.total())
             self._publish(now, self._calls.total())
             if isinstance(answer, float):
-                self.reject()
+                self.rejections.add()
                 raise BreakerOpenError(self.name, answer, self._circuit.reason)
             return answer
 
@@ -325,7 +320,7 @@ class BreakerLayer(Block):
             self._circuit.opened = self._failures = 0
             self._last_failure = None
             self._calls.zero()
-            self.rejections.zero()
+            self.rejections.reset()
             self._publish(now, self._calls.total())
 
     def force_open(self, *, why: str, for_: float | str | None = None) -> None:

@@ -13,11 +13,8 @@ from asyncio import (
     current_task,
     get_running_loop,
 )
-from collections.abc import Callable
 from math import inf
-from operator import attrgetter
 from threading import get_ident
-from typing import Final
 from weakref import WeakKeyDictionary, ref
 
 from resile.core.clock import Clock, SystemClock
@@ -56,7 +53,9 @@ class Lanes:
         lane = self._last
         loop = None if lane is None else lane.loop()
         # As get_running_loop() would find out, which asks the kernel for the process each time.
-        if lane is None or loop is None or lane.thread_of(loop) != get_ident():
+        if (
+            lane is None or loop is None or not lane.has_thread or loop._thread_id != get_ident()  # type: ignore[attr-defined]  # noqa: SLF001
+        ):
             loop, lane = self._here()
         task = current_task(loop)
         if task is None:
@@ -120,7 +119,7 @@ class Lane(Expiries["TaskTime"]):
         clock: The guard's.
     """
 
-    __slots__ = ("armed_at", "has_clock", "late", "loop", "thread_of")
+    __slots__ = ("armed_at", "has_clock", "has_thread", "late", "loop")
 
     def __init__(self, late: Lateness, loop: AbstractEventLoop, clock: Clock) -> None:
         super().__init__()
@@ -130,9 +129,8 @@ class Lane(Expiries["TaskTime"]):
         is_machine = isinstance(clock, SystemClock)
         self.has_clock = is_machine and type(loop).time is BaseEventLoop.time
         """True if the loop's time and the guard's are the same clock."""
-        is_base = isinstance(loop, BaseEventLoop) and hasattr(loop, "_thread_id")
-        self.thread_of: Callable[[object], int | None] = _thread_of if is_base else _unknown_thread
-        """Tells in which thread the loop runs now; None if it does not, or that is not known."""
+        self.has_thread = isinstance(loop, BaseEventLoop) and hasattr(loop, "_thread_id")
+        """True if the loop has noted the thread in which it runs, as asyncio's own do since 3.4."""
 
     def arm(self, at: float, loop: AbstractEventLoop) -> None:
         """Have the queue looked at, at a time of the loop."""
@@ -147,14 +145,6 @@ class Lane(Expiries["TaskTime"]):
             self.armed_at = inf
             if len(self):
                 self.arm(self.next_at(), loop)
-
-
-_thread_of: Final = attrgetter("_thread_id")
-"""asyncio's own loops have noted it, for as long as they run, since 3.4."""
-
-
-def _unknown_thread(loop: object) -> None:
-    """Know nothing of other loops."""
 
 
 class TaskTime:

@@ -6,11 +6,12 @@ listeners. Without a listener there is neither queue nor thread.
 
 import threading
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from resile.core.clock import Clock
 from resile.policies.context import correlation_id
-from resile.policies.forks import renew_in_children
+from resile.policies.forks import RenewedLock, renew_in_children
 from resile.policies.tally import Tally
 
 if TYPE_CHECKING:
@@ -229,7 +230,11 @@ def flush(timeout_s: float = 1.0) -> bool:
     return POST.flush(timeout_s)
 
 
-class Rejections:
+_TELLING: Final = RenewedLock()
+"""One for all: it is taken to read, and ten times a second to tell."""
+
+
+class Rejections(Tally):
     """Rejections of one policy of one guard, counted; told of at most ten times a second.
 
     `add` may be called by any thread at any time.
@@ -240,44 +245,39 @@ class Rejections:
         by: The policy's name, such as "breaker".
     """
 
-    __slots__ = ("_by", "_clock", "_guard", "_lock", "_next_s", "_tally", "_told")
+    __slots__ = ("_by", "_clock", "_guard", "_next_s", "_told")
 
     def __init__(self, guard: str, clock: Clock, by: str) -> None:
+        super().__init__()
         self._guard = guard
         self._clock = clock
         self._by = by
-        self._tally = Tally()
-        self._next_s = float("-inf")
+        self._next_s = -inf
         self._told = 0
-        self.renew()
-
-    def renew(self) -> None:
-        """Make the lock anew, as in the child of a fork."""
-        self._lock = threading.Lock()
 
     def add(self) -> None:
         """Count one more."""
-        next(self._tally.steps)
-        if POST.is_heard:
+        next(self.steps)
+        if POST.is_heard and self._clock.monotonic() >= self._next_s:
             self._tell()
 
     def count(self) -> int:
-        """Tell how many there were since the last `zero`."""
-        with self._lock:
-            return self._tally.value()
+        """Tell how many there were since the last `reset`."""
+        with _TELLING:
+            return self.value()
 
-    def zero(self) -> None:
+    def reset(self) -> None:
         """Begin a new count."""
-        with self._lock:
-            self._tally.zero()
+        with _TELLING:
+            self.zero()
 
     def _tell(self) -> None:
         now = self._clock.monotonic()
-        with self._lock:
+        with _TELLING:
             if now < self._next_s:
                 return
             self._next_s = now + REJECTIONS_EVERY_S
-            total = self._tally.total()
+            total = self.total()
             count, self._told = total - self._told, total
         POST.tell(self._guard, "rejected", self._clock, {"by": self._by, "count": count})
 
