@@ -53,10 +53,15 @@ _SOCKETS = (
     "health/endpoints",
     "daemon",
     "cli/ports.py",
+    "store/workers.py",
+    "store/working.py",
 )
-"""`contain/sandboxes` speaks over a pair of sockets with the programs that build its boxes."""
+"""`contain/sandboxes` speaks over a pair of sockets with the programs that build its boxes, `store/workers`
+with processes that share its work."""
 BANS = (
-    Ban(name="time.", instead="a Clock (core.clock)", homes=("core/clock.py", "testing/patching.py")),
+    Ban(
+        name="time.", instead="a Clock (core.clock)", homes=("core/clock.py", "testing/patching.py")
+    ),
     Ban(name="datetime.datetime.now", instead="Clock.now()", homes=("core/clock.py",)),
     Ban(name="datetime.datetime.utcnow", instead="Clock.now()", homes=()),
     Ban(name="datetime.datetime.today", instead="Clock.now()", homes=()),

@@ -148,8 +148,7 @@ def restore_in_place(
             os.close(home_fd)
             raise
         try:
-            with writing_early(stage.fd):
-                places = [_build(stage, n, unit, reader, tally) for n, unit in enumerate(units)]
+            places = _build_all(stage, units, reader, tally)
             report = tally.report()
             report.check_nothing_lost()
             gate("sync_file_system")
@@ -230,6 +229,11 @@ def _selected_units(
                     raise _no_folder(shown(b"/".join(here)))
         finally:
             os.close(folder_fd)
+
+
+def _build_all(stage: Stage, units: Sequence[_Unit], reader: Reader, tally: Tally) -> list[Place]:
+    with writing_early(stage.fd):
+        return [_build(stage, n, unit, reader, tally) for n, unit in enumerate(units)]
 
 
 def _build(stage: Stage, index: int, unit: _Unit, reader: Reader, tally: Tally) -> Place:
