@@ -176,9 +176,9 @@ class Upkeep:
             self._tell_mended(place, file, done.origin, began_s)
             return
         repaired = repair(repository, replicas=replicas)
-        for one in repaired.live:
-            if one.unread:
-                fields = {"folder": one.source, "unread": len(one.unread)}
+        for live in repaired.live:
+            if live.unread:
+                fields = {"folder": live.source, "unread": len(live.unread)}
                 logger.warning("storekeeper.not_all_read_again", extra=fields)
         for one in repaired.mended:
             if one.origin is not Origin.NONE:
