@@ -1,6 +1,5 @@
 """The outbox: order, identity, limits, retries, dead letters, leases, and what happens to its file."""
 
-import asyncio
 import os
 import random
 import sqlite3
@@ -264,40 +263,6 @@ def test_a_drain_ends_when_nobody_listens(outbox: Outbox) -> None:
         outbox.put(number, key=str(number))
 
     assert outbox.drain(receiver).failed == FAILURES_IN_A_ROW_MAX
-
-
-def test_an_interrupted_attempt_is_none(outbox: Outbox) -> None:
-    outbox.put("x")
-
-    def interrupted(_: Message) -> None:
-        raise KeyboardInterrupt
-
-    for _ in range(5):
-        with pytest.raises(KeyboardInterrupt):
-            outbox.drain(interrupted)
-    receiver = Receiver()
-    assert outbox.drain(receiver).sent == 1
-
-
-def test_a_cancelled_task_gives_its_message_back(outbox: Outbox) -> None:
-    receiver = Receiver()
-
-    async def hang(_: Message) -> None:
-        await asyncio.Event().wait()
-
-    async def take(message: Message) -> None:
-        receiver(message)
-
-    async def main() -> None:
-        await outbox.aput("x")
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await outbox.adrain(hang)
-        assert (await outbox.adrain(take)).sent == 1
-
-    asyncio.run(main())
-
-    assert receiver.got == ["x"]
 
 
 # The file -----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import threading
 from collections.abc import Awaitable, Callable, Iterable
 from os import PathLike
 from pathlib import Path
@@ -130,16 +131,17 @@ class Outbox:
 
         drain = _Drain(self._table, limit)
         outcome = None
-        while (taken := await to_thread(drain.next, outcome)) is not None:
-            outcome = Outcome(taken, "")
-            try:
-                await send(taken.message)
-                outcome = Outcome(taken, None)
-            except Exception as error:  # noqa: BLE001 - kept with the message
-                outcome = Outcome(taken, told(error))
-            except BaseException:
-                drain.broken_off(outcome)  # Briefly blocks: a cancelled task cannot wait.
-                raise
+        try:
+            while (taken := await to_thread(drain.next, drain.offer(outcome))) is not None:
+                outcome = Outcome(taken, "")
+                try:
+                    await send(taken.message)
+                    outcome = Outcome(taken, None)
+                except Exception as error:  # noqa: BLE001 - kept with the message
+                    outcome = Outcome(taken, told(error))
+        except BaseException:
+            drain.cancel()  # Briefly blocks: a cancelled task cannot wait.
+            raise
         return await to_thread(drain.result)
 
     def deliver(
@@ -246,9 +248,41 @@ class _Drain:
         self._left = limit
         self._in_a_row = 0
         self._sent = self._failed = self._dead = 0
+        self._lock = threading.Lock()
+        self._open: Outcome | None = None
+        """What has to be settled if the drain is cancelled now."""
+        self._is_cancelled = False
+
+    def offer(self, outcome: Outcome | None) -> Outcome | None:
+        """Say what the next `next` will note, before a thread does it."""
+        self._open = outcome
+        return outcome
 
     def next(self, outcome: Outcome | None) -> Taken | None:
         """Note what came of the last attempt, and give what to send next; None at the end."""
+        with self._lock:
+            if self._is_cancelled:
+                return None
+            self._open = None
+        taken = self._exchange(outcome)
+        with self._lock:
+            is_wanted = not self._is_cancelled
+            if is_wanted and taken is not None:
+                self._open = Outcome(taken, "")
+        if not is_wanted and taken is not None:
+            self.broken_off(Outcome(taken, ""))
+            return None
+        return taken
+
+    def cancel(self) -> None:
+        """End it wherever it is: what was taken is given back, what was sent is noted."""
+        with self._lock:
+            self._is_cancelled = True
+            left, self._open = self._open, None
+        if left is not None:
+            self._table.exchange(left, is_more=False)
+
+    def _exchange(self, outcome: Outcome | None) -> Taken | None:
         if outcome is not None:
             self._count(outcome)
         is_more = self._left != 0 and self._in_a_row < FAILURES_IN_A_ROW_MAX
