@@ -1,11 +1,11 @@
 """The dashboard in a real browser: what a person sees, on every width and in both themes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from tests.unit.web import incident_scenes, scenes
@@ -50,26 +50,40 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-def visit(browser: Any, site: Site, *, scheme: str = "light", width: int = 1280) -> Seen:
+Look = TypeVar("Look", bound=Seen)
+
+
+def a_page(browser: Any, make: Callable[[Any], Look], *, scheme: str, width: int) -> Look:
+    """Make an empty page whose complaints are noted."""
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
     )
     page = context.new_page()
     page.set_default_timeout(WAIT_MS)
-    seen = Seen(page)
+    seen = make(page)
     page.on(
         "console",
         lambda m: seen.troubles.append(m.text) if m.type in {"error", "warning"} else None,
     )
     page.on("pageerror", lambda error: seen.troubles.append(str(error)))
-    page.on(
+    return seen
+
+
+def arrive(seen: Look, site: Site, link: str) -> Look:
+    """Go to a page of a site, and wait until it is live."""
+    seen.page.goto(f"{site.url}{link}", wait_until="domcontentloaded")
+    seen.page.wait_for_selector("[data-live=on]")
+    seen.page.wait_for_selector("body[data-ready]", state="attached")
+    return seen
+
+
+def visit(browser: Any, site: Site, *, scheme: str = "light", width: int = 1280) -> Seen:
+    seen = a_page(browser, Seen, scheme=scheme, width=width)
+    seen.page.on(
         "response",
         lambda r: seen.troubles.append(f"{r.status} {r.url}") if r.status >= 400 else None,
     )
-    page.goto(f"{site.url}/", wait_until="domcontentloaded")
-    page.wait_for_selector("[data-live=on]")
-    page.wait_for_selector("body[data-ready]", state="attached")
-    return seen
+    return arrive(seen, site, "/")
 
 
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]

@@ -29,21 +29,10 @@ def visit(
     width: int = 1280,
 ) -> dashboard.Seen:
     playwright.expect.set_options(timeout=dashboard.WAIT_MS)
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    link = f"{path}#token={token}" if token else path
+    return dashboard.arrive(
+        dashboard.a_page(browser, dashboard.Seen, scheme=scheme, width=width), site, link
     )
-    page = context.new_page()
-    page.set_default_timeout(dashboard.WAIT_MS)
-    seen = dashboard.Seen(page)
-    page.on(
-        "console",
-        lambda m: seen.troubles.append(m.text) if m.type in {"error", "warning"} else None,
-    )
-    page.on("pageerror", lambda error: seen.troubles.append(str(error)))
-    page.goto(f"{site.url}{path}#token={token}" if token else f"{site.url}{path}")
-    page.wait_for_selector("[data-live=on]")
-    page.wait_for_selector("body[data-ready]", state="attached")
-    return seen
 
 
 def served(view: FakeSystemView) -> Any:

@@ -42,21 +42,8 @@ def site(view: FakeSystemView) -> Iterator[Site]:
 def visit(
     browser: Any, site: Site, *, token: str = TOKEN, scheme: str = "light", width: int = 1280
 ) -> Seen:
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-    )
-    page = context.new_page()
-    page.set_default_timeout(dashboard.WAIT_MS)
-    seen = Seen(page)
-    page.on(
-        "console",
-        lambda m: seen.troubles.append(m.text) if m.type in {"error", "warning"} else None,
-    )
-    page.on("pageerror", lambda error: seen.troubles.append(str(error)))
-    page.goto(f"{site.url}/policies#token={token}" if token else f"{site.url}/policies")
-    page.wait_for_selector("[data-live=on]")
-    page.wait_for_selector("body[data-ready]", state="attached")
-    return seen
+    link = f"/policies#token={token}" if token else "/policies"
+    return dashboard.arrive(dashboard.a_page(browser, Seen, scheme=scheme, width=width), site, link)
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 1280)])

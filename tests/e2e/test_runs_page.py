@@ -1,7 +1,6 @@
 """The page of contained runs in a real browser: what is shown, and what a person may decide."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -22,12 +21,8 @@ TOKEN = "tokenOfThisDaemon-_0123456789"
 WAITING, RUNNING, CONFLICT = scenes.WAITING, scenes.RUNNING, scenes.CONFLICT
 
 
-@dataclass
-class Seen:
+class Seen(dashboard.Seen):
     """A page, and everything that went wrong on it."""
-
-    page: Any
-    troubles: list[str] = field(default_factory=list)
 
     def row(self, run_id: str) -> Any:
         return self.page.locator(f"[data-run={run_id}]")
@@ -58,21 +53,8 @@ def visit(
     scheme: str = "light",
     width: int = 1280,
 ) -> Seen:
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-    )
-    page = context.new_page()
-    page.set_default_timeout(dashboard.WAIT_MS)
-    seen = Seen(page)
-    page.on(
-        "console",
-        lambda m: seen.troubles.append(m.text) if m.type in {"error", "warning"} else None,
-    )
-    page.on("pageerror", lambda error: seen.troubles.append(str(error)))
-    page.goto(f"{site.url}/runs#token={token}" if token else f"{site.url}/runs")
-    page.wait_for_selector("[data-live=on]")
-    page.wait_for_selector("body[data-ready]", state="attached")
-    return seen
+    link = f"/runs#token={token}" if token else "/runs"
+    return dashboard.arrive(dashboard.a_page(browser, Seen, scheme=scheme, width=width), site, link)
 
 
 @pytest.mark.parametrize(("scheme", "width"), dashboard.OPPOSITE_LOOKS)
