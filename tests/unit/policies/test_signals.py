@@ -239,6 +239,27 @@ def test_a_call_is_guarded_though_no_thread_can_be_started(
     assert post.dropped == 1
 
 
+def test_the_first_signal_after_a_fork_starts_the_thread() -> None:
+    post, heard = Post(), list[Signal]()
+    end = post.listen(heard.append)
+    post.renew()
+
+    post.tell("db", "opened", FakeClock(), {})
+    assert post.flush(WAIT_S)
+    end()
+
+    assert [signal.kind for signal in heard] == ["opened"]
+
+
+def test_of_two_threads_that_reject_at_once_one_tells(heard: list[Signal]) -> None:
+    rejections = signals.Rejections("db", FakeClock(), "breaker")
+
+    rejections._tell()
+    rejections._tell()
+
+    assert told(heard) == ["rejected"]
+
+
 def in_child(check: Callable[[], bool]) -> int:
     """Fork, and give the child's exit code: 0 if the check held."""
     pid = os.fork()

@@ -85,6 +85,35 @@ def test_a_quick_task_gives_its_result_and_leaves_nothing() -> None:
     run_virtual(main())
 
 
+def test_quick_tasks_beside_a_slow_one_leave_nothing() -> None:
+    async def main() -> None:
+        one = guard(Timeout("20s"))
+        slow = asyncio.create_task(one.acall(sleeping, 15.0))
+        await asyncio.sleep(0)
+        for _ in range(200):
+            assert await one.acall(sleeping, 0.01) == "slept"
+        (lane,) = lanes_of(one)._by_loop.values()
+        assert len(lane) < 100
+        assert await slow == "slept"
+        assert len(lane) == 0
+
+    run_virtual(main())
+
+
+def test_a_loop_that_does_not_tell_its_thread_is_found_anew_each_time() -> None:
+    async def main() -> None:
+        one = guard(Timeout("2s"))
+        await one.acall(sleeping, 1.0)
+        (lane,) = lanes_of(one)._by_loop.values()
+        lane.has_thread = False
+        assert await one.acall(sleeping, 1.0) == "slept"
+        with pytest.raises(TimeoutExceededError):
+            await one.acall(sleeping, 3.0)
+        assert len(lanes_of(one)._by_loop) == 1
+
+    run_virtual(main())
+
+
 def test_an_error_of_the_call_passes() -> None:
     async def failing() -> None:
         raise KeyError("k")
