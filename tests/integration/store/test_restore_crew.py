@@ -69,6 +69,7 @@ def crews(monkeypatch: pytest.MonkeyPatch) -> list[Workers]:
 
     monkeypatch.setattr(building, "SHARED_FILES_MIN", 1)
     monkeypatch.setattr(crew, "_TASK_FILES", 5)
+    monkeypatch.setattr(crew, "CHUNKS_MAX", 2)
     monkeypatch.setattr(crew, "Workers", Noted)
     return used
 
@@ -135,12 +136,14 @@ def test_a_folder_that_became_a_link_is_not_followed(
     share_out = crew.tasks_of
 
     def exchanged(jobs: Any) -> Any:
-        (tmp_path / "back/1/deep").rename(tmp_path / "taken away")
-        (tmp_path / "back/1/deep").symlink_to(outside)
-        (tmp_path / "back/2/deep").rename(tmp_path / "taken, too")
-        (tmp_path / "back/2/deep/1").mkdir(parents=True)
+        if not (tmp_path / "taken away").exists():
+            (tmp_path / "back/1/deep").rename(tmp_path / "taken away")
+            (tmp_path / "back/1/deep").symlink_to(outside)
+            (tmp_path / "back/2/deep").rename(tmp_path / "taken, too")
+            (tmp_path / "back/2/deep/1").mkdir(parents=True)
         return share_out(jobs)
 
+    monkeypatch.setattr(building, "SHARED_FILES_MIN", FILES - 5)
     monkeypatch.setattr(crew, "tasks_of", exchanged)
 
     report = restore_to(tmp_path / "back", root, store)

@@ -176,6 +176,7 @@ class TreeBuilder:
         crew = start_crew(self._reader, self._top, self._top_fd)
         if crew is not None:
             self._crew = self._stack.enter_context(crew)
+            self._count = self._batch  # They have something to do at once.
 
     def _flush(self) -> None:
         """Write what is planned, or have it written while the walk goes on; complete what was before."""

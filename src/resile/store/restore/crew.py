@@ -1,4 +1,4 @@
-"""Many small files are written by processes: threads would wait for one lock after each short call."""
+"""Many files are written by processes: threads would wait for one lock after each short call."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -20,10 +20,10 @@ from resile.store.restore.tally import Tally
 from resile.store.workers import Workers
 from resile.store.working import Plain, Serve
 
-SHARED_FILES_MIN = 4_000
-"""Below it one process is done before others have started."""
-CHUNKS_MAX = 16
-"""A file with more is written by long calls, which leave the lock, and shows its progress."""
+SHARED_FILES_MIN = 5_000
+"""So many are written as quickly by one process, in 0.3 s, as by others that must be started first."""
+CHUNKS_MAX = 256
+"""A file with more (some 300 MB) shows its progress, and long calls leave the lock."""
 _TASK_BYTES, _TASK_FILES = 4 << 20, 512
 _FACTS = ("name", "mode", "uid", "gid", "mtime_ns", "size", "chunks", "extents", "xattrs")
 _facts_of = attrgetter(*_FACTS)
