@@ -146,7 +146,7 @@ class Guard(Block):
             keys_max: How many are kept, 1..1000000; the least recently used goes.
 
         Raises:
-            ConfigError: If keys_max is out of range.
+            ConfigError: If key is not callable, or keys_max is out of range.
         """
         from resile.policies.keyed import Keyed
 
@@ -190,6 +190,7 @@ class Guard(Block):
         """Take other policies; what they share with those before keeps its state.
 
         All that is decorated follows, and the guards of keys. Calls that run go on as they began.
+        Safe while others call; two threads must not change one guard at once.
         """
         from resile.policies.keyed import keyed_guards
         from resile.policies.relinking import relink

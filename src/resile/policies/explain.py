@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from math import inf, isfinite
 
 from resile.core.units import format_duration
+from resile.policies.cache import Cache
 from resile.policies.policy import Policy
 from resile.policies.retry import Retry
 
@@ -18,6 +19,7 @@ class Explanation:
         attempts_max: Calls of the function for one call of the guard.
         longest_s: The longest that one call may take, in seconds; infinite without time-outs.
         waiting_s: How much of it are waits between attempts.
+        queueing_s: How much of it are waits for permits, turns and other callers' results.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Explanation:
     attempts_max: int
     longest_s: float
     waiting_s: float
+    queueing_s: float = 0.0
 
     def __str__(self) -> str:
         lines = [self.name, *(f"  {step}" for step in self.order)]
@@ -32,7 +35,8 @@ class Explanation:
         if isfinite(self.longest_s):
             waiting = format_duration(self.waiting_s)
             longest = format_duration(self.longest_s)
-            lines.append(f"  at most {longest}, {waiting} of it waits between attempts")
+            queueing = f", {format_duration(self.queueing_s)} in queues" if self.queueing_s else ""
+            lines.append(f"  at most {longest}, {waiting} of it waits between attempts{queueing}")
         else:
             lines.append("  no limit of time: add a Timeout")
         return "\n".join(lines)
@@ -57,13 +61,18 @@ def explained(name: str, policy: Policy) -> Explanation:
     waiting_s = sum(_longest_wait_s(retry, number) for number in range(1, retry.attempts))
     each_s = min(_limits(parts, "each"), default=inf)
     total_s = min(_limits(parts, "total"), default=inf)
-    longest_s = min(each_s * retry.attempts + waiting_s, total_s)
+    queueing_s = retry.attempts * sum(map(_queueing_s, parts))
+    within_total_s = min(each_s * retry.attempts + waiting_s + queueing_s, total_s)
+    # A cache stands outside of the total time, and waits once for somebody else's call.
+    cache_s = max((float(part.max_wait) for part in parts if isinstance(part, Cache)), default=0.0)
+    longest_s = within_total_s + cache_s
     return Explanation(
         name=name,
         order=order_of(policy),
         attempts_max=retry.attempts * (1 + round(hedges)),
         longest_s=longest_s,
-        waiting_s=min(waiting_s, longest_s),
+        waiting_s=min(waiting_s, within_total_s),
+        queueing_s=min(queueing_s, within_total_s) + cache_s,
     )
 
 
@@ -76,6 +85,11 @@ def _longest_wait_s(retry: Retry, attempt: int) -> float:
     """A sender may ask for more than our own schedule does, up to the limit of that."""
     own_s = retry.schedule().longest_s(attempt)
     return own_s if retry.retry_after is None else max(own_s, float(retry.retry_after_max))
+
+
+def _queueing_s(part: Policy) -> float:
+    """Tell how long one attempt may wait for a permit or a turn; a limit without a queue rejects."""
+    return _option(part, "max_wait", 0) if getattr(part, "queue", 0) else 0.0
 
 
 def _limits(parts: tuple[Policy, ...], option: str) -> list[float]:

@@ -132,7 +132,7 @@ def load(
         ConfigError: If the file cannot be read or anything in it is wrong; `problems` has all of it.
     """
     every_s = _seconds(every)
-    loaded = Loaded(Path(path), registry)
+    loaded = Loaded(Path(path).absolute(), registry)
     if not loaded.reload() and loaded.error is not None:
         raise loaded.error
     before = registry.follow(loaded)

@@ -270,7 +270,24 @@ def test_it_explains_order_attempts_and_time() -> None:
     )
     resile.guard("db", resile.Retry(attempts=2), timeout="2s")
     assert resile.explain("db").longest_s == 2 * 2 + 60
-    assert "at most 1m4s, 1m of it waits" in str(resile.explain("db"))
+    assert "at most 1m4s, 1m of it waits between attempts\n" in f"{resile.explain('db')}\n"
+
+
+def test_waits_in_queues_are_a_part_of_the_worst_case() -> None:
+    policy = (
+        resile.Retry(attempts=2, initial=1, jitter=0, retry_after=None)
+        + resile.RateLimit(max_wait=10)
+        + resile.Bulkhead(queue=5, max_wait=3)
+        + resile.AdaptiveLimit(max_wait=50)
+        + resile.Timeout(2)
+    )
+
+    told = explained("db", policy)
+    assert (told.longest_s, told.queueing_s, told.waiting_s) == (2 * (2 + 10 + 3) + 1, 26, 1)
+    assert "at most 31s, 1s of it waits between attempts, 26s in queues" in str(told)
+
+    told = explained("db", policy + resile.Timeout(total=20) + resile.Cache(max_wait=7))
+    assert (told.longest_s, told.queueing_s) == (27, 27)
 
 
 @pytest.mark.parametrize(
