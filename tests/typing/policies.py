@@ -1,10 +1,10 @@
 """Guarded functions as a user's code sees them; mypy and pyright read this, nothing runs it."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping
 from typing import Any, TypeVar, assert_type, overload
 
 import resile
-from resile.policies import BlockAttempt, BreakerState, LastFailure
+from resile.policies import BlockAttempt, BreakerState, LastFailure, Loaded, Reading, Signal
 
 T = TypeVar("T")
 
@@ -25,6 +25,20 @@ assert_type(db, resile.Pipeline)
 assert_type(payments, resile.Guard)
 assert_type(resile.breaker("payments").state, BreakerState)
 assert_type(resile.breaker("payments").last_failure, LastFailure | None)
+plain = resile.guard("plain", timeout=resile.Timeout("2s", by="deadline"))
+assert_type(plain, resile.Guard)
+assert_type(resile.readings(), tuple[Reading, ...])
+assert_type(resile.load("resile.toml", watch=True), Loaded)
+assert_type(resile.use_opentelemetry(), Callable[[], None])
+
+
+def hear(signal: Signal) -> None:
+    assert_type(signal.detail, Mapping[str, object])
+
+
+assert_type(resile.listen(hear), Callable[[], None])
+with resile.Chaos(error_rate=0.1).injected("payments"):
+    pass
 
 
 @db
