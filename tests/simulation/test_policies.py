@@ -31,6 +31,15 @@ def test_threads_find_no_fault(world: str, part: int) -> None:
     simulate(THREADS[world], seeds=SEEDS_OF_THREADS[part::PARTS], preempt=POLICIES)
 
 
+@pytest.mark.parametrize("world", [*TASKS.values(), *THREADS.values()])
+def test_a_seed_is_the_same_each_time(world: World) -> None:
+    simulate(world, seeds=range(5), preempt=POLICIES)  # So that what is made once has been made.
+
+    first, second = ([simulate(world, seeds=s, preempt=POLICIES) for s in range(5)] for _ in "ab")
+
+    assert first == second
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
 @pytest.mark.filterwarnings("ignore")
 def test_a_planted_mistake_is_found(mutant: Mutant) -> None:

@@ -7,7 +7,7 @@ Generated wrappers know what they use by names, which are pointed at the new lay
 
 import random
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import CellType, FunctionType
 from typing import Any, Final
 from unittest.mock import patch
@@ -51,6 +51,7 @@ class Adoption:
         script_of: Gives the script for a name; None where nothing is done to attempts.
         welcome: Is told of each guard once its layers are made, and may change them.
         undo: Gets all that is to be done at the end.
+        alone: Gives a context in which no other thread looks at a guard that is being adopted.
     """
 
     def __init__(
@@ -58,10 +59,12 @@ class Adoption:
         script_of: Callable[[str], Script | None],
         welcome: Callable[[Adopted], None],
         undo: ExitStack,
+        alone: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._script_of = script_of
         self._welcome = welcome
         self._undo = undo
+        self._alone = alone
         self._by_id: dict[int, Adopted] = {}
         self._plain: dict[int, tuple[Guard, Adopted]] = {}
         """What generated wrappers have for a guard: its layers without the script."""
@@ -69,8 +72,9 @@ class Adoption:
         layers = property(self._layers_of, _LAYERS.__set__)
         undo.enter_context(patch.object(Guard, "layers", layers))
         undo.enter_context(patch.object(forms, "generated", self._generated))
-        for wrapper in tuple(compiled.WRAPPERS):
-            self._adopt_wrapper(wrapper)
+        with alone():
+            for wrapper in compiled.wrappers():
+                self._adopt_wrapper(wrapper)
 
     def guards(self) -> tuple[Adopted, ...]:
         """Give those that are adopted so far."""
@@ -82,14 +86,8 @@ class Adoption:
             return self._plain[id(guard)][1]
         adopted = self._by_id.get(id(guard))
         if adopted is None:
-            adopted = self._by_id[id(guard)] = Adopted(guard, self._script_of(guard.name))
-            chance, guard.chance = guard.chance, random.Random(0)  # noqa: S311 - as in every run
-            try:
-                made = _LAYERS.__get__(guard.twin(guard.name))
-            finally:
-                guard.chance = chance
-            adopted.inner = tuple(self._kept(_LAYERS.__get__(guard), made))
-            self._welcome(adopted)
+            with self._alone():
+                adopted = self._adopt(guard)
         return adopted
 
     def change(self, adopted: Adopted, layers: Iterable[Layer]) -> None:
@@ -97,6 +95,17 @@ class Adoption:
         adopted.inner = tuple(layers)
         for wrapper in adopted.wrappers:
             self._point(wrapper, adopted.inner)
+
+    def _adopt(self, guard: Guard) -> Adopted:
+        adopted = self._by_id[id(guard)] = Adopted(guard, self._script_of(guard.name))
+        chance, guard.chance = guard.chance, random.Random(0)  # noqa: S311 - as in every run
+        try:
+            made = _LAYERS.__get__(guard.twin(guard.name))
+        finally:
+            guard.chance = chance
+        adopted.inner = tuple(self._kept(_LAYERS.__get__(guard), made))
+        self._welcome(adopted)
+        return adopted
 
     def _layers_of(self, guard: Guard) -> tuple[Layer, ...]:
         if id(guard) in self._plain:
@@ -136,10 +145,11 @@ class Adoption:
         self, guard: Any, function: Callable[..., object], *, is_async: bool
     ) -> Callable[..., Any] | None:
         """Do what `compiled.generated` does, with the layers as they are outside of the test."""
-        with patch.object(Guard, "layers", _LAYERS):
-            wrapper = compiled.generated(guard, function, is_async=is_async)
-        if isinstance(wrapper, FunctionType):
-            self._adopt_wrapper(wrapper)
+        with self._alone():
+            with patch.object(Guard, "layers", _LAYERS):
+                wrapper = compiled.generated(guard, function, is_async=is_async)
+            if wrapper is not None:
+                self._adopt_wrapper(wrapper)
         return wrapper
 
     def _adopt_wrapper(self, wrapper: FunctionType) -> None:

@@ -9,15 +9,17 @@ import random
 import sys
 import threading
 import traceback
-from _thread import start_new_thread as _start_new_thread
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
 from math import inf
 from types import FrameType
 from typing import Any, Final
 
 _LOCK: Final = threading.Lock
-"""The real one, also while a simulation has put its own in place."""
+_START: Final = threading.Thread.start
+"""The real ones, also while a simulation has put its own in place."""
 _SPANS: Final = (3, 12, 60, 400)
 """Instructions between two pauses at most; a seed draws one, as each finds other faults."""
 _DELAY_RATES: Final = (0.0, 0.0, 0.05, 0.3)
@@ -83,6 +85,7 @@ class Scheduler:
         """A number that two runs share only if all their choices were the same."""
         self.failure: BaseException | None = None
         self.is_over = False
+        self._is_still = False
         self._preempt = preempt
         self._span = self.random.choice(_SPANS)
         self._left = self._span
@@ -156,12 +159,17 @@ class Scheduler:
         if number == 1 and self._preempt:
             sys.settrace(self._trace_call)
         context = copy_context()
-        _start_new_thread(self._work, (thread, lambda: context.run(function, *args)))
+        work = partial(self._work, thread, lambda: context.run(function, *args))
+        current, self._current = self._current, None  # A real thread needs real locks.
+        _START(threading.Thread(target=work, name=thread.name, daemon=True))
+        self._current = current
         return thread
 
     def pause(self) -> None:
         """Let another thread go on, if the dice say so; or be late."""
         self._check()
+        if self._is_still:
+            return
         self._left = self.random.randint(1, self._span)
         if self.delay_rate and self.random.random() < self.delay_rate and len(self._threads) > 1:
             self.park(self.random.uniform(0, _DELAY_S_MAX))
@@ -169,6 +177,15 @@ class Scheduler:
         ready = [one for one in self._threads if one.due_s is None and not one.is_done]
         if len(ready) > 1:
             self._hand_on(self.random.choice(ready))
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Let no other thread go on, and throw no dice, while this one is inside."""
+        before, self._is_still = self._is_still, True
+        try:
+            yield
+        finally:
+            self._is_still = before
 
     def park(self, timeout_s: float = inf) -> bool:
         """Wait until `unpark`, or until a time has passed; False if it was the time."""
@@ -212,8 +229,8 @@ class Scheduler:
     def _work(self, thread: SimThread, function: Callable[[], object]) -> None:
         thread.baton.acquire()
         thread.ident = threading.get_ident()
-        is_preempted = self._preempt and len(self._threads) > 1
-        sys.settrace(self._trace_call if is_preempted else threading.gettrace())
+        if self._preempt and len(self._threads) > 1:
+            sys.settrace(self._trace_call)
         try:
             self._check()
             thread.result = function()

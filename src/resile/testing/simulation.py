@@ -102,7 +102,7 @@ def _run(scenario: Scenario, seed: int, preempt: tuple[str, ...]) -> int:
     simulation = Simulation(seed, scheduler)
 
     def main() -> None:
-        Adoption(_no_script, _as_it_is, undo)
+        Adoption(_no_script, _as_it_is, undo, scheduler.still)
         made = scenario(simulation)
         if asyncio.iscoroutine(made):
             loop = SimulationLoop(scheduler)  # type: ignore[abstract]  # no network, no processes
