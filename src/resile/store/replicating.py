@@ -20,8 +20,6 @@ from resile.store.repository import Repository
 from resile.store.verifying import verify
 
 FOLDERS = ("packs", "parity", "snapshots", "marks")
-_LOOKS_MAX = 3
-"""Each is over in a moment; nobody takes and removes snapshots just within every one of them."""
 """In the order in which they are copied; removed in the other order."""
 
 OnProgress = Callable[[int, int], None]
@@ -187,23 +185,12 @@ def _check_pruning(
             "the first store has no snapshot: nothing was removed from the second",
             hint="if that is wanted, remove the second store by hand",
         )
-    if not _is_sound(repository):
+    repository.refresh()  # Until the store was held, others may have removed what it knows.
+    if not verify(repository).is_sound:
         raise RejectedError(
             "the first store is damaged: nothing was removed from the second",
             hint="mend it first: resile repair --from PLACE",
         )
-
-
-def _is_sound(repository: Repository) -> bool:
-    """Tell whether nothing is wrong, though others take and remove snapshots meanwhile.
-
-    What they changed since the catalog was in step, or between two looks, looks like damage once.
-    """
-    for _ in range(_LOOKS_MAX):
-        repository.refresh()
-        if verify(repository).is_sound:
-            return True
-    return False
 
 
 def _is_there(backend: Backend, folder: str, name: str) -> bool:

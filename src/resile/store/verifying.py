@@ -10,6 +10,7 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass
 
 from resile.errors import StoreDamagedError
+from resile.store.backends.port import Backend
 from resile.store.checking import Checked, Flaw, check_hash, check_record
 from resile.store.format.frames import FileKind
 from resile.store.format.trees import decode_tree
@@ -17,6 +18,8 @@ from resile.store.model import DEPTH_MAX, Entry, EntryType, Snapshot
 from resile.store.pack_checks import checked_of, checking
 from resile.store.repository import Repository
 
+LOOKS_MAX = 3
+"""So often at most, where others change the store just while it is looked at."""
 AFFECTED_MAX = 1_000
 """So many paths that damage concerns are listed."""
 FLAWS_MAX = 10_000
@@ -68,6 +71,8 @@ def verify(
 ) -> Verified:
     """Verify a store; changes nothing.
 
+    Others may work on it meanwhile: if it changed, what looks wrong is looked at again.
+
     Args:
         repository: The store; its catalog must be in step.
         data: Read every byte.
@@ -77,6 +82,20 @@ def verify(
         StoreError: If the store cannot be read for another reason than damage.
         OperationError: If a process that reads for us ended; transient.
     """
+    for _ in range(LOOKS_MAX):
+        before = _names_in(repository.backend)
+        found = _verify(repository, data=data, on_progress=on_progress)
+        if found.is_sound or _names_in(repository.backend) == before:
+            break
+        repository.refresh()
+    return found
+
+
+def _names_in(backend: Backend) -> set[str]:
+    return {file.name for folder in ("packs", *_RECORDS) for file in backend.list(folder)}
+
+
+def _verify(repository: Repository, *, data: bool, on_progress: OnProgress | None) -> Verified:
     repository.look_again()
     backend = repository.backend
     packs = {file.name: file.size_bytes for file in backend.list("packs")}

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.storing import contents, files_of, flip, flip_in, made, names_in, opened
@@ -24,10 +25,12 @@ from resile.store import (
     replicate,
     take_snapshot,
     verify,
+    verifying,
 )
 from resile.store.backends._upload import LocalUpload
 from resile.store.backends.local import LocalBackend
 from resile.store.backends.memory import MemoryBackend
+from resile.store.checking import Checked
 from resile.store.format.frames import FRAME_BYTES
 from resile.store.repairing import replace_file
 from resile.testing import Crash, FakeClock
@@ -134,6 +137,39 @@ def test_every_flipped_bit_is_found_and_mended(
                 assert done.is_whole, where
             assert {one: backend.read(one) for one in names_in(backend)} == healthy, where
             assert everything(store) == wanted, where
+
+
+def test_what_others_remove_meanwhile_is_no_flaw(
+    store: Repository, place: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot was listed, and forgotten before it was read; what it alone needed went too."""
+    check, seen = verifying.check_record, []
+
+    def meanwhile(*args: Any, **more: Any) -> Checked:
+        if not seen:
+            with opened(place, tmp_path / "elsewhere") as other:
+                forget(other, other.snapshots())
+                collect(other, grace_s=0)
+                take_snapshot(other, source)
+        seen.append(check(*args, **more))
+        return seen[-1]
+
+    monkeypatch.setattr(verifying, "check_record", meanwhile)
+
+    found = verify(store)
+
+    assert any(one.flaws for one in seen)
+    assert found.is_sound, found.flaws
+    assert found.snapshots == 1
+
+
+def test_damage_is_looked_at_once(store: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    flip(pack_with(store, "data"), 8 * 115)
+    looks = []
+    monkeypatch.setattr(store, "look_again", lambda: looks.append(1))
+
+    assert not verify(store, data=True).is_sound
+    assert looks == [1]
 
 
 @pytest.mark.parametrize("kind", ["data", "tree"])
