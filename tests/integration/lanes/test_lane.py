@@ -325,6 +325,22 @@ def test_work_that_fails_does_not_end_the_thread(daemon: Daemon, lane: Lane) -> 
     wait_until("it is heard", lambda: daemon.call(lambda: daemon.desk.topic("notes")))
 
 
+def test_who_has_nothing_to_say_says_that_it_lives(
+    daemon: Daemon, lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(wire, "SILENCE_S_MAX", 0.8)
+    lane.publish("notes", 1)
+    lane.start()
+    wait_until("it is heard", lambda: daemon.call(lambda: daemon.desk.topic("notes")))
+
+    time.sleep(1.2)
+
+    assert lane.connections == 1
+    monkeypatch.setattr(wire, "HEARTBEAT_S", 60.0)
+    wait_until("it was left, and came again", lambda: lane.connections > 1)
+
+
 def test_what_is_no_topic_is_refused_with_a_hint(lane: Lane) -> None:
     for topic in ("Bad", "", "a-b"):
         with pytest.raises(ConfigError, match="no topic"):

@@ -11,14 +11,18 @@ import pytest
 from tests.support.laning import Daemon, Stranger, running, wait_until
 from tests.support.postgres import Server, is_available, postgres_server
 
+from resile.clients.lane import Lane
 from resile.clients.postgres import Session
 from resile.clients.sharing.agreement import Agreement
+from resile.clients.sharing.over_lane import LaneSharing
 from resile.clients.sharing.places import share
 from resile.clients.sharing.postgres import PostgresSharing
 from resile.clients.sharing.rates import RateBook
 from resile.core.clock import SYSTEM_CLOCK
 from resile.errors import ConfigError
-from resile.policies import Breaker, Registry
+from resile.policies import Breaker, RateLimit, Registry
+from resile.policies.breaking import BreakerLayer
+from resile.policies.ratelimit import RateLimitLayer
 
 WORKER = """
 import os, sys, threading, time
@@ -216,6 +220,57 @@ def test_a_thousand_names_and_more_are_not_held(daemon: Daemon) -> None:
     stranger.close()
 
 
+class Here:
+    """The guards of a process, as if this test were it."""
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        breaker = Breaker(failures=1, open_for="60s", shared=True)
+        self.registry.guard("payments", breaker)
+        self.registry.guard("fetch", RateLimit(limit=100, shared=True))
+        self.agreement, self.rates = Agreement(self.registry), RateBook(self.registry)
+
+    @property
+    def breaker(self) -> BreakerLayer:
+        return self.registry.breaker("payments")
+
+    @property
+    def share(self) -> float:
+        layers = self.registry.get("fetch").layers
+        return next(one.share for one in layers if isinstance(one, RateLimitLayer))
+
+
+def agree(one: Here, two: Here) -> None:
+    """One opens and closes, and the other does; their parts of a limit are halves."""
+    wait_until("halves", lambda: 0.45 < one.share < 0.55 and 0.45 < two.share < 0.55)
+    one.breaker.record(OSError("down"))
+    wait_until("it follows", lambda: two.breaker.state == "OPEN")
+    two.breaker.reset(why="by hand")
+    wait_until("it follows", lambda: one.breaker.state == "CLOSED")
+    assert one.breaker.changes[-1].why == "another process closed it: by hand"
+
+
+def test_two_lanes_agree_and_a_lane_that_shares_elsewhere_does_not(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resile.clients.sharing.over_lane.RATES_EVERY_S", 0.1)
+    lanes = [Lane(daemon.state, program="test") for _ in range(3)]
+    heres = [Here() for _ in lanes]
+    for lane, here in zip(lanes, heres, strict=True):
+        is_chosen = here is not heres[2]
+        LaneSharing(
+            lane, here.agreement, here.rates, is_chosen=lambda _one, chosen=is_chosen: chosen
+        ).start()
+        lane.start()
+    try:
+        agree(heres[0], heres[1])
+        assert heres[2].breaker.counts.opened == 0
+        assert heres[2].share == 1.0
+    finally:
+        for lane in lanes:
+            lane.close()
+
+
 # Through PostgreSQL -------------------------------------------------------------------------------
 
 needs_postgres = pytest.mark.needs_postgres
@@ -272,6 +327,26 @@ def test_processes_share_a_limit_and_a_breaker_through_postgres_by_its_clock(
         worker.wait("state", "CLOSED")
     ((_, generation, is_open, _, _),) = rows(postgres)
     assert (int(generation) >= 2, is_open) == (True, "f")
+
+
+@needs_postgres
+@skip_without
+def test_two_agree_through_postgres_and_say_when_it_refuses(postgres: Server) -> None:
+    clear(postgres)
+    heres = [Here(), Here()]
+    sharings = [PostgresSharing(postgres.dsn, here.agreement, here.rates) for here in heres]
+    for sharing in sharings:
+        sharing.start()
+        sharing.start()
+    try:
+        agree(*heres)
+        assert repr(sharings[0]) == "<PostgresSharing shares>"
+        clear(postgres)
+        wait_until("it is told", lambda: "does not exist" in sharings[0].trouble)
+        wait_until("it is made anew", lambda: not sharings[0].trouble)
+    finally:
+        for sharing in sharings:
+            sharing.close()
 
 
 @pytest.mark.slow
