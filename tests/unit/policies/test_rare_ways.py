@@ -18,6 +18,7 @@ from resile.policies.readings import readings
 from resile.policies.registry import REGISTRY, breaker_of
 from resile.policies.reloading import load
 from resile.policies.sections import _in_place
+from resile.policies.signals import Post
 from resile.policies.steering import steer
 from resile.testing import FakeClock, Simulation, simulate
 
@@ -310,3 +311,28 @@ def test_a_watch_begins_anew_in_a_child(tmp_path: Path) -> None:
         loaded.renew()
         assert loaded._end is not of_parent
         of_parent.set()
+
+
+def test_times_end_on_a_loop_of_another_kind() -> None:
+    async def scenario(sim: Simulation) -> None:
+        guard = Guard(resile.Timeout("2s"), name="rare")
+        for seconds in (1, 1, 60):
+            began_s = sim.now_s
+            try:
+                await guard.acall(asyncio.sleep, seconds)
+            except resile.TimeoutExceededError:
+                assert seconds == 60
+            assert sim.now_s - began_s < 3
+
+    simulate(scenario, seeds=range(10))
+
+
+def test_a_companion_is_told_at_once_until_it_leaves() -> None:
+    post, heard = Post(), list[str]()
+    end = post.accompany(lambda signal: heard.append(signal.kind))
+
+    post.tell("db", "opened", FakeClock(), {})
+    assert (heard, post.is_heard) == (["opened"], True)
+    end()
+
+    assert not post.is_heard
