@@ -127,7 +127,11 @@ class BreakerOpenError(RejectedError):
     def _why(self) -> str:
         reason = f": {self.args[2]}" if len(self.args) > 2 and self.args[2] else ""
         seconds = self.retry_after_s
-        return reason if seconds == float("inf") else f"{reason}; it tries again in {seconds:.3g} s"
+        if seconds == float("inf"):
+            return reason
+        from resile.core.units import format_duration
+
+        return f"{reason}; it tries again in {format_duration(seconds)}"
 
 
 class BulkheadFullError(RejectedError):

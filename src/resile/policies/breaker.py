@@ -169,6 +169,8 @@ class Breaker(Policy):
         options.seconds("window", low=0.1, high=86400)
         options.seconds("open_max", low=0.001, high=7 * 86400)
         options.errors("on", "unless")
+        options.functions("classify", "on_result")
+        options.flags("shared")
 
     def layer(self, name: str, clock: Clock, chance: random.Random) -> "BreakerLayer":
         """Make the state for one guard; it needs no chance."""

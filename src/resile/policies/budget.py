@@ -32,7 +32,11 @@ class Budget:
         if not 0.001 <= refund <= 1:
             problems.append(f"Budget.refund: {refund!r} is not in 0.001..1")
         if problems:
-            raise ConfigError("; ".join(problems), problems=tuple(problems))
+            raise ConfigError(
+                "; ".join(problems),
+                hint="such as resile.Budget(capacity=100, refund=0.1)",
+                problems=tuple(problems),
+            )
         self.renew()
         renew_in_children(self)
         self._capacity = capacity

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from math import isfinite
 
-from resile.errors import OperationError, RateLimitedError, RejectedError, ResileError
+from resile.errors import ConfigError, OperationError, RateLimitedError, RejectedError, ResileError
 
 TEXT_LENGTH_MAX = 200
 """Of what is remembered of an error: a line, not a page."""
@@ -47,9 +47,10 @@ def is_transient(error: Exception, on: ErrorClasses, unless: ErrorClasses) -> bo
 def is_failure(error: Exception, on: ErrorClasses, unless: ErrorClasses) -> bool:
     """Tell whether a breaker without a classifier counts an error.
 
-    A rejection by a policy further in says nothing about the dependency, so it does not count.
+    A rejection by a policy further in says nothing about the dependency, nor does a guard that is
+    used wrongly, so neither counts.
     """
-    if isinstance(error, (*_tuple(unless), RejectedError)) or is_cancellation(error):
+    if isinstance(error, (*_tuple(unless), RejectedError, ConfigError)) or is_cancellation(error):
         return False
     return isinstance(error, on)
 

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from math import inf
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.errors import ConfigError
 
 DEADLINE: ContextVar[float] = ContextVar("resile_deadline", default=inf)
 """The monotonic second by which the outermost call has to be done; infinite for none."""
@@ -25,17 +26,34 @@ def remaining_s(clock: Clock = SYSTEM_CLOCK) -> float:
 
 
 @contextmanager
-def deadline_after(seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> Iterator[float]:
+def deadline_after(seconds: float | str, *, clock: Clock = SYSTEM_CLOCK) -> Iterator[float]:
     """Give what runs inside at most `seconds`; a deadline from outside that is earlier stays.
 
     It interrupts nothing: time-outs, queues and waits between attempts below it are cut to it.
+
+    Args:
+        seconds: From now, or "250ms". 0 or less: no time is left.
+        clock: The one of the guards inside.
+
+    Raises:
+        ConfigError: If it is a text that is no duration.
     """
-    deadline = min(DEADLINE.get(), clock.monotonic() + seconds)
+    left_s = _read(seconds) if isinstance(seconds, str) else seconds
+    deadline = min(DEADLINE.get(), clock.monotonic() + left_s)
     token = DEADLINE.set(deadline)
     try:
         yield deadline
     finally:
         DEADLINE.reset(token)
+
+
+def _read(text: str) -> float:
+    from resile.core.units import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ConfigError(str(error), hint='write resile.deadline_after("2s")') from None
 
 
 def correlation_id() -> str:

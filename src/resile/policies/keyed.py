@@ -43,12 +43,19 @@ class Keyed:
         keys_max: How many it keeps, 1..1000000; the state of the least recently used goes.
 
     Raises:
-        ConfigError: If keys_max is out of range.
+        ConfigError: If key is not callable, or keys_max is out of range.
     """
 
     def __init__(self, parent: "Guard", key: Callable[..., Hashable], *, keys_max: int) -> None:
+        if not callable(key):
+            raise ConfigError(
+                f"{key!r} finds no key",
+                hint="give a function of the call's arguments, such as lambda host, *rest: host",
+            )
         if not 1 <= keys_max <= 1_000_000:
-            raise ConfigError(f"keys_max: {keys_max!r} is not in 1..1000000")
+            raise ConfigError(
+                f"keys_max: {keys_max!r} is not in 1..1000000", hint="the default is 1000"
+            )
         self.name = parent.name
         self.parent = parent
         self._key = key

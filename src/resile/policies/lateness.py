@@ -36,7 +36,7 @@ class Lateness:
 def too_slow(name: str, seconds: float) -> TimeoutExceededError:
     """Make the error of a call that was stopped."""
     return TimeoutExceededError(
-        f"{name!r} took longer than the {seconds:.3g} s that it had",
+        f"{name!r} took longer than the {seconds:.6g} s that it had",
         timeout_s=seconds,
         hint="find out what it waits for, or give it more time",
     )

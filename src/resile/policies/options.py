@@ -65,6 +65,13 @@ class Options:
             if not isinstance(value, bool):
                 self.refuse(name, f"{value!r} is neither True nor False")
 
+    def functions(self, *names: str) -> None:
+        """Check what is called later; None stays, where the option allows it."""
+        for name in names:
+            value = getattr(self._policy, name)
+            if value is not None and not callable(value):
+                self.refuse(name, f"{value!r:.80} is not callable; give a function")
+
     def text(self, *names: str, low: int, high: int) -> None:
         """Check texts of low..high characters."""
         for name in names:

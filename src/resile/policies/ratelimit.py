@@ -72,6 +72,7 @@ class RateLimit(Policy):
         options.seconds("max_wait", low=0, high=86_400)
         options.whole("queue", low=0, high=1_000_000)
         options.whole("keys_max", low=1, high=10_000_000)
+        options.flags("shared")
         if self.key is not None and not callable(self.key):
             options.refuse("key", "takes a function without arguments that gives the key")
 
@@ -281,7 +282,7 @@ class RateLimitLayer:
         return RateLimitedError(
             f"{self._name!r} allows {self._policy.limit} calls in {self._policy.per:g} s{whose}",
             retry_after_s=wait_s,
-            hint=f"call again in {wait_s:.3g} s, or let callers wait with max_wait",
+            hint=f"call again in {wait_s:.6g} s, or let callers wait with max_wait",
         )
 
 

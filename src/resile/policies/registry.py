@@ -11,7 +11,7 @@ from resile.policies.breaker import Breaker
 from resile.policies.breaking import BreakerLayer
 from resile.policies.counting import CountingLayer
 from resile.policies.forks import RenewedLock
-from resile.policies.pipeline import compose
+from resile.policies.pipeline import check_policies, compose
 from resile.policies.policy import Policy
 from resile.policies.presets import nearest, preset_named
 from resile.policies.retry import Retry
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 GUARDS_MAX = 10_000
 """Names are written in code. More of them come from data, and belong into `per`."""
+
+NAME_LENGTH_MAX = 200
+"""It stands in errors, labels of metrics and tables; data, which may be longer, belongs into `per`."""
 
 
 class Registry:
@@ -47,11 +50,10 @@ class Registry:
         """Give the guard of a name; make it when the name is new, as a file that is loaded says.
 
         Raises:
-            ConfigError: If the name is empty, or is taken with other options, or there are too
-                many, or the file has options that do not fit to these.
+            ConfigError: If the name is no text of 1..200 characters, or is taken with other options,
+                or there are too many, or the file has options that do not fit to these.
         """
-        if not str(name).strip():
-            raise ConfigError(f"{name!r} is no name", hint='write resile.guard("payments", ...)')
+        _check_name(name)
         with self._lock:
             known = self._guards.get(name)
             if known is None:
@@ -152,6 +154,23 @@ class Registry:
                     layer.reset()
 
 
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name.strip() or len(name) > NAME_LENGTH_MAX:
+        raise ConfigError(
+            f"{name!r:.80} is no name of 1..{NAME_LENGTH_MAX} characters",
+            hint='write resile.guard("payments", ...)',
+        )
+
+
+def _checked_breaker(given: object) -> Breaker:
+    if not isinstance(given, Breaker):
+        raise ConfigError(
+            f"breaker: {given!r:.80} is neither a Breaker nor True",
+            hint="write breaker=resile.Breaker(failures=5), or breaker=True for its defaults",
+        )
+    return given
+
+
 def _change(known: Guard, policy: Policy) -> None:
     if known.policy.parts() != policy.parts():
         known.change(policy)
@@ -203,13 +222,14 @@ def guard(
             there is no such guard and no option to make it.
     """
     policies = [policy] if policy is not None else []
+    check_policies(policies)
     policies += [preset_named(preset)] if preset is not None else []
     if isinstance(retry, Retry):
         policies.append(retry)
     elif retry is not None and retry is not False:
         policies.append(Retry() if retry is True else Retry(attempts=retry))
-    if breaker:
-        policies.append(breaker if isinstance(breaker, Breaker) else Breaker())
+    if breaker is not None and breaker is not False:
+        policies.append(Breaker() if breaker is True else _checked_breaker(breaker))
     if timeout is not None:
         from resile.policies.timeout import Timeout
 

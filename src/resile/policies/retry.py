@@ -86,6 +86,7 @@ class Retry(Policy):
         else:
             options.number("jitter", low=0, high=10)
         options.errors("on", "unless")
+        options.functions("classify", "on_result", "retry_after")
         options.flags("is_nested", "raise_exhausted")
         if not isinstance(self.budget, Budget):
             options.flags("budget")

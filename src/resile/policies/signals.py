@@ -10,6 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from resile.core.clock import Clock
+from resile.errors import ConfigError
 from resile.policies.context import correlation_id
 from resile.policies.forks import RenewedLock, renew_in_children
 from resile.policies.tally import Tally
@@ -215,7 +216,15 @@ def listen(listener: Callable[[Signal], None]) -> Callable[[], None]:
 
     Returns:
         What ends it; harmless if called again.
+
+    Raises:
+        ConfigError: If the listener is not callable.
     """
+    if not callable(listener):
+        raise ConfigError(
+            f"{listener!r} is not callable, so it hears nothing",
+            hint="give a function of one signal, such as print",
+        )
     return POST.listen(listener)
 
 

@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import fields
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,8 @@ from resile.policies.registry import REGISTRY
 from resile.policies.sections import option_names, policy_keys
 from resile.testing import FakeClock
 
+UNTYPED: Any = resile
+"""For what a type checker would refuse."""
 KINDS = [kind for kind in policy_keys().values() if kind is not resile.Fallback]
 
 
@@ -39,6 +42,60 @@ def test_every_option_out_of_range_is_told_at_once_with_its_range(
     for name in wrong:
         told = [one for one in caught.value.problems if f".{name}: " in one]
         assert re.search(r" in \d[\w.]*\.\.\d", told[0]), (name, told)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: UNTYPED.Retry(classify=5), "Retry.classify: 5 is not callable"),
+        (lambda: UNTYPED.Retry(on_result=True), "Retry.on_result: True is not callable"),
+        (lambda: UNTYPED.Retry(retry_after="5s"), "Retry.retry_after: '5s' is not callable"),
+        (lambda: UNTYPED.Breaker(classify="x"), "Breaker.classify: 'x' is not callable"),
+        (lambda: UNTYPED.Breaker(shared="yes"), "Breaker.shared: 'yes' is neither True nor False"),
+        (lambda: UNTYPED.RateLimit(shared=1), "RateLimit.shared: 1 is neither True nor False"),
+        (lambda: UNTYPED.Budget(capacity=0), "Budget.capacity: 0 is not in 1..1000000"),
+        (lambda: UNTYPED.guard(5, retry=2), "5 is no name of 1..200 characters"),
+        (lambda: UNTYPED.guard("x" * 201, retry=2), "is no name of 1..200 characters"),
+        (lambda: UNTYPED.guard("a", breaker=5), "breaker: 5 is neither a Breaker nor True"),
+        (lambda: UNTYPED.guard("a", "database"), "'database' is not a policy"),
+        (lambda: UNTYPED.Guard(UNTYPED.Retry(), name="a").per("host"), "'host' finds no key"),
+        (lambda: UNTYPED.listen(5), "5 is not callable"),
+        (lambda: UNTYPED.deadline_after("soon").__enter__(), "'soon' is not a duration"),
+    ],
+)
+def test_what_would_fail_in_a_call_is_refused_before_it(
+    make: Callable[[], object], told: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make()
+
+    assert told in str(caught.value)
+    assert caught.value.hint
+
+
+def test_a_deadline_is_seconds_or_a_text() -> None:
+    with resile.deadline_after("2m"):
+        assert 119 < resile.remaining_s() <= 120
+
+
+def test_a_guard_that_is_used_wrongly_does_not_open_its_breaker() -> None:
+    """A plain function cannot be stopped: that is told at each call, and not hidden by a breaker."""
+    guard = resile.Guard(resile.Timeout(1) + resile.Breaker(failures=1), name="report")
+
+    for _ in range(3):
+        with pytest.raises(ConfigError, match="plain function"):
+            guard.call(len, "abc")
+
+
+def test_long_waits_are_told_as_people_write_them() -> None:
+    assert "it tries again in 1h30m" in str(BreakerOpenError("bank", 5400.0))
+    rate = resile.Guard(resile.RateLimit(limit=1, per="1h"), name="bank")
+    rate.call(len, "")
+
+    with pytest.raises(RateLimitedError) as caught:
+        rate.call(len, "")
+
+    assert re.search(r"call again in 3(600|599\.\d+) s", caught.value.hint)
 
 
 @pytest.mark.parametrize("seconds", [365 * 86_400, -365 * 86_400])
