@@ -20,6 +20,9 @@ from resile.store.format.packs import PackTable
 VERSION = 4
 _BUSY_TIMEOUT_S = 30.0
 _CACHE_KIB = 16 << 10
+_LOG_PAGES = 4096
+"""Of 4 KiB: a snapshot of few changes writes its log back once, when the catalog is closed. Ids are
+random, so a few hundred new blobs are most of the pages; and each writing back waits for the disk."""
 _LENGTHS_OF = "SELECT id, length FROM blobs WHERE id IN (%s)"
 _IDS_PER_QUERY = 500
 """SQLite takes at least 999 in one statement."""
@@ -468,6 +471,7 @@ def _open(path: Path) -> sqlite3.Connection:
         # A power cut may take the last commits, never the order: then packs are read again.
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         _prepare(db)
     except BaseException:
         db.close()
