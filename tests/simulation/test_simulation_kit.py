@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -413,3 +414,20 @@ def test_guards_that_were_made_before_begin_anew_in_each_run() -> None:
     assert guard.layers == layers
     with pytest.raises(ConnectionError):
         down()
+
+
+def test_time_outs_of_what_threading_builds_are_simulated() -> None:
+    def scenario(sim: Simulation) -> None:
+        waits = (
+            lambda: threading.Event().wait(60),
+            lambda: threading.Semaphore(0).acquire(timeout=60),
+            lambda: queue.Queue[int]().get(timeout=60),
+            lambda: queue.SimpleQueue().get(timeout=60),
+        )
+        for wait in waits:
+            began_s = sim.now_s
+            with suppress(queue.Empty):
+                assert not wait()
+            assert sim.now_s - began_s == pytest.approx(60, abs=0.2)
+
+    simulate(scenario, seeds=range(5))

@@ -88,7 +88,7 @@ BREAKER = ("tasks breaker", "threads breaker")
 GATE = ("tasks bulkhead", "threads bulkhead", "tasks adaptive")
 RATE = ("tasks rate", "threads rate")
 BUDGET = ("tasks budget", "threads budget")
-HEDGE = ("tasks hedge",)
+HEDGE = ("tasks hedge", "threads hedge")
 
 MUTANTS = (
     Mutant(
@@ -437,6 +437,20 @@ MUTANTS = (
         "hedging",
         "        if not self._running:\n            first",
         "        if self._running < 9:\n            first",
+        HEDGE,
+    ),
+    Mutant(
+        "hedges are paid for without the lock",
+        "hedge",
+        "            with self._lock:\n                if not self._is_full() and self._plan.take():",
+        "            if True:\n                if not self._is_full() and self._plan.take():",
+        HEDGE,
+    ),
+    Mutant(
+        "a thread that ends is still counted",
+        "hedge",
+        "        finally:\n            end()",
+        "        finally:\n            pass",
         HEDGE,
     ),
 )

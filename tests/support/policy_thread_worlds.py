@@ -167,6 +167,37 @@ def budget_of_threads(sim: Simulation) -> None:
     assert done["attempts"] - done["calls"] == taken
 
 
+def hedge_of_threads(sim: Simulation) -> None:
+    dice = sim.random
+    budget, running_max = dice.choice((0.1, 0.5)), dice.choice((3, 64))
+    policy = resile.Hedge(after=0.1, hedges=1, budget=budget, running_max=running_max)
+    guard = Guard(policy, name="h")
+    made: Counter[int] = Counter()
+    failed: Counter[int] = Counter()
+
+    def backend(call: int) -> int:
+        made[call] += 1
+        assert made[call] <= 2, "more hedges than one"
+        sim.sleep(dice.choice((0.05, 0.3, 0.3)))
+        if dice.random() < 0.3:
+            failed[call] += 1
+            raise ConnectionError
+        return call
+
+    def client(number: int) -> None:
+        for turn in range(2):
+            call = number * 10 + turn
+            try:
+                assert guard.call(backend, call) == call
+            except ConnectionError:
+                assert failed[call] == made[call], "one of them might have done it"
+
+    sim.join(*(sim.thread(client, number) for number in range(3)))
+    assert sum(made.values()) - len(made) <= 1 + budget * len(made), "hedges without a budget"
+    sim.sleep(5)
+    assert guard.layers[0].running == 0  # type: ignore[attr-defined]
+
+
 def pipeline_of_threads(sim: Simulation) -> None:
     """Four policies in one generated frame: what one takes comes back, whatever another does."""
     dice = sim.random
@@ -220,5 +251,6 @@ THREADS: dict[str, World] = {
     "bulkhead": bulkhead_of_threads,
     "rate": rate_of_threads,
     "budget": budget_of_threads,
+    "hedge": hedge_of_threads,
     "pipeline": pipeline_of_threads,
 }

@@ -36,6 +36,9 @@ def simulated(scheduler: Scheduler) -> Iterator[None]:
         for name, stand_in in _times(scheduler).items():
             real = getattr(time, name)
             undo.enter_context(patch.object(time, name, _either(scheduler, stand_in, real)))
+        # Both took `monotonic` by name, for the time-outs of what they build.
+        undo.enter_context(patch.object(threading, "_time", time.monotonic))
+        undo.enter_context(patch.object(queue, "time", time.monotonic))
         for name, kind in (("Lock", SimLock), ("_allocate_lock", SimLock), ("RLock", SimRLock)):
             made = _either(scheduler, _maker(kind, scheduler), getattr(threading, name))
             undo.enter_context(patch.object(threading, name, made))
