@@ -35,6 +35,10 @@ _HOLDS = """
 It is done in every process that has NAME, and in those that come while it holds. Exit code 1 if a
 process could not do it or did not answer."""
 
+_WHY_LENGTH_MAX = 200
+_FOR_S_MAX = 30 * 86_400
+"""As the daemon has them; told here in the words of the command line."""
+
 Row = Mapping[str, Any]
 
 
@@ -62,12 +66,29 @@ def command(context: click.Context, config: Path | None, *, as_json: bool) -> No
         print("no process with a guard is connected; `resile.connect()` lets one be seen")
 
 
+def _within_for(_: click.Context, __: click.Parameter, seconds: float | None) -> float | None:
+    if seconds is not None and not 0 < seconds <= _FOR_S_MAX:
+        raise click.BadParameter(f"{format_duration(seconds)} is not above 0 and at most 30d")
+    return seconds
+
+
+def _within_why(_: click.Context, __: click.Parameter, text: str) -> str:
+    if len(text) > _WHY_LENGTH_MAX:
+        raise click.BadParameter(f"{len(text)} characters; write {_WHY_LENGTH_MAX} at most")
+    return text
+
+
 def _order_command(order: str, text: str, *, is_timed: bool) -> None:
     """Add the subcommand that gives an order."""
 
     @command.command(name=order, help=text + _HOLDS)
     @click.argument("name")
-    @click.option("--why", default="", help="The reason: shown with the guard, and in its errors.")
+    @click.option(
+        "--why",
+        callback=_within_why,
+        default="",
+        help="The reason: shown with the guard, and in its errors.",
+    )
     @config_option
     @json_option
     @click.pass_obj
@@ -90,14 +111,13 @@ def _order_command(order: str, text: str, *, is_timed: bool) -> None:
         print(_told(answer, for_s))
         if missing := _missing(answer):
             raise OperationError(
-                f"not every process did it: {'; '.join(missing)}",
-                hint="who did not answer gets it on connecting again; see `resile policies`",
+                f"not every process did it: {'; '.join(missing)}", hint=_advice(answer)
             )
         return 0
 
     if is_timed:
         what = "It probes after so long: 5m." if order == "trip" else "It ends by itself: 5m, 2h."
-        click.option("--for", "for_s", type=duration, help=what)(give)
+        click.option("--for", "for_s", type=duration, callback=_within_for, help=what)(give)
 
 
 for _name, _text in _TIMED.items():
@@ -117,6 +137,12 @@ def _missing(answer: Row) -> list[str]:
     """Tell of each process that did not do it."""
     failed: Sequence[str] = answer["failed"]
     return [*failed, *([f"{answer['silent']} did not answer"] if answer["silent"] else [])]
+
+
+def _advice(answer: Row) -> str:
+    if answer["silent"]:
+        return "who did not answer gets it on connecting again; see `resile policies`"
+    return "who could not do it said why; `resile policies` shows what each has"
 
 
 def _row(row: Row) -> tuple[str, ...]:

@@ -58,6 +58,24 @@ def test_nothing_to_list_says_what_to_write(resile, daemon, processes, said):
     assert resile("policies", "--json").data["policies"] == []
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--for", "999d", "999d is not above 0 and at most 30d"),
+        ("--for", "0s", "0ms is not above 0"),
+        ("--why", "x" * 201, "201 characters; write 200 at most"),
+    ],
+)
+def test_what_no_daemon_would_take_is_told_in_the_words_of_the_command(
+    resile, daemon, option, value, told
+):
+    done = resile("policies", "trip", "payments", option, value)
+
+    assert done.code == 2
+    assert f"Invalid value for '{option}': {told}" in done.err
+    assert daemon.asked == []
+
+
 def test_an_order_asks_with_time_reason_and_name(resile, daemon):
     daemon.routes[ORDERS] = (200, obeyed())
 
