@@ -238,13 +238,14 @@ class Book:
     def count(self, entry: Entry, target: Condition, *, is_saved: bool = True) -> None:
         """Let a condition count, which the journal has, or could not take."""
         with self._counted:
-            entry.visible = target
             if is_saved:
                 entry.saved = target
             needs_more = decide.is_news(target, entry.decided)
             if not needs_more:
                 entry.pending_s = inf
                 entry.visible = entry.decided
+            elif entry.pending_s != inf:  # Else something newer counts already.
+                entry.visible = target
             changes, excused = self._refresh()
             self._counted.notify_all()
         self._after(changes, [*excused, *([entry] if needs_more else [])])

@@ -229,6 +229,24 @@ def test_a_slow_journal_gets_fewer_and_newer_changes() -> None:
     assert written[-1].event.body["after"] == "DEGRADED"
 
 
+def test_a_late_journal_takes_nothing_back_that_counts_already() -> None:
+    journal = WatchedJournal()
+    services = Degradation(Service("a", fallbacks=["f"]), journal=journal)
+    journal.may_write.clear()
+    entry = services._book.of("a")
+    services._book.report(entry, FAILED, "first")
+    first = entry.decided
+    services._book.report(entry, CRITICAL, "second")
+    services._book.count(entry, entry.decided, is_saved=False)
+
+    services._book.count(entry, first)
+
+    assert services.state("a") is CRITICAL
+    journal.may_write.set()
+    services.close()
+    assert entry.saved.state is CRITICAL
+
+
 def test_a_fork_goes_on_with_a_journal_of_its_own(tmp_path: Path) -> None:
     """Parent and child both write afterwards; the chain is whole and has it all."""
     folder = tmp_path / "journal"
