@@ -73,6 +73,7 @@ class Admission:
     def renew(self) -> None:
         """Forget the threads and tasks of the parent process."""
         self._lock = threading.Lock()
+        self.rejections.renew()
         self._gate = Gate(self._gate.limit, self._queue)
 
     def enter(self, ticket: Ticket, *, is_blocking: bool = True) -> None:

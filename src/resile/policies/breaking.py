@@ -80,6 +80,7 @@ class BreakerLayer(Block):
     def renew(self) -> None:
         """Begin anew in the child of a fork: probes and whoever held the lock are in the parent."""
         self._lock = threading.Lock()
+        self.rejections.renew()
         self._circuit.release_all()
 
     def adopt(self, policy: Policy, /) -> bool:

@@ -116,6 +116,7 @@ class RateLimitLayer:
     def renew(self) -> None:
         """Forget the threads and tasks of the parent process; the rate goes on from where it was."""
         self._lock = threading.Lock()
+        self.rejections.renew()
         self._sleepers = WeakSet()
 
     @property

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from resile.core.clock import Clock
 from resile.errors import ConfigError
 from resile.policies.context import correlation_id
-from resile.policies.forks import RenewedLock, renew_in_children
+from resile.policies.forks import renew_in_children
 from resile.policies.tally import Tally
 
 if TYPE_CHECKING:
@@ -239,10 +239,6 @@ def flush(timeout_s: float = 1.0) -> bool:
     return POST.flush(timeout_s)
 
 
-_TELLING: Final = RenewedLock()
-"""One for all: it is taken to read, and ten times a second to tell."""
-
-
 class Rejections(Tally):
     """Rejections of one policy of one guard, counted; told of at most ten times a second.
 
@@ -254,7 +250,7 @@ class Rejections(Tally):
         by: The policy's name, such as "breaker".
     """
 
-    __slots__ = ("_by", "_clock", "_guard", "_next_s", "_told")
+    __slots__ = ("_by", "_clock", "_guard", "_lock", "_next_s", "_told")
 
     def __init__(self, guard: str, clock: Clock, by: str) -> None:
         super().__init__()
@@ -263,6 +259,11 @@ class Rejections(Tally):
         self._by = by
         self._next_s = -inf
         self._told = 0
+        self.renew()
+
+    def renew(self) -> None:
+        """Make the lock anew, as in the child of a fork."""
+        self._lock = threading.Lock()
 
     def add(self) -> None:
         """Count one more."""
@@ -272,17 +273,17 @@ class Rejections(Tally):
 
     def count(self) -> int:
         """Tell how many there were since the last `reset`."""
-        with _TELLING:
+        with self._lock:
             return self.value()
 
     def reset(self) -> None:
         """Begin a new count."""
-        with _TELLING:
+        with self._lock:
             self.zero()
 
     def _tell(self) -> None:
         now = self._clock.monotonic()
-        with _TELLING:
+        with self._lock:
             if now < self._next_s:
                 return
             self._next_s = now + REJECTIONS_EVERY_S

@@ -4,6 +4,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import fields
 from typing import Any
 
@@ -143,14 +144,23 @@ def in_child(check: Callable[[], bool]) -> int:
 def test_a_child_of_a_fork_can_make_and_use_guards_whoever_held_a_lock() -> None:
     """Another thread of the parent is making guards, keys and wrappers as it forks."""
     registry = Registry()
-    keyed = registry.guard("db", resile.Retry() + resile.Bulkhead(limit=1)).per(lambda key: key)
+    policy = resile.Retry() + resile.Bulkhead(limit=1) + resile.RateLimit() + resile.Breaker()
+    guard = registry.guard("db", policy)
+    keyed = guard.per(lambda key: key)
+    counts = [
+        getattr(layer, "admission", layer).rejections
+        for layer in guard.layers
+        if hasattr(layer, "admission") or hasattr(layer, "rejections")
+    ]
 
     def check() -> bool:
         made = registry.guard("new", resile.Retry())
         keyed.of("new")
-        return made(lambda: 7)() == 7
+        return made(lambda: 7)() == 7 and [one.count() for one in counts] == [0, 0, 0]
 
-    with registry._lock, keyed._lock, keyed.of.__globals__["_ALIVE_LOCK"]:
+    with ExitStack() as held, registry._lock, keyed._lock, keyed.of.__globals__["_ALIVE_LOCK"]:
+        for one in counts:
+            held.enter_context(one._lock)
         assert in_child(check) == 0
 
 
