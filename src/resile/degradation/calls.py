@@ -7,11 +7,13 @@ waits until the change counts, which takes a commit; so who makes it sees what i
 from collections.abc import Awaitable, Callable
 from functools import partial
 from math import inf
+from types import CoroutineType
 from typing import Any, Generic, TypeVar, cast
 
 from resile.degradation.book import Book, Entry, Way
 from resile.errors import BreakerOpenError, ServiceDownError
 from resile.policies.classify import is_failure, written
+from resile.policies.colours import check_called
 
 T = TypeVar("T")
 
@@ -27,12 +29,14 @@ def call(
     Raises:
         ServiceDownError: If it was not asked, and nothing else answers.
         Exception: What the service raised, if nothing else answers.
+        ConfigError: If it gave a coroutine.
     """
     attempt = Attempt(book, entry, primary)
     try:
         if entry.chain is None:
-            return attempt.ask(*args, **kwargs), False
-        value = entry.chain.run(partial(attempt.ask, *args, **kwargs))
+            value = attempt.ask(*args, **kwargs)
+        else:
+            value = entry.chain.run(partial(attempt.ask, *args, **kwargs))
     except Exception as error:
         attempt.unanswered(error)
         raise
@@ -40,6 +44,7 @@ def call(
         attempt.close()
         if attempt.has_changed:
             book.wait_until_counted(entry)
+    check_called(value, primary, instead="`await services.acall(...)`")
     return value, attempt.answered()
 
 
@@ -92,7 +97,8 @@ class Attempt(Generic[T]):
         except Exception as error:
             self._failed(error)
             raise
-        self._worked()
+        if not isinstance(value, CoroutineType):
+            self._worked()
         return value
 
     async def aask(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -146,7 +152,7 @@ class Attempt(Generic[T]):
     def _down(self) -> ServiceDownError:
         status = self._book.status(self._entry)
         return ServiceDownError(
-            f"{status.name} is {status.state}: {status.reason}",
+            f"{status.name} is {status.state}: {status.reason or 'no reason was given'}",
             service=status.name,
             hint="it is asked again by itself; a fallback could answer meanwhile",
         )

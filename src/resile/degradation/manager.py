@@ -4,6 +4,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial, wraps
 from pathlib import Path
+from types import CoroutineType
 from typing import Any, Final, ParamSpec, Self, TypeVar, cast
 from weakref import WeakSet
 
@@ -21,6 +22,7 @@ from resile.degradation.registering import checked, entry_of
 from resile.errors import ConfigError
 from resile.policies import Signal, listen
 from resile.policies.bound import CHANCE
+from resile.policies.colours import check_called
 from resile.policies.forks import renew_in_children
 from resile.policies.forms import Form, check_callable, form_of
 
@@ -137,9 +139,12 @@ class Degradation:
         entry = self._book.entries.get(service) or self._book.of(service)
         if entry.is_plain:
             try:
-                return primary(*args, **kwargs)
+                value = primary(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 - raised again where it is counted
                 return cast("T", self._failed(entry, error, args, kwargs))
+            if type(value) is CoroutineType:
+                check_called(value, primary, instead="`await services.acall(...)`")
+            return value
         return call(self._looked_after(), entry, primary, args, kwargs)[0]
 
     async def acall(
@@ -210,7 +215,10 @@ class Degradation:
         """
         entry = self._book.of(service)
         if state not in set(ServiceState):
-            raise ConfigError(f"{state!r} is none of {', '.join(ServiceState)}")
+            raise ConfigError(
+                f"{state!r} is none of {', '.join(ServiceState)}",
+                hint='such as services.set_state("database", "FAILED", "connection lost")',
+            )
         self._book.report(entry, ServiceState(state), reason)
         self._book.wait_until_counted(entry)
 

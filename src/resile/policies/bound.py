@@ -13,6 +13,7 @@ from collections.abc import (
 from contextlib import ExitStack
 from functools import partial
 from itertools import takewhile
+from types import CoroutineType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
@@ -33,6 +34,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Function = TypeVar("Function", bound=Callable[..., object])
 
+_COROUTINE = 0x80
+"""CO_COROUTINE: what `async def` makes. Others may give something to await, too, or not."""
 CHANCE = random.Random()  # noqa: S311 - spreads waits, guards no secret
 """Where jitter comes from unless a test gives its own. Safe to share between threads."""
 
@@ -78,14 +81,32 @@ class Guard(Block):
         return guarded(self, function)
 
     def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function under the policies."""
-        return self.run(partial(function, *args, **kwargs))
+        """Call a function under the policies.
+
+        Raises:
+            ConfigError: If it gave a coroutine.
+        """
+        value = self.run(partial(function, *args, **kwargs))
+        if type(value) is CoroutineType:
+            from resile.policies.colours import check_called
+
+            check_called(value, function, instead="`await guard.acall(...)`")
+        return value
 
     async def acall(
         self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Await a coroutine function under the policies."""
-        return await self.arun(partial(function, *args, **kwargs))
+        """Await a coroutine function under the policies.
+
+        Raises:
+            ConfigError: If it gave nothing to await.
+        """
+        call = partial(function, *args, **kwargs)
+        if not getattr(getattr(function, "__code__", None), "co_flags", 0) & _COROUTINE:
+            from resile.policies.colours import awaited
+
+            call = partial(awaited, function, *args, **kwargs)
+        return await self.arun(call)
 
     def run(self, call: Callable[[], T], /) -> T:
         """Do `call` under every layer, outermost first."""

@@ -367,3 +367,28 @@ def test_a_set_failure_without_a_probe_holds_until_somebody_retries() -> None:
     services.retry("a")
 
     assert services.call("a", Dependency().ask) == "live"
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+def test_a_coroutine_that_nobody_would_await_is_no_answer(is_down: bool) -> None:
+    clock = FakeClock()
+    services = manager(Service("a", fallbacks=["fallback"]), clock=clock)
+    dependency = Dependency()
+    if is_down:
+        fail(services, "a", dependency)
+        clock.advance(60)
+    before = services.state("a")
+
+    with pytest.raises(ConfigError, match="aask gave a coroutine"):
+        services.call("a", dependency.aask)
+
+    assert services.state("a") is before
+    assert dependency.calls == 3 * is_down
+
+
+def test_a_service_that_somebody_set_down_without_a_reason_says_so() -> None:
+    services = manager(Service("a"))
+    services.set_state("a", "FAILED")
+
+    with pytest.raises(ServiceDownError, match="a is FAILED: no reason was given"):
+        services.call("a", Dependency().ask)

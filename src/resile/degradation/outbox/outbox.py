@@ -24,6 +24,8 @@ from resile.degradation.outbox.table import Outcome, Table, Taken
 from resile.errors import ConfigError
 from resile.policies.bound import CHANCE
 from resile.policies.classify import written as told
+from resile.policies.colours import check_called
+from resile.policies.forms import Form, form_of
 
 if TYPE_CHECKING:
     from resile.degradation.manager import Degradation
@@ -84,9 +86,10 @@ class Outbox:
         """
         message_id = new_id("msg", at=self._clock.now()) if id is None else id
         for name, text, least in (("id", message_id, 1), ("key", key, 0)):
-            if not least <= len(text) <= NAME_LENGTH_MAX:
+            if not isinstance(text, str) or not least <= len(text) <= NAME_LENGTH_MAX:
                 raise ConfigError(
-                    f"{name} {text!r:.80} is not a text of {least}..{NAME_LENGTH_MAX} characters"
+                    f"{name} {text!r:.80} is not a text of {least}..{NAME_LENGTH_MAX} characters",
+                    hint=f'such as outbox.put(value, {name}="order-17")',
                 )
         is_new = self._table.add(message_id, key, written(value))
         if is_new:
@@ -110,13 +113,15 @@ class Outbox:
 
         Raises:
             OutboxError: If the file cannot be read or written.
+            ConfigError: If `send` is not callable, or a coroutine function, which would send nothing.
         """
+        check_send(send, is_async=False)
         drain = _Drain(self._table, limit)
         outcome = None
         while (taken := drain.next(outcome)) is not None:
             outcome = Outcome(taken, "")
             try:
-                send(taken.message)
+                check_called(send(taken.message), send, instead="`await outbox.adrain(send)`")
                 outcome = Outcome(taken, None)
             except Exception as error:  # noqa: BLE001 - kept with the message
                 outcome = Outcome(taken, told(error))
@@ -129,6 +134,7 @@ class Outbox:
         """Do the same on an event loop, with a coroutine function."""
         from asyncio import to_thread
 
+        check_send(send, is_async=True)
         drain = _Drain(self._table, limit)
         outcome = None
         try:
@@ -159,9 +165,11 @@ class Outbox:
             What ends it: `close`, or a `with` block.
 
         Raises:
-            ConfigError: If there is no such service.
+            ConfigError: If there is no such service, or `send` is none for `drain`.
         """
         from resile.degradation.outbox.delivering import Delivery
+
+        check_send(send, is_async=False)
 
         return Delivery(self, send, services=services, service=service)
 
@@ -171,6 +179,7 @@ class Outbox:
         """Do the same on this event loop until cancelled, with a coroutine function."""
         from resile.degradation.outbox.delivering import adeliver
 
+        check_send(send, is_async=True)
         await adeliver(self, send, services=services, service=service)
 
     def counts(self) -> Counts:
@@ -233,6 +242,24 @@ class Outbox:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def check_send(send: object, *, is_async: bool) -> None:
+    """Refuse what cannot send.
+
+    Raises:
+        ConfigError: If it is not callable, or a coroutine function where nobody would await it.
+    """
+    if not callable(send):
+        raise ConfigError(
+            f"{send!r:.80} is not callable, so it sends nothing",
+            hint="give a function of one message that raises if it was not sent",
+        )
+    if not is_async and form_of(send) is not Form.PLAIN:
+        raise ConfigError(
+            f"{send!r:.80} is no plain function: nothing would be sent, and all be taken for sent",
+            hint="with a coroutine function write `await outbox.adrain(send)`, or adeliver",
+        )
 
 
 class _Drain:
