@@ -90,7 +90,7 @@ def spans() -> Iterator[tuple[Callable[[str], object], InMemorySpanExporter]]:
     yield provider.get_tracer("test").start_as_current_span, exporter
     end()
     end()
-    assert not POST.is_heard
+    assert POST._companions == ()
 
 
 def test_signals_become_events_of_the_span_around(
