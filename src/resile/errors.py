@@ -129,9 +129,7 @@ class BreakerOpenError(RejectedError):
         seconds = self.retry_after_s
         if seconds == float("inf"):
             return reason
-        from resile.core.units import format_duration
-
-        return f"{reason}; it tries again in {format_duration(seconds)}"
+        return f"{reason}; it tries again in {seconds:.{0 if seconds >= 10 else 1}f} s"
 
 
 class BulkheadFullError(RejectedError):

@@ -1,9 +1,9 @@
 """A snapshot that looks only where something changed is the same as one that looks everywhere."""
 
 import os
-import sys
 import random
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
