@@ -431,3 +431,10 @@ def test_time_outs_of_what_threading_builds_are_simulated() -> None:
             assert sim.now_s - began_s == pytest.approx(60, abs=0.2)
 
     simulate(scenario, seeds=range(5))
+
+
+def test_a_text_is_no_list_of_modules_and_no_list_of_seeds() -> None:
+    """It would have been taken letter by letter."""
+    for wrong in ({"preempt": "shop"}, {"seeds": "12"}):
+        with pytest.raises(TypeError, match="a list is not a text"):
+            simulate(workers, **wrong)  # type: ignore[arg-type]

@@ -61,6 +61,11 @@ class Adoption:
         undo: ExitStack,
         alone: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
+        if Guard.__dict__["layers"] is not _LAYERS:
+            raise AssertionError(
+                "policies() or simulate() has the guards of this process already: use that one, "
+                "not a second inside of it"
+            )
         self._script_of = script_of
         self._welcome = welcome
         self._undo = undo

@@ -85,8 +85,15 @@ def simulate(
 
     Raises:
         DeadlockError: If everything waits; it shows where.
+        TypeError: If seeds or preempt is a text.
+        AssertionError: If a simulation or `policies()` runs already.
         BaseException: What the scenario raised, with a note of the seed.
     """
+    if isinstance(preempt, str) or isinstance(seeds, str):
+        raise TypeError(
+            f'a list is not a text: write preempt=("shop",) and seeds=range(9), not {preempt!r} '
+            f"and {seeds!r}"
+        )
     trace = 0
     for seed in (seeds,) if isinstance(seeds, int) else seeds:
         try:

@@ -338,3 +338,15 @@ def test_timers_are_called_in_their_order_unless_cancelled() -> None:
 
     assert seen == ["first", "second", pytest.approx(2)]
     assert virtual.monotonic() - began_s == pytest.approx(3)
+
+
+def test_a_second_kit_inside_of_one_is_refused_and_the_first_goes_on(
+    users: Callable[[int], int],
+) -> None:
+    with policies() as t:
+        with pytest.raises(AssertionError, match="has the guards of this process already"):
+            policies().__enter__()
+
+        t.fail("users", 1)
+        assert users(5) == 5
+        t.assert_attempts("users", 2)
