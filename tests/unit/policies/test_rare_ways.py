@@ -336,3 +336,19 @@ def test_a_companion_is_told_at_once_until_it_leaves() -> None:
     end()
 
     assert not post.is_heard
+
+
+def test_a_child_of_a_fork_has_none_of_its_parent_s_probes() -> None:
+    clock = FakeClock()
+    breaker: BreakerLayer = layer_of(resile.Breaker(open_for=1, permits=1), clock)
+    breaker.trip()
+    clock.advance(1)
+    lost = breaker.start()
+    with pytest.raises(resile.BreakerOpenError):
+        breaker.start()
+
+    breaker.renew()
+
+    breaker.start().close()
+    lost.close()
+    assert breaker.state is resile.HALF_OPEN
