@@ -18,7 +18,6 @@ from resile.contain.transaction.model import (
     TransactionRecord,
     Written,
 )
-from resile.contain.transaction.mounts import OWN_TIMES, Mount, mount_of, read_mounts
 from resile.contain.transaction.records import (
     MANIFEST_NAME,
     folder_of,
@@ -29,6 +28,7 @@ from resile.contain.transaction.stamps import is_whole_second, take_stamp
 from resile.core.clock import Clock
 from resile.core.files import make_private_dir
 from resile.core.ids import new_id
+from resile.core.mounts import OWN_TIMES, Mount, mount_of, read_mounts
 from resile.core.trees import FOLDER_FLAGS, remove_tree
 from resile.errors import OperationError, TransactionError
 from resile.store.writeahead.files import TreeFiles

@@ -7,7 +7,6 @@ from itertools import combinations
 from pathlib import Path
 
 from resile.contain.transaction.model import TransactionRecord
-from resile.contain.transaction.mounts import Mount, mount_of, mounts_inside
 from resile.contain.transaction.records import (
     DISCARDED_NAME,
     DONE_NAME,
@@ -15,6 +14,7 @@ from resile.contain.transaction.records import (
     WAL_NAME,
     read_record,
 )
+from resile.core.mounts import Mount, mount_of, mounts_inside
 from resile.errors import TransactionError
 
 _NAMED_MAX = 3

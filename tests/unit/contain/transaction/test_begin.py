@@ -16,7 +16,7 @@ from resile.contain.transaction import (
     recover,
 )
 from resile.contain.transaction.checks import checked_workspaces
-from resile.contain.transaction.mounts import Mount, mount_of, parse_mounts
+from resile.core.mounts import Mount, mount_of, parse_mounts
 from resile.errors import TransactionError
 
 

@@ -1,4 +1,4 @@
-"""What is mounted where, as far as a transaction must know."""
+"""What is mounted where, as far as whoever moves whole trees must know."""
 
 import re
 from dataclasses import dataclass
