@@ -66,11 +66,11 @@ class Post:
     """
 
     def __init__(self) -> None:
-        self._listeners: tuple[Listener, ...] = ()
-        self._companions: tuple[Listener, ...] = ()
+        self._listeners: tuple[_Heard, ...] = ()
+        self._companions: tuple[_Heard, ...] = ()
         self.is_heard = False
         """True if anybody wants to know; read by each call that has something to tell."""
-        self._queue: SimpleQueue[Signal | threading.Event | None] | None = None
+        self._queue: SimpleQueue[Signal | threading.Event | _Heard | None] | None = None
         self._thread: threading.Thread | None = None
         self._knows_exit = False
         self.dropped = 0
@@ -86,6 +86,8 @@ class Post:
         self._thread = None
         if self._queue is not None:
             self._queue = _queue()
+        for heard in self._listeners:
+            heard.is_in_turn = True
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Have every signal from now on given to `listener`."""
@@ -94,6 +96,7 @@ class Post:
             self._listeners = (*self._listeners, heard)
             if self._queue is None:
                 self._queue = _queue()
+            self._queue.put(heard)
             self._start()
             self.is_heard = True
         return lambda: self._end(heard)
@@ -162,7 +165,7 @@ class Post:
             atexit.register(self.flush, _AT_EXIT_S)
             self._knows_exit = True
 
-    def _end(self, heard: "Listener") -> None:
+    def _end(self, heard: "_Heard") -> None:
         with self._lock:
             self._listeners = tuple(one for one in self._listeners if one is not heard)
             self._companions = tuple(one for one in self._companions if one is not heard)
@@ -171,15 +174,19 @@ class Post:
                 self._queue = self._thread = None
             self.is_heard = bool(self._listeners or self._companions)
 
-    def _serve(self, queue: "SimpleQueue[Signal | threading.Event | None]") -> None:
+    def _serve(self, queue: "SimpleQueue[Signal | threading.Event | _Heard | None]") -> None:
         while (item := queue.get()) is not None:
             if isinstance(item, threading.Event):
                 item.set()
                 continue
+            if isinstance(item, _Heard):
+                item.is_in_turn = True
+                continue
             for listener in self._listeners:
-                self._give(listener, item)
+                if listener.is_in_turn:
+                    self._give(listener, item)
 
-    def _give(self, listener: Listener, signal: Signal) -> None:
+    def _give(self, listener: "_Heard", signal: Signal) -> None:
         """Give a signal to a listener, and let it go if it raises: the others shall have theirs."""
         try:
             listener(signal)
@@ -192,10 +199,12 @@ class Post:
 class _Heard:
     """One listener. The same function may listen twice, and end each by itself."""
 
-    __slots__ = ("_listener",)
+    __slots__ = ("_listener", "is_in_turn")
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
+        self.is_in_turn = False
+        """True once all that was told before it listened has been handed out."""
 
     def __call__(self, signal: Signal) -> None:
         self._listener(signal)
@@ -292,7 +301,7 @@ class Rejections(Tally):
         POST.tell(self._guard, "rejected", self._clock, {"by": self._by, "count": count})
 
 
-def _queue() -> "SimpleQueue[Signal | threading.Event | None]":
+def _queue() -> "SimpleQueue[Signal | threading.Event | _Heard | None]":
     from queue import SimpleQueue
 
     return SimpleQueue()

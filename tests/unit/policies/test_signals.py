@@ -211,6 +211,26 @@ def test_a_slow_listener_costs_signals_not_memory_nor_time() -> None:
     assert heard[-1].kind == "opened"
 
 
+def test_who_comes_later_hears_nothing_of_before() -> None:
+    post, clock, early, late = Post(), FakeClock(), list[str](), list[str]()
+    go = threading.Event()
+
+    def slow(signal: Signal) -> None:
+        go.wait(WAIT_S)
+        early.append(signal.guard)
+
+    ends = [post.listen(slow)]
+    post.tell("before", "opened", clock, {})
+    ends.append(post.listen(lambda signal: late.append(signal.guard)))
+    post.tell("after", "opened", clock, {})
+    go.set()
+    assert post.flush(WAIT_S)
+    for end in ends:
+        end()
+
+    assert (early, late) == (["before", "after"], ["after"])
+
+
 def test_a_listener_that_asks_for_a_flush_is_not_locked_up() -> None:
     post, answers = Post(), list[bool]()
     end = post.listen(lambda signal: answers.append(post.flush(WAIT_S)))
