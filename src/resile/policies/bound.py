@@ -101,7 +101,7 @@ class Guard(Block):
         Raises:
             ConfigError: If it gave nothing to await.
         """
-        call = partial(function, *args, **kwargs)
+        call: Callable[[], Awaitable[T]] = partial(function, *args, **kwargs)
         if not getattr(getattr(function, "__code__", None), "co_flags", 0) & _COROUTINE:
             from resile.policies.colours import awaited
 

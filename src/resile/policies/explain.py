@@ -7,6 +7,7 @@ from resile.core.units import format_duration
 from resile.policies.cache import Cache
 from resile.policies.policy import Policy
 from resile.policies.retry import Retry
+from resile.policies.thresholds import threshold_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +17,7 @@ class Explanation:
     Args:
         name: The guard's.
         order: Each policy with the options that are not their defaults, outermost first.
+        thresholds: When each of them acts, in words; defaults are included.
         attempts_max: Calls of the function for one call of the guard.
         longest_s: The longest that one call may take, in seconds; infinite without time-outs.
         waiting_s: How much of it are waits between attempts.
@@ -28,10 +30,15 @@ class Explanation:
     longest_s: float
     waiting_s: float
     queueing_s: float = 0.0
+    thresholds: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        lines = [self.name, *(f"  {step}" for step in self.order)]
-        lines.append(f"  at most {self.attempts_max} calls for one, were all to fail")
+        lines = [self.name]
+        for step, threshold in zip(self.order, self.thresholds, strict=True):
+            lines.append(f"  {step}")
+            lines += [f"    {threshold}"] if threshold else []
+        calls = "1 call" if self.attempts_max == 1 else f"{self.attempts_max} calls"
+        lines.append(f"  at most {calls} for one, were all to fail")
         if isfinite(self.longest_s):
             waiting = format_duration(self.waiting_s)
             longest = format_duration(self.longest_s)
@@ -73,6 +80,7 @@ def explained(name: str, policy: Policy) -> Explanation:
         longest_s=longest_s,
         waiting_s=min(waiting_s, within_total_s),
         queueing_s=min(queueing_s, within_total_s) + cache_s,
+        thresholds=tuple(map(threshold_of, parts)),
     )
 
 

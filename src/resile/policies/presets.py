@@ -61,7 +61,9 @@ def file_verdict(error: Exception) -> Verdict:
 
 def scan_verdict(error: Exception) -> Verdict:
     """Judge an error of a scan: out of memory passes, invalid rules do not."""
-    return Verdict.TRANSIENT if isinstance(error, MemoryError) else Verdict.PERMANENT
+    if isinstance(error, MemoryError):
+        return Verdict.TRANSIENT
+    return _by_errno(error, frozenset((errno.ENOMEM,)))
 
 
 def _by_errno(error: Exception, transient: frozenset[int]) -> Verdict:

@@ -200,6 +200,7 @@ class OperationalError(Exception):
         (presets.file_verdict, OSError(errno.EACCES, "x"), Verdict.PERMANENT),
         (presets.file_verdict, OSError(errno.ENOSPC, "x"), Verdict.PERMANENT),
         (presets.scan_verdict, MemoryError(), Verdict.TRANSIENT),
+        (presets.scan_verdict, OSError(errno.ENOMEM, "no memory"), Verdict.TRANSIENT),
         (presets.scan_verdict, ValueError("rules"), Verdict.PERMANENT),
     ],
 )
@@ -271,6 +272,47 @@ def test_it_explains_order_attempts_and_time() -> None:
     resile.guard("db", resile.Retry(attempts=2), timeout="2s")
     assert resile.explain("db").longest_s == 2 * 2 + 60
     assert "at most 1m4s, 1m of it waits between attempts\n" in f"{resile.explain('db')}\n"
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        (resile.Retry(), "3 attempts, with waits of 100ms..10s between them"),
+        (resile.Breaker(), "opens after 5 bad calls in a row; probes after 30s; 1 probe closes it"),
+        (
+            resile.Breaker(ratio=0.5, window="1m", slow="2s", open_growth=2, successes=3),
+            "opens when 0.5 of the calls of the last 1m are bad, of 10 at least; slow is above 2s; "
+            "probes after 30s, then 2 times as long, up to 10m; 3 probes close it",
+        ),
+        (
+            resile.Breaker(slow_ratio=0.2, slow="2s", window_calls=50),
+            "opens when 5 in a row are bad or 0.2 of the last 50 calls are slow, of 10 at least; "
+            "slow is above 2s; probes after 30s; 1 probe closes it",
+        ),
+        (resile.Timeout("2s"), "each attempt ends after 2s"),
+        (resile.Timeout(total="10s"), "the whole call ends after 10s"),
+        (resile.RateLimit(), "100 calls in 1s, 100 at once"),
+        (resile.RateLimit(burst=5, max_wait=2), "100 calls in 1s, 5 at once, waiting up to 2s"),
+        (resile.Bulkhead(), "10 calls at once"),
+        (resile.Bulkhead(queue=5), "10 calls at once, 5 more wait up to 1s"),
+        (resile.AdaptiveLimit(initial=7), "7 calls at once to begin with, 1..1000 later"),
+        (resile.Hedge(), "asks up to 1 times more after p95, for 0.05 of the calls"),
+        (resile.Hedge(after="1s"), "asks up to 1 times more after 1s, for 0.05 of the calls"),
+        (resile.Cache(), "remembers 1024 results for 1m"),
+        (
+            resile.Cache(stale="1h"),
+            "remembers 1024 results for 1m, and 1h longer if the call fails",
+        ),
+        (resile.Fallback(1), "1 step, one after the other"),
+        (resile.Fallback(1, 2), "2 steps, one after the other"),
+        (resile.Chaos(), ""),
+    ],
+)
+def test_it_tells_thresholds_that_are_defaults_too(policy: resile.Policy, told: str) -> None:
+    explanation = explained("db", policy)
+
+    assert explanation.thresholds == (told,)
+    assert (f"\n    {told}\n" in str(explanation)) == bool(told)
 
 
 def test_waits_in_queues_are_a_part_of_the_worst_case() -> None:
