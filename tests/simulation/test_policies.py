@@ -13,7 +13,7 @@ from resile.testing import simulate
 
 POLICIES = ("resile.policies",)
 SEEDS = range(1000)
-SEEDS_OF_THREADS = range(150)
+SEEDS_OF_THREADS = range(120)
 """Fewer, since each is some hundred times interrupted, and costs as much as four of the others."""
 PARTS = 4
 """So that the workers of the test run share the seeds of one world."""
@@ -33,9 +33,9 @@ def test_threads_find_no_fault(world: str, part: int) -> None:
 
 @pytest.mark.parametrize("world", [*TASKS.values(), *THREADS.values()])
 def test_a_seed_is_the_same_each_time(world: World) -> None:
-    simulate(world, seeds=range(5), preempt=POLICIES)  # So that what is made once has been made.
+    simulate(world, seeds=range(3), preempt=POLICIES)  # So that what is made once has been made.
 
-    first, second = ([simulate(world, seeds=s, preempt=POLICIES) for s in range(5)] for _ in "ab")
+    first, second = ([simulate(world, seeds=s, preempt=POLICIES) for s in range(3)] for _ in "ab")
 
     assert first == second
 
