@@ -78,9 +78,8 @@ def _waits(seconds: float) -> str:
 
 def _hedge(policy: Any) -> str:
     after = policy.after if isinstance(policy.after, str) else format_duration(policy.after)
-    return (
-        f"asks up to {policy.hedges} times more after {after}, for {policy.budget:.3g} of the calls"
-    )
+    more = "once more" if policy.hedges == 1 else f"up to {policy.hedges} times more"
+    return f"asks {more} after {after}, for {policy.budget:.3g} of the calls"
 
 
 def _cache(policy: Any) -> str:

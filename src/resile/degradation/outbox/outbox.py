@@ -85,12 +85,8 @@ class Outbox:
             ConfigError: If the value is no JSON data, or the id or key is out of range.
         """
         message_id = new_id("msg", at=self._clock.now()) if id is None else id
-        for name, text, least in (("id", message_id, 1), ("key", key, 0)):
-            if not isinstance(text, str) or not least <= len(text) <= NAME_LENGTH_MAX:
-                raise ConfigError(
-                    f"{name} {text!r:.80} is not a text of {least}..{NAME_LENGTH_MAX} characters",
-                    hint=f'such as outbox.put(value, {name}="order-17")',
-                )
+        check_name("id", message_id, least=1)
+        check_name("key", key, least=0)
         is_new = self._table.add(message_id, key, written(value))
         if is_new:
             for poke in self._pokes:
@@ -242,6 +238,19 @@ class Outbox:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def check_name(name: str, text: object, *, least: int) -> None:
+    """Refuse what is no id or key.
+
+    Raises:
+        ConfigError: If it is no text, or too short or too long.
+    """
+    if not isinstance(text, str) or not least <= len(text) <= NAME_LENGTH_MAX:
+        raise ConfigError(
+            f"{name} {text!r:.80} is not a text of {least}..{NAME_LENGTH_MAX} characters",
+            hint=f'such as outbox.put(value, {name}="order-17")',
+        )
 
 
 def check_send(send: object, *, is_async: bool) -> None:
