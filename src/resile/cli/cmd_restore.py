@@ -32,6 +32,7 @@ from resile.store import (
     at_moment,
     choose_base,
     compare,
+    kept_by,
     left_out_of,
     live_root,
     note_restore,
@@ -76,15 +77,16 @@ def command(
     With --at: the newest snapshot that is not younger, and what contained runs committed between it
     and TIME, as the log of the folder has it (a table [snapshot.NAME] in resile.toml gives it one).
 
-    No link in the target is followed. Exit code 3: something was restored without all that it
-    carried (owner, attributes); 8: something is lost, or the log ends before TIME; everything else
-    was restored.
+    No link in the target is followed. In place, what the snapshot leaves out stays as it is. Exit
+    code 3: something was restored without all that it carried (owner, attributes); 8: something is
+    lost, or the log ends before TIME; everything else was restored.
     """
     if bool(target) == in_place or (dry_run and not in_place):
         raise ConfigError(
             "say where to: --to DIR, or --in-place",
             hint="look first: resile restore latest --in-place --dry-run",
         )
+    kept: tuple[str, ...] = ()
     names = tuple(path.encode("utf-8", "surrogateescape") for path in paths)
     with opened(options) as store, contextlib.closing(Progress("restoring")) as progress:
         state = state_of(options)
@@ -101,14 +103,17 @@ def command(
         else:
             place = Path(chosen.source)
             safety = save_live(store, place, paths=names)
-            with restore_in_place(place, root, reader, paths=names, on_progress=progress) as done:
-                report = done.report
+            rules = kept_by(store, chosen)
+            with restore_in_place(
+                place, root, reader, paths=names, rules=rules, on_progress=progress
+            ) as done:
+                report, kept = done.report, done.kept
             _note(state, place, moment, names, safety)
     if as_json:
-        data = _data(report, chosen, place, safety)
+        data = _data(report, chosen, place, safety, kept)
         print_json(data if at is None else data | moment_data(moment))
     else:
-        _print(report, chosen, place, safety)
+        _print(report, chosen, place, safety, kept)
         if at is not None:
             say_moment(moment, chosen)
     if report.lost_count or moment.problem:
@@ -181,13 +186,14 @@ def _tell_changes(store: Repository, chosen: Snapshot, moment: Moment, *, as_jso
         print(f"{_SIGNS[change.kind.value]} {shown(change.path)}")
     print(f"{len(changes):,} paths of {chosen.source} would change" if changes else "no change")
     if left_out:
-        say(
-            f"{len(left_out):,} paths are left out of its snapshots, as {clean(shown(left_out[0]))}; restoring"
-            " all of the folder removes them, after a snapshot that has them"
-        )
+        print(_kept_text(len(left_out), shown(left_out[0]), "stay as they are"))
     if moment.problem:
         say(f"that is not all up to then: {moment.problem}")
     return 0
+
+
+def _kept_text(count: int, first: str, what: str) -> str:
+    return f"{count:,} paths that its snapshots leave out {what}, as {clean(first)}"
 
 
 def _print(
@@ -195,6 +201,7 @@ def _print(
     chosen: Snapshot,
     place: Path,
     safety: Snapshot | None,
+    kept: tuple[str, ...],
 ) -> None:
     print(
         f"restored {chosen.snapshot_id[:ID_DIGITS]} of {local_time(chosen.started_at)} to {place}:"
@@ -202,6 +209,8 @@ def _print(
     )
     if safety is not None:
         print(f"what was there before: {safety.snapshot_id[:ID_DIGITS]}")
+    if kept:
+        print(_kept_text(len(kept), kept[0], "stayed as they were"))
     for what, problems in (("without all it carried", report.skipped), ("lost", report.lost)):
         for one in problems[:_SHOWN_MAX]:
             say(f"{what}: {one.path}: {one.reason}")
@@ -212,7 +221,11 @@ def _print(
 
 
 def _data(
-    report: RestoreReport, chosen: Snapshot, place: Path, safety: Snapshot | None
+    report: RestoreReport,
+    chosen: Snapshot,
+    place: Path,
+    safety: Snapshot | None,
+    kept: tuple[str, ...],
 ) -> dict[str, Any]:
     return {
         "snapshot": chosen.snapshot_id,
@@ -221,6 +234,7 @@ def _data(
         "files": report.files,
         "folders": report.folders,
         "bytes": report.bytes,
+        "kept": list(kept),
         "skipped": [{"path": one.path, "reason": one.reason} for one in report.skipped],
         "lost": [{"path": one.path, "reason": one.reason} for one in report.lost],
         "foreign": report.foreign_count,

@@ -31,6 +31,7 @@ from resile.store import (
     choose_base,
     compare,
     find_path,
+    kept_by,
     left_out_of,
     live_root,
     note_restore,
@@ -177,7 +178,8 @@ def _restore(store: Repository, point: _Point, work: Mapping[str, Any]) -> dict[
     began_s = SYSTEM_CLOCK.monotonic()
     paths = tuple(os.fsencode(path) for path in work["paths"])
     before = save_live(store, folder, paths=paths)
-    with restore_in_place(folder, moment.root, moment.reader, paths=paths) as restored:
+    rules = kept_by(store, point.snapshot)
+    with restore_in_place(folder, moment.root, moment.reader, paths=paths, rules=rules) as restored:
         report = restored.report
     return {
         "id": point.snapshot.snapshot_id,
@@ -186,6 +188,7 @@ def _restore(store: Repository, point: _Point, work: Mapping[str, Any]) -> dict[
         "files": report.files,
         "folders": report.folders,
         "bytes": report.bytes,
+        "kept": len(restored.kept),
         "duration_s": SYSTEM_CLOCK.monotonic() - began_s,
         "skipped": [
             {"path": one.path, "reason": one.reason} for one in report.skipped[:PROBLEMS_MAX]

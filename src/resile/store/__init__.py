@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from resile.store.finding import find_path, read_file, walk_entries
     from resile.store.format.keys import make_key, read_key
     from resile.store.format_file import mend_format
-    from resile.store.live import left_out_of, live_root, save_live
+    from resile.store.live import kept_by, left_out_of, live_root, save_live
     from resile.store.marks import protected
     from resile.store.mismatches import LiveCheck, Looked
     from resile.store.model import (
@@ -103,6 +103,7 @@ __all__ = [
     "drill",
     "find_path",
     "forget",
+    "kept_by",
     "lag",
     "left_out_of",
     "list_commits",

@@ -52,6 +52,7 @@ HOMES: Final = {
     ),
     "format_file": ("mend_format",),
     "live": (
+        "kept_by",
         "left_out_of",
         "live_root",
         "save_live",

@@ -3,15 +3,17 @@
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from resile.errors import RejectedError
 from resile.store.collecting import forget
 from resile.store.model import SAFETY_TAG, Entry, Snapshot
+from resile.store.nodes import own_folders
 from resile.store.repository import Repository
 from resile.store.restore.recovering import recover
 from resile.store.snapshot import take_snapshot
-from resile.store.walk import left_out, rules_of
+from resile.store.walk import EVERYTHING, Rules, left_out, rules_of
 
 
 @contextlib.contextmanager
@@ -41,12 +43,29 @@ def live_root(repository: Repository, like: Snapshot) -> Iterator[Entry | None]:
 def left_out_of(snapshot: Snapshot) -> list[bytes]:
     """Name what is in a snapshot's folder now and was left out of it; the topmost paths, sorted.
 
-    `live_root` does not have them either, and a restore of the whole folder in place removes them:
-    only the snapshot that `save_live` takes has them then.
+    `live_root` does not have them either, and a restore in place keeps them as they are. What is in
+    folders that cannot be read is not named.
     """
+    found: Iterator[str] = iter(())
     with contextlib.suppress(FileNotFoundError):
-        return sorted(map(os.fsencode, left_out(Path(snapshot.source), rules_of(snapshot))))
-    return []
+        rules = rules_of(snapshot)
+        found = left_out(Path(snapshot.source), rules, on_error=lambda _: None)
+    return sorted(map(os.fsencode, found))
+
+
+def kept_by(repository: Repository, snapshot: Snapshot) -> Rules:
+    """Tell what a restore in place of a snapshot's folder must carry over: what it leaves out.
+
+    The store and its catalog belong to that, if they are in the folder.
+    """
+    folder = Path(snapshot.source)
+    try:
+        rules = rules_of(snapshot)
+    except FileNotFoundError:
+        return EVERYTHING
+    own = (Path(repository.backend.url), repository.catalog.folder)
+    is_inside = any(one.resolve().is_relative_to(folder.resolve()) for one in own)
+    return replace(rules, hidden=own_folders(repository)) if is_inside else rules
 
 
 def save_live(
@@ -62,12 +81,12 @@ def save_live(
         paths: What is to be restored, from the folder on; none: everything.
 
     Raises:
-        RejectedError: If something that the restore would remove cannot be read: then it would be
-            in no snapshot.
+        RejectedError: If something that the restore would remove cannot be read, or is what an
+            earlier restore left and nobody can sort out: then it would be in no snapshot.
         OperationError: If that could not be done.
         StoreError: If the store could not be written; nothing may be restored then.
     """
-    recover(folder)
+    _recover(folder, paths)
     if not folder.is_dir():
         return None
     snapshot = take_snapshot(repository, folder, tags=(SAFETY_TAG,)).snapshot
@@ -79,6 +98,20 @@ def save_live(
             hint="move them away, or restore beside: resile restore ID --to DIR",
         )
     return snapshot
+
+
+def _recover(folder: Path, paths: Sequence[bytes]) -> None:
+    """Finish or undo earlier restores.
+
+    Raises:
+        RejectedError: If one that must be looked at would be removed with the folder that it is in.
+    """
+    for one in recover(folder):
+        if one.fault and not paths and one.stage.parent == folder.absolute():
+            raise RejectedError(
+                f"a restore that was cut off has left {one.stage}: {one.fault}",
+                hint="what it holds may be the only copy: look at it, then move or remove it",
+            )
 
 
 def _is_concerned(path: str, chosen: Sequence[bytes]) -> bool:

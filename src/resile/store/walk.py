@@ -103,7 +103,7 @@ class Rules:
 
     def leave_out(self, folder: str, name: str, status: os.stat_result) -> bool:
         """Tell whether an entry is left out."""
-        if name.startswith(PRIVATE_PREFIX) or (status.st_dev, status.st_ino) in self.hidden:
+        if name.startswith(PRIVATE_PREFIX) or self.is_hidden(status):
             return True
         if self.device is not None and status.st_dev != self.device:
             return True
@@ -112,6 +112,10 @@ class Rules:
             fnmatch.fnmatchcase(path if "/" in pattern else name, pattern.rstrip("/"))
             for pattern in self.excludes
         )
+
+    def is_hidden(self, status: os.stat_result) -> bool:
+        """Tell whether an entry is left out by its identity."""
+        return (status.st_dev, status.st_ino) in self.hidden
 
 
 EVERYTHING = Rules()
@@ -127,22 +131,37 @@ def rules_of(snapshot: Snapshot) -> Rules:
     return Rules(excludes=snapshot.excludes, device=device)
 
 
-def left_out(folder: Path, rules: Rules) -> Iterator[str]:
+def left_out(
+    folder: Path, rules: Rules, *, within: str = "", on_error: Callable[[OSError], None]
+) -> Iterator[str]:
     """Name what rules leave out below a folder, the topmost of each, as paths from it on.
 
-    What is resile's own is not named, nor what lies in folders that cannot be read.
+    Of what is resile's own only what is hidden is named.
+
+    Args:
+        folder: Which.
+        rules: What is left out.
+        within: Where the folder is, from the source on: patterns with a `/` go by that.
+        on_error: Called where a folder cannot be read; what it raises ends it.
     """
-    waiting = [""] if rules.excludes or rules.device is not None else []
+    waiting = [""] if rules != EVERYTHING else []
     while waiting:
         below = waiting.pop()
-        with contextlib.suppress(OSError), os.scandir(folder / below) as entries:
-            for entry in entries:
-                path = f"{below}/{entry.name}" if below else entry.name
-                if rules.leave_out(below, entry.name, entry.stat(follow_symlinks=False)):
-                    if not entry.name.startswith(PRIVATE_PREFIX):
-                        yield path
-                elif entry.is_dir(follow_symlinks=False):
+        try:
+            found = _statuses(folder / below)
+        except FileNotFoundError:
+            continue
+        except OSError as exc:
+            on_error(exc)
+            continue
+        where = f"{within}/{below}".strip("/")
+        for name, status in found:
+            path = f"{below}/{name}" if below else name
+            if not rules.leave_out(where, name, status):
+                if stat.S_ISDIR(status.st_mode):
                     waiting.append(path)
+            elif not name.startswith(PRIVATE_PREFIX) or rules.is_hidden(status):
+                yield path
 
 
 def scan(fd: int, folder: str, rules: Rules) -> Scan:
@@ -229,11 +248,11 @@ def decode_facts(data: bytes | None) -> dict[str, Facts]:
     return dict(zip(os.fsdecode(names).split(_BETWEEN), facts, strict=False))
 
 
-def _statuses(fd: int) -> list[Found]:
-    with os.scandir(fd) as entries, contextlib.suppress(FileNotFoundError):
+def _statuses(folder: int | Path) -> list[Found]:
+    with os.scandir(folder) as entries, contextlib.suppress(FileNotFoundError):
         return [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
     found = []
-    with os.scandir(fd) as entries:
+    with os.scandir(folder) as entries:
         for entry in entries:
             # It went in between, as anything may at any time.
             with contextlib.suppress(FileNotFoundError):

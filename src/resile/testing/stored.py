@@ -147,6 +147,7 @@ class FakeStore:
             "files": len(paths) or chosen["files"],
             "folders": 0,
             "bytes": 3 * _MIB,
+            "kept": 0,
             "duration_s": 0.2,
             "skipped": [],
             "skipped_count": 0,

@@ -194,7 +194,7 @@ class StoreDiff(Shape):
     is_cut: bool = Field(default=False, description="There are more than those listed.")
     left_out: int = Field(
         default=0,
-        description="Paths of the folder that its snapshots leave out: a restore of all removes them.",
+        description="Paths of the folder that its snapshots leave out: a restore keeps them.",
     )
     moment: Moment | None = Field(default=None, description="null: it is a snapshot.")
 
@@ -225,6 +225,9 @@ class Restored(Shape):
     files: int
     folders: int
     bytes: int
+    kept: int = Field(
+        default=0, description="Paths that its snapshots leave out, and that stayed as they were."
+    )
     duration_s: float
     skipped: list[Problem] = Field(default=[], description="Without a part of its metadata.")
     skipped_count: int = 0

@@ -1,8 +1,10 @@
 """The folders of a restore, held open or found again without ever following a link."""
 
+import contextlib
 import errno
 import os
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from resile.core.trees import FOLDER_FLAGS, status_of
 
@@ -209,6 +211,15 @@ def identity_of(folder_fd: int, name: bytes) -> tuple[int, int] | None:
     """Give the device and inode of an entry; None if there is none."""
     status = status_of(folder_fd, name)
     return None if status is None else _identity(status)
+
+
+@contextlib.contextmanager
+def keeping_times(fd: int) -> Iterator[None]:
+    """Let an open folder have the times that it had, whatever is put in it or taken out."""
+    status = os.fstat(fd)
+    yield
+    with contextlib.suppress(PermissionError):
+        os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

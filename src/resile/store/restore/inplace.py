@@ -18,10 +18,12 @@ from resile.store.model import Entry
 from resile.store.restore.building import TreeBuilder
 from resile.store.restore.early import writing_early
 from resile.store.restore.folders import FOLDER_MODE, identity_of, open_below, top_folder
+from resile.store.restore.keeping import check_no_mounts, find_kept
 from resile.store.restore.model import OnProgress, Reader, RestoreReport, shown
 from resile.store.restore.selecting import Selection, select
 from resile.store.restore.stages import OPEN, Gate, Place, Stage, make_stage
 from resile.store.restore.tally import Tally
+from resile.store.walk import EVERYTHING, Rules
 
 
 class InPlaceRestore:
@@ -33,10 +35,14 @@ class InPlaceRestore:
         report: What the restore did.
         stage: Where the old is.
         places: What was exchanged.
+        kept: Paths that were carried over, from the live folder on.
     """
 
-    def __init__(self, report: RestoreReport, stage: Stage, places: Sequence[Place]) -> None:
+    def __init__(
+        self, report: RestoreReport, stage: Stage, places: Sequence[Place], kept: tuple[str, ...]
+    ) -> None:
         self.report = report
+        self.kept = kept
         self._stage = stage
         self._places = places
 
@@ -98,6 +104,11 @@ class _Unit:
     below: Selection | None
     label: bytes
 
+    @property
+    def within(self) -> bytes:
+        """Give its path in the snapshot; empty for the root."""
+        return b"/".join(filter(None, (self.label, self.entry.name)))
+
 
 def restore_in_place(
     folder: Path,
@@ -105,6 +116,7 @@ def restore_in_place(
     reader: Reader,
     *,
     paths: Sequence[bytes] = (),
+    rules: Rules = EVERYTHING,
     on_progress: OnProgress | None = None,
     clock: Clock = SYSTEM_CLOCK,
     gate: Gate = OPEN,
@@ -117,6 +129,10 @@ def restore_in_place(
     when a crash comes; `recover` tells which. If anything of the new is lost in the store,
     nothing is exchanged.
 
+    What the snapshot leaves out is carried over as it is: each path moves to the new right after the
+    exchange, so for a moment it is not there. Folders to it that the snapshot has not are made.
+    What the snapshot has all the same is restored.
+
     What is changed in the live folder while this runs is in the old: stop its writers first. A
     process that stands in the folder stays in the old one.
 
@@ -125,13 +141,15 @@ def restore_in_place(
         root: The snapshot's root.
         reader: Where the content comes from.
         paths: Relative to the root; none: everything.
+        rules: What the snapshot leaves out. Default: nothing; then nothing is carried over.
         on_progress: Called with files and bytes so far.
         clock: For the progress.
         gate: Passed before each step.
 
     Raises:
         ConfigError: If a path is not in the snapshot, or the folder is not there.
-        RejectedError: If a path leads through something that is no folder now.
+        RejectedError: If a path leads through something that is no folder now, something is mounted
+            in what would be exchanged, or what is carried over has no place; nothing is changed.
         StoreDamagedError: If something is lost; the live files are as they were.
         StoreError: If the store fails as a whole; the live files are as they were.
         OperationError: If something could not be written or exchanged; likewise.
@@ -143,22 +161,22 @@ def restore_in_place(
         home_fd = _open_home(live, selection)
         try:
             units = _units(home_fd, live, selection, root, reader)
+            check_no_mounts(home_fd, [unit.path for unit in units])
             stage = make_stage(home_fd, gate=gate)
         except BaseException:
             os.close(home_fd)
             raise
-        try:
-            places = _build_all(stage, units, reader, tally)
-            report = tally.report()
-            report.check_nothing_lost()
-            gate("sync_file_system")
-            sync_file_system(stage.fd)
-            stage.write_record(places)
-        except BaseException:
-            _drop(stage)
-            raise
+        places = _prepare(stage, units, reader, tally, rules=rules, gate=gate)
         _put_all(stage, places)
-    return InPlaceRestore(report, stage, places)
+    return InPlaceRestore(tally.report(), stage, places, _kept_in(units, places))
+
+
+def _kept_in(units: Sequence[_Unit], places: Sequence[Place]) -> tuple[str, ...]:
+    return tuple(
+        shown(os.path.join(unit.within, path))  # noqa: PTH118 - these are bytes
+        for unit, place in zip(units, places, strict=True)
+        for path in place.kept
+    )
 
 
 def _open_home(live: Path, selection: Selection | None) -> int:
@@ -231,12 +249,38 @@ def _selected_units(
             os.close(folder_fd)
 
 
-def _build_all(stage: Stage, units: Sequence[_Unit], reader: Reader, tally: Tally) -> list[Place]:
+def _prepare(
+    stage: Stage,
+    units: Sequence[_Unit],
+    reader: Reader,
+    tally: Tally,
+    *,
+    rules: Rules,
+    gate: Gate,
+) -> list[Place]:
+    """Build it all and note what is going to be exchanged; durable. After a failure nothing is left."""
+    try:
+        places = _build_all(stage, units, reader, tally, rules=rules)
+        tally.report().check_nothing_lost()
+        gate("sync_file_system")
+        sync_file_system(stage.fd)
+        stage.write_record(places)
+    except BaseException:
+        _drop(stage)
+        raise
+    return places
+
+
+def _build_all(
+    stage: Stage, units: Sequence[_Unit], reader: Reader, tally: Tally, *, rules: Rules
+) -> list[Place]:
     with writing_early(stage.fd):
-        return [_build(stage, n, unit, reader, tally) for n, unit in enumerate(units)]
+        return [_build(stage, n, unit, reader, tally, rules=rules) for n, unit in enumerate(units)]
 
 
-def _build(stage: Stage, index: int, unit: _Unit, reader: Reader, tally: Tally) -> Place:
+def _build(
+    stage: Stage, index: int, unit: _Unit, reader: Reader, tally: Tally, *, rules: Rules
+) -> Place:
     """Build one unit in its room."""
     room_fd = stage.make_room(index)
     try:
@@ -247,6 +291,7 @@ def _build(stage: Stage, index: int, unit: _Unit, reader: Reader, tally: Tally) 
         else:
             _build_root(room_fd, unit, reader, tally)
         identity = identity_of(room_fd, unit.path[-1])
+        kept = () if identity is None else _kept(stage, room_fd, unit, rules)
     finally:
         os.close(room_fd)
     if identity is None:
@@ -255,7 +300,19 @@ def _build(stage: Stage, index: int, unit: _Unit, reader: Reader, tally: Tally) 
             f"{shown(b'/'.join(unit.path))} could not be made: {tally.report().skipped[-1].reason}",
             hint="restore it as root",
         )
-    return Place(path=unit.path, identity=identity)
+    return Place(path=unit.path, identity=identity, kept=kept)
+
+
+def _kept(stage: Stage, room_fd: int, unit: _Unit, rules: Rules) -> tuple[bytes, ...]:
+    """Name what is carried over to a unit that is built; of what is no folder now, nothing is."""
+    try:
+        live_fd = open_below(stage.home_fd, unit.path)
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    try:
+        return find_kept(live_fd, room_fd, unit.path[-1], rules, within=os.fsdecode(unit.within))
+    finally:
+        os.close(live_fd)
 
 
 def _build_root(room_fd: int, unit: _Unit, reader: Reader, tally: Tally) -> None:

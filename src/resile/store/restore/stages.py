@@ -6,6 +6,9 @@
       record.json              which places, and by which inode the new is known; written before
                                the first exchange
 
+What is kept of the old stays in it until the exchange; then each path moves over. Whichever of the two
+is live in the end, it gets what the other one has of them: so a run that was cut off is finished or undone.
+
 A place is told by its path from the folder that holds the stage.
 """
 
@@ -23,15 +26,22 @@ from typing import Any
 from blake3 import blake3
 
 from resile.core.files import replace_at, write_durable
-from resile.core.kernel import exchange, move
+from resile.core.kernel import exchange, move, sync_file_system
 from resile.core.trees import FOLDER_FLAGS, remove_tree, status_of
-from resile.errors import StoreDamagedError
-from resile.store.restore.folders import FOLDER_MODE, identity_of, open_below, strip_inherited
+from resile.errors import RejectedError, StoreDamagedError
+from resile.store.restore.folders import (
+    FOLDER_MODE,
+    identity_of,
+    keeping_times,
+    open_below,
+    strip_inherited,
+)
+from resile.store.restore.model import shown
 
 STAGE_PREFIX = b".resile-restore-"
 _RECORD = "record.json"
 _RECORD_BYTES_MAX = 64 << 20
-_VERSION = 1
+_VERSION = 2
 _CANNOT_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 Gate = Callable[[str], None]
@@ -58,10 +68,13 @@ class Place:
     Args:
         path: Names from the folder that holds the stage.
         identity: Device and inode of what is put there.
+        kept: Paths in it that are carried over from what is there before. The new has none of them,
+            but the folders that they are in.
     """
 
     path: tuple[bytes, ...]
     identity: tuple[int, int]
+    kept: tuple[bytes, ...] = ()
 
 
 class Stage:
@@ -98,9 +111,17 @@ class Stage:
 
         Raises:
             OperationError: If it could not be written.
+            RejectedError: If so much is kept that it could not be read again.
         """
         self._gate("write_record")
-        write_durable(self._record_path(), _encode(places))
+        data = _encode(places)
+        if len(data) > _RECORD_BYTES_MAX:
+            count = sum(len(place.kept) for place in places)
+            raise RejectedError(
+                f"the snapshot leaves out {count:,} paths of the live folder, too many to carry over",
+                hint="leave whole folders out, or restore beside: resile restore ID --to DIR",
+            )
+        write_durable(self._record_path(), data)
 
     def read_record(self) -> list[Place] | None:
         """Read the note; None if there is none: then nothing was exchanged.
@@ -128,6 +149,7 @@ class Stage:
                 _move(new_fd, name, live_fd)
             else:
                 self._exchange(index, new_fd, live_fd, name)
+            self._carry(index, place, live_fd)
             self._gate("sync")
             os.fsync(live_fd)
             os.fsync(new_fd)
@@ -147,10 +169,11 @@ class Stage:
                 elif not self._is_put_over(index, live_fd, name):
                     _move(live_fd, name, new_fd)
             self._mend(index, live_fd, name)
+            self._carry(index, place, live_fd)
             os.fsync(live_fd)
 
     def mend(self, index: int, place: Place) -> bool:
-        """Bring back the old if its place is empty; tell whether the new is there.
+        """Bring back the old if its place is empty, and what is kept; tell whether the new is there.
 
         Raises:
             OSError: If it could not be done, or a folder on the way is gone.
@@ -158,6 +181,7 @@ class Stage:
         live_fd = open_below(self.home_fd, place.path[:-1])
         try:
             self._mend(index, live_fd, place.path[-1])
+            self._carry(index, place, live_fd)
             return identity_of(live_fd, place.path[-1]) == place.identity
         finally:
             os.close(live_fd)
@@ -196,9 +220,22 @@ class Stage:
             _move(old_fd, name, live_fd)
             os.fsync(live_fd)
 
+    def _carry(self, index: int, place: Place, live_fd: int) -> None:
+        """Give what is live in a place what the other one has of that which is kept; durable."""
+        if not place.kept:
+            return
+        name = place.path[-1]
+        with _opened(live_fd, name) as fd:
+            for room in (_new(index), _old(index)):
+                if _is_folder(self.fd, room + b"/" + name):
+                    with _opened(self.fd, room, name) as other_fd:
+                        for path in place.kept:
+                            carry(other_fd, fd, path, self._gate)
+            sync_file_system(self.fd)
+
     @contextlib.contextmanager
     def _old_folder(self, index: int, *, is_made: bool = False) -> Iterator[int]:
-        name = b"old-%d" % index
+        name = _old(index)
         if is_made:
             os.mkdir(name, FOLDER_MODE, dir_fd=self.fd)
             os.fsync(self.fd)
@@ -277,6 +314,40 @@ def rename_pair(new_fd: int, live_fd: int, old_fd: int, name: bytes, gate: Gate)
     (_replace if is_linked else _move)(new_fd, name, live_fd)
 
 
+def carry(source_fd: int, target_fd: int, path: bytes, gate: Gate) -> None:
+    """Move a path from a folder to another one, if it is there; what it is in keeps its times.
+
+    Raises:
+        OSError: EEXIST if the other one has it, too; or if it could not be moved.
+    """
+    *above, name = path.split(b"/")
+    try:
+        source = open_below(source_fd, tuple(above))
+    except FileNotFoundError:
+        return
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, source)
+        if status_of(source, name) is None:
+            return
+        target = stack.enter_context(_opened(target_fd, *above))
+        if status_of(target, name) is not None:
+            raise OSError(
+                errno.EEXIST, f"{shown(path)} was made anew, and the one before it is kept, too"
+            )
+        gate("carry")
+        with keeping_times(source), keeping_times(target):
+            _move(source, name, target)
+
+
+@contextlib.contextmanager
+def _opened(top_fd: int, *names: bytes) -> Iterator[int]:
+    fd = open_below(top_fd, names)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 def _move(source_fd: int, name: bytes, target_fd: int) -> None:
     """Move to where nothing is; where the kernel cannot promise that, after a look just before."""
     try:
@@ -301,8 +372,15 @@ def _new(index: int) -> bytes:
     return b"new-%d" % index
 
 
+def _old(index: int) -> bytes:
+    return b"old-%d" % index
+
+
 def _encode(places: list[Place]) -> bytes:
-    rows = [[b"/".join(place.path).hex(), *place.identity] for place in places]
+    rows = [
+        [b"/".join(place.path).hex(), *place.identity, *(path.hex() for path in place.kept)]
+        for place in places
+    ]
     data: dict[str, Any] = {"version": _VERSION, "places": rows}
     data["check"] = _check(data)
     return json.dumps(data).encode()
@@ -313,8 +391,12 @@ def _decode(data: bytes) -> list[Place]:
         record = json.loads(data)
         check = record.pop("check")
         places = [
-            Place(path=tuple(bytes.fromhex(path).split(b"/")), identity=(device, inode))
-            for path, device, inode in record["places"]
+            Place(
+                path=tuple(bytes.fromhex(path).split(b"/")),
+                identity=(device, inode),
+                kept=tuple(map(bytes.fromhex, kept)),
+            )
+            for path, device, inode, *kept in record["places"]
         ]
         if (check, record["version"]) == (_check(record), _VERSION):
             return places

@@ -15,7 +15,7 @@ export function renderStoreDiff(box, diff, onChoice, ask) {
   const rows = diff.changes.map((change) => createChange(diff, change, choosable.includes(change) && onChoice, choosable.length <= PATHS_MAX, ask));
   const parts = [el('p', 'muted', sumOf(diff))];
   if (rows.length) parts.push(el('ul', choosable.length ? 'changes ticked' : 'changes', ...rows));
-  if (diff.left_out) parts.push(el('p', 'muted', `${plural(diff.left_out, 'path')} of the folder ${diff.left_out === 1 ? 'is' : 'are'} left out of its snapshots, and gone if all is restored: only the snapshot before the restore has them then.`));
+  if (diff.left_out) parts.push(el('p', 'muted', `${plural(diff.left_out, 'path')} of the folder ${diff.left_out === 1 ? 'is' : 'are'} left out of its snapshots, and ${diff.left_out === 1 ? 'stays as it is' : 'stay as they are'}.`));
   if (diff.is_cut) parts.push(el('p', 'muted', `The first ${count(rows.length)} paths are shown. Only all of it can be restored here.`));
   box.replaceChildren(...parts);
 }
@@ -85,6 +85,6 @@ async function showText(details, ask, against, { path }) {
 }
 
 export function warningOf(diff) {
-  const gone = (diff.counts.deleted ?? 0) + diff.left_out;
-  return gone ? `Really? This removes ${plural(gone, diff.left_out ? 'path' : 'newer path')}` : 'Really restore all?';
+  const gone = diff.counts.deleted ?? 0;
+  return gone ? `Really? This removes ${plural(gone, 'newer path')}` : 'Really restore all?';
 }
