@@ -2,8 +2,8 @@
 
 import random
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Final, TypeVar
 
@@ -155,6 +155,17 @@ class AdaptiveLayer:
         ticket = Ticket(PRIORITY.get())
         try:
             self.admission.enter(ticket, is_blocking=not is_on_loop())
+            with _Measured(self):
+                yield
+        finally:
+            self.admission.leave(ticket)
+
+    @asynccontextmanager
+    async def ahold(self) -> AsyncIterator[None]:
+        """Have a permit for the time of a block, and wait for it without blocking the loop."""
+        ticket = Ticket(PRIORITY.get())
+        try:
+            await self.admission.aenter(ticket)
             with _Measured(self):
                 yield
         finally:

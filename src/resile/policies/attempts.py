@@ -5,12 +5,12 @@ it too. What else the guard has, such as a breaker, guards the block in each att
 """
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Self
 
 from resile.errors import ConfigError
 from resile.policies import _async
-from resile.policies.bound import hold_all
+from resile.policies.bound import ahold_all, hold_all
 from resile.policies.context import RETRY_OWNER
 from resile.policies.retrying import RetryLayer, RetryRun
 
@@ -31,6 +31,7 @@ class BlockAttempt:
         self._guard = guard
         self._run = run
         self._held = ExitStack()
+        self._aheld = AsyncExitStack()
         self.number = number
         self.wait_s: float | None = None
         """Seconds until the next attempt; None if there is none."""
@@ -44,20 +45,46 @@ class BlockAttempt:
         self._token = RETRY_OWNER.set(True)
         return self
 
+    async def __aenter__(self) -> Self:
+        """Do the same; if a layer below has to wait for a permit or a turn, the task does."""
+        async with AsyncExitStack() as entered:
+            layers = self._guard.layers[1:]
+            await entered.enter_async_context(ahold_all(self._guard.name, layers))
+            self._aheld = entered.pop_all()
+        self._token = RETRY_OWNER.set(True)
+        return self
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> bool:
         RETRY_OWNER.reset(self._token)
         try:
             self._held.__exit__(kind, error, None if error is None else error.__traceback__)
-        finally:
-            if error is None:
-                self.wait_s = self._run.returned(None)
-            elif isinstance(error, Exception):
-                self.wait_s = self._run.failed(error)
-        if error is not None and self.wait_s is None:
-            wrapped = self._run.exhausted()
-            if wrapped is not None:
+        except Exception as other:
+            if self._goes_on(other):
+                return True
+            raise
+        return self._goes_on(error)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> bool:
+        RETRY_OWNER.reset(self._token)
+        try:
+            await self._aheld.__aexit__(kind, error, None if error is None else error.__traceback__)
+        except Exception as other:
+            if self._goes_on(other):
+                return True
+            raise
+        return self._goes_on(error)
+
+    def _goes_on(self, error: BaseException | None) -> bool:
+        """Judge the attempt by its error, or by what a layer made of that, such as a time-out."""
+        if error is None:
+            self.wait_s = self._run.returned(None)
+        elif isinstance(error, Exception):
+            self.wait_s = self._run.failed(error)
+            if self.wait_s is None and (wrapped := self._run.exhausted()) is not None:
                 raise wrapped from error
         return self.wait_s is not None
 

@@ -10,7 +10,7 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from itertools import takewhile
 from types import CoroutineType
@@ -21,7 +21,7 @@ from resile.errors import ConfigError
 from resile.policies.blocks import Block
 from resile.policies.breaker import Breaker
 from resile.policies.counting import CountingLayer
-from resile.policies.layer import Adopting, Holding, Layer, Recording
+from resile.policies.layer import Adopting, AsyncHolding, Holding, Layer, Recording
 from resile.policies.policy import Policy
 from resile.policies.resumed import Resumed
 from resile.policies.retry import Retry
@@ -195,6 +195,14 @@ class Guard(Block):
         """
         return hold_all(self.name, self.layers)
 
+    def ahold(self) -> AbstractAsyncContextManager[object]:
+        """Guard a block of a coroutine, and wait before it where a layer says so; once.
+
+        Raises:
+            ConfigError: If a layer cannot guard a block.
+        """
+        return ahold_all(self.name, self.layers)
+
     def __iter__(self) -> "Iterator[BlockAttempt]":
         """Give attempts at a block: `for attempt in guard:`, and `with attempt:` inside."""
         from resile.policies.attempts import attempts
@@ -256,17 +264,39 @@ def hold_all(name: str, layers: tuple[Layer, ...]) -> ExitStack:
     Raises:
         ConfigError: If one cannot guard a block.
     """
-    holding = [layer for layer in layers if isinstance(layer, Holding)]
+    with ExitStack() as entered:
+        for layer in _holding(name, layers):
+            entered.enter_context(layer.hold())
+        return entered.pop_all()
+
+
+@asynccontextmanager
+async def ahold_all(name: str, layers: tuple[Layer, ...]) -> AsyncIterator[None]:
+    """Do the same in a coroutine; what has to wait for a permit or a turn suspends the task.
+
+    Raises:
+        ConfigError: If one cannot guard a block.
+    """
+    async with AsyncExitStack() as entered:
+        for layer in _holding(name, layers):
+            if isinstance(layer, AsyncHolding):
+                await entered.enter_async_context(layer.ahold())
+            else:
+                entered.enter_context(layer.hold())
+        yield
+
+
+def _holding(name: str, layers: tuple[Layer, ...]) -> list[Holding]:
+    """Give the layers as what they hold a block by, if all of them can."""
+    holding: list[Holding] = []
     for layer in layers:
-        if layer not in holding:
+        if not isinstance(layer, Holding):
             raise ConfigError(
                 f"{type(layer).__name__.removesuffix('Layer')} cannot guard a block of {name!r}",
                 hint="decorate a function, or use `for attempt in` for a retry",
             )
-    with ExitStack() as entered:
-        for layer in holding:
-            entered.enter_context(layer.hold())
-        return entered.pop_all()
+        holding.append(layer)
+    return holding
 
 
 def name_of(function: object) -> str:

@@ -1,8 +1,8 @@
 """Bulkhead: so many calls at once, a bounded queue behind them, the more urgent first."""
 
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -111,6 +111,16 @@ class BulkheadLayer:
         ticket = Ticket(PRIORITY.get())
         try:
             self.admission.enter(ticket, is_blocking=not is_on_loop())
+            yield
+        finally:
+            self.admission.leave(ticket)
+
+    @asynccontextmanager
+    async def ahold(self) -> AsyncIterator[None]:
+        """Have a permit for the time of a block, and wait for it without blocking the loop."""
+        ticket = Ticket(PRIORITY.get())
+        try:
+            await self.admission.aenter(ticket)
             yield
         finally:
             self.admission.leave(ticket)

@@ -2,8 +2,8 @@
 
 import os
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import ClassVar, Final, TypeVar, cast
@@ -205,6 +205,16 @@ class ChaosLayer:
         if strike is not None:
             if strike.latency_s and not is_on_loop():
                 self._clock.sleep(strike.latency_s)
+            _is_harmless(strike)
+        yield
+
+    @asynccontextmanager
+    async def ahold(self) -> AsyncIterator[None]:
+        """Do the same, and be late without blocking the loop."""
+        strike = self._strike()
+        if strike is not None:
+            if strike.latency_s:
+                await asleep(self._clock, strike.latency_s)
             _is_harmless(strike)
         yield
 

@@ -1,7 +1,7 @@
 """The port between policies: one layer of a guarded call, which runs what lies below it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
@@ -34,6 +34,15 @@ class Holding(Protocol):
 
     def hold(self) -> AbstractContextManager[object]:
         """Give a new context manager: it admits or rejects on entry, and judges on exit."""
+        ...
+
+
+@runtime_checkable
+class AsyncHolding(Holding, Protocol):
+    """What a layer adds if it may wait before a block: by `hold` it never does so on a loop."""
+
+    def ahold(self) -> AbstractAsyncContextManager[object]:
+        """Give the same for `async with`, which suspends the task while it waits."""
         ...
 
 

@@ -109,6 +109,19 @@ class Policy:
     ) -> None:
         self.own().__exit__(kind, error, trace)
 
+    async def __aenter__(self) -> None:
+        """Guard a block of a coroutine; what has to wait before it does not block the event loop.
+
+        Raises:
+            ConfigError: If a part of it cannot guard a block.
+        """
+        await self.own().__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        await self.own().__aexit__(kind, error, trace)
+
     def named(self, name: str) -> "Guard":
         """Give the guard of a name with this policy, as `resile.guard` does.
 

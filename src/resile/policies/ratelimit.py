@@ -3,8 +3,8 @@
 import random
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Final, TypeVar
 from weakref import WeakSet
@@ -156,6 +156,15 @@ class RateLimitLayer:
         if turn is not None:
             with self._waiting(turn):
                 self._clock.sleep(turn.wait_s)
+        yield
+
+    @asynccontextmanager
+    async def ahold(self) -> AsyncIterator[None]:
+        """Begin a block when its turn has come, without blocking the loop."""
+        turn = self._take(self._wait_s_max)
+        if turn is not None:
+            with self._waiting(turn):
+                await asleep(self._clock, turn.wait_s)
         yield
 
     def adopt(self, policy: Policy, /) -> bool:
