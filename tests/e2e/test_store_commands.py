@@ -137,6 +137,29 @@ def test_from_the_first_snapshot_to_the_last(typed: Shell) -> None:
     assert typed("cat", "latest", "below/b").stdout == "b\n" * 100
 
 
+def test_a_restore_in_place_tells_what_it_keeps(typed: Shell) -> None:
+    typed("snapshot", "source", "--exclude", "*.tmp")
+    for name in ("b.tmp", "c.tmp"):
+        (typed.source / "below" / name).write_text(name)
+    (typed.source / "a").write_text("second")
+    told = "2 paths that its snapshots leave out"
+
+    said = typed("restore", "latest", "--in-place", "--dry-run").stdout
+    assert said.splitlines()[0] == "~ a"
+    assert f"{told} stay as they are, as below/b.tmp" in said
+    said = typed("restore", "latest", "--in-place").stdout
+    assert f"{told} stayed as they were, as below/b.tmp" in said
+    first = typed.json("snapshots")["snapshots"][0]["id"]
+    assert typed.json("restore", first, "--in-place")["kept"] == ["below/b.tmp", "below/c.tmp"]
+
+    assert (typed.source / "a").read_text() == "first\n"
+    assert (typed.source / "below" / "c.tmp").read_text() == "c.tmp"
+    (typed.source / "b.tmp").touch()
+    shutil.rmtree(typed.source / "below")
+    (typed.source / "below").mkdir()
+    assert typed.json("restore", first, "below", "--in-place")["kept"] == []
+
+
 def test_damage_is_told_and_mended(stored: Shell) -> None:
     stored("replicate", "--to", "replica")
     pack = min((stored.store / "packs").iterdir())

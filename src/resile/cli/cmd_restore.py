@@ -103,7 +103,7 @@ def command(
         else:
             place = Path(chosen.source)
             safety = save_live(store, place, paths=names)
-            rules = kept_by(store, chosen)
+            rules = kept_by(store, chosen, state=state)
             with restore_in_place(
                 place, root, reader, paths=names, rules=rules, on_progress=progress
             ) as done:

@@ -178,7 +178,7 @@ def _restore(store: Repository, point: _Point, work: Mapping[str, Any]) -> dict[
     began_s = SYSTEM_CLOCK.monotonic()
     paths = tuple(os.fsencode(path) for path in work["paths"])
     before = save_live(store, folder, paths=paths)
-    rules = kept_by(store, point.snapshot)
+    rules = kept_by(store, point.snapshot, state=_state(work))
     with restore_in_place(folder, moment.root, moment.reader, paths=paths, rules=rules) as restored:
         report = restored.report
     return {

@@ -9,7 +9,6 @@ from pathlib import Path
 from resile.errors import RejectedError
 from resile.store.collecting import forget
 from resile.store.model import SAFETY_TAG, Entry, Snapshot
-from resile.store.nodes import own_folders
 from resile.store.repository import Repository
 from resile.store.restore.recovering import recover
 from resile.store.snapshot import take_snapshot
@@ -53,19 +52,29 @@ def left_out_of(snapshot: Snapshot) -> list[bytes]:
     return sorted(map(os.fsencode, found))
 
 
-def kept_by(repository: Repository, snapshot: Snapshot) -> Rules:
-    """Tell what a restore in place of a snapshot's folder must carry over: what it leaves out.
+def kept_by(repository: Repository, snapshot: Snapshot, *, state: Path | None) -> Rules:
+    """Tell what a restore in place of a snapshot's folder carries over: what it leaves out.
 
-    The store and its catalog belong to that, if they are in the folder.
+    The store, its catalog and the state belong to that, if they are in the folder.
+
+    Args:
+        repository: The store.
+        snapshot: What is restored.
+        state: The state folder of the system; None: there is none.
     """
     folder = Path(snapshot.source)
     try:
         rules = rules_of(snapshot)
     except FileNotFoundError:
         return EVERYTHING
-    own = (Path(repository.backend.url), repository.catalog.folder)
-    is_inside = any(one.resolve().is_relative_to(folder.resolve()) for one in own)
-    return replace(rules, hidden=own_folders(repository)) if is_inside else rules
+    own = [Path(repository.backend.url), repository.catalog.folder, *([state] if state else [])]
+    hidden = set()
+    for place in own:
+        with contextlib.suppress(OSError):
+            if place.resolve().is_relative_to(folder.resolve()):
+                status = place.stat()
+                hidden.add((status.st_dev, status.st_ino))
+    return replace(rules, hidden=frozenset(hidden))
 
 
 def save_live(

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.restoring import MemoryReader, names_in
+from tests.support.passages import let_all_through
+from tests.support.restoring import MemoryReader, as_nobody, names_in
 
-from resile.errors import OperationError
+from resile.errors import OperationError, RejectedError
+from resile.store import Rules
 from resile.store.model import Entry
 from resile.store.restore import recover, restore_in_place, restore_to
 
@@ -103,6 +105,57 @@ def test_a_path_on_another_file_system_is_not_exchanged(tmp_path: Path) -> None:
 
         assert (inner / "00").read_text() == "old"
         assert names_in(live) == ["d"]
+
+
+def test_what_is_mounted_below_stays_where_it_is(tmp_path: Path) -> None:
+    """An exchange would take it along, and removing the old would empty it."""
+    reader = MemoryReader()
+    live = tmp_path / "live"
+    live.mkdir()
+    rules = Rules(device=live.stat().st_dev)
+
+    with mounted(live / "deep" / "disk with spaces", "size=9m") as inner:
+        (inner / "precious").write_text("precious")
+        for more in (rules, Rules()):
+            with pytest.raises(
+                RejectedError, match="deep/disk with spaces is mounted in"
+            ) as caught:
+                restore_in_place(live, big(reader), reader, rules=more)
+            assert "unmount it first" in caught.value.hint
+        with restore_in_place(live, big(reader), reader, paths=[b"d"], rules=rules):
+            pass
+
+        assert (inner / "precious").read_text() == "precious"
+        assert names_in(live) == ["d", "deep"]
+        assert names_in(tmp_path) == ["live"]
+
+
+def test_what_this_user_may_not_move_ends_it_with_all_as_it_was(tmp_path: Path) -> None:
+    """A folder that its owner may not write to cannot be moved into another one."""
+    reader = MemoryReader()
+    root = reader.folder(b"", [reader.file(b"a", b"new", uid=65534, gid=65534)])
+    live = tmp_path / "home" / "live"
+    (live / "cache").mkdir(parents=True)
+    (live / "a").write_text("old")
+    (live / "b.tmp").write_text("old")
+    (live / "cache" / "x").write_text("old")
+    (live / "cache").chmod(0o555)
+    let_all_through(tmp_path)
+    for path in (live.parent, live, *live.rglob("*")):
+        os.chown(path, 65534, 65534)
+
+    def work() -> str:
+        with pytest.raises(OperationError, match="Permission denied"):
+            restore_in_place(live, root, reader, rules=Rules(excludes=("*.tmp", "cache")))
+        return "done"
+
+    assert as_nobody(work) == "done"
+    assert {one.name: one.read_text() for one in live.rglob("*") if one.is_file()} == {
+        "a": "old",
+        "b.tmp": "old",
+        "x": "old",
+    }
+    assert names_in(live.parent) == ["live"]
 
 
 def test_lists_of_a_folder_are_not_inherited(tmp_path: Path) -> None:

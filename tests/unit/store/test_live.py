@@ -13,10 +13,13 @@ from resile.store import (
     Snapshot,
     compare,
     create,
+    kept_by,
     left_out_of,
     live_root,
     open_backend,
+    open_store,
     readers,
+    restore_in_place,
     save_live,
     take_snapshot,
 )
@@ -74,6 +77,46 @@ def test_what_a_snapshot_left_out_is_no_difference_and_named_apart(
     assert left_out_of(take_snapshot(store, folder).snapshot) == []
     folder.rename(folder.with_name("elsewhere"))
     assert left_out_of(taken) == []
+
+
+def test_a_restore_keeps_store_and_state_in_the_folder_that_they_keep(folder: Path) -> None:
+    """They went with what was there before."""
+    cache, state = folder.with_name("cache"), folder / "state"
+    store = create(open_backend(folder / ".resile-store"), cache=cache)
+    taken = take_snapshot(store, folder, rules=Rules(excludes=("*.tmp",))).snapshot
+    (folder / "a.tmp").touch()
+    state.mkdir()
+
+    rules = kept_by(store, taken, state=state)
+    with restore_in_place(folder, taken.root, store, rules=rules) as done:
+        assert done.kept == (".resile-store", "a.tmp", "state")
+    store.close()
+
+    opened = open_store(open_backend(folder / ".resile-store"), cache=cache)
+    assert opened.snapshots() == [taken]
+    opened.close()
+
+
+def test_what_a_restore_keeps_is_what_the_snapshot_leaves_out(
+    store: Repository, folder: Path
+) -> None:
+    device = folder.stat().st_dev
+    taken = take_snapshot(store, folder, rules=Rules(excludes=("*.tmp",), device=device)).snapshot
+
+    assert kept_by(store, taken, state=None) == Rules(excludes=("*.tmp",), device=device)
+    folder.rename(folder.with_name("elsewhere"))
+    assert kept_by(store, taken, state=None) == Rules()
+
+
+def test_what_an_earlier_restore_left_is_not_taken_away(
+    store: Repository, folder: Path, taken: Snapshot
+) -> None:
+    (folder / ".resile-restore-0").mkdir()
+    (folder / ".resile-restore-0" / "record.json").write_text("nonsense")
+
+    with pytest.raises(RejectedError, match=r"has left .*/\.resile-restore-0: the record of a"):
+        save_live(store, folder)
+    assert save_live(store, folder, paths=(b"kept",)) is not None
 
 
 def test_another_file_system_stays_left_out(

@@ -64,9 +64,10 @@ async function restore(node, paths) {
   const done = await send(`${path}/restore`, { ...wish, who: 'dashboard', paths }, RESTORE_MS_MAX);
   forget(node);
   const before = done.before ? [' What was there before is kept: ', el('code', '', done.before.slice(0, ID_DIGITS))] : [];
+  const kept = done.kept ? [` ${plural(done.kept, 'path')} that its snapshots leave out stayed as ${done.kept === 1 ? 'it was' : 'they were'}.`] : [];
   const skipped = done.skipped_count ? [el('span', 'muted', ` ${plural(done.skipped_count, 'path')} without all that it carried, the first: ${visible(done.skipped[0]?.path)}, ${visible(done.skipped[0]?.reason)}`)] : [];
   const unknown = done.not_noted ? [el('span', 'muted', ` Its log does not know it: ${visible(done.not_noted)}`)] : [];
-  node.querySelector('.restored').replaceChildren(`Restored ${plural(done.files, 'file')}, ${bytes(done.bytes)}, to ${visible(done.target)} in ${duration(done.duration_s)}.`, ...before, ...skipped, ...unknown);
+  node.querySelector('.restored').replaceChildren(`Restored ${plural(done.files, 'file')}, ${bytes(done.bytes)}, to ${visible(done.target)} in ${duration(done.duration_s)}.`, ...before, ...kept, ...skipped, ...unknown);
 }
 
 // Buttons -------------------------------------------------------------------------------------
