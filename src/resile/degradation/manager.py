@@ -18,7 +18,7 @@ from resile.degradation.keeping import JournalLike, Keeper
 from resile.degradation.model import Answer, Notice, Service, Status
 from resile.degradation.notices import CHOICES_SHOWN, Notices
 from resile.degradation.probing import Prober
-from resile.degradation.registering import checked, entry_of
+from resile.degradation.registering import checked, entry_of, listed
 from resile.errors import ConfigError
 from resile.policies import Signal, listen
 from resile.policies.bound import CHANCE
@@ -58,7 +58,8 @@ class Degradation:
 
     Raises:
         ConfigError: If a service's dependencies or guard do not exist, dependencies go round in a
-            circle, or a name comes twice; all of it is told at once.
+            circle, or a name comes twice; all of it is told at once. If `notify` is no list of
+            functions.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Degradation:
         self._effects = Effects(
             keeper=self._keeper,
             notices=self._notices,
-            notify=notify,
+            notify=listed(notify),
             is_background=is_background,
         )
         self._book = Book(clock=clock, chance=chance, save=self._save, tell=self._tell)

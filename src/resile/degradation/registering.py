@@ -1,10 +1,11 @@
 """Check services that are to be added, and begin their entries with what the journal has of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from resile.core.clock import Clock
 from resile.degradation import decide
 from resile.degradation.book import Entry
+from resile.degradation.effects import Notify
 from resile.degradation.keeping import Keeper
 from resile.degradation.model import SERVICES_MAX, Condition, Service
 from resile.errors import ConfigError, RejectedError, ServiceDownError
@@ -14,7 +15,7 @@ from resile.policies.registry import breaker
 
 
 def checked(
-    known: Mapping[str, Service], added: Sequence[Service]
+    known: Mapping[str, Service], given: Sequence[object]
 ) -> tuple[tuple[str, ...], dict[str, BreakerLayer]]:
     """Check services against each other.
 
@@ -24,6 +25,13 @@ def checked(
     Raises:
         ConfigError: If anything is wrong; all of it is told.
     """
+    added = [one for one in given if isinstance(one, Service)]
+    if len(added) < len(given):
+        strange = next(one for one in given if not isinstance(one, Service))
+        raise ConfigError(
+            f"{strange!r:.80} is no service",
+            hint='write resile.Service("database", fallbacks=[...])',
+        )
     together = {**known, **{service.name: service for service in added}}
     order, problems = decide.order_of(together)
     found = list(problems)
@@ -48,6 +56,21 @@ def checked(
             problems=tuple(found),
         )
     return order, breakers
+
+
+def listed(notify: object) -> tuple[Notify, ...]:
+    """Give what is told of notices as a tuple.
+
+    Raises:
+        ConfigError: If it is no list of functions.
+    """
+    told = tuple(notify) if isinstance(notify, Iterable) else None
+    if told is None or not all(map(callable, told)):
+        raise ConfigError(
+            f"notify: {notify!r:.80} is no list of functions of a notice",
+            hint="write notify=[resile.Terminal()]",
+        )
+    return told
 
 
 def entry_of(

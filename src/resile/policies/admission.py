@@ -98,7 +98,7 @@ class Admission:
         if is_waiting:
             self._park(parked)
         if ticket.standing is not Standing.INSIDE:
-            self._settle(ticket)
+            self._settle(ticket, may_wait=is_blocking)
 
     async def aenter(self, ticket: Ticket) -> None:
         """Get a permit; suspends the task for as long as it may wait.
@@ -178,7 +178,7 @@ class Admission:
     def _wait_s(self) -> float:
         return min(self._wait_s_max, remaining_s(self._clock))
 
-    def _settle(self, ticket: Ticket) -> None:
+    def _settle(self, ticket: Ticket, *, may_wait: bool = True) -> None:
         """Turn a caller away, unless it got a permit in the last moment."""
         with self._lock:
             standing = ticket.standing
@@ -186,15 +186,14 @@ class Admission:
                 return
             self._gate.leave(ticket)
         self.rejections.add()
-        raise BulkheadFullError(
-            f"{self._name!r} has {self._gate.limit} calls in flight"
-            + (
-                f", and none ended within {self._wait_s_max:g} s"
-                if standing is Standing.WAITING
-                else ""
-            ),
-            hint="let fewer calls come at once, or raise the limit or the queue of its bulkhead",
-        )
+        waited = f", and none ended within {self._wait_s_max:g} s"
+        calls = "1 call" if self._gate.limit == 1 else f"{self._gate.limit} calls"
+        hint = "let fewer calls come at once, or raise the limit or the queue of its bulkhead"
+        if standing is not Standing.WAITING:
+            waited = ""
+        elif not may_wait:
+            waited, hint = ", and `with` in a coroutine waits for none", "write `async with`"
+        raise BulkheadFullError(f"{self._name!r} has {calls} in flight{waited}", hint=hint)
 
     def _wake(self, tickets: Iterable[Ticket]) -> None:
         """Wake callers; one whose loop is closed will never come, and hands its permit on."""

@@ -21,7 +21,7 @@ from resile.errors import ConfigError
 from resile.policies.blocks import Block
 from resile.policies.breaker import Breaker
 from resile.policies.counting import CountingLayer
-from resile.policies.layer import Adopting, AsyncHolding, Holding, Layer, Recording
+from resile.policies.layer import Adopting, AsyncHolding, Holding, Layer, Recording, Resetting
 from resile.policies.policy import Policy
 from resile.policies.resumed import Resumed
 from resile.policies.retry import Retry
@@ -172,6 +172,12 @@ class Guard(Block):
         from resile.policies.keyed import Keyed
 
         return Keyed(self, key, keys_max=keys_max)
+
+    def reset(self) -> None:
+        """Forget what was counted: its breaker closes, its budget of retries is full again."""
+        for layer in self.layers:
+            if isinstance(layer, Resetting):
+                layer.reset()
 
     def twin(self, name: str) -> "Guard":
         """Make a guard of the same policies with a state of its own."""

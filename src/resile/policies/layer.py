@@ -55,6 +55,15 @@ class Recording(Protocol):
         ...
 
 
+@runtime_checkable
+class Resetting(Protocol):
+    """What a layer adds if it remembers what came of calls."""
+
+    def reset(self) -> None:
+        """Forget it."""
+        ...
+
+
 class Measure(NamedTuple):
     """A number that a layer shows.
 

@@ -9,13 +9,11 @@ from resile.errors import ConfigError
 from resile.policies.bound import CHANCE, Guard
 from resile.policies.breaker import Breaker
 from resile.policies.breaking import BreakerLayer
-from resile.policies.counting import CountingLayer
 from resile.policies.forks import RenewedLock
 from resile.policies.pipeline import check_policies, compose
 from resile.policies.policy import Policy
 from resile.policies.presets import nearest, preset_named
 from resile.policies.retry import Retry
-from resile.policies.retrying import RetryLayer
 
 if TYPE_CHECKING:
     from resile.policies.sections import Section
@@ -149,9 +147,7 @@ class Registry:
     def reset(self, names: Iterable[str] = ()) -> None:
         """Reset breakers and retries of the guards named, or of all."""
         for guard in [self.get(name) for name in names] or self.guards():
-            for layer in guard.layers:
-                if isinstance(layer, BreakerLayer | CountingLayer | RetryLayer):
-                    layer.reset()
+            guard.reset()
 
 
 def _check_name(name: object) -> None:

@@ -1,5 +1,7 @@
 """What may be registered, and how what is wrong is told: everything at once."""
 
+from typing import Any
+
 import pytest
 from tests.unit.degradation.kit import manager
 
@@ -7,6 +9,21 @@ from resile.degradation import Service
 from resile.errors import ConfigError
 from resile.policies import Breaker
 from resile.policies.registry import guard
+
+
+@pytest.mark.parametrize(
+    ("services", "options", "told"),
+    [
+        (["database"], {}, "'database' is no service"),
+        ([], {"notify": [5]}, r"notify: \[5\] is no list of functions"),
+        ([], {"notify": print}, "is no list of functions"),
+    ],
+)
+def test_what_is_of_another_kind_is_told(services: Any, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as caught:
+        manager(*services, **options)
+
+    assert caught.value.hint
 
 
 def test_every_option_out_of_range_is_told_at_once() -> None:

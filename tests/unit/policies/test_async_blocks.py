@@ -33,6 +33,18 @@ def test_a_block_waits_for_its_permit_or_turn_and_the_loop_goes_on(policy: resil
     assert sorted(inside) == [0, 1, 2]
 
 
+def test_a_plain_block_in_a_coroutine_says_that_it_waits_for_none() -> None:
+    guard = resile.Guard(resile.Bulkhead(limit=1, queue=2, max_wait=5), name="db")
+
+    async def main() -> None:
+        async with guard:
+            with pytest.raises(BulkheadFullError, match="`with` in a coroutine waits") as caught:
+                guard.__enter__()
+        assert "async with" in caught.value.hint
+
+    asyncio.run(main())
+
+
 def test_a_permit_comes_back_when_the_block_raises_or_is_cancelled() -> None:
     guard = resile.Guard(resile.Bulkhead(limit=1, queue=1, max_wait=0.01), name="db")
 

@@ -59,7 +59,7 @@ def test_a_priority_out_of_range_is_refused(level: int) -> None:
 def test_a_call_beyond_the_limit_is_rejected_and_the_permit_comes_back() -> None:
     one = guard(Bulkhead(limit=1))
 
-    with pytest.raises(BulkheadFullError, match="1 calls in flight"):
+    with pytest.raises(BulkheadFullError, match="1 call in flight"):
         one.call(one.call, len, "x")
 
     assert one.call(len, "abc") == 3

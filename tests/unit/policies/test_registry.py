@@ -52,6 +52,22 @@ def test_a_name_shares_its_state() -> None:
     assert resile.guards() == (one,)
 
 
+def test_a_guard_that_is_reset_begins_anew() -> None:
+    budget = resile.Budget(capacity=1)
+    retry = resile.Retry(attempts=2, initial=0, budget=budget)
+    guard = resile.guard("payments", retry=retry, breaker=resile.Breaker(failures=2))
+    with pytest.raises(OSError):
+        guard.call(fails)
+
+    guard.reset()
+
+    assert resile.breaker("payments").state is resile.CLOSED
+    assert resile.readings()[0].failures == 0
+    with pytest.raises(OSError) as caught:
+        guard.call(fails)
+    assert len(getattr(caught.value, "attempts", ())) == 2
+
+
 def test_an_unknown_name_shows_the_nearest() -> None:
     with pytest.raises(ConfigError) as nothing:
         resile.guard("x")
