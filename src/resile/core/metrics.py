@@ -71,7 +71,7 @@ class _Metric:
     def _key(self, labels: dict[str, str]) -> tuple[str, ...]:
         if set(labels) != set(self.labels):
             raise AssertionError(f"{self.name} has the labels {self.labels}, not {sorted(labels)}")
-        return tuple(labels[label] for label in self.labels)
+        return tuple(str(labels[label]) for label in self.labels)
 
     def _value(self, labels: dict[str, str]) -> float:
         with self._lock:
@@ -101,9 +101,10 @@ class Gauge(_Metric):
     type_name = "gauge"
 
     def set(self, value: float, **labels: str) -> None:
-        """Set the value."""
+        """Set the value; what is no number is refused here, not where somebody reads the page."""
+        number = float(value)
         with self._lock:
-            self._slot(labels)[0] = value
+            self._slot(labels)[0] = number
 
     def value(self, **labels: str) -> float:
         """Tell the value; 0 if it was never set."""

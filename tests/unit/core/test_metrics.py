@@ -173,6 +173,17 @@ def test_a_counter_does_not_go_back(amount: float) -> None:
         Registry().counter("resile_a_runs_total", "Runs.").add(amount)
 
 
+def test_what_is_no_number_is_refused_where_it_is_set_and_the_page_stays_whole() -> None:
+    registry = Registry()
+    gauge = registry.gauge("resile_a_queue_jobs", "Jobs.", labels=("queue",))
+    gauge.set(7, queue=5)  # type: ignore[arg-type]
+
+    with pytest.raises(ValueError, match="could not convert"):
+        gauge.set("many", queue="5")  # type: ignore[arg-type]
+
+    assert samples(registry) == {("resile_a_queue_jobs", (("queue", "5"),)): 7}
+
+
 def test_threads_lose_no_count() -> None:
     counter = Registry().counter("resile_a_runs_total", "Runs.")
     threads = [
