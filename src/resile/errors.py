@@ -56,6 +56,17 @@ class ResileError(Exception):
         """Write the error for a terminal: what is so, and what to do."""
         return f"error: {self.message}" + (f"\nhint: {self.hint}" if self.hint else "")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let it go to another process whole: an exception's own way would call `__init__` with less."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[ResileError], args: tuple[object, ...], state: dict[str, object]) -> object:
+    error = kind.__new__(kind, *args)
+    error.args = args  # Where a class is an OSError, too, only its `__init__` would set them.
+    error.__dict__.update(state)
+    return error
+
 
 class ConfigError(ResileError):
     """The user's input is wrong, and nothing was started.

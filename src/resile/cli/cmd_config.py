@@ -82,7 +82,7 @@ def _flat(data: Any, path: str = "") -> list[str]:
 
 
 def _without_secrets(data: Any, key: str = "") -> Any:
-    from resile.core.config.base import without_password
+    from resile.core.passwords import without_password
 
     if isinstance(data, dict):
         hide = key == "env"

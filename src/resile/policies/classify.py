@@ -9,6 +9,8 @@ from resile.errors import ConfigError, OperationError, RateLimitedError, Rejecte
 
 TEXT_LENGTH_MAX = 200
 """Of what is remembered of an error: a line, not a page."""
+_TEXT_READ_MAX = 2000
+"""Of an error's own text: enough to find the end of a password in a line."""
 ErrorClasses = type[Exception] | tuple[type[Exception], ...]
 
 
@@ -56,12 +58,20 @@ def is_failure(error: Exception, on: ErrorClasses, unless: ErrorClasses) -> bool
 
 
 def written(error: Exception) -> str:
-    """Write kind and text of an error; the kind alone if its own text fails."""
+    """Write kind and text of an error, without passwords; the kind alone if its own text fails.
+
+    Drivers put addresses with passwords into their messages, and what is written here is shown.
+    """
     kind = type(error).__name__
     try:
-        return f"{kind}: {error}"[:TEXT_LENGTH_MAX]
+        text = f"{kind}: {error}"[:_TEXT_READ_MAX]
     except Exception:  # noqa: BLE001 - the error that is being handled must not be lost over it
         return kind
+    if "@" in text or "=" in text:
+        from resile.core.passwords import without_password
+
+        text = without_password(text)
+    return text[:TEXT_LENGTH_MAX]
 
 
 def is_cancellation(error: Exception) -> bool:

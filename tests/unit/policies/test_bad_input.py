@@ -88,6 +88,24 @@ def test_a_guard_that_is_used_wrongly_does_not_open_its_breaker() -> None:
             guard.call(len, "abc")
 
 
+@pytest.mark.parametrize(
+    "told", ["postgres://shop:hunter2@db.internal/shop", "host=db password=hunter2 dbname=shop"]
+)
+def test_a_password_in_an_error_is_not_shown(told: str) -> None:
+    guard = resile.Guard(resile.Retry(attempts=2, initial=0), name="db", is_counted=True)
+
+    def fails() -> None:
+        raise ConnectionError(told)
+
+    with pytest.raises(ConnectionError) as caught:
+        guard.call(fails)
+
+    shown = f"{caught.value.__notes__} {guard.layers}"
+    assert "***" in shown
+    assert "hunter2" not in shown
+    assert "hunter2" in str(caught.value)
+
+
 def test_long_waits_are_told_as_people_write_them() -> None:
     assert "it tries again in 5400 s" in str(BreakerOpenError("bank", 5400.0))
     rate = resile.Guard(resile.RateLimit(limit=1, per="1h"), name="bank")

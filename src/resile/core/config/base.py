@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from resile.core.config.faults import fault, quoted
+from resile.core.passwords import without_password
 
 NAME_LENGTH_MAX = 63
 """Names become file names, cgroup names and metric labels; 63 is what the guard takes, and well
@@ -148,12 +149,6 @@ def _dsn(value: str) -> str:
         "it is not a PostgreSQL connection string",
         hint='write for example "postgresql://user@127.0.0.1:5432/app"',
     )
-
-
-def without_password(text: str) -> str:
-    """Blot out the password of a URL or of a connection string."""
-    text = re.sub(r"(://[^/@:\s]*):[^@/\s]*@", r"\1:***@", text)
-    return re.sub(r"(password\s*=\s*)('[^']*'|\S+)", r"\1***", text, flags=re.IGNORECASE)
 
 
 Name = Annotated[str, AfterValidator(_name)]
