@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from resile.core.clock import Clock
-from resile.policies.classify import Classifier, ErrorClasses, Verdict, is_failure
+from resile.policies.classify import Classifier, ErrorClasses, Verdict, is_failure, judged
 from resile.policies.layer import Measure
 from resile.policies.options import Options
 from resile.policies.policy import Policy
@@ -181,7 +181,7 @@ class Breaker(Policy):
     def counts_as_bad(self, error: Exception) -> bool:
         """Tell whether the dependency is to blame for an error."""
         if self.classify is not None:
-            return self.classify(error) is not Verdict.IGNORED
+            return judged(self.classify, error) is not Verdict.IGNORED
         return is_failure(error, self.on, self.unless)
 
     def main_window(self) -> Window:

@@ -30,6 +30,21 @@ Classifier = Callable[[Exception], Verdict]
 RetryAfter = Callable[[Exception, datetime], float | None]
 
 
+def judged(classify: Classifier, error: Exception) -> Verdict:
+    """Ask a classifier.
+
+    Raises:
+        ConfigError: If it gave no Verdict: True would mean one thing to a retry, another to a breaker.
+    """
+    verdict: object = classify(error)
+    if not isinstance(verdict, Verdict):
+        raise ConfigError(
+            f"classify gave {verdict!r:.80} for {type(error).__name__}, which is no Verdict",
+            hint="let it give resile.Verdict.TRANSIENT, PERMANENT or IGNORED",
+        ) from error
+    return verdict
+
+
 def is_transient(error: Exception, on: ErrorClasses, unless: ErrorClasses) -> bool:
     """Tell whether a retry without a classifier of its own tries again.
 

@@ -16,6 +16,7 @@ from resile.policies.classify import (
     RetryAfter,
     Verdict,
     is_transient,
+    judged,
     retry_after_of,
 )
 from resile.policies.options import Options
@@ -136,7 +137,7 @@ class RetryDecision:
     def may_pass(self, error: Exception) -> bool:
         """Tell whether the same call may succeed later."""
         if self.policy.classify is not None:
-            return self.policy.classify(error) is Verdict.TRANSIENT
+            return judged(self.policy.classify, error) is Verdict.TRANSIENT
         return is_transient(error, self.policy.on, self.policy.unless)
 
     def wait_s(

@@ -88,6 +88,33 @@ def test_a_guard_that_is_used_wrongly_does_not_open_its_breaker() -> None:
             guard.call(len, "abc")
 
 
+@pytest.mark.parametrize("kind", [resile.Retry, resile.Breaker])
+@pytest.mark.parametrize("verdict", [True, None])
+def test_a_classifier_that_gives_no_verdict_is_told(kind: Any, verdict: object) -> None:
+    guard = resile.Guard(kind(classify=lambda error: verdict), name="db")
+
+    with pytest.raises(ConfigError, match=f"classify gave {verdict} for FileNotFoundError") as told:
+        guard.call(os.stat, "/nothing")
+
+    assert isinstance(told.value.__cause__, FileNotFoundError)
+
+
+def test_a_probe_whose_classifier_fails_gives_its_permit_back() -> None:
+    clock = FakeClock()
+    verdicts = iter([resile.Verdict.TRANSIENT, "no verdict"])
+    policy: Any = resile.Breaker(failures=1, open_for=1, classify=lambda error: next(verdicts))
+    guard = resile.Guard(policy, name="db", clock=clock)
+    with pytest.raises(FileNotFoundError):
+        guard.call(os.stat, "/nothing")
+    clock.advance(2)
+    with pytest.raises(ConfigError):
+        guard.call(os.stat, "/nothing")
+
+    clock.advance(2)
+
+    assert guard.call(len, "abc") == 3
+
+
 @pytest.mark.parametrize(
     "told", ["postgres://shop:hunter2@db.internal/shop", "host=db password=hunter2 dbname=shop"]
 )
