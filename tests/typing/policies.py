@@ -37,6 +37,16 @@ def hear(signal: Signal) -> None:
 
 
 assert_type(resile.listen(hear), Callable[[], None])
+
+
+async def block() -> None:
+    async with db, payments, resile.breaker("payments"):
+        pass
+    async for attempt in db:
+        async with attempt as entered:
+            assert_type(entered, BlockAttempt)
+
+
 with resile.Chaos(error_rate=0.1).injected("payments"):
     pass
 
