@@ -151,16 +151,24 @@ def test_a_time_out_of_an_attempt_is_tried_again(way: str) -> None:
     assert numbers == [1, 2, 3]
 
 
+@pytest.mark.parametrize("way", ["with", "async with"])
 @pytest.mark.parametrize("raises_exhausted", [False, True])
-def test_the_last_time_out_of_a_block_is_raised(raises_exhausted: bool) -> None:
+def test_the_last_time_out_of_a_block_is_raised(way: str, raises_exhausted: bool) -> None:
     policy = resile.Retry(attempts=2, initial=0, raise_exhausted=raises_exhausted)
     numbers: list[int] = []
 
+    async def work(number: int) -> None:
+        numbers.append(number)
+        await asyncio.Event().wait()
+
     async def main() -> None:
         async for attempt in policy + resile.Timeout(0.001):
-            async with attempt:
-                numbers.append(attempt.number)
-                await asyncio.Event().wait()
+            if way == "with":
+                with attempt:
+                    await work(attempt.number)
+            else:
+                async with attempt:
+                    await work(attempt.number)
 
     kind = resile.RetriesExhausted if raises_exhausted else TimeoutExceededError
     with pytest.raises(kind) as caught:
