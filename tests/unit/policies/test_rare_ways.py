@@ -39,7 +39,7 @@ def layer_of(policy: Policy, clock: FakeClock | None = None) -> Any:
     return Guard(policy, name="rare", clock=clock or FakeClock()).layers[0]
 
 
-@pytest.mark.parametrize("policy", ADOPTING, ids=repr)
+@pytest.mark.parametrize("policy", ADOPTING, ids=lambda policy: type(policy).__name__)
 def test_a_layer_adopts_its_own_sort_alone(policy: Policy) -> None:
     layer = layer_of(policy)
 
