@@ -16,6 +16,7 @@ from resile.policies.compiled import generated
 if TYPE_CHECKING:
     from resile.policies.bound import Guard
     from resile.policies.keyed import Keyed
+    from resile.policies.policy import Policy
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -91,8 +92,25 @@ def check_stream(guard: "Guard | Keyed", function: object) -> None:
             )
 
 
+def check_stoppable(policy: "Policy", function: object) -> None:
+    """Refuse to decorate a plain function or generator by a policy that would refuse its calls.
+
+    Raises:
+        ConfigError: If a time-out does not say how to stop it, or it cannot be guarded at all.
+    """
+    check_callable(function)
+    is_awaited = form_of(function) in (Form.COROUTINE, Form.ASYNC_GENERATOR)
+    if not is_awaited and any(part.is_for_tasks for part in policy.parts()):
+        from resile.policies.timeout import unstoppable
+
+        raise unstoppable(getattr(function, "__qualname__", repr(function)), "a plain function")
+
+
 def guarded(guard: "Guard | Keyed", function: Function) -> Function:
     """Wrap a function in a guard; the wrapper has its name, docstring and signature.
+
+    A time-out that says no way to stop a plain function is refused by its calls, and not here: a
+    file may still say the way.
 
     Raises:
         ConfigError: If it cannot be guarded.

@@ -50,6 +50,11 @@ class Policy:
         """Check options beside each other; some may be out of range, unless `is_clean`."""
 
     @property
+    def is_for_tasks(self) -> bool:
+        """True if it refuses every call of a plain function."""
+        return False
+
+    @property
     def position(self) -> int:
         """Where it stands in a pipeline; outermost first. A class attribute in most policies."""
         raise NotImplementedError
@@ -80,10 +85,14 @@ class Policy:
         The result has the same signature and keeps its own state.
 
         Raises:
-            ConfigError: If it is not callable, or is a class.
+            ConfigError: If it is not callable, or is a class, or a plain function or generator that
+                a `Timeout` has no way to stop. A guard with a name tells that at the first call, as
+                a file may still say the way.
         """
         from resile.policies.bound import Guard, name_of
+        from resile.policies.forms import check_stoppable
 
+        check_stoppable(self, function)
         return Guard(self, name=name_of(function))(function)
 
     def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -41,7 +41,8 @@ class Timeout(Policy):
       cut to the time that is left, and the call asks for it by `resile.remaining_s()`
       to give it to its client, such as `requests.get(url, timeout=remaining_s())`.
     - Not said: a limit of each attempt refuses plain functions with an error that explains
-      this; a `total` limit is a deadline.
+      this: when it decorates one, or, under a guard with a name, in each call, as
+      `[policy.NAME]` of a file may still say `by`. A `total` limit is a deadline.
 
     Args:
         each: Time of one attempt, 1ms..30d; None for no limit. May be given without a name.
@@ -70,6 +71,11 @@ class Timeout(Policy):
             options.refuse(
                 "each", 'needs a duration, such as Timeout("2s") or Timeout(total="10s")'
             )
+
+    @property
+    def is_for_tasks(self) -> bool:
+        """A limit of each attempt that says no way to stop plain functions refuses them."""
+        return self.each is not None and self.by is None
 
     @property
     def position(self) -> int:
@@ -128,7 +134,7 @@ class TimeoutLayer:
             with self.begin() as seconds:
                 return cast("T", self._in_process(call, seconds))
         if self._is_each and self._by is None:
-            raise self._unstoppable("a plain function")
+            raise unstoppable(self.late.guard, "a plain function")
         with self.begin() as seconds:
             if self._by != "signal":
                 return call()
@@ -183,7 +189,7 @@ class TimeoutLayer:
         if is_on_loop():
             return self._held()
         if self._by in ("signal", "process") or (self._is_each and self._by is None):
-            raise self._unstoppable("a block")
+            raise unstoppable(self.late.guard, "a block")
         return self.begin()
 
     def adopt(self, policy: Policy, /) -> bool:
@@ -223,9 +229,11 @@ class TimeoutLayer:
         self.lanes = Lanes(self.late, self._clock)
         return self.lanes
 
-    def _unstoppable(self, what: str) -> ConfigError:
-        return ConfigError(
-            f"{self.late.guard!r} is {what}, and nothing can stop a thread in which it runs",
-            hint='write timeout=Timeout(..., by="process") for a function that can be pickled, by="signal" '
-            'in the main thread, by="deadline" to hand the time to your client, or make it async',
-        )
+
+def unstoppable(name: str, what: str) -> ConfigError:
+    """Tell that nothing can stop what is guarded, and what to write instead."""
+    return ConfigError(
+        f"{name!r} is {what}, and nothing can stop a thread in which it runs",
+        hint='write timeout=Timeout(..., by="process") for a function that can be pickled, by="signal" '
+        'in the main thread, by="deadline" to hand the time to your client, or make it async',
+    )

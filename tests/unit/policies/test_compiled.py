@@ -185,7 +185,7 @@ def test_what_must_be_stopped_is_generated_for_coroutines_alone(
     def function() -> None: ...
 
     assert is_generated(policy(coroutine))
-    assert is_generated(policy(function)) is is_plain
+    assert is_generated(resile.Guard(policy, name="pay")(function)) is is_plain
 
 
 def test_two_policies_of_a_kind_go_the_ordinary_way() -> None:
