@@ -27,7 +27,7 @@ _TIMED = {
     "metrics-only": "Let all calls under NAME through, and count them.",
 }
 _TIMELESS = {
-    "reset": "Close the breaker NAME; it forgets its counts, and decides by itself again.",
+    "reset": "Forget the counts of the guard NAME, refill its budget of retries, close its breaker.",
     "automatic": "End what was forced; the breaker NAME keeps its counts.",
 }
 _HOLDS = """

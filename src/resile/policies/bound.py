@@ -173,11 +173,15 @@ class Guard(Block):
 
         return Keyed(self, key, keys_max=keys_max)
 
-    def reset(self) -> None:
-        """Forget what was counted: its breaker closes, its budget of retries is full again."""
+    def reset(self, *, why: str = "reset by hand") -> None:
+        """Forget what was counted: its breaker closes, its budget of retries is full again.
+
+        Args:
+            why: The reason, which the signal of a breaker that closes tells.
+        """
         for layer in self.layers:
             if isinstance(layer, Resetting):
-                layer.reset()
+                layer.reset(why=why)
 
     def twin(self, name: str) -> "Guard":
         """Make a guard of the same policies with a state of its own."""

@@ -91,8 +91,9 @@ class CountingLayer:
         """Give its counts."""
         return self.counts.measures()
 
-    def reset(self) -> None:
+    def reset(self, *, why: str = "") -> None:
         """Forget what it has seen."""
+        del why
         with self._lock:
             self._calls.zero()
             self._failures = 0

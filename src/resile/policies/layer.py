@@ -59,8 +59,8 @@ class Recording(Protocol):
 class Resetting(Protocol):
     """What a layer adds if it remembers what came of calls."""
 
-    def reset(self) -> None:
-        """Forget it."""
+    def reset(self, *, why: str = ...) -> None:
+        """Forget it; `why` is told by what tells of a change."""
         ...
 
 

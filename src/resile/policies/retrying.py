@@ -121,8 +121,9 @@ class RetryLayer:
             *budget,
         )
 
-    def reset(self) -> None:
+    def reset(self, *, why: str = "") -> None:
         """Forget the counts, and fill the budget up."""
+        del why
         with self._lock:
             self._counts = RetryCounts()
         if self.budget is not None:

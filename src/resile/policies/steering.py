@@ -1,8 +1,9 @@
-"""An operator's hand on the breakers of this process: orders by the name of a guard."""
+"""An operator's hand on the guards of this process: orders by the name of one."""
 
 from typing import Final
 
 from resile.errors import ConfigError
+from resile.policies.bound import Guard
 from resile.policies.breaking import BreakerLayer
 from resile.policies.keyed import keyed_guards
 from resile.policies.presets import nearest
@@ -17,10 +18,11 @@ _WHY_MAX: Final = 200
 
 
 def steer(name: str, order: str, *, for_s: float | None, why: str) -> None:
-    """Do what an operator orders, to the breaker of a guard. Safe to call from any thread.
+    """Do what an operator orders, to a guard: mostly to its breaker. Safe to call from any thread.
 
     - "trip" opens it as too many failures would; it probes after `for_s`, or after its open time.
-    - "reset" closes it, and forgets its counts and its mode.
+    - "reset" closes it, forgets its counts and its mode, and fills the budget of retries; a guard
+      without a breaker forgets its counts, too.
     - "force-open" rejects all calls, "disable" lets all through and counts none, "metrics-only"
       lets all through and counts them: for `for_s`, or until another order.
     - "automatic" ends such a mode, and keeps the counts.
@@ -33,20 +35,25 @@ def steer(name: str, order: str, *, for_s: float | None, why: str) -> None:
 
     Raises:
         ConfigError: If there is no such order, guard, or time, or the guard has no breaker; the
-            nearest name is shown.
+            nearest name is shown. A reset needs no breaker.
     """
     if order not in ORDERS:
         raise ConfigError(f"there is no order {order!r}", hint=nearest(order, ORDERS))
-    breaker = _breaker(name)
+    guard = _guard(name)
+    breaker = None if order == "reset" else breaker_of(guard)
     if for_s is not None and order in _TIMELESS:
         raise ConfigError(f"{order!r} has no end, so it takes no time", hint="leave the time out")
     if for_s is not None and not 0 < for_s <= _FOR_S_MAX:
         raise ConfigError(f"{for_s:g} s is no time for {order!r}", hint="give 1s to 30d")
-    _obey(breaker, order, for_s, " ".join(why.split())[:_WHY_MAX] or "no reason was given")
+    why = " ".join(why.split())[:_WHY_MAX] or "no reason was given"
+    if breaker is None:
+        guard.reset(why=why)
+    else:
+        _obey(breaker, order, for_s, why)
 
 
-def _breaker(name: str) -> BreakerLayer:
-    """Find the breaker of a guard, or of a key's.
+def _guard(name: str) -> Guard:
+    """Find a guard, or that of a key.
 
     Raises:
         ConfigError: If there is none.
@@ -54,14 +61,12 @@ def _breaker(name: str) -> BreakerLayer:
     parents = keyed_guards(REGISTRY.guards())
     keyed = [one for one in parents if name.startswith(f"{one.name}[")]
     named = [guard for one in keyed for guard in one.guards() if guard.name == name]
-    return breaker_of(named[0]) if named else REGISTRY.breaker(name)
+    return named[0] if named else REGISTRY.get(name)
 
 
 def _obey(breaker: BreakerLayer, order: str, for_s: float | None, why: str) -> None:
     if order == "trip":
         breaker.trip(why=why, for_=for_s)
-    elif order == "reset":
-        breaker.reset(why=why)
     elif order == "force-open":
         breaker.force_open(why=why, for_=for_s)
     elif order == "disable":

@@ -8,6 +8,7 @@ import resile
 from resile.errors import BreakerOpenError, ConfigError
 from resile.policies.readings import readings
 from resile.policies.registry import REGISTRY
+from resile.policies.signals import POST, Signal
 from resile.policies.steering import ORDERS, steer
 from resile.testing import FakeClock
 
@@ -137,6 +138,32 @@ def test_automatic_keeps_the_counts_and_reset_does_not() -> None:
     assert readings()[0].calls == 1
     steer("db", "reset", for_s=None, why="x")
     assert readings()[0].calls == 0
+
+
+def test_a_reset_needs_no_breaker_and_fills_the_budget() -> None:
+    retry = resile.Retry(attempts=2, initial=0, budget=resile.Budget(capacity=1))
+    guard = resile.guard("bare", retry=retry)
+    with pytest.raises(OSError):
+        guard.call(fails)
+
+    steer("bare", "reset", for_s=None, why="x")
+
+    assert (readings()[0].calls, readings()[0].failures) == (0, 0)
+    with pytest.raises(OSError):
+        guard.call(fails)
+    assert readings()[0].retries == 1
+
+
+def test_a_reset_tells_why() -> None:
+    resile.guard("db", breaker=True)
+    steer("db", "trip", for_s=None, why="INC-12")
+    heard: list[Signal] = []
+    end = POST.accompany(heard.append)
+
+    steer("db", "reset", for_s=None, why="the bank\n is back")
+    end()
+
+    assert [(one.kind, one.detail["why"]) for one in heard] == [("closed", "the bank is back")]
 
 
 @pytest.mark.parametrize(
