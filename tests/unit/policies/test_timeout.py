@@ -6,20 +6,14 @@ import signal
 import threading
 import weakref
 from collections.abc import Iterator
-from functools import partial
-from typing import Any
 
 import pytest
-from tests.support.reloads import without_guards
 from tests.support.virtual_loop import VirtualLoop, run_virtual
 
-import resile
 from resile.errors import ConfigError, TimeoutExceededError
 from resile.policies.bound import Guard
 from resile.policies.context import DEADLINE, deadline_after, remaining_s
 from resile.policies.lanes import Lanes
-from resile.policies.registry import REGISTRY
-from resile.policies.sections import sections_of
 from resile.policies.timeout import Timeout, TimeoutLayer
 from resile.testing import FakeClock
 
@@ -344,32 +338,6 @@ def test_a_plain_function_without_a_way_is_refused_with_what_to_do() -> None:
         guard(Timeout("2s")).call(len, "x")
 
     assert 'by="process"' in caught.value.hint
-
-
-def items() -> Iterator[int]:
-    yield 1
-
-
-@pytest.mark.parametrize("function", [len, items, partial(len)])
-@pytest.mark.parametrize("policy", [Timeout("2s"), Timeout("2s", total="5s") + resile.Retry()])
-def test_a_plain_function_is_not_decorated_without_a_way(policy: Any, function: Any) -> None:
-    with pytest.raises(ConfigError, match="nothing can stop a thread") as caught:
-        policy(function)
-
-    assert 'by="deadline"' in caught.value.hint
-
-
-def test_a_guard_with_a_name_refuses_calls_until_a_file_says_the_way(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    without_guards(monkeypatch)
-    charge = resile.guard("payments", timeout="2s")(len)
-    with pytest.raises(ConfigError, match="nothing can stop a thread"):
-        charge("abc")
-
-    REGISTRY.configure(sections_of({"payments": {"timeout": {"by": "deadline"}}}))
-
-    assert charge("abc") == 3
 
 
 @pytest.mark.parametrize("by", ["process", "signal", None])
