@@ -20,6 +20,7 @@ from typing import Any
 
 from resile.clients import wire
 from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.core.log_line import log_line
 from resile.core.unix import connect_unix, peer_of
 from resile.errors import ConfigError, ResileError
 
@@ -249,7 +250,8 @@ class Lane:
     def _complain(self, message: dict[str, Any], error: wire.WireError) -> None:
         topic = message.get("publish") or message.get("send")
         if topic not in self._complained:
-            logger.warning("lane.unsaid", extra={"topic": topic, "reason": str(error)})
+            fields: dict[str, object] = {"topic": topic, "reason": str(error)}
+            logger.warning(log_line("lane.unsaid", fields), extra=fields)
         self._complained.add(topic)
 
     def _batch(self, topic: str) -> dict[str, Any]:
@@ -286,7 +288,7 @@ class Lane:
         except ResileError as exc:
             return wire.text_of(f"{exc.message}: {exc.hint}" if exc.hint else exc.message)
         except Exception as exc:
-            logger.exception("lane.order_failed", extra={"topic": topic})
+            logger.exception("lane.order_failed topic=%s", topic, extra={"topic": topic})
             return wire.text_of(f"{type(exc).__name__}: {exc}")
         return ""
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from resile.core.clock import Clock
 from resile.core.events import DegradationAnswered
+from resile.core.log_line import log_line
 from resile.degradation import decide
 from resile.degradation.book import JOURNAL_WAIT_S, Book, Change, Entry
 from resile.degradation.keeping import Keeper
@@ -165,13 +166,10 @@ class Effects:
 
 def _log(status: Status, before: str) -> None:
     level = logging.WARNING if status.is_fallback else logging.INFO
-    logger.log(
-        level,
-        "degradation.changed",
-        extra={
-            "service": status.name,
-            "before": before,
-            "after": status.state.value,
-            "why": status.reason,
-        },
-    )
+    fields: dict[str, object] = {
+        "service": status.name,
+        "before": before,
+        "after": status.state.value,
+        "why": status.reason,
+    }
+    logger.log(level, log_line("degradation.changed", fields), extra=fields)

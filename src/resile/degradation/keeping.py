@@ -19,6 +19,7 @@ from resile.core.events import (
     Event,
     announce,
 )
+from resile.core.log_line import log_line
 from resile.degradation.forking import ForkSafe
 from resile.degradation.model import Condition, Origin
 from resile.errors import OperationError
@@ -144,16 +145,16 @@ class Keeper:
             self._note(str(exc))
             return False
         if self.trouble:
-            logger.info("degradation.journal_back", extra={"program": self._program})
+            fields: dict[str, object] = {"program": self._program}
+            logger.info(log_line("degradation.journal_back", fields), extra=fields)
         self.trouble, self._failures, self.retry_at_s = "", 0, 0.0
         return True
 
     def _note(self, trouble: str) -> None:
         """Say that the journal lacks something, once for each trouble; try again, but not soon."""
         if not self.trouble:
-            logger.warning(
-                "degradation.journal_away", extra={"program": self._program, "why": trouble}
-            )
+            fields: dict[str, object] = {"program": self._program, "why": trouble}
+            logger.warning(log_line("degradation.journal_away", fields), extra=fields)
         self.trouble = trouble
         wait_s = min(RETRY_INITIAL_S * 2.0 ** min(self._failures, 10), RETRY_MAX_S)
         self.retry_at_s = self._clock.monotonic() + wait_s

@@ -79,7 +79,8 @@ class Worker:
             try:
                 job()
             except Exception:
-                logger.exception("degradation.job_failed", extra={"worker": self._name})
+                fields = {"worker": self._name}
+                logger.exception("degradation.job_failed worker=%s", self._name, extra=fields)
 
     def _take(self) -> Job | None:
         """Wait for a job; None if there is none for some time, and then the thread ends."""

@@ -198,11 +198,12 @@ def _read(path: Path) -> dict[str, Section]:
 def _report(path: Path | None, error: Exception | None) -> None:
     import logging
 
+    from resile.core.log_line import log_line
+
     logger = logging.getLogger(__name__)
     if error is None:
-        logger.info("policies.reloaded", extra={"path": str(path)})
+        logger.info("policies.reloaded path=%s", path, extra={"path": str(path)})
     else:
-        problems = getattr(error, "problems", ()) or (str(error),)
-        logger.error(
-            "policies.reload_refused", extra={"path": str(path), "problems": list(problems)}
-        )
+        problems = list(getattr(error, "problems", ()) or (str(error),))
+        said = log_line("policies.reload_refused", {"path": path, "problems": "; ".join(problems)})
+        logger.error(said, extra={"path": str(path), "problems": problems})

@@ -304,7 +304,7 @@ def test_what_cannot_be_written_is_left_out_and_logged_once(
 
     wait_until("the rest is heard", lambda: daemon.call(lambda: daemon.desk.topic("notes")))
     assert daemon.call(lambda: daemon.desk.topic("odd")) == []
-    wait_until("it is logged", lambda: "lane.unsaid" in caplog.text)
+    wait_until("it is logged", lambda: "lane.unsaid topic=odd reason=" in caplog.text)
     lane.publish("notes", 2)
     wait_until("more is heard", lambda: daemon.call(lambda: _value(daemon)) == 2)
     assert caplog.text.count("lane.unsaid") == 1

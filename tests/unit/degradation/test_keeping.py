@@ -94,7 +94,11 @@ def test_a_full_journal_stops_nothing_and_gets_what_it_lacks(
 
     assert services.state("a") is FAILED
     assert services.journal_trouble == "the disk is full"
-    assert caplog.messages.count("degradation.journal_away") == 1
+    assert caplog.messages == [
+        "degradation.journal_away program=main why=the disk is full",
+        "degradation.changed service=a before=HEALTHY after=FAILED "
+        "why=ConnectionError: connection lost",
+    ]
 
     services.step()
     journal.error = None
@@ -102,7 +106,7 @@ def test_a_full_journal_stops_nothing_and_gets_what_it_lacks(
     services.step()
 
     assert services.journal_trouble == ""
-    assert "degradation.journal_back" in caplog.messages
+    assert "degradation.journal_back program=main" in caplog.messages
     assert journal.read(Query(kinds=("degradation.changed",)))[-1].event.body["after"] == "FAILED"
 
 

@@ -202,7 +202,7 @@ def test_a_worker_has_a_limit_and_goes_on_after_an_error(
 
     assert (taken.count(True), worker.dropped) == (JOBS_MAX, 5)
     assert done.wait(10)
-    assert "degradation.job_failed" in caplog.messages
+    assert "degradation.job_failed worker=test" in caplog.messages
     assert worker.wait_until_idle(10)
     assert ended.is_set()
     assert worker.submit(done.set)
