@@ -21,6 +21,8 @@ BUSY_WAIT_S: Final = 10.0
 """How long one process waits for another's transaction, which takes milliseconds."""
 WAL_BYTES_MAX: Final = 16 << 20
 """What the write-ahead file keeps of its size after it was folded back."""
+_COMMIT_BYTES: Final = 64 << 10
+"""What a commit writes besides the message: 6 pages of 4 KiB mostly, 16 if it splits each tree."""
 
 _SCHEMA: Final = (
     """create table message (
@@ -59,13 +61,14 @@ _SCHEMA: Final = (
 """`total` has a row for what waits (0), for dead letters (1), and for what was dropped (2)."""
 
 _HINTS: Final = {
-    sqlite3.SQLITE_FULL: "The disk is full: free some space.",
+    sqlite3.SQLITE_FULL: "The disk is full: free some space, or send what waits.",
     sqlite3.SQLITE_IOERR: "Check the disk: its space, its quota, and the kernel's log (dmesg).",
     sqlite3.SQLITE_BUSY: "Another process holds it for long; try again.",
     sqlite3.SQLITE_CORRUPT: "Keep a copy of the file, and begin with a new one.",
     sqlite3.SQLITE_NOTADB: "Keep a copy of the file, and begin with a new one.",
 }
 _TRANSIENT: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY}
+_OUT_OF_ROOM: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PRIMARY_CODE: Final = 0xFF
 FAULTS: Final = (sqlite3.Error, OSError)
@@ -96,14 +99,51 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def need_room(connection: sqlite3.Connection, path: Path, *, size: int = 0) -> None:
+    """See, in a transaction, that the disk takes so many bytes more, and lets all be sent then.
+
+    A commit goes into the write-ahead file, and has to fit into the database after that. Sending
+    changes a row before it deletes it, and so writes the whole message once more.
+
+    Raises:
+        OSError: If the disk does not; ENOSPC.
+    """
+    disk = os.statvfs(path)
+    room = disk.f_bavail * disk.f_frsize
+    (page,) = connection.execute("pragma page_size").fetchone()
+    (pages,) = connection.execute("pragma page_count").fetchone()
+    (unused,) = connection.execute("pragma freelist_count").fetchone()
+    unfolded = max(pages * page - path.stat().st_size, 0)
+
+    def is_enough_for(largest: int) -> bool:
+        written = _COMMIT_BYTES + size + max(size, largest)
+        return bool(room >= written + unfolded + max(written - unused * page, 0))
+
+    (total,) = connection.execute("select sum(size) from total").fetchone()
+    if not disk.f_blocks or is_enough_for(total):
+        return  # Most are; or it does not tell. The largest is found by reading all.
+    (largest,) = connection.execute("select max(length(body)) from message").fetchone()
+    if not is_enough_for(largest or 0):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def is_out_of_room(exc: BaseException | None) -> bool:
+    """Tell whether a smaller write-ahead file may mend it."""
+    return isinstance(exc, FAULTS) and _code(exc) in _OUT_OF_ROOM
+
+
 def storage_error(exc: sqlite3.Error | OSError, path: Path) -> OutboxError:
     """Say in our words what SQLite or the system could not do."""
-    if isinstance(exc, OSError):
-        code = sqlite3.SQLITE_FULL if exc.errno in _DISK_FULL else sqlite3.SQLITE_CANTOPEN
-    else:
-        code = int(getattr(exc, "sqlite_errorcode", 0)) & _PRIMARY_CODE
+    code = _code(exc)
     hint = _HINTS.get(code, "Check that the folder exists, and that this user may write to it.")
     return OutboxError(f"outbox {path}: {exc}", hint=hint, is_transient=code in _TRANSIENT)
+
+
+def _code(exc: sqlite3.Error | OSError) -> int:
+    """Give SQLite's primary code of an error, or the one that an error of the system is like."""
+    if isinstance(exc, OSError):
+        return sqlite3.SQLITE_FULL if exc.errno in _DISK_FULL else sqlite3.SQLITE_CANTOPEN
+    return int(getattr(exc, "sqlite_errorcode", 0)) & _PRIMARY_CODE
 
 
 def _make(connection: sqlite3.Connection, path: Path) -> None:

@@ -10,10 +10,10 @@ import json
 import os
 import random
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from resile.core.clock import Clock
 from resile.core.process import boot_id
@@ -27,8 +27,16 @@ from resile.degradation.outbox.model import (
     WhenFull,
     checksum,
 )
-from resile.degradation.outbox.schema import FAULTS, connect, storage_error
-from resile.errors import OutboxFullError
+from resile.degradation.outbox.schema import (
+    FAULTS,
+    connect,
+    is_out_of_room,
+    need_room,
+    storage_error,
+)
+from resile.errors import OutboxError, OutboxFullError
+
+T = TypeVar("T")
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -87,18 +95,22 @@ class Table:
             OutboxFullError: If there is no room, and none may be made.
             OutboxError: If it could not be made durable; then it is not there.
         """
-        with self._transaction() as sql:
+
+        def work(sql: sqlite3.Connection) -> bool:
             for name in ("message", "sent"):
                 known = sql.execute(f"select 1 from {name} where id = ?", (message_id,))  # noqa: S608
                 if known.fetchone():
                     return False
             self._make_room(sql, count=1, size=len(body))
+            need_room(sql, self.path, size=len(body))
             at_us = (self._clock.now() - _EPOCH) // _MICROSECOND
             sql.execute(
                 "insert into message (id, key, body, checksum, put_at_us) values (?, ?, ?, ?, ?)",
                 (message_id, key, body, checksum(message_id, key, body), at_us),
             )
             return True
+
+        return self._write(work)
 
     def exchange(self, outcome: Outcome | None, *, is_more: bool) -> tuple[Taken | None, bool]:
         """Settle one attempt and take the next message, in one commit.
@@ -113,9 +125,12 @@ class Table:
         Raises:
             OutboxError: If it could not be made durable; then the attempt is made again later.
         """
-        with self._transaction() as sql:
+
+        def work(sql: sqlite3.Connection) -> tuple[Taken | None, bool]:
             is_dead = outcome is not None and self._settle(sql, outcome)
             return (self._take(sql) if is_more else None), is_dead
+
+        return self._write(work)
 
     def counts(self) -> Counts:
         """Tell how full it is."""
@@ -137,8 +152,9 @@ class Table:
 
     def hasten(self) -> None:
         """Make all that waits for its next attempt due now, but for what is being sent."""
-        with self._transaction() as sql:
-            sql.execute("update message set boot = '' where is_dead = 0 and lease = ''")
+        self._write(
+            lambda sql: sql.execute("update message set boot = '' where is_dead = 0 and lease = ''")
+        )
 
     def dead(self, count: int) -> tuple[DeadLetter, ...]:
         """Give dead letters, the oldest first."""
@@ -155,7 +171,8 @@ class Table:
         Raises:
             OutboxFullError: If there is no room for all of them; then none is.
         """
-        with self._transaction() as sql:
+
+        def work(sql: sqlite3.Connection) -> int:
             where, given = "is_dead = 1", ()  # type: tuple[str, tuple[str, ...]]
             if message_ids is not None:
                 marks = ", ".join("?" * len(message_ids))
@@ -171,6 +188,8 @@ class Table:
                 given,
             )
             return int(count)
+
+        return self._write(work)
 
     def close(self) -> None:
         """Let go of the file; the next use opens it again."""
@@ -277,6 +296,32 @@ class Table:
         sql.execute("delete from sent where n <= (select max(n) from sent) - ?", (most,))
 
     # The file -----------------------------------------------------------------------------------
+
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something in one transaction; once more if the disk is full, after folding back.
+
+        What was committed lies in the write-ahead file until it is folded back into the database.
+        That takes room as well, so it is done before the last of it is used up.
+
+        Raises:
+            OutboxError: If SQLite or the system could not do it.
+        """
+        try:
+            with self._transaction() as sql:
+                need_room(sql, self.path)
+                return work(sql)
+        except OutboxError as exc:
+            if not is_out_of_room(exc.__cause__):
+                raise
+        self._fold()
+        with self._transaction() as sql:
+            return work(sql)
+
+    def _fold(self) -> None:
+        """Empty the write-ahead file, if the disk and other processes let us."""
+        with self._guarded.lock, contextlib.suppress(sqlite3.Error):
+            if self._connection is not None:
+                self._connection.execute("pragma wal_checkpoint(truncate)")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
