@@ -122,9 +122,20 @@ def test_bytes_are_limited_as_well(tmp_path: Path) -> None:
         outbox.put("x" * 500)
         with pytest.raises(OutboxFullError, match="502 of 1000 bytes"):
             outbox.put("x" * 500)
-        with pytest.raises(OutboxFullError):
-            outbox.put("x" * 1001)
         assert outbox.counts() == (1, 502, 0, 0)
+
+
+@pytest.mark.parametrize("when_full", ["refuse", "drop_oldest"])
+def test_a_message_that_never_fits_is_told_so(tmp_path: Path, when_full: str) -> None:
+    limits = OutboxLimits(bytes_max="1kB", when_full=when_full)
+    with Outbox(tmp_path / "o", limits) as outbox:
+        outbox.put(1)
+        with pytest.raises(OutboxFullError, match=r"too large .* 1003 bytes .* of 1000") as caught:
+            outbox.put("x" * 1001)
+
+        assert "bytes_max" in caught.value.hint
+        assert "is full" not in str(caught.value)
+        assert outbox.counts().waiting == 1
 
 
 def test_or_the_oldest_that_is_not_being_sent_is_dropped(tmp_path: Path) -> None:
@@ -142,10 +153,6 @@ def test_or_the_oldest_that_is_not_being_sent_is_dropped(tmp_path: Path) -> None
 
         assert receiver.got == [1, 4, 5]
         assert outbox.counts() == (0, 0, 0, 2)
-        with pytest.raises(OutboxFullError):
-            Outbox(tmp_path / "p", OutboxLimits(bytes_max=1000, when_full="drop_oldest")).put(
-                "x" * 2000
-            )
 
 
 def test_dead_letters_have_a_limit(tmp_path: Path) -> None:

@@ -53,3 +53,12 @@ def test_ids_and_keys_are_texts(outbox: Outbox, names: Any) -> None:
         outbox.put(2, **names)
 
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("key", [1, 2.5, True, None, (1, 2)])
+def test_keys_of_maps_are_texts_at_any_depth(outbox: Outbox, key: Any) -> None:
+    with pytest.raises(ConfigError, match=r"JSON data: .*key") as caught:
+        outbox.put([{"order": ({key: 2},)}])
+
+    assert "maps with text as keys" in caught.value.hint
+    assert outbox.counts().waiting == 1

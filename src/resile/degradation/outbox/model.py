@@ -171,12 +171,31 @@ def written(value: object) -> bytes:
     """
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        _check_keys(value)
         return text.encode()
     except (TypeError, ValueError, RecursionError) as exc:
         raise ConfigError(
             f"what is put into an outbox is JSON data: {exc}",
             hint="text, finite numbers, true, false, null, lists, and maps with text as keys",
         ) from exc
+
+
+def _check_keys(value: object) -> None:
+    """Refuse keys that JSON would turn into text without a word; the value is known to end.
+
+    Raises:
+        TypeError: If a key is no text.
+    """
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            for key in one:
+                if not isinstance(key, str):
+                    raise TypeError(f"the key {key!r:.80} is no text")
+            left.extend(one.values())
+        elif isinstance(one, list | tuple):
+            left.extend(one)
 
 
 def checksum(message_id: str, key: str, body: bytes) -> bytes:

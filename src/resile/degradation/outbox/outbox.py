@@ -80,7 +80,7 @@ class Outbox:
                 Up to 200 characters.
 
         Raises:
-            OutboxFullError: If there is no room.
+            OutboxFullError: If there is no room, or the message is larger than all may be together.
             OutboxError: If it could not be made durable; then it is not kept.
             ConfigError: If the value is no JSON data, or the id or key is out of range.
         """

@@ -92,7 +92,7 @@ class Table:
         """Keep a message; False if one of this id waits, is dead, or was sent lately.
 
         Raises:
-            OutboxFullError: If there is no room, and none may be made.
+            OutboxFullError: If there is no room, and none may be made; or never for one so large.
             OutboxError: If it could not be made durable; then it is not there.
         """
 
@@ -101,6 +101,12 @@ class Table:
                 known = sql.execute(f"select 1 from {name} where id = ?", (message_id,))  # noqa: S608
                 if known.fetchone():
                     return False
+            if len(body) > self._limits.size_max:
+                raise OutboxFullError(
+                    f"the message is too large for outbox {self.path}: "
+                    f"{len(body)} bytes of JSON, of {self._limits.size_max} for all",
+                    hint="put in where the data is, such as its path or id; or raise bytes_max",
+                )
             self._make_room(sql, count=1, size=len(body))
             need_room(sql, self.path, size=len(body))
             at_us = (self._clock.now() - _EPOCH) // _MICROSECOND
