@@ -105,6 +105,29 @@ def test_each_request_line_gets_its_status(
     assert status_of(answer) == status
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_error_of_our_own_is_answered_and_logged(
+    server: HealthServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+) -> None:
+    async def fail(*_: object) -> None:
+        raise KeyError("a mistake of ours")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(server._endpoint, "answer_async", fail)
+        answer = answer_to(server, method.encode() + b" /health/ready HTTP/1.1\r\n\r\n")
+
+    assert status_of(answer) == 500
+    assert b"mistake" not in answer
+    assert answer.endswith(b"}\n") == (method == "GET")
+    (record,) = caplog.records
+    assert record.getMessage() == "health.answer_failed path='/health/ready'"
+    assert record.exc_info is not None
+    assert answer_to(server, LIVE).endswith(ALIVE)
+
+
 def test_a_head_without_an_end_is_refused(server: HealthServer) -> None:
     endless = b"GET /health/live HTTP/1.1\r\nX: " + b"y" * (4 * HEAD_BYTES_MAX)
 

@@ -267,7 +267,11 @@ class Health:
 
         Args:
             app: Gets all other requests. Default: they are answered with 404.
+
+        Raises:
+            ConfigError: If `app` is not callable.
         """
+        _check_app(app, "asgi")
         from resile.health.endpoints.asgi import asgi_app
 
         return asgi_app(self._endpoint, app)
@@ -277,7 +281,11 @@ class Health:
 
         Args:
             app: Gets all other requests. Default: they are answered with 404.
+
+        Raises:
+            ConfigError: If `app` is not callable.
         """
+        _check_app(app, "wsgi")
         from resile.health.endpoints.wsgi import wsgi_app
 
         return wsgi_app(self._endpoint, app)
@@ -333,6 +341,14 @@ def _size(size: int | str) -> int:
         return parse_size(size)
     except ValueError as exc:
         raise ConfigError(str(exc), hint='write a size such as "1GiB"') from exc
+
+
+def _check_app(app: object, kind: str) -> None:
+    if app is not None and not callable(app):
+        raise ConfigError(
+            f"{app!r:.80} is not callable, so it is no application",
+            hint=f"such as app = health.{kind}(app); without one for the endpoints alone",
+        )
 
 
 def _process_age_s() -> float:

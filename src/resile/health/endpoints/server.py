@@ -161,7 +161,7 @@ class HealthServer:
         try:
             method, path = _parse(await _read_head(reader))
             self._open[task] = None
-            answer = await self._endpoint.answer_async(find_page(path), method)
+            answer = await self._answer(path, method)
         except _BadRequestError as exc:
             answer = json_answer(exc.status, {"error": exc.status.phrase, "hint": ""})
         writer.write(_head(answer, self._clock) + (b"" if method == "HEAD" else answer.body))
@@ -174,6 +174,15 @@ class HealthServer:
         async with asyncio.timeout(LINGER_S):
             while await reader.read(_PIECE_BYTES):
                 pass
+
+    async def _answer(self, path: str, method: str) -> Answer:
+        """Answer a request, whatever goes wrong; what does is in the log, and not for clients."""
+        try:
+            return await self._endpoint.answer_async(find_page(path), method)
+        except Exception:
+            logger.exception("health.answer_failed path=%.200r", path)
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            return json_answer(status, {"error": status.phrase, "hint": "see the service's log"})
 
 
 def _cut_off(connection: socket.socket | None) -> None:

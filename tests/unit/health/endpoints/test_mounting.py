@@ -140,3 +140,12 @@ def test_in_front_of_a_wsgi_application(health: resile.Health) -> None:
 )
 def test_mounted_in_a_wsgi_dispatcher(health: resile.Health, script: str, path: str) -> None:
     assert ask_wsgi(health.wsgi(), "GET", path, script=script).status == 200
+
+
+@pytest.mark.parametrize("carrier", ["asgi", "wsgi"])
+@pytest.mark.parametrize("app", [5, "x", False])
+def test_what_is_no_application_is_refused(health: resile.Health, carrier: str, app: Any) -> None:
+    with pytest.raises(resile.ConfigError, match="is not callable") as caught:
+        getattr(health, carrier)(app)
+
+    assert f"health.{carrier}(app)" in caught.value.hint
