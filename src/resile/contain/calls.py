@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
 
 from resile.contain.api import run
@@ -98,6 +98,12 @@ def _packed(call: "partial[Any]", name: str) -> bytes:
 
 def _place_of(function: object, name: str) -> tuple[str, str, int]:
     """Tell where a function is found again: its module, its name, and below how many wrappers."""
+    if isinstance(function, BuiltinFunctionType):
+        raise ConfigError(
+            f"{name!r} cannot be called in a process: {function!r} is a builtin, not written in Python",
+            hint="call it in a function of your own, with `def` at the top of a module, "
+            "and guard that one",
+        )
     module, path = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
     if isinstance(function, FunctionType) and module != "__main__" and "<" not in path:
         for depth in range(_WRAPPERS_MAX):

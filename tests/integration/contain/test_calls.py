@@ -1,7 +1,9 @@
 """Calls of plain functions in contained processes, with a real end to those that hang."""
 
+import math
 import os
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -65,15 +67,22 @@ def refuse(*_: object, **__: object) -> Outcome:
     "call",
     [
         partial(lambda: 1),
-        partial(len, "x"),
         partial(Path),
         partial(test_a_call_that_hangs_is_killed.__call__),
     ],
-    ids=["lambda", "builtin", "class", "bound"],
+    ids=["lambda", "class", "bound"],
 )
 def test_a_function_that_is_not_found_by_its_name_is_refused(call: "partial[object]") -> None:
     with pytest.raises(ConfigError, match="not found there by its name"):
         call_in_process(call, 1.0, "pay", contained=refuse)
+
+
+@pytest.mark.parametrize("function", [math.sqrt, len, [].append], ids=["module", "len", "method"])
+def test_a_builtin_is_refused_as_one(function: Callable[..., object]) -> None:
+    with pytest.raises(ConfigError, match=r"<built-in .*> is a builtin") as caught:
+        call_in_process(partial(function, 2), 1.0, "root", contained=refuse)
+
+    assert "a function of your own" in caught.value.hint
 
 
 def test_a_function_that_was_replaced_is_refused() -> None:
