@@ -1,6 +1,7 @@
 """An outbox on a disk that gets full: refused in plain words, nothing lost, and sent all the same."""
 
 import os
+import resource
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -110,3 +111,18 @@ def test_without_room_a_put_is_refused_and_the_rest_is_sent(
 
         assert not outbox.put(1, id="one").is_new
         assert outbox.drain(lambda message: None).waiting == 0
+
+
+def test_a_write_that_fails_is_made_once_more_after_folding_back(tmp_path: Path) -> None:
+    """Of a limit for files nobody tells beforehand; SQLite calls it an I/O error."""
+    with Outbox(tmp_path / "outbox.db") as outbox:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (256 << 10, before[1]))
+        try:
+            for number in range(60):  # Some 1.5 MB in the write-ahead file, if it were not emptied.
+                outbox.put("x" * 2000, id=str(number))
+            sent = outbox.drain(lambda message: None).sent
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert sent == 60
