@@ -96,8 +96,10 @@ def test_a_full_journal_stops_nothing_and_gets_what_it_lacks(
     assert services.journal_trouble == "the disk is full"
     assert caplog.messages == [
         "degradation.journal_away program=main why=the disk is full",
-        "degradation.changed service=a before=HEALTHY after=FAILED "
-        "why=ConnectionError: connection lost",
+        (
+            "degradation.changed service=a before=HEALTHY after=FAILED "
+            "why=ConnectionError: connection lost"
+        ),
     ]
 
     services.step()
