@@ -65,10 +65,11 @@ def test_the_link_has_the_token_and_the_token_lives_as_long_as_the_daemon(daemon
     assert daemon.resile("dashboard").returncode == 6
 
 
-def test_a_service_is_told_where_the_state_is(daemon: System) -> None:
+def test_a_service_is_told_where_the_state_and_the_configuration_are(daemon: System) -> None:
     path = daemon.folder / "environment.json"
     daemon.wait("the service", path.exists)
 
     told = json.loads(path.read_text())
 
     assert told["RESILE_STATE_DIR"] == str(daemon.state_dir().resolve())
+    assert told["RESILE_CONFIG_FILE"] == str((daemon.folder / "resile.toml").resolve())

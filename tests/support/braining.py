@@ -156,6 +156,7 @@ async def living(folder: Path, *sections: str) -> AsyncIterator[Life]:
         journal = FailingJournal(opened)
         brain = Brain(
             load_config(path, environ={}),
+            config_file=path,
             state=state,
             journal=cast("SqliteJournal", journal),
             guard_socket=ours,

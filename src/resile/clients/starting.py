@@ -1,13 +1,20 @@
-"""Begin to talk to the daemon in a process that belongs to its system, and load nothing elsewhere."""
+"""Begin what a process of a system does by itself, and load nothing elsewhere."""
 
 import os
 
-from resile.core.vocabulary import STATE_VARIABLE
+from resile.core.vocabulary import CONFIG_VARIABLE, STATE_VARIABLE
 
 
 def connect_in_system() -> None:
-    """Let the daemon know this process's guards, if the process belongs to a system."""
+    """Let the daemon know this process's guards, if the process belongs to a system.
+
+    They follow `[policy.NAME]` of the system's file, too, unless the program loads one itself.
+    """
     if os.environ.get(STATE_VARIABLE):
         from resile.clients.daemon import connect
 
         connect()
+    if path := os.environ.get(CONFIG_VARIABLE):
+        from resile.policies.reloading import follow_system
+
+        follow_system(path)

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 STATE_VARIABLE = "RESILE_STATE_DIR"
 """Tells services where the state of their system is: its journal, its sockets."""
+CONFIG_VARIABLE = "RESILE_CONFIG_FILE"
+"""Tells services which `resile.toml` is their system's; their guards follow its policies."""
 
 
 class CheckState(StrEnum):

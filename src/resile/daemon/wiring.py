@@ -8,7 +8,7 @@ from resile.contain.cgroups import CgroupLimits
 from resile.core.config import Config
 from resile.core.config.checks import CheckSection
 from resile.core.config.services import ServiceSection
-from resile.core.vocabulary import STATE_VARIABLE, CheckGroup, FaultKind
+from resile.core.vocabulary import CONFIG_VARIABLE, STATE_VARIABLE, CheckGroup, FaultKind
 from resile.daemon.launch import LaunchSpec
 from resile.health import CheckKind, CheckSpec
 from resile.recover import (
@@ -86,7 +86,7 @@ def check_specs(config: Config, *, environ: Mapping[str, str]) -> tuple[CheckSpe
 
 
 def launch_specs(
-    config: Config, *, environ: Mapping[str, str], state: Path
+    config: Config, *, environ: Mapping[str, str], state: Path, config_file: Path
 ) -> dict[str, LaunchSpec]:
     """Tell the guard how each service is started.
 
@@ -94,8 +94,10 @@ def launch_specs(
         config: What is declared.
         environ: What services inherit.
         state: The state folder, which they are told.
+        config_file: The `resile.toml`, which they are told too.
     """
-    inherited = {**_inherited(environ), **_switches(config), STATE_VARIABLE: str(state)}
+    told = {STATE_VARIABLE: str(state), CONFIG_VARIABLE: str(config_file)}
+    inherited = {**_inherited(environ), **_switches(config), **told}
     return {
         name: _launch(section, config=config, inherited=inherited)
         for name, section in config.service.items()

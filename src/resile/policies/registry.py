@@ -1,7 +1,7 @@
 """Guards by name: all that use a name share one guard, and so one state."""
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
@@ -43,6 +43,7 @@ class Registry:
         """What the code says, which a file may change."""
         self._sections: Mapping[str, Section] = {}
         self._follows: object = None
+        self._refused: Callable[[ConfigError], None] | None = None
 
     def guard(self, name: str, policy: Policy) -> Guard:
         """Give the guard of a name; make it when the name is new, as a file that is loaded says.
@@ -53,21 +54,12 @@ class Registry:
         """
         _check_name(name)
         with self._lock:
-            known = self._guards.get(name)
-            if known is None:
-                known = self._add(name, self._in_force(name, policy))
-                self._in_code[name] = policy
-                return known
-            first = self._in_code.setdefault(name, policy)
-            if first.parts() != policy.parts():
-                raise ConfigError(
-                    f"the guard {name!r} exists with other options",
-                    hint=f"share one: payments = resile.guard({name!r}, ...), or take another name",
-                    problems=(f"first: {first!r}", f"now: {policy!r}"),
-                )
-            if first is policy:
-                _change(known, self._in_force(name, policy))
-            return known
+            is_new = name not in self._in_code
+            known, refusal = self._shared(name, policy)
+            refused = self._refused
+        if is_new and refusal is not None and refused is not None:
+            refused(refusal)
+        return known
 
     def get(self, name: str) -> Guard:
         """Give a guard that exists, or that a file which is loaded makes.
@@ -120,11 +112,54 @@ class Registry:
             for known, policy in changes:
                 _change(known, policy)
 
-    def follow(self, loaded: object) -> object:
-        """Remember which file it follows now; gives the one before."""
+    @property
+    def follows(self) -> object:
+        """Tell which file it follows; None if none."""
+        return self._follows
+
+    def follow(
+        self, loaded: object, *, refused: Callable[[ConfigError], None] | None = None
+    ) -> object:
+        """Remember which file it follows now; gives the one before.
+
+        Args:
+            loaded: The file.
+            refused: Takes why the file cannot hold for a guard that is made later, which then is
+                as in code. None: whoever makes the guard gets the error.
+        """
         with self._lock:
-            before, self._follows = self._follows, loaded
+            before, self._follows, self._refused = self._follows, loaded, refused
             return before
+
+    def _shared(self, name: str, policy: Policy) -> tuple[Guard, ConfigError | None]:
+        """Give the guard of a name, and why it is not as the file says; the caller holds the lock."""
+        known = self._guards.get(name)
+        if known is None:
+            wanted, refusal = self._at_first(name, policy)
+            known = self._add(name, wanted)
+            self._in_code[name] = policy
+            return known, refusal
+        first = self._in_code.setdefault(name, policy)
+        if first.parts() != policy.parts():
+            raise ConfigError(
+                f"the guard {name!r} exists with other options",
+                hint=f"share one: payments = resile.guard({name!r}, ...), or take another name",
+                problems=(f"first: {first!r}", f"now: {policy!r}"),
+            )
+        if first is not policy:
+            return known, None
+        wanted, refusal = self._at_first(name, policy)
+        _change(known, wanted)
+        return known, refusal
+
+    def _at_first(self, name: str, policy: Policy) -> tuple[Policy, ConfigError | None]:
+        """Give the policies with which a name begins, and why the file's do not hold."""
+        try:
+            return self._in_force(name, policy), None
+        except ConfigError as error:
+            if self._refused is None:
+                raise
+            return policy, error
 
     def _in_force(self, name: str, policy: Policy | None) -> Policy:
         """Give the policies of a name, as the code and the file say."""

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -15,6 +16,10 @@ from resile.policies.sections import Section, sections_of
 FILE_BYTES_MAX: Final = 10 * 1024 * 1024
 """A configuration that is larger is none."""
 _EVERY_S: Final = (0.05, 3600.0)
+_SYSTEM_EVERY_S: Final = 1.0
+"""As `load` by itself: a change is in force after two looks."""
+_BEGINNING: Final = RenewedLock()
+"""One begins to follow at a time: else the file of the system could come after the program's own."""
 _Signature = tuple[int, int, int] | None
 _NEVER_SEEN: Final = (-1, -1, -1)
 
@@ -118,7 +123,8 @@ def load(
 
     Guards that exist follow, with all that they decorate, and keep their state; those that are made
     later begin so. What the file does not say stays as in code. A second call takes the place of
-    the first.
+    the first. In a service of `resile up` the guards follow the system's `resile.toml` without a
+    call, and a call takes the place of that: one file is in force, and one is watched.
 
     Args:
         path: A TOML file. Other tables than `[policy.NAME]` are for others.
@@ -133,14 +139,32 @@ def load(
     """
     every_s = _seconds(every)
     loaded = Loaded(Path(path).absolute(), registry)
-    if not loaded.reload() and loaded.error is not None:
-        raise loaded.error
-    before = registry.follow(loaded)
-    if isinstance(before, Loaded):
-        before.close()
-    if watch:
-        loaded.watch(every_s)
+    with _BEGINNING:
+        if not loaded.reload() and loaded.error is not None:
+            raise loaded.error
+        before = registry.follow(loaded)
+        if isinstance(before, Loaded):
+            before.close()
+        if watch:
+            loaded.watch(every_s)
     return loaded
+
+
+def follow_system(path: str, *, registry: Registry = REGISTRY) -> None:
+    """Follow the file of the system, and watch it, unless the program follows one already.
+
+    Nothing is raised for what the file says: what is wrong with it is logged and not in force, at
+    once, later, and for guards that are made later.
+    """
+    loaded = Loaded(Path(path).absolute(), registry)
+    with _BEGINNING:
+        if registry.follows is not None:
+            return
+        registry.follow(loaded, refused=partial(_report, loaded.path))
+        loaded.reload()
+        loaded.watch(_SYSTEM_EVERY_S)
+    if loaded.error is not None:
+        _report(loaded.path, loaded.error)
 
 
 def _watch(look: Callable[[], bool], end: threading.Event, every_s: float) -> None:

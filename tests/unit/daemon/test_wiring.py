@@ -15,21 +15,24 @@ command = ["true"]
 env = { RESILE_STATE_DIR = "/elsewhere" }
 """
 
+PLACES = {"state": Path("/srv/.resile"), "config_file": Path("/srv/resile.toml")}
+
 
 def env_of(folder: Path, name: str, environ: dict[str, str]) -> dict[str, str]:
     path = folder / "resile.toml"
     path.write_text(CONFIG)
     config = load_config(path, environ={})
-    launches = wiring.launch_specs(config, environ=environ, state=Path("/srv/.resile"))
+    launches = wiring.launch_specs(config, environ=environ, **PLACES)
     return dict(launches[name].env)
 
 
-def test_a_service_is_told_where_the_state_is(tmp_path: Path) -> None:
+def test_a_service_is_told_where_the_state_and_the_configuration_are(tmp_path: Path) -> None:
     environ = {"PATH": "/bin", "RESILE_STATE_DIR": "/of/another/system", "RESILE_GUARD_FD": "3"}
 
     assert env_of(tmp_path, "plain", environ) == {
         "PATH": "/bin",
         "RESILE_STATE_DIR": "/srv/.resile",
+        "RESILE_CONFIG_FILE": "/srv/resile.toml",
     }
 
 
@@ -46,7 +49,7 @@ def test_services_are_told_what_is_switched_off(tmp_path: Path) -> None:
     path.write_text('[service.a]\ncommand = ["true"]\n[contain]\nenabled = false\n')
     config = load_config(path, environ={"RESILE_CONTAIN__OVERLAY": "false"})
 
-    env = wiring.launch_specs(config, environ={}, state=Path("/srv/.resile"))["a"].env
+    env = wiring.launch_specs(config, environ={}, **PLACES)["a"].env
 
     assert {name: env[name] for name in env if name.startswith("RESILE_CONTAIN")} == {
         "RESILE_CONTAIN__ENABLED": "false",

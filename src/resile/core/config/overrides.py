@@ -22,6 +22,7 @@ SEPARATOR = "__"
 
 INTERNAL = frozenset(
     {
+        "RESILE_CONFIG_FILE",
         "RESILE_CONTAINED",
         "RESILE_DEBUG",
         "RESILE_GUARD_FD",
@@ -33,7 +34,8 @@ INTERNAL = frozenset(
 """Variables that are no settings: RESILE_DEBUG=1 makes the command print tracebacks, through
 RESILE_GUARD_FD the guard hands its socket to the brain, and where there are no cgroups it marks
 with RESILE_UNIT whatever it starts, the brain among it. RESILE_STATE_DIR tells services where the
-journal is, RESILE_RUNS_DIR where contained runs are kept, and RESILE_CONTAINED that one is going on."""
+journal is, RESILE_CONFIG_FILE which configuration is theirs, RESILE_RUNS_DIR where contained runs are
+kept, and RESILE_CONTAINED that one is going on."""
 
 
 def apply_overrides(

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     try:
-        return asyncio.run(_live(options.config, options.state))
+        return asyncio.run(_live(options.config.absolute(), options.state))
     except ResileError as exc:
         sys.stderr.write(exc.report() + "\n")
         return exc.exit_code
@@ -50,6 +50,7 @@ async def _live(config_path: Path, state: Path) -> int:
     with contextlib.closing(_open_journal(state, limits)) as journal:
         brain = Brain(
             config,
+            config_file=config_path,
             state=state,
             journal=journal,
             guard_socket=guard_socket,

@@ -108,6 +108,7 @@ class Brain:
 
     Args:
         config: What the user declared.
+        config_file: Where.
         state: The state folder.
         journal: Open.
         guard_socket: The inherited end of the line to the guard.
@@ -119,6 +120,7 @@ class Brain:
         self,
         config: Config,
         *,
+        config_file: Path,
         state: Path,
         journal: SqliteJournal,
         guard_socket: socket.socket,
@@ -129,8 +131,7 @@ class Brain:
         self._state = state
         self._journal = journal
         self._clock = clock
-        spec = system_spec(config)
-        replayed = replay(journal, spec)
+        replayed = replay(journal, system_spec(config))
         self._world, self._book = replayed.world, replayed.book
         self._streaks = replayed.streaks
         self._since_checkpoint = replayed.since_checkpoint
@@ -143,7 +144,7 @@ class Brain:
         self._ballast = Ballast(state / "journal" / BALLAST_NAME)
         self._guard = GuardClient(guard_socket, on_told=self._on_told, on_lost=self._on_lost)
         self._exits = Exits()
-        launches = launch_specs(config, environ=environ, state=state)
+        launches = launch_specs(config, environ=environ, state=state, config_file=config_file)
         self._crashes = Crashes(
             state,
             folders={name: launch.cwd for name, launch in launches.items()},
