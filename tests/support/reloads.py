@@ -14,8 +14,10 @@ from resile.testing import FakeClock
 def without_guards(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """Let the registry of this process be as at its start, on a clock that is given back."""
     clock = FakeClock()
-    for name, value in (("guards", {}), ("in_code", {}), ("sections", {}), ("follows", None)):
-        monkeypatch.setattr(REGISTRY, f"_{name}", value)
+    for name in ("guards", "in_code", "sections"):
+        monkeypatch.setattr(REGISTRY, f"_{name}", {})
+    for name in ("follows", "refused"):
+        monkeypatch.setattr(REGISTRY, f"_{name}", None)
     monkeypatch.setattr(REGISTRY, "_clock", clock)
     return clock
 

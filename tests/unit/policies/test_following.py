@@ -13,6 +13,7 @@ from tests.support.reloads import without_guards, writer
 import resile
 from resile.clients.starting import connect_in_system
 from resile.core.vocabulary import CONFIG_VARIABLE, STATE_VARIABLE
+from resile.policies import reloading
 from resile.policies.registry import REGISTRY
 from resile.policies.reloading import Loaded, load
 
@@ -26,7 +27,7 @@ def write(tmp_path: Path) -> Callable[[str], Path]:
 def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Let this process be a service whose daemon does not listen."""
     without_guards(monkeypatch)
-    monkeypatch.setattr(REGISTRY, "_refused", None)
+    monkeypatch.setattr(reloading, "_SYSTEM_EVERY_S", 3600.0)  # The tests look themselves.
     monkeypatch.delenv(STATE_VARIABLE, raising=False)
     monkeypatch.setenv(CONFIG_VARIABLE, str(tmp_path / "resile.toml"))
     yield
