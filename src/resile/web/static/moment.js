@@ -14,9 +14,12 @@ export function createMoment(page) {
     buttons: { now: { work: (node) => compareNow(node) } },
     show: () => showMoment(form, page),
   });
+  // The limits are for the picker. Whoever answers knows the snapshots of now, and refuses in words.
+  form.noValidate = true;
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    if (!form.busy) carryOut('now', form, page);
+    if (form.at.validity.valueMissing) form.at.reportValidity();
+    else if (!form.busy) carryOut('now', form, page);
   });
   for (const field of [form.source, form.at]) field.addEventListener('input', () => leave(form));
   return form;
