@@ -34,7 +34,9 @@ export function updateMoment(form, snapshots, page) {
   const oldest = own.filter((one) => one.source === form.source.value).at(-1);
   form.at.max = localInput(Date.now());
   form.at.min = oldest ? localInput(Date.parse(oldest.started_at)) : '';
-  if (!form.at.value) form.at.value = localInput(Date.now() - AT_FIRST_MS);
+  // Not before the first snapshot; a second later, as the field has whole seconds.
+  const first = oldest ? Date.parse(oldest.started_at) + 1e3 : 0;
+  if (!form.at.value) form.at.value = localInput(Math.max(Date.now() - AT_FIRST_MS, first));
   form.show();
 }
 
