@@ -7,7 +7,6 @@ quick_check looks at each flip, too, for comparison.
     RESILE_BENCH_FLIPS_SQLITE  how many, 1,000 by default
 """
 
-import json
 import os
 import random
 import sqlite3
@@ -16,13 +15,13 @@ import threading
 import time
 from pathlib import Path
 
+from tests.support.rotting import pretend_untouched
 from tests.support.seeds import noise
 from tests.support.storing import flip
 
-from resile.store import LiveCheck, Repository, create, take_snapshot
+from resile.store import LiveCheck, create, take_snapshot
 from resile.store.backends.local import LocalBackend
 from resile.store.checking import check_hash
-from resile.store.walk import facts_of
 
 FLIPS = 1_000
 SEED = 20261125
@@ -73,7 +72,7 @@ def _flips(folder: Path, count: int) -> None:
     found = by_sqlite = 0
     for _ in range(count):
         flip(path, chance.randrange(len(good) * 8))
-        _pretend_untouched(store, source, path)
+        pretend_untouched(store, source, path)
         check = LiveCheck(store, source, lock=threading.Lock())
         found += check.is_mismatched(b"data.db")
         by_sqlite += not _is_quick_check_happy(path)
@@ -82,18 +81,6 @@ def _flips(folder: Path, count: int) -> None:
     verdict = "held" if found == count else "MISSED"
     print(f"flipped bits found in a live database | {count} of {count} | {found}, {verdict}")
     print(f"the same by PRAGMA quick_check | - | {by_sqlite} of {count}")
-
-
-def _pretend_untouched(store: Repository, source: Path, path: Path) -> None:
-    """Let the catalog know the file as it is now, as if it had been so at the snapshot."""
-    catalog, name = store.catalog, str(source)
-    row, facts = catalog.folder_of(name, b""), catalog.facts(name, b"")
-    if row is None or facts is None:
-        raise AssertionError("the source is not known")
-    known = json.loads(facts)
-    known[path.name] = facts_of(path.lstat())
-    data = json.dumps(known).encode()
-    catalog.save_folders(name, catalog.seen_by(name), {b"": (row, data)}, [])
 
 
 def _is_quick_check_happy(path: Path) -> bool:
