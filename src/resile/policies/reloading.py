@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Final, Self
 
 from resile.core.units import parse_duration
+from resile.core.vocabulary import CONFIG_BYTES_MAX
 from resile.errors import ConfigError
 from resile.policies.forks import RenewedLock, renew_in_children
 from resile.policies.registry import REGISTRY, Registry
 from resile.policies.sections import Section, sections_of
 
-FILE_BYTES_MAX: Final = 10 * 1024 * 1024
-"""A configuration that is larger is none."""
 _EVERY_S: Final = (0.05, 3600.0)
 _SYSTEM_EVERY_S: Final = 1.0
 """As `load` by itself: a change is in force after two looks."""
@@ -205,13 +204,13 @@ def _read(path: Path) -> dict[str, Section]:
 
     try:
         with path.open("rb") as file:
-            content = file.read(FILE_BYTES_MAX + 1)
+            content = file.read(CONFIG_BYTES_MAX + 1)
     except OSError as exc:
         raise ConfigError(
             f"{path} cannot be read: {exc.strerror or exc}", hint="give the path of a resile.toml"
         ) from exc
-    if len(content) > FILE_BYTES_MAX:
-        raise ConfigError(f"{path} is larger than 10 MiB", hint="give the path of a resile.toml")
+    if len(content) > CONFIG_BYTES_MAX:
+        raise ConfigError(f"{path} is larger than 4 MiB", hint="give the path of a resile.toml")
     try:
         table = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:

@@ -13,12 +13,13 @@ from resile.errors import ConfigError
 from resile.policies import Guard, Policy, stoppers, timeout
 from resile.policies.breaking import BreakerLayer
 from resile.policies.gcra import CountedGcra, Gcra
+from resile.policies.lateness import Lateness
 from resile.policies.options import Options
 from resile.policies.readings import readings
 from resile.policies.registry import REGISTRY, breaker_of
 from resile.policies.reloading import load
 from resile.policies.sections import _in_place
-from resile.policies.signals import Post
+from resile.policies.signals import POST, Post
 from resile.policies.steering import steer
 from resile.testing import FakeClock, Simulation, simulate
 
@@ -352,3 +353,18 @@ def test_a_child_of_a_fork_has_none_of_its_parent_s_probes() -> None:
     breaker.start().close()
     lost.close()
     assert breaker.state is resile.HALF_OPEN
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_a_late_call_is_counted_and_told_of_only_if_somebody_listens(
+    is_heard: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(POST, "is_heard", is_heard)
+    monkeypatch.setattr(POST, "tell", lambda guard, kind, *_: told.append(f"{guard} {kind}"))
+    late = Lateness("slow", FakeClock())
+
+    late.add(2.0)
+
+    assert late.count == 1
+    assert told == (["slow timed_out"] if is_heard else [])

@@ -12,10 +12,11 @@ import pytest
 from tests.support.reloads import Calls, attempts_of, without_guards, writer
 
 import resile
+from resile.core.vocabulary import CONFIG_BYTES_MAX
 from resile.errors import ConfigError
 from resile.policies import compiled
 from resile.policies.readings import readings
-from resile.policies.reloading import FILE_BYTES_MAX, Loaded, load
+from resile.policies.reloading import Loaded, load
 from resile.testing import FakeClock
 
 WAIT_S = 20
@@ -233,8 +234,8 @@ def test_a_first_file_that_is_wrong_is_an_error(
     with pytest.raises(ConfigError, match="2 settings are wrong"):
         load(write("[policy.db]\nretry = 0\nbulkhead = 0"))
     path = write("")
-    path.write_bytes(b"#" * (FILE_BYTES_MAX + 1))
-    with pytest.raises(ConfigError, match="larger than 10 MiB"):
+    path.write_bytes(b"#" * (CONFIG_BYTES_MAX + 1))
+    with pytest.raises(ConfigError, match="larger than 4 MiB"):
         load(path)
     path.write_bytes(b"\xff")
     with pytest.raises(ConfigError, match="is no TOML"):

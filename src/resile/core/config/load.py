@@ -14,10 +14,8 @@ from resile.core.config.locate import locate
 from resile.core.config.model import Config
 from resile.core.config.overrides import apply_overrides
 from resile.core.config.report import faults_of, render
+from resile.core.vocabulary import CONFIG_BYTES_MAX
 from resile.errors import ConfigError
-
-_BYTES_MAX = 4 << 20
-"""A file of a thousand services is below 1 MiB; what is larger is no configuration."""
 
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
@@ -46,7 +44,7 @@ def load_config(path: Path, *, environ: Mapping[str, str]) -> Config:
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            content = file.read(_BYTES_MAX + 1)
+            content = file.read(CONFIG_BYTES_MAX + 1)
     except FileNotFoundError:
         raise ConfigError(
             f"{path} does not exist", hint="write one with `resile init`, or name it with -c FILE"
@@ -55,7 +53,7 @@ def _read(path: Path) -> str:
         raise ConfigError(
             f"{path} cannot be read: {exc.strerror}", hint="name a readable file with -c FILE"
         ) from exc
-    if len(content) > _BYTES_MAX:
+    if len(content) > CONFIG_BYTES_MAX:
         raise ConfigError(f"{path} is larger than 4 MiB", hint="is it the right file?")
     try:
         return content.decode()

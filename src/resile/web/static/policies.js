@@ -1,12 +1,13 @@
 // The page of guards: first everything once, then again whenever an event says so, and every other second.
 
-import { signed, takeToken } from '/static/access.js';
-import { say, sayStale, showConnection } from '/static/banner.js';
+import { signed } from '/static/access.js';
+import { say, sayStale } from '/static/banner.js';
 import { byId, el, setText, showEmpty, sync, tickAll } from '/static/dom.js';
 import { count, share } from '/static/format.js';
 import { createGuard, updateGuard } from '/static/guard.js';
 import { groupsOf, verdictOf } from '/static/guards.js';
-import { ask, follow, together } from '/static/live.js';
+import { ask, together } from '/static/live.js';
+import { keepFresh } from '/static/page.js';
 
 const POLL_MS = 2000;
 
@@ -51,25 +52,8 @@ function showFigures(groups, processes) {
   setText(byId('figure-success'), share(calls ? 1 - failures / calls : null));
 }
 
-function showConnected(isLive) {
-  showConnection(isLive);
-  refreshSoon();
-}
-
 async function start() {
-  takeToken();
-  addEventListener('hashchange', () => {
-    takeToken();
-    refreshSoon();
-  });
-  const status = await Promise.all([ask('/api/status'), refresh()]).then(([found]) => found, () => null);
-  setText(byId('name'), status?.name ?? '');
-  follow({
-    afterSeq: status?.journal.seq ?? 0,
-    onEvent: (event) => /^policy\./.test(event.kind) && refreshSoon(),
-    onOpen: () => showConnected(true),
-    onLost: () => showConnected(false),
-  });
+  await keepFresh({ refresh, refreshSoon, kinds: /^policy\./ });
   setInterval(refreshSoon, POLL_MS);
   setInterval(tickAll, 1000);
 }

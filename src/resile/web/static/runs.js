@@ -1,10 +1,11 @@
 // The page of contained runs: first everything once, then again whenever an event says so.
 
-import { signed, takeToken } from '/static/access.js';
-import { say, sayStale, showConnection } from '/static/banner.js';
+import { signed } from '/static/access.js';
+import { say, sayStale } from '/static/banner.js';
 import { byId, setText, showEmpty, sync, tickAll } from '/static/dom.js';
 import { ago, count, plural } from '/static/format.js';
-import { ask, follow, together } from '/static/live.js';
+import { ask, together } from '/static/live.js';
+import { keepFresh } from '/static/page.js';
 import { createRun, isAtWork, isForced, isUnstarted, isWaiting, updateRun } from '/static/run.js';
 import { visible } from '/static/usage.js';
 
@@ -69,25 +70,8 @@ function showHold(held) {
   if (held) setText(byId('held-by'), [visible(held.who), held.at && ago(held.at, Date.now()), visible(held.why)].filter(Boolean).join(', '));
 }
 
-function showConnected(isLive) {
-  showConnection(isLive);
-  refreshSoon();
-}
-
 async function start() {
-  takeToken();
-  addEventListener('hashchange', () => {
-    takeToken();
-    refreshSoon();
-  });
-  const status = await Promise.all([ask('/api/status'), refresh()]).then(([found]) => found, () => null);
-  setText(byId('name'), status?.name ?? '');
-  follow({
-    afterSeq: status?.journal.seq ?? 0,
-    onEvent: (event) => /^runs?\./.test(event.kind) && refreshSoon(),
-    onOpen: () => showConnected(true),
-    onLost: () => showConnected(false),
-  });
+  await keepFresh({ refresh, refreshSoon, kinds: /^runs?\./ });
   setInterval(refreshSoon, POLL_MS);
   setInterval(() => {
     tickAll();

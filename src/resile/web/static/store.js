@@ -1,12 +1,13 @@
 // The page of the store: first everything once, then again whenever an event says so.
 
-import { signed, takeToken } from '/static/access.js';
-import { say, sayStale, showConnection } from '/static/banner.js';
+import { signed } from '/static/access.js';
+import { say, sayStale } from '/static/banner.js';
 import { byId, el, setText, setTime, showEmpty, sync, tickAll } from '/static/dom.js';
 import { ago, bytes, clock, count } from '/static/format.js';
 import { isBusy, renderKeeper } from '/static/keeper.js';
-import { ask, follow, together } from '/static/live.js';
+import { ask, together } from '/static/live.js';
 import { createMoment, updateMoment } from '/static/moment.js';
+import { keepFresh } from '/static/page.js';
 import { createSnapshot, updateSnapshot } from '/static/snapshot.js';
 import { renderHealth, verdictOf } from '/static/store_health.js';
 import { renderTimeline } from '/static/timeline.js';
@@ -106,30 +107,13 @@ function hintParts(hint) {
   return command ? [text, el('code', '', command)] : [text];
 }
 
-function showConnected(isLive) {
-  showConnection(isLive);
-  refreshSoon();
-}
-
 async function start() {
-  takeToken();
   createMoment(page);
-  addEventListener('hashchange', () => {
-    takeToken();
-    refreshSoon();
-  });
   byId('further').firstChild.addEventListener('click', () => {
     shownMax += SHOWN_AT_ONCE;
     render();
   });
-  const status = await Promise.all([ask('/api/status'), refresh()]).then(([found]) => found, () => null);
-  setText(byId('name'), status?.name ?? '');
-  follow({
-    afterSeq: status?.journal.seq ?? 0,
-    onEvent: (event) => /^(snapshot|store|data)\./.test(event.kind) && refreshSoon(),
-    onOpen: () => showConnected(true),
-    onLost: () => showConnected(false),
-  });
+  await keepFresh({ refresh, refreshSoon, kinds: /^(snapshot|store|data)\./ });
   setInterval(tickAndPoll, 1000);
 }
 
