@@ -20,6 +20,14 @@ ResileError
     │   ├── StoreKeyError          the key is missing or not this store's          exit 2
     │   ├── UnknownSnapshotError   no snapshot, or several, have this name         exit 2
     │   └── StoreDamagedError      something in the store is not what was put in   exit 8
+    ├── SecretError            a secret could not be read, written or rotated      exit 1
+    │   ├── UnknownSecretError     no secret, or no version of it, has this name   exit 2
+    │   ├── SecretKeyError         the master key is missing or not this store's   exit 2
+    │   ├── SecretDeniedError      whoever asks may not have it                    exit 3
+    │   ├── SecretRevokedError     it is not given to anybody any more             exit 3
+    │   ├── SecretConflictError    somebody else changed it meanwhile              exit 7
+    │   ├── SecretDamagedError     what is kept is not what was put in             exit 8
+    │   └── ProviderDownError      the provider is away, sealed or too busy        exit 9
     ├── TimeoutExceededError   a call took longer than it may                      exit 1
     ├── RetriesExhausted       every attempt failed; raised only where asked for   exit 1
     ├── ServiceDownError       a service is down, and nothing answers for it       exit 1
@@ -270,6 +278,62 @@ class StoreDamagedError(StoreError):
     def __init__(self, message: str, *, name: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint or "see what is damaged: resile verify --data")
         self.name = name
+
+
+class SecretError(OperationError):
+    """A secret could not be read, written or rotated. No error of this kind holds a value."""
+
+
+class UnknownSecretError(SecretError):
+    """No secret has this name, or it has no such version."""
+
+    exit_code = 2
+
+
+class SecretKeyError(SecretError):
+    """The master key is missing, is readable by others, or is another one."""
+
+    exit_code = 2
+
+
+class SecretDeniedError(SecretError):
+    """Whoever asks may not have the secret."""
+
+    exit_code = 3
+
+
+class SecretRevokedError(SecretError):
+    """The secret, or this version of it, is not given to anybody any more; it is never served stale."""
+
+    exit_code = 3
+
+
+class SecretConflictError(SecretError):
+    """Somebody else changed the secret meanwhile; nothing was written."""
+
+    exit_code = 7
+
+
+class SecretDamagedError(SecretError):
+    """What is kept is not what was put in: its authentication code does not hold."""
+
+    exit_code = 8
+
+
+class ProviderDownError(SecretError):
+    """The provider is away, sealed or too busy; the same call may succeed later.
+
+    Args:
+        message: One sentence with the facts of the case.
+        hint: What to do next.
+        retry_after_s: Seconds after which the provider asks to be tried again; 0 if it did not say.
+    """
+
+    exit_code = 9
+
+    def __init__(self, message: str, *, hint: str = "", retry_after_s: float = 0.0) -> None:
+        super().__init__(message, hint=hint, is_transient=True)
+        self.retry_after_s = retry_after_s
 
 
 class TimeoutExceededError(OperationError, TimeoutError):

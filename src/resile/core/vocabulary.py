@@ -117,6 +117,14 @@ class FaultKind(StrEnum):
     """A folder has had no snapshot for several of its periods."""
     DATA_MISMATCHED = "data_mismatched"
     """A protected live file has other content than its snapshot, and the same times."""
+    COMPROMISE = "compromise"
+    """A secret is known to somebody who must not have it."""
+    MISUSE = "misuse"
+    """A client's way with secrets looks wrong."""
+    ROTATION_STUCK = "rotation_stuck"
+    """A rotation failed or waits; the credential before it stays valid."""
+    PROVIDER_DOWN = "provider_down"
+    """The provider of secrets does not answer."""
 
 
 class ActionKind(StrEnum):
@@ -232,3 +240,80 @@ class NoticeChoice(StrEnum):
     """Try now whether it works again."""
     CONTINUE = "continue"
     """Go on with the fallback; nobody needs to be told again until it gets worse."""
+
+
+class SecretStage(StrEnum):
+    """What a version of a secret is to its name."""
+
+    PENDING = "pending"
+    """A candidate: no client gets it until it is promoted."""
+    CURRENT = "current"
+    PREVIOUS = "previous"
+    """Still valid, and what a rollback goes back to."""
+    RETIRED = "retired"
+    """Its value is gone, or opens nothing any more."""
+
+
+class RotationStep(StrEnum):
+    """How far a rotation is. Each is reached when its effect is durable."""
+
+    BEGUN = "begun"
+    """It was taken on; nothing outside has changed."""
+    PREPARED = "prepared"
+    """The candidate's value is kept as the pending version."""
+    SET = "set"
+    """The target takes the candidate."""
+    VERIFIED = "verified"
+    """The candidate was tried on the target, and works."""
+    PROMOTED = "promoted"
+    """The candidate is the current version; the one before it is still valid."""
+    DRAINED = "drained"
+    """Nobody uses the one before it any more, or their deadline has passed."""
+    RETIRED = "retired"
+    """The one before it opens nothing any more."""
+
+
+class RotationReason(StrEnum):
+    """Why a secret is rotated."""
+
+    SCHEDULED = "scheduled"
+    MANUAL = "manual"
+    ANOMALY = "anomaly"
+    """Something looked wrong: it waits for consumers as a scheduled one does."""
+    COMPROMISE = "compromise"
+    """Somebody else has it: the old credential dies at a deadline, whoever still uses it."""
+
+
+class RotationOutcome(StrEnum):
+    """How a rotation ended."""
+
+    ROTATED = "rotated"
+    ABORTED = "aborted"
+    """The candidate did not work: the current credential is as it was."""
+    ROLLED_BACK = "rolled_back"
+
+
+class AccessOutcome(StrEnum):
+    """What came of a client's question for a secret."""
+
+    GIVEN = "given"
+    DENIED = "denied"
+    """It has no grant, or is quarantined."""
+    UNKNOWN = "unknown"
+    REVOKED = "revoked"
+    """It asked for a version that is not given any more."""
+    FAILED = "failed"
+    """The provider failed."""
+
+
+class SecretResponse(StrEnum):
+    """What is done about a client that looks wrong, the mildest first."""
+
+    LOG = "log"
+    ALERT = "alert"
+    STEP_UP = "step_up"
+    """It has to ask for each secret anew: nothing is cached for it."""
+    ROTATE = "rotate"
+    """What it has read is rotated, without a failed request."""
+    QUARANTINE = "quarantine"
+    """It gets nothing any more, and what it has read is rotated as compromised."""

@@ -23,6 +23,7 @@ from resile.core.config.base import (
 from resile.core.config.checks import SystemCheck
 from resile.core.config.contain import ContainSection
 from resile.core.config.faults import fault, quoted
+from resile.core.config.secrets import SecretName, SecretSection, SecretsSection
 from resile.core.config.services import GroupSection, ServiceSection
 from resile.core.config.store import SnapshotSection, StoreSection
 from resile.core.config.units import DurationIn, SizeIn
@@ -153,6 +154,10 @@ class Config(Section):
     store: StoreSection = setting({}, description="Where snapshots go.")
     snapshot: dict[Name, SnapshotSection] = setting(
         {}, description="Folders that get snapshots by themselves, by name."
+    )
+    secrets: SecretsSection = setting({}, description="Where secrets are kept.")
+    secret: dict[SecretName, SecretSection] = setting(
+        {}, description="Secrets, by name: who gets them, and how they are rotated."
     )
     policy: dict[str, dict[str, Any]] = setting(
         {},

@@ -23,6 +23,7 @@ HOMES = tuple(
         "system",
         "troubles",
         "degradation",
+        "secrets",
     )
 )
 """The modules that declare payloads; those that a short-lived command needs come first."""
