@@ -10,8 +10,6 @@ import logging
 import os
 import socket
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +21,28 @@ from resile.core.events import (
     ActionStarted,
     BrainStarted,
     BrainStopped,
-    CheckChanged,
     GuardLost,
-    HeartbeatReceived,
     OperatorRequested,
     Payload,
-    ProcessExited,
-    ProcessStarted,
-    ServiceNotified,
     announce,
 )
 from resile.core.journal import Record, SqliteJournal
 from resile.core.process import identity_of
-from resile.core.vocabulary import Desired, Verb
+from resile.core.vocabulary import Verb
 from resile.daemon.actions import Actions, Exits
-from resile.daemon.adopt import exit_payload, plan_adoption
+from resile.daemon.adopt import plan_adoption
 from resile.daemon.ballast import BALLAST_NAME, Ballast
-from resile.daemon.brain.history import last_beats, read_uptime
+from resile.daemon.brain.endings import Endings
+from resile.daemon.brain.history import read_uptime
+from resile.daemon.brain.projections import Incidents, Recovery
+from resile.daemon.brain.watching import UNASKED, Watching
 from resile.daemon.broadcast import Broadcast
 from resile.daemon.console import Console
 from resile.daemon.crashes import Crashes
 from resile.daemon.desks import Desks, open_desks
 from resile.daemon.escapes import EscapeWatch
 from resile.daemon.guard_client import GuardClient, Told
-from resile.daemon.loop import Due, Loop
+from resile.daemon.loop import Loop
 from resile.daemon.measures import Measures
 from resile.daemon.protocol import Exited, Instance, Notified, StopWanted
 from resile.daemon.replay import CHECKPOINT_EVERY, checkpoint_of, replay
@@ -57,11 +53,6 @@ from resile.daemon.stories import Stories
 from resile.daemon.view import BrainView
 from resile.daemon.wiring import check_specs, launch_specs, system_spec
 from resile.errors import JournalError, ResileError
-from resile.health import ProcessSampler, Scheduler
-from resile.incidents import IncidentBook
-from resile.incidents import decide as decide_incidents
-from resile.recover import World
-from resile.recover import decide as decide_recovery
 
 logger = logging.getLogger(__name__)
 
@@ -74,33 +65,6 @@ UNDECLARED_RETRY_S = 5.0
 SERVERS_GRACE_S = 4.0
 """The servers' own grace, and a little."""
 GUARD_LOST_CODE = 1
-UNASKED = "guard"
-
-
-@dataclass(slots=True)
-class _Recovery:
-    """Recovery's state, as the loop sees it."""
-
-    world: World
-
-    def apply(self, event: Any) -> None:
-        self.world.apply(event)
-
-    def due(self, now: datetime) -> Due:
-        return decide_recovery(self.world, now)
-
-
-@dataclass(slots=True)
-class _Incidents:
-    """The incidents, as the loop sees them."""
-
-    book: IncidentBook
-
-    def apply(self, event: Any) -> None:
-        self.book.apply(event)
-
-    def due(self, now: datetime) -> Due:
-        return decide_incidents(self.book, now)
 
 
 class Brain:
@@ -145,7 +109,7 @@ class Brain:
         self._guard = GuardClient(guard_socket, on_told=self._on_told, on_lost=self._on_lost)
         self._exits = Exits()
         launches = launch_specs(config, environ=environ, state=state, config_file=config_file)
-        self._crashes = Crashes(
+        crashes = Crashes(
             state,
             folders={name: launch.cwd for name, launch in launches.items()},
             keep=config.resile.crashes_max,
@@ -156,20 +120,14 @@ class Brain:
             launches=launches,
             exits=self._exits,
             clock=clock,
-            prune=self._crashes.prune,
+            prune=crashes.prune,
         )
         self._broadcast = Broadcast(journal.read)
-        self._loop = Loop(
-            journal=journal,
-            projections=[_Recovery(self._world), _Incidents(self._book)],
-            clock=clock,
-            perform=self._actions.perform,
-            checkpoint=self._checkpoint,
-            on_records=self._on_records,
-            on_trouble=self._on_trouble,
+        self._loop = self._make_loop()
+        self._endings = Endings(
+            self._world, loop=self._loop, guard=self._guard, exits=self._exits, crashes=crashes
         )
-        self._sampler = ProcessSampler(clock=clock)
-        self._scheduler = self._make_scheduler()
+        self._watching = Watching(self._world, loop=self._loop, checks=self._checks, clock=clock)
         self._console = Console(clock=clock)
         self._measures = Measures()
         self._servers = Servers(config=config.resile.http, state=state, clock=clock)
@@ -207,12 +165,15 @@ class Brain:
         await self._end(code)
         return code
 
-    def _make_scheduler(self) -> Scheduler:
-        events = asyncio.get_running_loop()
-        return Scheduler(
-            self._checks,
+    def _make_loop(self) -> Loop:
+        return Loop(
+            journal=self._journal,
+            projections=[Recovery(self._world), Incidents(self._book)],
             clock=self._clock,
-            on_change=lambda change: _from_thread(events, self._on_change, change),
+            perform=self._actions.perform,
+            checkpoint=self._checkpoint,
+            on_records=self._on_records,
+            on_trouble=self._on_trouble,
         )
 
     def _open_desks(self, environ: Mapping[str, str]) -> Desks:
@@ -235,7 +196,7 @@ class Brain:
             uptime=self._uptime,
             stories=self._stories,
             journal=self._journal,
-            scheduler=self._scheduler,
+            scheduler=self._watching.scheduler,
             checks=self._checks,
             broadcast=self._broadcast,
             loop=self._loop,
@@ -263,14 +224,11 @@ class Brain:
             ),
             *adoption.payloads,
         )
-        self._scheduler.restore(self._streaks)
         for instance in adoption.running:
-            self._watch(instance)
+            self._exits.started(instance.service, instance.generation)
         for instance in adoption.undeclared:
             self._spawn(self._end_undeclared(instance))
-        for record in last_beats(self._journal, self._checks):
-            self._scheduler.beat(record.event.subject.removeprefix("check/"), record.event.at)
-        self._scheduler.start()
+        self._watching.start(self._streaks, adoption.running, self._journal)
         if is_same_guard:
             now = self._clock.now()
             for action in self._world.in_flight.values():
@@ -292,19 +250,6 @@ class Brain:
         for told in early:
             self._on_told(told)
 
-    def _watch(self, instance: Instance) -> None:
-        self._exits.started(instance.service, instance.generation)
-        self._scheduler.service_started(
-            instance.service,
-            pid=instance.pid,
-            start_ticks=instance.start_ticks,
-            at=instance.started_at,
-            is_adopted=True,
-        )
-        if instance.last_ping_at is not None:
-            self._scheduler.beat(instance.service, instance.last_ping_at)
-        self._sampler.watch(instance.service, pid=instance.pid, start_ticks=instance.start_ticks)
-
     async def _end_undeclared(self, instance: Instance) -> None:
         """End what runs although nobody declares it any more: nothing runs unsupervised."""
         self._console.say(f"{instance.service} is not declared any more: it is ended")
@@ -321,8 +266,7 @@ class Brain:
     async def _end(self, code: int) -> None:
         self._broadcast.close()
         self._desks.close()
-        await asyncio.to_thread(self._scheduler.close)
-        self._sampler.close()
+        await self._watching.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -355,51 +299,12 @@ class Brain:
         elif isinstance(told, Exited):
             # A task, not a call: the reply to the spawn was received before this exit, and what
             # waits for it must tell the start first.
-            self._spawn(self._handle_exit(told))
+            self._spawn(self._endings.handle(told))
         elif isinstance(told, Notified):
-            self._handle_notice(told)
+            self._watching.notice(told)
         elif isinstance(told, StopWanted):
             self._console.say(f"{told.signal}: stopping everything")
             self._loop.tell(OperatorRequested(verb=Verb.SHUTDOWN, who=told.signal), actor=UNASKED)
-
-    async def _handle_exit(self, exited: Exited) -> None:
-        """Record an exit, write its crash bundle, and only then let the guard forget it."""
-        status = self._world.services.get(exited.service)
-        if status is not None and exited.generation > status.exited_generation:
-            # What names no core cannot remove it, and a core is left by a wanted SIGQUIT too.
-            has_bundle = exited.core_dumped or self._is_crash(exited)
-            bundle = self._crashes.path_for(exited) if has_bundle else None
-            await self._loop.record(exit_payload(exited, bundle=str(bundle or "")))
-            if bundle is not None:
-                await asyncio.to_thread(self._crashes.write, exited, bundle)
-        self._exits.ended(exited.service, exited.generation)
-        with contextlib.suppress(ResileError):
-            await self._guard.forget(exited.service, exited.generation)
-
-    def _is_crash(self, exited: Exited) -> bool:
-        is_wanted = (
-            self._world.is_stopping(exited.service)
-            or self._world.service(exited.service).desired is Desired.STOPPED
-        )
-        return not is_wanted and exited.exit_code != 0
-
-    def _handle_notice(self, notice: Notified) -> None:
-        if notice.is_watchdog:
-            self._scheduler.beat(notice.service, self._clock.now())
-        if notice.is_ready or notice.is_stopping:
-            self._loop.tell(
-                ServiceNotified(
-                    service=notice.service,
-                    generation=notice.generation,
-                    is_ready=notice.is_ready,
-                    is_stopping=notice.is_stopping,
-                    status=notice.status,
-                ),
-                actor=UNASKED,
-            )
-
-    def _on_change(self, change: CheckChanged) -> None:
-        self._loop.tell(change, actor="scheduler")
 
     def _on_lost(self) -> None:
         if not self._done.done():
@@ -409,7 +314,7 @@ class Brain:
     def _on_trouble(self, error: JournalError | None) -> None:
         if error is None:
             self._view.journal_trouble = ""
-            self._tell_checks_again()
+            self._watching.tell_again()
             self._console.say("the journal can be written again")
             return
         has_room = self._ballast.release()
@@ -418,37 +323,12 @@ class Brain:
             logger.error("journal.failed", extra={"error": error.message, "ballast": has_room})
         self._view.journal_trouble = error.message
 
-    def _tell_checks_again(self) -> None:
-        """Tell what was dropped meanwhile: every check whose state is not what the world holds."""
-        for check, streak in self._scheduler.streaks().items():
-            known = self._world.check(check)
-            if streak.state is not known.state:
-                binding = self._world.spec.checks[check]
-                self._loop.tell(
-                    CheckChanged(
-                        check=check,
-                        service=binding.service,
-                        group=binding.group,
-                        before=known.state,
-                        after=streak.state,
-                        reason=streak.last.reason if streak.last else "",
-                        began_at=streak.since or self._clock.now(),
-                    )
-                )
-
     def _on_records(self, records: Sequence[Record]) -> None:
         self._since_checkpoint += len(records)
         for record in records:
-            payload = record.event.payload()
             self._uptime.apply(record.event)
             self._measures.apply(record.event)
-            if isinstance(payload, ProcessStarted):
-                self._begin_watching(payload, record.event.at)
-            elif isinstance(payload, HeartbeatReceived):
-                self._scheduler.beat(payload.check, record.event.at)
-            elif isinstance(payload, ProcessExited):
-                self._scheduler.service_stopped(payload.service)
-                self._sampler.forget(payload.service)
+            self._watching.apply(record.event.payload(), record.event.at)
             self._console.show(record)
         self._stories.add(records)
         self._broadcast.publish(records)
@@ -456,21 +336,13 @@ class Brain:
         if is_over and not self._done.done():
             self._done.set_result(0)
 
-    def _begin_watching(self, started: ProcessStarted, at: datetime) -> None:
-        if self._world.service(started.service).pid != started.pid:
-            return  # it ended before this record could be taken
-        self._scheduler.service_started(
-            started.service, pid=started.pid, start_ticks=started.start_ticks, at=at
-        )
-        self._sampler.watch(started.service, pid=started.pid, start_ticks=started.start_ticks)
-
     # What goes on -------------------------------------------------------------------------------
 
     def _checkpoint(self) -> Payload | None:
         if self._since_checkpoint < CHECKPOINT_EVERY:
             return None
         self._since_checkpoint = 0
-        return checkpoint_of(self._world, self._book, self._scheduler.streaks())
+        return checkpoint_of(self._world, self._book, self._watching.scheduler.streaks())
 
     async def _ping(self) -> None:
         while True:
@@ -481,7 +353,7 @@ class Brain:
     async def _sample(self) -> None:
         rounds = 0
         while True:
-            self._view.samples = self._sampler.sample()
+            self._view.samples = self._watching.sample()
             if rounds % BALLAST_EVERY == 0 and not self._view.journal_trouble:
                 await asyncio.to_thread(self._ballast.restore)
             rounds += 1
@@ -491,9 +363,3 @@ class Brain:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _from_thread(events: asyncio.AbstractEventLoop, call: Any, *args: Any) -> None:
-    """Call on the event loop from another thread; nothing happens if the loop has ended."""
-    with contextlib.suppress(RuntimeError):
-        events.call_soon_threadsafe(call, *args)
