@@ -1,4 +1,4 @@
-"""What the pages show beside the brain's own state: contained runs, the store, guards, degraded mode."""
+"""What the pages show beside the brain's own state: contained runs, the store, guards, degraded mode, secrets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,18 +10,20 @@ from resile.core.journal import Journal
 from resile.daemon.contained import ContainedRuns
 from resile.daemon.lanes import DegradationDesk, Instance, LaneDesk, Loop
 from resile.daemon.measures import Measures
+from resile.daemon.secrets_desk import SecretsDesk
 from resile.daemon.stored import StoreDesk, StorePlace
 from resile.recover import World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desks:
-    """All four. Live on the brain's event loop."""
+    """All five. Live on the brain's event loop."""
 
     runs: ContainedRuns
     store: StoreDesk
     lanes: LaneDesk
     degradation: DegradationDesk
+    secrets: SecretsDesk
 
     def close(self) -> None:
         """Let go of their threads; what is being carried out goes on to its end."""
@@ -40,7 +42,7 @@ def open_desks(
     measures: Measures,
     clock: Clock,
 ) -> Desks:
-    """Open all four; none looks at anything before it is asked.
+    """Open all five; none looks at anything before it is asked.
 
     Args:
         config: Says where the store is.
@@ -65,6 +67,7 @@ def open_desks(
         store=StoreDesk(StorePlace.of(config, state), journal=journal, tell=loop.tell, clock=clock),
         lanes=lanes,
         degradation=DegradationDesk(lanes, loop=loop),
+        secrets=SecretsDesk(),
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         DegradationView,
         PoliciesView,
         RunsView,
+        SecretsView,
         StoreView,
     )  # loaded later, in a thread: it takes a second
 
@@ -58,7 +59,7 @@ class BrainView:
         loop: Takes requests.
         clock: Where time comes from.
         measures: The metrics.
-        desks: The contained runs, the store, and the guards.
+        desks: The contained runs, the store, the guards, degraded mode and the secrets.
         address: Tells the dashboard's host and port; None while the port is taken.
         pids: Of this brain and of its guard.
     """
@@ -120,6 +121,11 @@ class BrainView:
     def degradation(self) -> "DegradationView":
         """Degraded operation in user's processes."""
         return self._desks.degradation
+
+    @property
+    def secrets(self) -> "SecretsView":
+        """The secrets, without their values."""
+        return self._desks.secrets
 
     def status(self) -> Mapping[str, Any]:
         """Give the whole state in one answer."""

@@ -13,6 +13,7 @@ from resile.core.vocabulary import CheckGroup, CheckState, Phase, Verb
 from resile.errors import RejectedError
 from resile.testing.degraded import FakeDegradation
 from resile.testing.runs import FakeRuns
+from resile.testing.secrets_view import FakeSecrets
 from resile.testing.steered import FakePolicies
 from resile.testing.stored import FakeStore
 
@@ -53,6 +54,7 @@ class FakeSystemView:
         self.store = FakeStore()
         self.policies = FakePolicies()
         self.degradation = FakeDegradation()
+        self.secrets = FakeSecrets()
         self.metrics_text = "# TYPE resile_up gauge\nresile_up 1\n"
         self.failure: Exception | None = None
         """What the next question raises; for tests of error paths."""

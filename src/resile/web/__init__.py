@@ -6,6 +6,7 @@ from resile.web.port import (
     PoliciesView,
     RestorePoint,
     RunsView,
+    SecretsView,
     StoreView,
     SystemView,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "PoliciesView",
     "RestorePoint",
     "RunsView",
+    "SecretsView",
     "StoreView",
     "SystemView",
     "WebServer",

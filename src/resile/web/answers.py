@@ -11,7 +11,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from resile.core.codec import encode
-from resile.errors import ConfigError, ConflictError, RejectedError, ResileError
+from resile.errors import (
+    ConfigError,
+    ConflictError,
+    RejectedError,
+    ResileError,
+    SecretConflictError,
+    SecretDeniedError,
+    SecretRevokedError,
+    UnknownSecretError,
+)
 from resile.web.models import Error
 
 _log = logging.getLogger(__name__)
@@ -22,6 +31,15 @@ _HINTS = {
 }
 _CONFLICTS_MAX = 200
 """Paths that one answer lists; the error's text counts them all."""
+_STATUSES: tuple[tuple[type[ResileError], int], ...] = (
+    (RejectedError, 409),
+    (ConfigError, 400),
+    (UnknownSecretError, 404),
+    (SecretDeniedError, 403),
+    (SecretConflictError, 409),
+    (SecretRevokedError, 409),
+)
+"""What is not among them failed, and may work later: 503."""
 ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": Error}}
 """For the OpenAPI description of every route."""
 
@@ -87,9 +105,7 @@ def _conflict_answer(exc: ConflictError) -> Response:
 def _status_of(exc: Exception) -> int:
     if isinstance(exc, ApiError):
         return exc.status
-    if isinstance(exc, RejectedError):
-        return 409
-    return 400 if isinstance(exc, ConfigError) else 503
+    return next((status for kind, status in _STATUSES if isinstance(exc, kind)), 503)
 
 
 async def _on_invalid_request(_request: Request, exc: Exception) -> Response:

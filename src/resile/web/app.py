@@ -19,10 +19,24 @@ from resile.web.routes import (
     pages,
     policies,
     runs,
+    secrets,
     status,
     store,
 )
 from resile.web.stream import EventHub
+
+_PARTS = (
+    status,
+    incidents,
+    runs,
+    store,
+    policies,
+    degradation,
+    secrets,
+    events,
+    health,
+    pages,
+)
 
 
 def create_app(
@@ -32,12 +46,12 @@ def create_app(
     token: str = "",
     clock: Clock = SYSTEM_CLOCK,
 ) -> FastAPI:
-    """Make the application for a TCP port: it reads, and with the token it decides about runs and restores.
+    """Make the application for a TCP port: it reads, and with the token it decides.
 
     Args:
         view: What is shown.
         hosts: Names beside `localhost` under which it may be reached; IP addresses always work.
-        token: Whoever sends it may decide about runs, and restore snapshots. Default: nobody may.
+        token: Whoever sends it may decide about runs, restores, guards and secrets. Default: nobody may.
         clock: Stamps the health answers.
     """
     app = _create(view, clock, Access(token))
@@ -66,7 +80,7 @@ def _create(view: SystemView, clock: Clock, access: Access) -> FastAPI:
     app.state.clock = clock
     app.state.access = access
     app.state.hub = EventHub(view)
-    for part in (status, incidents, runs, store, policies, degradation, events, health, pages):
+    for part in _PARTS:
         app.include_router(part.router)
     install_error_handlers(app)
     return app

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from resile.core.journal.port import Query, Record
-from resile.core.vocabulary import NoticeChoice, Verb
+from resile.core.vocabulary import NoticeChoice, RotationReason, Verb
 
 
 class RunsView(Protocol):
@@ -189,6 +189,48 @@ class DegradationView(Protocol):
         ...
 
 
+class SecretsView(Protocol):
+    """The secrets of this system, without their values. Used from the event loop only."""
+
+    def overview(self) -> Mapping[str, Any]:
+        """Give the provider, the secrets with who holds what, and what was odd; as `Secrets` declares it.
+
+        `secrets` has every secret that may be rotated or rolled back. Lists are bounded; the newest
+        of what looked odd and of the rotations come first.
+        """
+        ...
+
+    async def rotate(
+        self, name: str, *, who: str, reason: RotationReason, why: str
+    ) -> Mapping[str, Any]:
+        """Rotate a secret now; give what came of it when it ended, or waits for somebody.
+
+        Raises:
+            UnknownSecretError: If there is none of this name.
+            RejectedError: If it has no rotator, or is being rotated.
+            OperationError: If it failed; the current credential is as it was.
+        """
+        ...
+
+    async def rollback(self, name: str, *, who: str) -> Mapping[str, Any]:
+        """Make the value before the current one again, as a new version; give its `name` and `version`.
+
+        Raises:
+            UnknownSecretError: If there is none of this name, or nothing before it.
+            SecretRevokedError: If what was before it was retired.
+            OperationError: If it failed; the current version is as it was.
+        """
+        ...
+
+    async def release(self, client: str, *, who: str) -> None:
+        """Give a client its secrets again. Durable. Idempotent.
+
+        Raises:
+            OperationError: If it failed; the client stays cut off.
+        """
+        ...
+
+
 class SystemView(Protocol):
     """What may be asked. Used from the event loop only."""
 
@@ -210,6 +252,11 @@ class SystemView(Protocol):
     @property
     def degradation(self) -> DegradationView:
         """Degraded operation."""
+        ...
+
+    @property
+    def secrets(self) -> SecretsView:
+        """The secrets."""
         ...
 
     def status(self) -> Mapping[str, Any]:
