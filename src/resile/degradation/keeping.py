@@ -19,8 +19,8 @@ from resile.core.events import (
     Event,
     announce,
 )
+from resile.core.forking import ForkSafe
 from resile.core.log_line import log_line
-from resile.degradation.forking import ForkSafe
 from resile.degradation.model import Condition, Origin
 from resile.errors import OperationError
 

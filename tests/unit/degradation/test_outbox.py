@@ -379,7 +379,7 @@ def test_a_full_disk_keeps_nothing_and_says_so(outbox: Outbox) -> None:
 def test_a_fork_that_cannot_wait_leaves_the_parents_file_alone(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resile.degradation.forking.FORK_WAIT_S", 0.01)
+    monkeypatch.setattr("resile.core.forking.FORK_WAIT_S", 0.01)
     outbox.put("x")
     mine = outbox._table._connection
     with outbox._table._guarded.lock:

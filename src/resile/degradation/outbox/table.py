@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from resile.core.clock import Clock
+from resile.core.forking import ForkSafe
 from resile.core.process import boot_id
-from resile.degradation.forking import ForkSafe
 from resile.degradation.outbox.model import (
     WHY_LENGTH_MAX,
     Counts,
