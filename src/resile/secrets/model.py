@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from resile.core.secret_names import SECRET_NAME_LENGTH_MAX
 from resile.core.vocabulary import RotationReason, SecretStage
 from resile.secrets.value import Secret
 
 CURRENT_VERSION = SecretStage.CURRENT.value
 VALUE_BYTES_MAX = 64 << 10
 """AWS takes 64 KiB, and is the narrowest of the providers."""
-NAME_LENGTH_MAX = 200
+NAME_LENGTH_MAX = SECRET_NAME_LENGTH_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

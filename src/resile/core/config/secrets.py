@@ -9,15 +9,13 @@ from resile.core.config.base import Count, Flag, FolderPath, Section, ServiceNam
 from resile.core.config.faults import fault, quoted
 from resile.core.config.rotators import RotatorSection
 from resile.core.config.units import DurationIn
+from resile.core.secret_names import is_secret_name
 
-_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*(/[a-zA-Z0-9_][a-zA-Z0-9_.-]*)*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NAME_LENGTH_MAX = 200
-"""As `resile.secrets.NAME_LENGTH_MAX`, which core must not import."""
 
 
 def _secret_name(value: str) -> str:
-    if _NAME.fullmatch(value) and len(value) <= _NAME_LENGTH_MAX:
+    if is_secret_name(value):
         return value
     raise fault(
         f"{quoted(value)} is not the name of a secret",

@@ -1,0 +1,14 @@
+"""What a secret may be called. Pure, and quick to load: each process that reads a secret does."""
+
+import re
+
+SECRET_NAME_LENGTH_MAX = 200
+_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*(/[a-zA-Z0-9_][a-zA-Z0-9_.-]*)*")
+
+
+def is_secret_name(text: str) -> bool:
+    """Tell whether it is one: parts of letters, digits, `_`, `.` and `-`, with `/` between them.
+
+    No part begins with a dot or a dash, so that a name is a path that stays below its folder.
+    """
+    return len(text) <= SECRET_NAME_LENGTH_MAX and _NAME.fullmatch(text) is not None
