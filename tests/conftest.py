@@ -19,3 +19,14 @@ def openbao() -> Iterator[object]:
         pytest.skip(reason)
     with servers.openbao_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint() -> Iterator[str]:
+    """Where something speaks as AWS does. Its tests belong to `xdist_group("moto")`."""
+    from tests.support import moto_server
+
+    if reason := moto_server.why_not():
+        pytest.skip(reason)
+    with moto_server.aws_server() as endpoint:
+        yield endpoint

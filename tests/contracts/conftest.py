@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import boxes, buckets
+from tests.support import boxes
 from tests.support.boxes import Desk, Ran, Room, box_in, why_not
 from tests.support.looking import Stage
 from tests.support.postgres import Server, is_available, postgres_server
@@ -59,11 +59,3 @@ def run(desk: Desk, launcher: str, room: Room) -> Callable[..., Ran]:
         return desk.call(boxes.run_box, launcher, made, stdin=stdin, **options)
 
     return run
-
-
-@pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    if reason := buckets.why_not():
-        pytest.skip(reason)
-    with buckets.s3_server() as endpoint:
-        yield endpoint

@@ -43,7 +43,7 @@ BAD_NAMES = (
     "FORMAT",
 )
 
-KINDS = ("local", "memory", "s3")
+KINDS = ("local", "memory", pytest.param("s3", marks=pytest.mark.xdist_group("moto")))
 
 
 @pytest.fixture(params=KINDS)
@@ -55,7 +55,9 @@ def backend(
             return LocalBackend(tmp_path / "store")
         case "memory":
             return MemoryBackend()
-    endpoint = request.getfixturevalue("s3_endpoint")
+    if reason := buckets.why_not():
+        pytest.skip(reason)
+    endpoint = request.getfixturevalue("aws_endpoint")
     for name, value in buckets.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     return open_backend(f"s3://{buckets.new_bucket(endpoint)}/some/prefix?endpoint={endpoint}")

@@ -1,42 +1,17 @@
-"""An S3 server over real HTTP on a free port of the loopback, with a new bucket for each test."""
+"""A new bucket for each test, on the server that plays AWS."""
 
-import importlib.util
-import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-from unittest.mock import patch
 
-KEY_ID = "AKIAIOSFODNN7EXAMPLE"
-SECRET = "wJalrXUtnFEMIbPxRfiCYEXAMPLEKEY"
-ENVIRONMENT = {
-    "AWS_ACCESS_KEY_ID": KEY_ID,
-    "AWS_SECRET_ACCESS_KEY": SECRET,
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
+from tests.support import moto_server
+from tests.support.moto_server import ENVIRONMENT, KEY_ID, REGION, SECRET
+
+__all__ = ["ENVIRONMENT", "KEY_ID", "SECRET", "client", "new_bucket", "why_not"]
 
 
 def why_not() -> str:
     """Tell what is missing; empty if nothing is."""
-    missing = [name for name in ("moto", "boto3", "obstore") if not importlib.util.find_spec(name)]
-    return f"not installed: {', '.join(missing)}" if missing else ""
-
-
-@contextmanager
-def s3_server() -> Iterator[str]:
-    """Start a server; give its endpoint."""
-    from moto.server import ThreadedMotoServer
-
-    with patch.dict(os.environ, ENVIRONMENT):
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
-        try:
-            host, port = server.get_host_and_port()
-            yield f"http://{host}:{port}"
-        finally:
-            server.stop()
+    return moto_server.why_not("obstore")
 
 
 def client(endpoint: str) -> Any:
@@ -46,7 +21,7 @@ def client(endpoint: str) -> Any:
     return boto3.client(
         "s3",
         endpoint_url=endpoint,
-        region_name="us-east-1",
+        region_name=REGION,
         aws_access_key_id=KEY_ID,
         aws_secret_access_key=SECRET,
     )

@@ -1,0 +1,58 @@
+"""AWS over real HTTP on a free port of the loopback: moto's server, once for all tests of a worker.
+
+Tests share what is in it, so each one takes names of its own. Tests that use it belong to one group:
+`pytest.mark.xdist_group("moto")`. What moto does otherwise than AWS:
+
+- the first of several writes with one ClientRequestToken is overwritten while it has AWSPENDING; AWS
+  refuses another value;
+- after `update_secret_version_stage` a `put_secret_value` of AWSCURRENT leaves two current versions;
+- a value is put to a secret that is marked for deletion;
+- `list_secret_version_ids` tells the time of the question as CreatedDate;
+- a disabled key of KMS encrypts and decrypts; each rotation on demand is finished at once;
+- unknown access keys are taken, an inactive one too; nothing is throttled, nothing lags.
+
+For these there are tests with botocore's Stubber and the shapes that AWS documents.
+"""
+
+import importlib.util
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+REGION = "us-east-1"
+KEY_ID = "AKIAIOSFODNN7EXAMPLE"
+SECRET = "wJalrXUtnFEMIbPxRfiCYEXAMPLEKEY"
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": KEY_ID,
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def why_not(*more: str) -> str:
+    """Tell what is missing of moto, boto3 and some more; empty if nothing is."""
+    missing = [name for name in ("moto", "boto3", *more) if not importlib.util.find_spec(name)]
+    return f"not installed: {', '.join(missing)}" if missing else ""
+
+
+@contextmanager
+def aws_server() -> Iterator[str]:
+    """Start a server; give its endpoint."""
+    from moto.server import ThreadedMotoServer
+
+    with patch.dict(os.environ, ENVIRONMENT):
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        try:
+            host, port = server.get_host_and_port()
+            yield f"http://{host}:{port}"
+        finally:
+            server.stop()
+
+
+def own_name(kind: str) -> str:
+    """Make a name that no other test has."""
+    return f"{kind}-{uuid.uuid4().hex[:16]}"
