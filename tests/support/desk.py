@@ -1,13 +1,32 @@
 """Tells the book of incidents of faults on a virtual clock, and folds what it decides."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from tests.support.systems import service, system
 
-from resile.core.events import Event, FaultClosed, FaultOpened, NoticeSent, Payload, announce
+from resile.core.events import (
+    Event,
+    FaultClosed,
+    FaultOpened,
+    NoticeSent,
+    Payload,
+    TroubleEnded,
+    TroubleNoticed,
+    announce,
+)
+from resile.core.journal import Record
 from resile.core.vocabulary import FaultKind, Outcome, Priority
-from resile.incidents import Incident, IncidentBook, decide
+from resile.incidents import (
+    Incident,
+    IncidentBook,
+    StoreWaiting,
+    Waiting,
+    decide,
+    lasting_in,
+    troubles_in,
+)
 from resile.recover import SystemSpec
 
 CHAIN = system(service("a"), service("b", "a"), service("c", "b"), service("x"), checks="disk")
@@ -119,3 +138,35 @@ class Desk:
         event = announce(payload, at=self.now, actor="test")
         self.journal.append(event)
         self.book.apply(event)
+
+
+class Kept(Desk):
+    """A desk that is told what a keeper journalled, as the daemon reads it.
+
+    Args:
+        periods_s: Between two snapshots, by folder.
+    """
+
+    def __init__(self, periods_s: Mapping[str, float] | None = None) -> None:
+        super().__init__()
+        self.seq = 0
+        self.waiting = Waiting(store=StoreWaiting(periods_s=periods_s or {}))
+
+    def records(self, *payloads: Payload) -> list[Record]:
+        made = []
+        for payload in payloads:
+            self.seq += 1
+            event = announce(payload, at=self.now, actor="keeper")
+            made.append(Record(seq=self.seq, event=event, previous_hash=bytes(32), hash=bytes(32)))
+        return made
+
+    def read(self, *payloads: Payload) -> tuple[TroubleNoticed | TroubleEnded, ...]:
+        records = self.records(*payloads)
+        told = troubles_in(records, self.book, self.waiting)
+        self.tell(*told)
+        return told
+
+    def look(self) -> tuple[TroubleNoticed | TroubleEnded, ...]:
+        told = lasting_in(self.waiting, self.book, self.now, read_seq=self.seq)
+        self.tell(*told)
+        return told

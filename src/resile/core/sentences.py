@@ -106,7 +106,7 @@ def _flapped(payload: events.IncidentFlapping) -> str:
 
 
 def _name(target: str) -> str:
-    return target.partition("/")[2]
+    return target.partition("/")[2] or target
 
 
 def _changed(payload: events.ServiceChanged | events.CheckChanged) -> str:

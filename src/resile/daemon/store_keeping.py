@@ -22,9 +22,7 @@ from resile.core.helper import Helper, start_helper
 from resile.core.journal import Journal, Query
 from resile.core.vocabulary import Desired, Phase, Verb
 from resile.daemon.loop import Loop
-from resile.daemon.trouble_watch import TroubleWatch
 from resile.errors import SpawnError
-from resile.incidents import IncidentBook
 from resile.recover import World
 
 logger = logging.getLogger(__name__)
@@ -70,28 +68,18 @@ class StoreKeeping:
         self._hears = hears
         self._clock = clock
 
-    async def run(self, world: World, book: IncidentBook, loop: Loop) -> None:
-        """Start one after the other until cancelled, and tell what they find; the last one ends then.
+    async def run(self, world: World, loop: Loop) -> None:
+        """Start one after the other until cancelled; the last one ends then.
 
         Returns at once if nothing is declared that it could keep.
 
         Args:
             world: Tells how services stand.
-            book: Tells what is known to be wrong.
-            loop: Takes requests to stop and start services, and what is wrong.
+            loop: Takes requests to stop and start services.
         """
         store = self._config.store
         if not (self._config.snapshot or store.place or store.replica):
             return
-        periods_s = {str(one.folder): one.every for one in self._config.snapshot.values()}
-        troubles = TroubleWatch(
-            self._journal, book, tell=loop.record_all, periods_s=periods_s, clock=self._clock
-        )
-        async with asyncio.TaskGroup() as group:
-            group.create_task(troubles.run(), name="troubles")
-            group.create_task(self._keep(world, loop), name="storekeeper")
-
-    async def _keep(self, world: World, loop: Loop) -> None:
         halting = Halting(world, loop, await asyncio.to_thread(left_halted, self._journal))
         await halting.start()
         delay_s = 0.0

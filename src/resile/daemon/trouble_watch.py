@@ -1,4 +1,4 @@
-"""Reads what the storekeeper found from the journal, and tells the loop what of it is trouble."""
+"""Reads what the keepers of the store and of secrets found from the journal, and tells the loop what is trouble."""
 
 import asyncio
 import logging
@@ -8,20 +8,21 @@ from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.events import Payload
 from resile.core.journal import Journal, Query
 from resile.errors import JournalError
-from resile.incidents import TROUBLE_KINDS, IncidentBook, Waiting, lasting_in, troubles_in
+from resile.incidents import (
+    LASTING_KINDS,
+    TROUBLE_KINDS,
+    IncidentBook,
+    StoreWaiting,
+    Waiting,
+    lasting_in,
+    troubles_in,
+)
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 1.0
 """One indexed read."""
 PAGE = 1000
-LASTING_KINDS = (
-    "snapshot.failed",
-    "snapshot.taken",
-    "store.replicated",
-    "store.unreachable",
-    "store.verified",
-)
 RECORDS_AT_START = 2000
 """Some days: what failed before and never since is told by the next failure."""
 
@@ -55,8 +56,8 @@ class TroubleWatch:
         self._tell = tell
         self._clock = clock
         self._poll_s = poll_s
-        self._waiting = Waiting(periods_s=periods_s)
-        self._read_seq = book.store_seq
+        self._waiting = Waiting(store=StoreWaiting(periods_s=periods_s))
+        self._read_seq = book.trouble_seq
         self._has_begun = False
 
     async def run(self) -> None:
@@ -79,14 +80,13 @@ class TroubleWatch:
             await self._begin()
         query = Query(kinds=TROUBLE_KINDS, after_seq=self._read_seq, limit=PAGE)
         records = await asyncio.to_thread(self._journal.read, query)
-        for record in records:
-            self._waiting.take(record)
-        payloads: tuple[Payload, ...] = troubles_in(records, self._book) if records else ()
+        payloads = troubles_in(records, self._book, self._waiting) if records else ()
         if payloads:
             await self._tell(payloads)
         if records:
             self._read_seq = records[-1].seq
-        if lasting := lasting_in(self._waiting, self._book, self._clock.now()):
+        now = self._clock.now()
+        if lasting := lasting_in(self._waiting, self._book, now, read_seq=self._read_seq):
             await self._tell(lasting)
         return len(records) == PAGE
 

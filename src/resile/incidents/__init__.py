@@ -4,13 +4,21 @@ from resile.incidents.book import IncidentBook
 from resile.incidents.decide import decide
 from resile.incidents.escapes import ESCAPE_KINDS, escapes_in, suspects
 from resile.incidents.model import Incident, IncidentState, KnownFault
+from resile.incidents.store_troubles import StoreWaiting
 from resile.incidents.timeline import TIMELINE_KINDS, Line, timeline
-from resile.incidents.troubles import TROUBLE_KINDS, Waiting, lasting_in, troubles_in
+from resile.incidents.troubles import (
+    LASTING_KINDS,
+    TROUBLE_KINDS,
+    Waiting,
+    lasting_in,
+    troubles_in,
+)
 from resile.incidents.uptime import UPTIME_KINDS, Bar, UptimeBook
 from resile.incidents.view import incident_view
 
 __all__ = [
     "ESCAPE_KINDS",
+    "LASTING_KINDS",
     "TIMELINE_KINDS",
     "TROUBLE_KINDS",
     "UPTIME_KINDS",
@@ -20,6 +28,7 @@ __all__ = [
     "IncidentState",
     "KnownFault",
     "Line",
+    "StoreWaiting",
     "UptimeBook",
     "Waiting",
     "decide",

@@ -46,7 +46,7 @@ class IncidentBook(Pages):
         twin = IncidentBook.__new__(IncidentBook)
         Pages.__init__(twin, self.spec, self.graph)
         twin.incidents, twin.faults = dict(self.incidents), dict(self.faults)
-        twin.read_seq, twin.store_seq = self.read_seq, self.store_seq
+        twin.read_seq, twin.trouble_seq = self.read_seq, self.trouble_seq
         return twin
 
     def snapshot(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class IncidentBook(Pages):
             incidents=self.incidents,
             faults=self.faults,
             read_seq=self.read_seq,
-            store_seq=self.store_seq,
+            trouble_seq=self.trouble_seq,
         )
         data: dict[str, Any] = encode(record)
         return data
@@ -70,14 +70,14 @@ class IncidentBook(Pages):
         record = decode(BookRecord, snapshot)
         book = cls(spec)
         book.incidents, book.faults = dict(record.incidents), dict(record.faults)
-        book.read_seq, book.store_seq = record.read_seq, record.store_seq
+        book.read_seq, book.trouble_seq = record.read_seq, record.trouble_seq
         return book
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IncidentBook):
             return NotImplemented
-        mine = (self.spec, self.incidents, self.faults, self.read_seq, self.store_seq)
-        theirs = (other.spec, other.incidents, other.faults, other.read_seq, other.store_seq)
+        mine = (self.spec, self.incidents, self.faults, self.read_seq, self.trouble_seq)
+        theirs = (other.spec, other.incidents, other.faults, other.read_seq, other.trouble_seq)
         return mine == theirs
 
     __hash__ = None  # type: ignore[assignment]

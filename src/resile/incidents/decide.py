@@ -61,6 +61,10 @@ _TITLES = {
     FaultKind.STORE_UNREACHABLE: "cannot be reached",
     FaultKind.SNAPSHOTS_FAIL: "gets no snapshots",
     FaultKind.DATA_MISMATCHED: "has a file that rotted",
+    FaultKind.COMPROMISE: "looks like an intruder",
+    FaultKind.MISUSE: "looks odd",
+    FaultKind.ROTATION_STUCK: "is not rotated",
+    FaultKind.PROVIDER_DOWN: "cannot be had from their provider",
 }
 
 
@@ -202,7 +206,7 @@ def _reopened(book: IncidentBook, fault: KnownFault) -> IncidentReopened | None:
 
 def _opened(fault: KnownFault) -> IncidentOpened:
     kind, _, name = fault.target.partition("/")
-    name = f"a run under {name}" if kind == "profile" else name
+    name = f"a run under {name}" if kind == "profile" else name or kind
     reason = f": {fault.reason}" if fault.reason else ""
     return IncidentOpened(
         incident_id=made_id("inc", fault.began_at, fault.fault_id),

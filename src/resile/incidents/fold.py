@@ -120,7 +120,7 @@ def trouble_fault(payload: TroubleNoticed, at: datetime) -> KnownFault:
 
 def _trouble_noticed(book: Pages, payload: TroubleNoticed, at: datetime) -> None:
     """Take a trouble for a fault; one that comes back while its incident is watched goes on."""
-    book.store_seq = max(book.store_seq, payload.read_seq)
+    book.trouble_seq = max(book.trouble_seq, payload.read_seq)
     known = book.faults.get(payload.trouble_id)
     fault = trouble_fault(payload, at)
     book.faults[fault.fault_id] = replace(fault, incident_id=known.incident_id if known else "")
@@ -129,7 +129,7 @@ def _trouble_noticed(book: Pages, payload: TroubleNoticed, at: datetime) -> None
 
 
 def _trouble_ended(book: Pages, payload: TroubleEnded, at: datetime) -> None:
-    book.store_seq = max(book.store_seq, payload.read_seq)
+    book.trouble_seq = max(book.trouble_seq, payload.read_seq)
     fault = book.faults.get(payload.trouble_id)
     if fault is not None and fault.is_open:
         _close(book, replace(fault, closed_at=at, restored_at=payload.ended_at), at)

@@ -185,7 +185,7 @@ class BookRecord:
     incidents: Mapping[str, Incident] = field(default_factory=dict)
     faults: Mapping[str, KnownFault] = field(default_factory=dict)
     read_seq: int = 0
-    store_seq: int = 0
+    trouble_seq: int = 0
 
 
 ESCAPE = FaultKind.ESCAPE_ATTEMPT.value

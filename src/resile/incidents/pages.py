@@ -22,8 +22,8 @@ class Pages:
         self.faults: dict[str, KnownFault] = {}
         self.read_seq = 0
         """How far the journal was read for what contained runs tried: others append that."""
-        self.store_seq = 0
-        """How far it was read for what the storekeeper found; likewise."""
+        self.trouble_seq = 0
+        """How far it was read for what the keepers of the store and of secrets found; likewise."""
 
     def faults_of(self, incident_id: str) -> list[KnownFault]:
         """Give the faults of an active incident: the open ones, and each target's last closed."""

@@ -13,6 +13,7 @@ TIMELINE_KINDS = (
     "action.finished",
     "action.started",
     "check.changed",
+    "client.*",
     "escape.*",
     "fault.*",
     "incident.*",
@@ -22,11 +23,18 @@ TIMELINE_KINDS = (
     "plan.*",
     "process.exited",
     "process.started",
+    "provider.*",
+    "rotation.*",
+    "secret.anomaly",
+    "secret.revoked",
+    "secret.written",
     "service.changed",
     "service.ready",
     "trouble.*",
 )
 """What a timeline is told from: the kinds to read from the journal."""
+_OWN_STORIES = ("rotation.", "secret.")
+"""Kinds with a story of their own, that is part of what happened to their subject."""
 LINES_MAX = 500
 """The longest story; the newest lines are kept."""
 LEAD_S = 1.0
@@ -78,8 +86,9 @@ def _lines(incident: Incident, records: Iterable[Record]) -> Iterator[Line]:
 
 
 def _is_nearby(incident: Incident, event: Event) -> bool:
-    """Tell whether an event of no story is of a member and lies within the incident's time."""
-    if event.correlation_id or event.subject not in incident.members:
+    """Tell whether an event of no other incident is of a member and lies within the incident's time."""
+    is_foreign = event.correlation_id and not event.kind.startswith(_OWN_STORIES)
+    if is_foreign or event.subject not in incident.members:
         return False
     begin = min(incident.began_at, incident.opened_at) - timedelta(seconds=LEAD_S)
     is_before_end = incident.resolved_at is None or event.at <= incident.resolved_at

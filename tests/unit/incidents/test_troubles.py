@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from tests.support.desk import Desk
+from tests.support.desk import Kept as Keeper
 
 from resile.core.codec import decode, encode
 from resile.core.events import (
@@ -25,51 +25,26 @@ from resile.core.events import (
     TroubleNoticed,
     announce,
 )
-from resile.core.journal import Record
 from resile.core.sentences import sentence
 from resile.core.vocabulary import FaultKind, Priority
 from resile.incidents import (
     IncidentBook,
     IncidentState,
-    Waiting,
     incident_view,
-    lasting_in,
     troubles_in,
 )
 from resile.incidents.model import MONITORING_S
-from resile.incidents.troubles import OPEN_MAX, PERIODS_MAX, UNREACHABLE_S
+from resile.incidents.store_troubles import PERIODS_MAX, UNREACHABLE_S
+from resile.incidents.troubles import OPEN_MAX
 
 PLACE, REPLICA, FOLDER = "/place", "/replica", "/data/kb"
 
 
-class Kept(Desk):
-    """A desk that is told what the storekeeper journalled, as the daemon reads it."""
+class Kept(Keeper):
+    """A desk that knows of a folder."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.seq = 0
-        self.waiting = Waiting(periods_s={FOLDER: 60.0})
-
-    def records(self, *payloads: Payload) -> list[Record]:
-        made = []
-        for payload in payloads:
-            self.seq += 1
-            event = announce(payload, at=self.now, actor="storekeeper")
-            made.append(Record(seq=self.seq, event=event, previous_hash=bytes(32), hash=bytes(32)))
-        return made
-
-    def read(self, *payloads: Payload) -> tuple[TroubleNoticed | TroubleEnded, ...]:
-        records = self.records(*payloads)
-        for record in records:
-            self.waiting.take(record)
-        told = troubles_in(records, self.book)
-        self.tell(*told)
-        return told
-
-    def look(self) -> tuple[TroubleNoticed, ...]:
-        told = lasting_in(self.waiting, self.book, self.now)
-        self.tell(*told)
-        return told
+        super().__init__(periods_s={FOLDER: 60.0})
 
 
 def damaged(file: str = "packs/a") -> StoreDamaged:
@@ -123,7 +98,7 @@ def test_damaged_file_is_a_p3_until_it_is_mended() -> None:
     assert incident_state(desk) is IncidentState.RESOLVED
 
 
-def incident_state(desk: Desk) -> IncidentState:
+def incident_state(desk: Kept) -> IncidentState:
     return desk.only().state
 
 
@@ -184,6 +159,7 @@ def test_failing_snapshots_are_trouble_after_three_periods() -> None:
     desk.run(1)
     (told,) = desk.look()
 
+    assert isinstance(told, TroubleNoticed)
     assert (told.priority, told.fault) == (Priority.P2, FaultKind.SNAPSHOTS_FAIL)
     assert told.began_at == desk.now - timedelta(seconds=PERIODS_MAX * 60)
     assert told.reason == "another reason"
@@ -195,7 +171,7 @@ def test_failing_snapshots_are_trouble_after_three_periods() -> None:
 
 def test_folder_that_is_declared_no_more_is_no_trouble() -> None:
     desk = Kept()
-    desk.waiting.periods_s = {}
+    desk.waiting.store.periods_s = {}
 
     desk.read(failed())
     desk.run(10_000)
@@ -219,6 +195,7 @@ def test_place_out_of_reach_is_trouble_after_an_hour(end: Payload) -> None:
     desk.run(1)
     (told,) = desk.look()
 
+    assert isinstance(told, TroubleNoticed)
     assert (told.priority, told.target) == (Priority.P3, f"store/{REPLICA}")
     assert [type(one) for one in desk.read(end)] == [TroubleEnded]
     assert desk.look() == ()
@@ -227,9 +204,9 @@ def test_place_out_of_reach_is_trouble_after_an_hour(end: Payload) -> None:
 def test_same_records_read_again_tell_nothing() -> None:
     desk = Kept()
     records = desk.records(damaged(), lost(), mismatched())
-    desk.tell(*troubles_in(records, desk.book))
+    desk.tell(*troubles_in(records, desk.book, desk.waiting))
 
-    assert troubles_in(records, desk.book) == ()
+    assert troubles_in(records, desk.book, desk.waiting) == ()
 
 
 def test_trouble_that_comes_back_while_it_is_watched_is_the_same_incident() -> None:
@@ -258,9 +235,9 @@ def test_book_keeps_how_far_was_read() -> None:
     desk = Kept()
     desk.read(taken(), damaged(), taken())
 
-    assert desk.book.store_seq == 3
+    assert desk.book.trouble_seq == 3
     again = IncidentBook.restore(desk.book.spec, desk.book.snapshot())
-    assert again.store_seq == 3
+    assert again.trouble_seq == 3
     assert again == desk.book
     assert desk.book.copy() == desk.book
 

@@ -50,6 +50,7 @@ from resile.daemon.run_sweep import RunSweep, recover_left
 from resile.daemon.servers import Servers
 from resile.daemon.store_keeping import StoreKeeping
 from resile.daemon.stories import Stories
+from resile.daemon.trouble_watch import TroubleWatch
 from resile.daemon.view import BrainView
 from resile.daemon.wiring import check_specs, launch_specs, system_spec
 from resile.errors import JournalError, ResileError
@@ -141,6 +142,7 @@ class Brain:
         self._servers.open(is_patient=bool(instances))
         self._adopt(instances)
         escapes = EscapeWatch(self._journal, self._book, tell=self._loop.record_all)
+        troubles = self._watch_troubles()
         hears = {"figures": self._measures.store, "work": self._desks.store.hear_keeper}
         keeping = StoreKeeping(self._config, self._state, self._journal, hears=hears)
         async with asyncio.TaskGroup() as group:
@@ -152,7 +154,8 @@ class Brain:
                     ("sample", self._sample()),
                     ("sweep", self._sweep.run()),
                     ("escapes", escapes.run()),
-                    ("store", keeping.run(self._world, self._book, self._loop)),
+                    ("troubles", troubles.run()),
+                    ("store", keeping.run(self._world, self._loop)),
                     ("lanes", self._desks.lanes.serve()),
                     ("servers", self._servers.serve(self._view)),
                 )
@@ -174,6 +177,16 @@ class Brain:
             checkpoint=self._checkpoint,
             on_records=self._on_records,
             on_trouble=self._on_trouble,
+        )
+
+    def _watch_troubles(self) -> TroubleWatch:
+        periods_s = {str(one.folder): one.every for one in self._config.snapshot.values()}
+        return TroubleWatch(
+            self._journal,
+            self._book,
+            tell=self._loop.record_all,
+            periods_s=periods_s,
+            clock=self._clock,
         )
 
     def _open_desks(self, environ: Mapping[str, str]) -> Desks:
