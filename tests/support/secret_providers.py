@@ -34,13 +34,13 @@ class Case:
         make: Makes one; called with the request of the fixture, and a folder of the test's own. What
             it holds may be shared with other tests.
         marks: Of its tests.
-        has_rounds: It keeps retired versions in its history.
+        keeps_retired: It keeps retired versions in its history.
     """
 
     kind: str
     make: Callable[[pytest.FixtureRequest, Path], WritableProvider]
     marks: tuple[pytest.MarkDecorator, ...] = ()
-    has_rounds: bool = True
+    keeps_retired: bool = True
 
 
 def local_provider(folder: Path, **options: Any) -> LocalProvider:
