@@ -7,19 +7,26 @@ Tests share what is in it, so each one takes names of its own. Tests that use it
   refuses another value;
 - after `update_secret_version_stage` a `put_secret_value` of AWSCURRENT leaves two current versions;
 - a value is put to a secret that is marked for deletion;
-- `list_secret_version_ids` tells the time of the question as CreatedDate;
 - a disabled key of KMS encrypts and decrypts; each rotation on demand is finished at once;
 - unknown access keys are taken, an inactive one too; nothing is throttled, nothing lags.
 
-For these there are tests with botocore's Stubber and the shapes that AWS documents.
+For these there are tests with botocore's Stubber and the shapes that AWS documents. Mended here, since all
+else builds on it: `list_secret_version_ids` fails for an unknown secret, and tells the time of the question
+as CreatedDate.
 """
 
 import importlib.util
+import json
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
+
+from resile.clients.aws import Aws, AwsKeys, AwsPlace
+from resile.core.clock import Clock
+from resile.testing import FakeClock
 
 REGION = "us-east-1"
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
@@ -41,9 +48,11 @@ def why_not(*more: str) -> str:
 @contextmanager
 def aws_server() -> Iterator[str]:
     """Start a server; give its endpoint."""
+    from moto.secretsmanager.models import SecretsManagerBackend
     from moto.server import ThreadedMotoServer
 
-    with patch.dict(os.environ, ENVIRONMENT):
+    mended = patch.object(SecretsManagerBackend, "list_secret_version_ids", _list_versions)
+    with patch.dict(os.environ, ENVIRONMENT), mended:
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()
         try:
@@ -51,6 +60,32 @@ def aws_server() -> Iterator[str]:
             yield f"http://{host}:{port}"
         finally:
             server.stop()
+
+
+def _list_versions(backend: Any, secret_id: str) -> str:
+    from moto.secretsmanager.exceptions import SecretNotFoundException
+
+    if secret_id not in backend.secrets:
+        raise SecretNotFoundException
+    secret = backend.secrets[secret_id]
+    versions = [
+        {
+            "VersionId": number,
+            "VersionStages": version["version_stages"],
+            "CreatedDate": version["createdate"],
+        }
+        for number, version in list(secret.versions.items())
+    ]
+    return json.dumps({"ARN": secret.arn, "Name": secret.name, "Versions": versions})
+
+
+def aws(endpoint: str, clock: Clock | None = None) -> Aws:
+    """Give AWS as one user sees it; its pauses take no time."""
+    return Aws(
+        AwsPlace(region=REGION, endpoint=endpoint),
+        keys=AwsKeys(key_id=KEY_ID, secret=SECRET),
+        clock=clock or FakeClock(),
+    )
 
 
 def own_name(kind: str) -> str:
