@@ -1,63 +1,21 @@
 """A process that dies at any step of an outbox loses nothing that was acknowledged."""
 
-import os
 import shutil
-import signal
-import sqlite3
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.killing import die_at, use_killing_connections
 
 from resile.degradation import Message, Outbox, OutboxLimits
 
 LIMITS = OutboxLimits(attempts=50, initial=0.01, max=0.01, lease=0.1)
-STEPS_MAX = 200
-
-
-class CrashingConnection(sqlite3.Connection):
-    """A connection whose process is killed before one of its statements."""
-
-    left = STEPS_MAX
-
-    def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
-        CrashingConnection.left -= 1
-        if CrashingConnection.left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        # A kill takes nothing from the kernel's memory, so these tests need not wait for the disk.
-        return super().execute(sql.replace("synchronous = full", "synchronous = off"), *args)
-
-
-def die_at(step: int, work: Callable[[Callable[[int], None]], None]) -> tuple[bool, list[int]]:
-    """Do work in a child that is killed at a step; give whether it was, and what it noted before."""
-    read_fd, write_fd = os.pipe()
-    pid = os.fork()
-    if not pid:
-        code = 1
-        try:
-            CrashingConnection.left = step
-            work(lambda number: os.write(write_fd, struct.pack("i", number)) and None)
-            code = 0
-        finally:
-            os._exit(code)
-    os.close(write_fd)
-    with os.fdopen(read_fd, "rb") as pipe:
-        notes = [number for (number,) in struct.iter_unpack("i", pipe.read())]
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) in (0, -signal.SIGKILL)
-    return os.WIFSIGNALED(status), notes
 
 
 @pytest.fixture(autouse=True)
-def crashing(monkeypatch: pytest.MonkeyPatch) -> None:
-    connect = sqlite3.connect
-    monkeypatch.setattr(CrashingConnection, "left", 10**9)
-    monkeypatch.setattr(
-        "resile.degradation.outbox.schema.sqlite3.connect",
-        lambda *args, **kwargs: connect(*args, **kwargs, factory=CrashingConnection),
-    )
+def killing(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_killing_connections(monkeypatch)
 
 
 def all_of(path: Path) -> list[Any]:
