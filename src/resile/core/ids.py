@@ -8,13 +8,14 @@ Source: https://github.com/ulid/spec (layout of the bits).
 """
 
 import os
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from resile.core.clock import SYSTEM_CLOCK
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _LENGTH = 26
 _RANDOM_BYTES = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def new_id(prefix: str, *, at: datetime | None = None) -> str:
@@ -41,6 +42,20 @@ def derived_id(prefix: str, *, at: datetime, seed: bytes) -> str:
     millis = int(at.timestamp() * 1000)
     number = (millis << (8 * _RANDOM_BYTES)) | int.from_bytes(seed[:_RANDOM_BYTES], "big")
     return f"{prefix}_{_encode(number)}"
+
+
+def made_at(identity: str) -> datetime | None:
+    """Tell when an id of ours says that it was made; None if it is none of ours. Aware, UTC."""
+    digits = identity.rpartition("_")[2]
+    if len(digits) != _LENGTH or not set(digits) <= set(_ALPHABET):
+        return None
+    number = 0
+    for digit in digits:
+        number = number << 5 | _ALPHABET.index(digit)
+    try:
+        return _EPOCH + timedelta(milliseconds=number >> (8 * _RANDOM_BYTES))
+    except OverflowError:
+        return None
 
 
 def _encode(number: int) -> str:

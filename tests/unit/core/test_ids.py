@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resile.core.ids import derived_id, new_id
+from resile.core.ids import derived_id, made_at, new_id
 
 TIMES = st.timedeltas(timedelta(days=1), timedelta(days=2_000_000)).map(
     lambda age: datetime(1970, 1, 1, tzinfo=UTC) + age
@@ -38,3 +38,16 @@ def test_derived_ids_of_different_seeds_differ(at: datetime, one: bytes, other: 
     is_same = derived_id("flt", at=at, seed=one) == derived_id("flt", at=at, seed=other)
 
     assert is_same == (one[:10] == other[:10])
+
+
+@given(at=TIMES)
+def test_an_id_tells_when_it_was_made(at: datetime) -> None:
+    told = made_at(new_id("rotation", at=at))
+
+    assert told is not None
+    assert timedelta() <= at - told < timedelta(milliseconds=2)
+
+
+def test_what_is_no_id_was_made_at_no_time() -> None:
+    for text in ("", "rotation", "evt_1", f"evt_{'U' * 26}", f"evt_{'Z' * 26}"):
+        assert made_at(text) is None
