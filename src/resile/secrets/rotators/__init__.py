@@ -1,0 +1,3 @@
+"""How secrets are rotated: one module for each kind, loaded when it is opened."""
+
+__all__: list[str] = []
