@@ -1,16 +1,11 @@
-"""The brain's side of the storekeeper: starts it, hears its figures, and halts services for it.
+"""The brain's side of the storekeeper: keeps it running, hears its figures, and halts services for it.
 
-It is started again when it ends, after a delay that grows while it lives shortly. What it halted is
-started again when it dies in between.
+What it halted is started again when it dies in between.
 """
 
 import asyncio
 import contextlib
 import json
-import logging
-import os
-import socket
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,23 +13,14 @@ from typing import Any
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.config import Config
 from resile.core.events import OperatorRequested
-from resile.core.helper import Helper, start_helper
 from resile.core.journal import Journal, Query
 from resile.core.vocabulary import Desired, Phase, Verb
+from resile.daemon.keeping import Keeping, send
 from resile.daemon.loop import Loop
-from resile.errors import SpawnError
 from resile.recover import World
 
-logger = logging.getLogger(__name__)
-
-FD_VARIABLE = "RESILE_KEEPER_FD"
-DELAY_FIRST_S, DELAY_LAST_S = 0.5, 60.0
-PROVEN_LIFE_S = 60.0
-"""One that lived so long works: what ended it is no reason to wait for the next."""
-LINE_BYTES_MAX = 1 << 22
 STOP_TIMEOUT_S = 80.0
 """Below the patience of the storekeeper, and above the longest usual drain."""
-END_TIMEOUT_S = 4.0
 _LOOK_S = 0.05
 WHO = "storekeeper"
 REQUESTS_MAX = 200
@@ -82,61 +68,34 @@ class StoreKeeping:
             return
         halting = Halting(world, loop, await asyncio.to_thread(left_halted, self._journal))
         await halting.start()
-        delay_s = 0.0
-        while True:
-            began_s = self._clock.monotonic()
-            try:
-                await self._live(halting)
-            except SpawnError as exc:
-                logger.error("storekeeper.not_started reason=%s", exc.message)  # noqa: TRY400
-            await halting.start()
-            is_proven = self._clock.monotonic() - began_s >= PROVEN_LIFE_S
-            doubled_s = min(DELAY_LAST_S, 2 * delay_s)
-            delay_s = DELAY_FIRST_S if is_proven or not delay_s else doubled_s
-            logger.warning("storekeeper.ended next_in_s=%s", delay_s)
-            await asyncio.sleep(delay_s)
 
-    async def _live(self, halting: "Halting") -> None:
-        """Serve one until it ends."""
-        ours, theirs = socket.socketpair()
-        try:
-            child = self._start(theirs)
-        except SpawnError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_BYTES_MAX)
-        try:
-            await self._serve(halting, reader, writer)
-        finally:
+        async def ended() -> None:
             self._hears["work"](None)
-            writer.close()
-            await asyncio.shield(_ended(child))
+            await halting.start()
 
-    def _start(self, theirs: socket.socket) -> Helper:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("RESILE_")}
-        return start_helper(
-            [sys.executable, "-m", "resile.daemon.storekeeper", "--state", str(self._state)],
-            kept_fds=(theirs.fileno(),),
-            env={**inherited, FD_VARIABLE: str(theirs.fileno())},
-            is_heard=True,
+        keeping = Keeping(
+            "storekeeper",
+            self._state,
+            talk=lambda reader, writer: self._serve(halting, reader, writer),
+            ended=ended,
+            clock=self._clock,
         )
+        await keeping.run()
 
     async def _serve(
         self, halting: "Halting", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        _send(writer, {"config": self._config.as_data()})
+        send(writer, {"config": self._config.as_data()})
         with contextlib.suppress(ConnectionError, ValueError):
             while line := await reader.readline():
                 message = json.loads(line)
                 if told := [name for name in self._hears if name in message]:
                     self._hears[told[0]](message[told[0]])
                 elif message.get("verb") == "stop":
-                    _send(writer, await halting.stop(message["services"]))
+                    send(writer, await halting.stop(message["services"]))
                 else:
                     await halting.start()
-                    _send(writer, {"is_done": True, "services": []})
+                    send(writer, {"is_done": True, "services": []})
 
 
 class Halting:
@@ -194,16 +153,3 @@ def left_halted(journal: Journal) -> tuple[str, ...]:
     return tuple(
         name for name, asked in last.items() if asked.who == WHO and asked.verb is Verb.STOP
     )
-
-
-def _send(writer: asyncio.StreamWriter, message: Mapping[str, Any]) -> None:
-    writer.write(json.dumps(message).encode() + b"\n")
-
-
-async def _ended(child: Helper) -> None:
-    """Wait for the end of one whose line is closed, and make it come if it does not."""
-    waiting = asyncio.create_task(asyncio.to_thread(child.wait))
-    done, _ = await asyncio.wait({waiting}, timeout=END_TIMEOUT_S)
-    if not done:
-        child.kill()
-        await waiting
