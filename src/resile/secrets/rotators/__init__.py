@@ -1,3 +1,1 @@
 """How secrets are rotated: one module for each kind, loaded when it is opened."""
-
-__all__: list[str] = []
