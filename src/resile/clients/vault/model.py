@@ -78,12 +78,14 @@ class Health:
         is_sealed: It can read nothing until somebody unseals it.
         is_standby: Another one of its cluster answers.
         version: Of its software.
+        at: What its clock says, in whole seconds. Aware, UTC.
     """
 
     is_initialised: bool
     is_sealed: bool
     is_standby: bool
     version: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,9 @@
 Source: https://openbao.org/api-docs/system/health/
 """
 
-from resile.clients.vault.answers import part, text_of
+from datetime import UTC, datetime
+
+from resile.clients.vault.answers import part, text_of, whole_of
 from resile.clients.vault.model import Call, Health, Reply
 
 _STATES = frozenset({429, 472, 473, 501, 503})
@@ -20,6 +22,7 @@ def health() -> Call[Health]:
             is_sealed=data.get("sealed") is not False,
             is_standby=data.get("standby") is True,
             version=text_of(data, "version"),
+            at=datetime.fromtimestamp(whole_of(data, "server_time_utc"), UTC),
         )
 
     return Call(
