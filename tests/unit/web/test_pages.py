@@ -14,6 +14,7 @@ PAGES = {
     "/runs": "runs.html",
     "/store": "store.html",
     "/policies": "policies.html",
+    "/secrets": "secrets.html",
 }
 PAGE_BYTES_MAX = 90_000
 """A page with all that it loads."""

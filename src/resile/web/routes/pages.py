@@ -39,6 +39,12 @@ async def read_policies_page(if_none_match: IfNoneMatch = "") -> Response:
     return _serve("policies.html", if_none_match)
 
 
+@router.get("/secrets")
+async def read_secrets_page(if_none_match: IfNoneMatch = "") -> Response:
+    """Give the page of secrets."""
+    return _serve("secrets.html", if_none_match)
+
+
 @router.get("/static/{name}")
 async def read_asset(name: str, if_none_match: IfNoneMatch = "") -> Response:
     """Give one of the dashboard's files."""

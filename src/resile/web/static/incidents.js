@@ -4,13 +4,16 @@ import { byId, el, setAttribute, setText, setTime, showEmpty, sync } from '/stat
 import { ago, clock, duration, plural } from '/static/format.js';
 
 const DAY_MS = 86400e3;
-const BAD = /^(escape\.noticed|fault\.opened|fault\.escalated|incident\.(opened|raised|reopened)|guard\.lost)$/;
-const GOOD = /^(escape\.contained|fault\.closed|incident\.resolved|service\.ready)$/;
+const BAD = /^(client\.quarantined|escape\.noticed|fault\.opened|fault\.escalated|incident\.(opened|raised|reopened)|guard\.lost|provider\.lost|trouble\.noticed)$/;
+const GOOD = /^(client\.released|escape\.contained|fault\.closed|incident\.resolved|provider\.found|service\.ready|trouble\.ended)$/;
+const ODD = /^(rotation\.waits|secret\.anomaly)$/;
 const WITHDRAWN = /^withdrawn:|\bwithdrawn after\b/;
 const OURS = /^(action|plan)\./;
 
 export function toneOf(kind, text = '') {
   if (BAD.test(kind) || (kind === 'process.exited' && /killed|exit code [^0]/.test(text))) return 'DOWN';
+  if (kind === 'rotation.ended') return / aborted in /.test(text) ? 'DOWN' : 'UP';
+  if (ODD.test(kind)) return 'DEGRADED';
   if (kind.endsWith('.changed')) return /→ (\w+)/.exec(text)?.[1] ?? 'UNKNOWN';
   if (GOOD.test(kind)) return WITHDRAWN.test(text) ? 'MAINTENANCE' : 'UP';
   return OURS.test(kind) ? 'MAINTENANCE' : 'UNKNOWN';
