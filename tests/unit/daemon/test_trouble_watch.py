@@ -1,4 +1,4 @@
-"""The daemon reads what the storekeeper found, and tells its loop once."""
+"""The daemon reads what its keepers found, and tells its loop once."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,6 +8,9 @@ from tests.support.systems import service, system
 
 from resile.core.events import (
     Payload,
+    RotationBegun,
+    RotationWaits,
+    SecretAnomaly,
     SnapshotFailed,
     StoreDamaged,
     StoreMended,
@@ -15,6 +18,7 @@ from resile.core.events import (
     TroubleNoticed,
     announce,
 )
+from resile.core.vocabulary import Priority, RotationReason, RotationStep, SecretResponse
 from resile.daemon import trouble_watch
 from resile.daemon.trouble_watch import TroubleWatch
 from resile.errors import JournalError
@@ -85,6 +89,47 @@ def test_failures_before_this_brain_count() -> None:
     asyncio.run(desk.watch().look())
 
     assert desk.kinds() == [TroubleNoticed, TroubleNoticed]
+
+
+def test_rotation_that_waited_before_this_brain_is_as_grave_as_it_was() -> None:
+    desk = Desk()
+    ids = {"rotation_id": "rot_1", "name": "db/password"}
+    reason = RotationReason.COMPROMISE
+    desk.append(RotationBegun(**ids, rotator="postgres", reason=reason, who="ann"))
+    desk.append(RotationWaits(**ids, step=RotationStep.PROMOTED, why="no answer"), damaged())
+    asyncio.run(desk.watch().look())
+    desk.clock.advance(10)
+
+    asyncio.run(desk.watch().look())
+    asyncio.run(desk.watch().look())
+
+    assert desk.kinds() == [TroubleNoticed, TroubleNoticed]
+    stuck = desk.told[-1]
+    assert isinstance(stuck, TroubleNoticed)
+    assert (stuck.target, stuck.priority) == ("secret/db/password", Priority.P1)
+
+
+def test_client_that_was_quiet_is_not_told_again_by_the_next_brain() -> None:
+    desk = Desk()
+    odd = SecretAnomaly(
+        anomaly_id="ano_1",
+        client="service/app",
+        names=("db/password",),
+        signals=("rate",),
+        score=60.0,
+        response=SecretResponse.ALERT,
+        why="it asks ten times as often",
+    )
+    watch = desk.watch()
+    for _ in range(2):
+        desk.append(odd)
+        asyncio.run(watch.look())
+    desk.clock.advance(3600)
+    asyncio.run(watch.look())
+
+    asyncio.run(desk.watch().look())
+
+    assert desk.kinds() == [TroubleNoticed, TroubleEnded]
 
 
 def test_pages_are_read_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
