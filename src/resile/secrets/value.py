@@ -1,5 +1,6 @@
 """A secret's value in a wrapper that shows itself to nobody by accident."""
 
+import contextlib
 import hmac
 import json
 from datetime import datetime
@@ -13,6 +14,8 @@ HIDDEN = "********"
 
 class Secret:
     """One version of a secret. Immutable, but for `wipe`. Safe to share between threads.
+
+    It overwrites its value when the last one who holds it lets go of it.
 
     Its value is in no repr, no text, no format, no pickle and no copy: only `reveal`, `reveal_bytes` and
     `field` give it. Read it anew for each use (`resile.secret(name)` costs less than a microsecond from the
@@ -28,7 +31,16 @@ class Secret:
         lease_s: How long from the reading on it is valid at least; 0 if it has no end that is known.
     """
 
-    __slots__ = ("_value", "created_at", "lease_id", "lease_s", "name", "stage", "version")
+    __slots__ = (
+        "__weakref__",
+        "_value",
+        "created_at",
+        "lease_id",
+        "lease_s",
+        "name",
+        "stage",
+        "version",
+    )
 
     def __init__(
         self,
@@ -55,13 +67,13 @@ class Secret:
         Raises:
             SecretError: If it is not text in UTF-8.
         """
-        try:
-            return self._value.decode()
-        except UnicodeDecodeError:
-            # Not chained: the error of the codec holds the bytes.
+        # Raised after the error of the codec is gone, as that one holds the bytes.
+        text = _text_of(self._value)
+        if text is None:
             raise SecretError(
                 f"secret {self.name!r} is not text", hint="take its bytes: reveal_bytes()"
-            ) from None
+            )
+        return text
 
     def reveal_bytes(self) -> bytes:
         """Give the value as bytes."""
@@ -73,13 +85,10 @@ class Secret:
         Raises:
             SecretError: If the value is no JSON object, or has no such field.
         """
-        fields = self.fields()
-        if key not in fields:
-            raise SecretError(
-                f"secret {self.name!r} has no field {key!r}",
-                hint="it has " + (", ".join(sorted(fields)) or "none"),
-            )
-        return fields[key]
+        found = self.fields().get(key)
+        if found is None:
+            raise self._without(key)
+        return found
 
     def fields(self) -> dict[str, str]:
         """Give all fields of a value that is a JSON object; what is no text is given as JSON.
@@ -87,22 +96,21 @@ class Secret:
         Raises:
             SecretError: If the value is none.
         """
-        try:
-            data: Any = json.loads(self._value)
-        except ValueError:
-            data = None
-        if not isinstance(data, dict):
+        found = _object_of(self._value)
+        if found is None:
             raise SecretError(
                 f"secret {self.name!r} is no JSON object, and has no fields",
                 hint="take it whole: reveal()",
             )
-        return {
-            key: item if isinstance(item, str) else json.dumps(item) for key, item in data.items()
-        }
+        return found
 
     def wipe(self) -> None:
         """Overwrite the value in memory, as well as Python can: what was revealed has copies."""
         self._value[:] = bytes(len(self._value))
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError, TypeError):  # It was never made; the process ends.
+            self.wipe()
 
     def __repr__(self) -> str:
         return f"<Secret {self.name!r} version {self.version!r}>"
@@ -127,3 +135,27 @@ class Secret:
         raise TypeError(
             f"secret {self.name!r} is not pickled, nor copied; read it where it is used"
         )
+
+    def _without(self, key: str) -> SecretError:
+        """Give the error, in a frame that no traceback keeps: it holds the fields."""
+        return SecretError(
+            f"secret {self.name!r} has no field {key!r}",
+            hint="it has " + (", ".join(sorted(self.fields())) or "none"),
+        )
+
+
+def _text_of(value: bytearray) -> str | None:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _object_of(value: bytearray) -> dict[str, str] | None:
+    try:
+        data: Any = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(data, dict):
+        return None
+    return {key: item if isinstance(item, str) else json.dumps(item) for key, item in data.items()}
