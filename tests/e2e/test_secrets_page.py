@@ -80,6 +80,19 @@ def test_without_a_secret_the_page_says_what_to_write(browser: Any) -> None:
         seen.page.context.close()
 
 
+def test_secrets_that_are_not_known_yet_are_not_shown_as_none(browser: Any) -> None:
+    view = secret_scenes.none()
+    starting = "the secretkeeper is being started"
+    view.secrets.provider = {"kind": "", "is_well": False, "reason": starting}
+    with serving(view, app=create_app(view, token=TOKEN)) as site:
+        seen = visit(browser, site)
+
+        assert seen.page.locator("#verdict").inner_text() == "The secrets are not known yet"
+        assert seen.page.locator("#trouble").text_content() == starting
+        assert seen.page.locator("#secrets").inner_text() == "Nothing is known yet."
+        seen.page.context.close()
+
+
 def test_secrets_rotations_and_odd_access_are_told_at_a_glance(browser: Any, site: Site) -> None:
     expect = playwright.expect
     seen = visit(browser, site)

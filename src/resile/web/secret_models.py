@@ -16,7 +16,9 @@ from resile.web.models import Shape
 class Provider(Shape):
     """Who keeps the secrets."""
 
-    kind: str = Field(description="As in `resile.toml`; empty: no secret is declared.")
+    kind: str = Field(
+        description="As in `resile.toml`; empty: no secret is declared, or it is not known yet."
+    )
     is_well: bool
     reason: str = Field(default="", description="Why it is not; cached values are served then.")
 
@@ -135,6 +137,8 @@ class Rotated(Shape):
     number: str = Field(default="", description="The version that is current now.")
     duration_s: float = 0.0
     cut: list[str] = Field(default=[], description="Who lost the old one unasked.")
+    waits_for: list[str] = Field(default=[], description="Consumers that did not acknowledge.")
+    why: str = Field(default="", description="What holds it up, or why it did not succeed.")
 
 
 class SecretWish(BaseModel):

@@ -144,9 +144,9 @@ async function decide(node, page, verb, wish, say) {
   }
 }
 
-function rotatedText({ outcome, number, duration_s: seconds, cut }) {
-  const cutOff = cut?.length ? `Cut off: ${some(cut.map(visible))}.` : '';
-  if (outcome === 'aborted') return ['', 'It failed; the current one is as it was.'];
-  if (!outcome) return ['It was begun, and goes on by itself.', cutOff];
+function rotatedText({ outcome, number, duration_s: seconds, cut = [], waits_for: whom = [], why }) {
+  const cutOff = cut.length ? `Cut off: ${some(cut.map(visible))}.` : '';
+  if (!outcome) return [whom.length ? `It waits for ${some(whom.map(visible))}, and goes on by itself.` : 'It was begun, and goes on by itself.', visible(why)];
+  if (outcome !== 'rotated') return ['', `It did not succeed; the current one is as it was. ${visible(why)}`];
   return [`Rotated in ${duration(seconds)}: version ${visible(number)} is current.`, cutOff];
 }

@@ -40,6 +40,9 @@ export function nextOf(secrets) {
   return times.sort((a, b) => Date.parse(a) - Date.parse(b))[0] ?? null;
 }
 
+// The daemon has not heard of its keeper yet.
+export const isUnknown = ({ kind, is_well: isWell }) => !kind && !isWell;
+
 export function verdictOf({ provider, secrets, quarantined }) {
   const rotating = secrets.filter((secret) => secret.rotation);
   const known = rotating.filter((secret) => secret.rotation.reason === 'compromise');
@@ -47,6 +50,7 @@ export function verdictOf({ provider, secrets, quarantined }) {
   const overdue = secrets.filter((secret) => !secret.rotation && isOverdue(secret));
   if (quarantined.length) return ['DOWN', `${plural(quarantined.length, 'client')} ${quarantined.length === 1 ? 'is' : 'are'} cut off: ${told(quarantined.map((one) => one.client))}`];
   if (known.length) return ['DOWN', `Somebody else has ${told(names(known))}: ${known.length === 1 ? 'it is' : 'they are'} being replaced`];
+  if (isUnknown(provider)) return ['UNKNOWN', 'The secrets are not known yet'];
   if (!provider.is_well) return ['DEGRADED', `${visible(provider.kind)} gives no secrets`];
   if (held.length === 1) return ['DEGRADED', `The rotation of ${visible(held[0].name)} waits`];
   if (held.length) return ['DEGRADED', `${held.length} rotations wait: ${told(names(held))}`];

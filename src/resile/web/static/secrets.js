@@ -2,12 +2,12 @@
 
 import { signed } from '/static/access.js';
 import { say, sayStale } from '/static/banner.js';
-import { byId, el, setText, setTime, sync, tickAll } from '/static/dom.js';
+import { byId, el, setText, setTime, showEmpty, sync, tickAll } from '/static/dom.js';
 import { count, span } from '/static/format.js';
 import { ask, together } from '/static/live.js';
 import { keepFresh } from '/static/page.js';
 import { createSecret, updateSecret } from '/static/secret.js';
-import { holdersOf, nextOf, sorted, subOf, verdictOf } from '/static/secret_list.js';
+import { holdersOf, isUnknown, nextOf, sorted, subOf, verdictOf } from '/static/secret_list.js';
 import { renderStory } from '/static/secret_story.js';
 import { visible } from '/static/usage.js';
 
@@ -48,6 +48,7 @@ function render(found) {
   showTrouble(found.provider);
   byId('secrets').previousElementSibling.hidden = !secrets.length;
   if (secrets.length) sync(byId('secrets'), sorted(secrets), (secret) => secret.name, (secret) => createSecret(secret, page), (node, secret) => updateSecret(node, secret, page));
+  else if (isUnknown(found.provider)) showEmpty(byId('secrets'), 'Nothing is known yet.');
   else showNone();
   byId('story').hidden = !(secrets.length + anomalies.length + rotations.length);
   renderStory(found, page);
@@ -63,9 +64,11 @@ function showFigures({ secrets, provider }) {
   setText(byId('figure-provider'), visible(provider.kind) || '–');
 }
 
-function showTrouble({ kind, is_well: isWell, reason }) {
+function showTrouble(provider) {
+  const { kind, is_well: isWell, reason } = provider;
   byId('trouble').hidden = isWell;
-  setText(byId('trouble'), `${visible(kind)} gives no secrets: ${visible(reason)}`);
+  byId('trouble').classList.toggle('held', !isUnknown(provider));
+  setText(byId('trouble'), isUnknown(provider) ? visible(reason) : `${visible(kind)} gives no secrets: ${visible(reason)}`);
 }
 
 function showNone() {
