@@ -1,0 +1,235 @@
+"""What a rotation does outside of its book. Each effect may be cut anywhere, and is made again then."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from resile.core.vocabulary import RotationStep, SecretStage
+from resile.errors import SecretConflictError, SecretRevokedError, UnknownSecretError
+from resile.secrets.model import Turn
+from resile.secrets.port import Consumers, Rotator, WritableProvider
+from resile.secrets.rotation.decide import Effect, stepped
+from resile.secrets.rotation.model import Phase, Record
+from resile.secrets.value import Secret
+
+Change = Callable[[Record, datetime, float], Record]
+"""Gives the record after an effect, from the one that is there then, and the time."""
+
+_PENDING: Final = SecretStage.PENDING.value
+_BACK: Final = ".back"
+"""Ends the token by which an old value is written again."""
+
+
+def perform(
+    effect: Effect,
+    record: Record,
+    *,
+    provider: WritableProvider,
+    rotator: Rotator,
+    consumers: Consumers,
+) -> Change:
+    """Do one thing. Blocks as long as the provider or the target takes.
+
+    Raises:
+        Exception: Whatever the provider or the rotator raises.
+    """
+    work = _Effects(record, provider, rotator, consumers)
+    return _WORK[effect](work)
+
+
+class _Effects:
+    def __init__(
+        self, record: Record, provider: WritableProvider, rotator: Rotator, consumers: Consumers
+    ) -> None:
+        self._record = record
+        self._provider = provider
+        self._rotator = rotator
+        self._consumers = consumers
+
+    def prepare(self) -> Change:
+        number = self._candidate() or self._write_candidate()
+        return lambda fresh, at, now_s: stepped(
+            replace(fresh, after=number), RotationStep.PREPARED, at=at, now_s=now_s
+        )
+
+    def set(self) -> Change:
+        self._rotator.set(self._turn())
+        return _reaches(RotationStep.SET)
+
+    def verify(self) -> Change:
+        self._rotator.verify(self._turn())
+        return _reaches(RotationStep.VERIFIED)
+
+    def promote(self) -> Change:
+        number = self._promoted()
+        return lambda fresh, at, now_s: stepped(
+            replace(fresh, after=number, told_s=None), RotationStep.PROMOTED, at=at, now_s=now_s
+        )
+
+    def tell(self) -> Change:
+        self._consumers.tell(self._record.name, self._record.number)
+        return lambda fresh, _, now_s: replace(fresh, told_s=now_s)
+
+    def retire(self) -> Change:
+        turn = self._turn()
+        restored = self._put_back(turn)
+        if restored:
+            return lambda fresh, _, __: replace(
+                _returning(fresh, restored), ended_why="the old value was put back by hand"
+            )
+        self._revoke(self._record.before)
+        self._rotator.retire(turn)
+        self._destroy(self._record.before)
+        return _reaches(RotationStep.RETIRED)
+
+    def take_back(self) -> Change:
+        self._rotator.abort(self._turn())
+        self._provider.discard(self._record.name, token=self._record.rotation_id)
+        return _is_gone
+
+    def restore(self) -> Change:
+        number = self._restored()
+        return lambda fresh, _, __: _returning(fresh, number)
+
+    def leave(self) -> Change:
+        self._revoke(self._record.after)
+        self._rotator.abort(self._turn())
+        self._destroy(self._record.after)
+        return _is_gone
+
+    # Parts of them ------------------------------------------------------------------------------
+
+    def _candidate(self) -> str:
+        """Give the number of the candidate if it was written already, before we were cut."""
+        try:
+            history = self._provider.history(self._record.name)
+        except UnknownSecretError:
+            return ""
+        for version in history:
+            if version.stage is SecretStage.PENDING and version.token == self._record.rotation_id:
+                return version.number
+        return ""
+
+    def _write_candidate(self) -> str:
+        record = self._record
+        value = self._rotator.prepare(self._turn())
+        return self._provider.write(
+            record.name,
+            value,
+            stage=SecretStage.PENDING,
+            expect=record.before,
+            token=record.rotation_id,
+        ).number
+
+    def _promoted(self) -> str:
+        record = self._record
+        try:
+            return self._provider.promote(
+                record.name, token=record.rotation_id, expect=record.before
+            ).number
+        except SecretConflictError:
+            # It was promoted before we were cut, and somebody has put another one since.
+            for version in self._provider.history(record.name):
+                is_ours = version.token == record.rotation_id
+                if is_ours and version.stage is not SecretStage.PENDING:
+                    return version.number
+            raise
+
+    def _restored(self) -> str:
+        record = self._record
+        current = self._provider.read(record.name)
+        if current.version != record.after:
+            # It was written before we were cut; or somebody has put another one: consumers go to that.
+            return current.version
+        old = self._provider.read(record.name, version=record.before)
+        return self._provider.write(
+            record.name,
+            old.reveal_bytes(),
+            expect=record.after,
+            token=record.rotation_id + _BACK,
+        ).number
+
+    def _put_back(self, turn: Turn) -> str:
+        """Tell which version has the old value again, if somebody put it back: it must not die then."""
+        current = self._provider.read(self._record.name)
+        is_old = turn.before is not None and current == turn.before
+        return current.version if is_old and current.version != self._record.after else ""
+
+    def _revoke(self, number: str) -> None:
+        if number:  # An empty one would mean all of them.
+            self._consumers.revoke(self._record.name, number)
+
+    def _destroy(self, number: str) -> None:
+        if not number:
+            return
+        try:
+            self._provider.destroy(self._record.name, number)
+        except UnknownSecretError:
+            return  # The provider keeps fewer versions than there were: it is gone.
+
+    def _turn(self) -> Turn:
+        record = self._record
+        return Turn(
+            rotation_id=record.rotation_id,
+            name=record.name,
+            reason=record.reason,
+            before=self._read(record.restored or record.before),
+            after=self._after(),
+        )
+
+    def _after(self) -> Secret | None:
+        """Give the candidate, or what it became; it must be there until it is promoted."""
+        record = self._record
+        was_promoted = any(one.step is RotationStep.PROMOTED for one in record.reached)
+        if not record.after:
+            return None
+        found = self._read(record.after if was_promoted else _PENDING)
+        is_ours = found is not None and found.version == record.after
+        if not is_ours and not was_promoted and record.phase is Phase.FORWARD:
+            raise SecretConflictError(
+                f"version {record.after} of {record.name}, which this rotation made, is gone",
+                hint="somebody else has removed or replaced it: see resile secrets history",
+            )
+        return found if is_ours else None
+
+    def _read(self, version: str) -> Secret | None:
+        if not version:
+            return None
+        try:
+            return self._provider.read(self._record.name, version=version)
+        except (UnknownSecretError, SecretRevokedError):
+            return None
+
+
+def _reaches(step: RotationStep) -> Change:
+    return lambda fresh, at, now_s: stepped(fresh, step, at=at, now_s=now_s)
+
+
+def _returning(fresh: Record, restored: str) -> Record:
+    return replace(
+        fresh,
+        phase=Phase.RETURNING,
+        restored=restored,
+        told_s=None,
+        tries=0,
+        trouble="",
+        retry_s=0.0,
+    )
+
+
+def _is_gone(fresh: Record, _: datetime, __: float) -> Record:
+    return replace(fresh, phase=Phase.GONE, trouble="")
+
+
+_WORK: Final[dict[Effect, Callable[[_Effects], Change]]] = {
+    Effect.PREPARE: _Effects.prepare,
+    Effect.SET: _Effects.set,
+    Effect.VERIFY: _Effects.verify,
+    Effect.PROMOTE: _Effects.promote,
+    Effect.TELL: _Effects.tell,
+    Effect.RETIRE: _Effects.retire,
+    Effect.TAKE_BACK: _Effects.take_back,
+    Effect.RESTORE: _Effects.restore,
+    Effect.LEAVE: _Effects.leave,
+}
