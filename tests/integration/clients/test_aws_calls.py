@@ -6,13 +6,24 @@ import random
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from tests.support import moto_server
 
-from resile.clients.aws import Aws, AwsKeys, AwsPatience, AwsPlace, Iam, Kms, SecretsManager, whose
+from resile.clients.aws import (
+    Aws,
+    AwsKeys,
+    AwsLogin,
+    AwsPatience,
+    AwsPlace,
+    Iam,
+    Kms,
+    SecretsManager,
+    whose,
+)
 from resile.errors import ProviderDownError, SecretError
 from resile.testing import FakeClock
 
@@ -192,11 +203,7 @@ def test_a_missing_region_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_missing_credentials_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, "/dev/null")
+    without_credentials(monkeypatch)
 
     with pytest.raises(SecretError) as caught:
         SecretsManager(Aws(AwsPlace(region="us-east-1"))).get("a")
@@ -252,3 +259,52 @@ def test_a_closed_one_opens_again(service: Service) -> None:
     made.close()
 
     assert secrets.get("a").value == VALUE.encode()
+
+
+def test_the_clock_of_aws_is_heard_of_in_answers_and_refusals(service: Service) -> None:
+    service.answers = [(400, refusal("RequestExpired"))]
+    clock = FakeClock(datetime.now(UTC) - timedelta(minutes=10))
+    made = aws(service.endpoint, clock)
+    assert made.clock_skew_s() is None
+
+    with pytest.raises(ProviderDownError, match="RequestExpired"):
+        SecretsManager(made).get("a")
+
+    assert made.clock_skew_s() == pytest.approx(600, abs=30)
+
+
+def without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/dev/null")
+
+
+def test_it_tells_where_credentials_come_from_and_whether_they_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    without_credentials(monkeypatch)
+    assert Aws().login() is None
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    assert Aws().login() == AwsLogin(method="env", is_temporary=False, is_renewed=False)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "t")
+    assert Aws().login() == AwsLogin(method="env", is_temporary=True, is_renewed=False)
+
+    ends_at = datetime(2100, 1, 1, tzinfo=UTC)
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", ends_at.isoformat())
+
+    assert Aws().login() == AwsLogin(
+        method="env", is_temporary=True, is_renewed=False, ends_at=ends_at
+    )
+
+
+def test_a_profile_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_credentials(monkeypatch)
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+
+    with pytest.raises(SecretError) as caught:
+        Aws().login()
+
+    assert "AWS_PROFILE" in caught.value.hint

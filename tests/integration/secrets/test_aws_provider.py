@@ -214,6 +214,8 @@ def test_it_is_opened_as_the_configuration_says(
     provider.write("a", b"one", token="one")
     assert provider.read("a").reveal() == "one"
     assert provider.names() == ("a",)
+    assert [one.about for one in provider.examine()] == ["aws"]
+    assert abs(provider.clock_skew_s() or 100) < 30
     provider.close()
 
 

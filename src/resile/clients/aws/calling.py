@@ -7,12 +7,14 @@ long is decided here, once.
 import logging
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from resile.clients._extras import require
 from resile.clients.aws.faults import Again, Fault, Meanings, refused, unanswered
-from resile.clients.aws.model import AWS_PATIENCE, AwsKeys, AwsPatience, AwsPlace
+from resile.clients.aws.model import AWS_PATIENCE, AwsKeys, AwsLogin, AwsPatience, AwsPlace
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.policies.backoff import Backoff, Jitter, Schedule
 from resile.policies.bound import CHANCE
@@ -23,6 +25,7 @@ _CONNECTIONS_MAX = 10
 _GIVING_AWAY = ("boto3", "botocore", "urllib3")
 """Loggers that write requests and answers, values included, at DEBUG."""
 _NO_MEANINGS: Meanings = {}
+_FROM_ENVIRONMENT = "env"
 
 
 class Aws:
@@ -66,6 +69,7 @@ class Aws:
         self._lock = threading.Lock()
         self._session: Any = None
         self._clients: dict[str, Any] = {}
+        self._skew_s: float | None = None
 
     def __repr__(self) -> str:
         return f"Aws({self.place!r})"
@@ -114,7 +118,8 @@ class Aws:
                 is_repeatable and outcome.again is Again.IF_REPEATABLE
             )
             if not is_allowed or is_late or tried >= self._patience.tries:
-                # Raised outside of any handler: no context leads back to the request.
+                # Neither a context nor this frame leads back to what was asked.
+                request.clear()
                 raise outcome.error
             self.clock.sleep(pause_s)
 
@@ -153,10 +158,24 @@ class Aws:
                 self._clients[service] = self._made(service)
             return self._clients[service]
 
-    def credentials(self) -> Any:
-        """Give botocore's credentials; None if there are none."""
-        with self._lock:
-            return self._open().get_credentials()
+    def login(self) -> AwsLogin | None:
+        """Tell where the credentials come from; None if there are none.
+
+        Raises:
+            SecretError: If boto3's configuration is wrong.
+        """
+        try:
+            with self._lock:
+                found = self._open().get_credentials()
+        except self._errors.BotoCoreError as exc:
+            fault = unanswered(exc, "the search for credentials")
+        else:
+            return _login(found) if found else None
+        raise fault.error
+
+    def clock_skew_s(self) -> float | None:
+        """Tell how many seconds AWS's clock is ahead of ours, to a second; None if it has not said yet."""
+        return self._skew_s
 
     def close(self) -> None:
         """Close all connections. Idempotent; a later call opens new ones."""
@@ -172,11 +191,22 @@ class Aws:
         try:
             answer: dict[str, Any] = getattr(self.client(service), operation)(**request)
         except self._errors.ClientError as exc:
+            self._hear(exc.response)
             return refused(exc.response, what, meanings)
         except (self._errors.BotoCoreError, ValueError) as exc:
             # boto3 tells of an endpoint that is no URL by a bare ValueError.
             return unanswered(exc, what)
+        self._hear(answer)
         return answer
+
+    def _hear(self, answer: Mapping[str, Any]) -> None:
+        """Note what the time is at AWS, which a refusal tells, too."""
+        told = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+        try:
+            at = parsedate_to_datetime(told)
+        except ValueError:
+            return
+        self._skew_s = (at.astimezone(UTC) - self.clock.now()).total_seconds()
 
     def _made(self, service: str) -> Any:
         config = require("botocore.config", extra=EXTRA).Config(
@@ -199,6 +229,20 @@ class Aws:
                 aws_secret_access_key=keys.secret if keys else None,
             )
         return self._session
+
+
+def _login(found: Any) -> AwsLogin:
+    """Read botocore's credentials. Which end, and when, it keeps to itself; the names are old and stable."""
+    ends_at = getattr(found, "_expiry_time", None)
+    method, is_refreshable = str(found.method), hasattr(found, "refresh_needed")
+    return AwsLogin(
+        method=method,
+        # To ask such ones for their token would renew them.
+        is_temporary=is_refreshable or bool(found.token),
+        # From the environment botocore reads what it has read before.
+        is_renewed=is_refreshable and method != _FROM_ENVIRONMENT,
+        ends_at=ends_at.astimezone(UTC) if ends_at else None,
+    )
 
 
 def _hush() -> None:

@@ -31,6 +31,23 @@ class AwsKeys:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AwsLogin:
+    """Where the credentials come from, and how long they last.
+
+    Args:
+        method: As boto3 calls it: `env`, `shared-credentials-file`, `iam-role`, `assume-role`...
+        is_temporary: They are a session's, and end.
+        is_renewed: boto3 gets new ones by itself before they end.
+        ends_at: When those at hand end; None if they do not, or nobody says. Aware, UTC.
+    """
+
+    method: str
+    is_temporary: bool
+    is_renewed: bool
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AwsPatience:
     """How long one call is waited for; all together stay below 20 s with the defaults.
 

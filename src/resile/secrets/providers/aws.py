@@ -24,8 +24,10 @@ from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.secret_names import is_secret_name
 from resile.core.vocabulary import SecretStage
 from resile.errors import SecretConflictError, SecretRevokedError, UnknownSecretError
+from resile.secrets.advice import Advice
 from resile.secrets.checking import need_name, need_write, unknown_secret, unknown_version
 from resile.secrets.model import CURRENT_VERSION, Abilities, Version
+from resile.secrets.providers.aws_examining import examined_login
 from resile.secrets.providers.aws_shelf import AwsShelf, Versions
 from resile.secrets.providers.aws_versions import (
     INDEX_MAX,
@@ -201,6 +203,14 @@ class AwsProvider:
             self._secrets.describe(self.remote_name(_PROBE))
         except (UnknownSecretError, SecretRevokedError):
             return
+
+    def examine(self) -> tuple[Advice, ...]:
+        """Look at the credentials: whether there are some, and whether they renew themselves."""
+        return examined_login(self.aws.login(), self.aws.clock.now())
+
+    def clock_skew_s(self) -> float | None:
+        """Tell how many seconds AWS's clock is ahead of ours."""
+        return self.aws.clock_skew_s()
 
     def close(self) -> None:
         """Close the connections."""
