@@ -172,10 +172,7 @@ class LocalProvider:
         from resile.secrets.providers.local_examining import examine_files
 
         with self._reading() as rows:
-            for name in rows.names():
-                for version in rows.shelf(name).versions:
-                    if version.stage is not SecretStage.RETIRED:
-                        rows.value(name, version)
+            rows.verify()
         return examine_files(self._file.path, self._key)
 
     def rekey(self) -> int:

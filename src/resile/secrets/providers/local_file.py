@@ -44,6 +44,8 @@ _FORBIDDEN = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_P
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PRIMARY_CODE = 0xFF
 _WRITABLE_BY_OTHERS = 0o022
+_HEADER_BYTES = 100
+"""Of every database of SQLite."""
 
 
 class LocalFile:
@@ -228,7 +230,11 @@ def _make_file(path: Path) -> None:
     is_new = not path.exists()
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_FILE_MODE)
     try:
-        if stat.S_IMODE(os.fstat(fd).st_mode) & 0o077:
+        status = os.fstat(fd)
+        if 0 < status.st_size < _HEADER_BYTES:
+            # SQLite takes it for a new one.
+            raise damaged(path, "most of it is missing")
+        if stat.S_IMODE(status.st_mode) & 0o077:
             os.fchmod(fd, PRIVATE_FILE_MODE)
     finally:
         os.close(fd)

@@ -102,7 +102,7 @@ class MasterKey:
             try:
                 key = self._read(path, salt)
             except SecretKeyError as exc:
-                wrong = wrong or exc
+                wrong = exc if path == self.path else wrong
                 continue
             if fits(key):
                 return key, path

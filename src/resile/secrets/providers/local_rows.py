@@ -99,6 +99,8 @@ class Rows:
         self.head = head
         self.has_destroyed = False
         """Whether a value was taken away, which may linger in the write-ahead file."""
+        for name in self._names:
+            _need_text(name, path)
         if not hmac.compare_digest(head.mac, _head_mac(head, self._names, seals)):
             raise damaged(
                 path, "a secret was added, removed or exchanged by somebody without the key"
@@ -107,6 +109,19 @@ class Rows:
     def names(self) -> tuple[str, ...]:
         """Give the names that have a version, sorted."""
         return tuple(sorted(name for name in self._names if self.shelf(name).versions))
+
+    def verify(self) -> None:
+        """Look at all that is kept, and open each value.
+
+        Raises:
+            SecretDamagedError: If anything of it is not what was put in.
+        """
+        written = self._sql.execute("select distinct name from versions")
+        for name in {name for (name,) in written} | set(self._names):
+            _need_text(name, self._path)
+            for version in self.shelf(name).versions:
+                if version.stage is not SecretStage.RETIRED:
+                    self.value(name, version)
 
     def shelf(self, name: str) -> Shelf:
         """Give what there is of a name.
@@ -245,6 +260,12 @@ def _name_mac(name: str, last: int, rows: Iterable[_Row], seals: Seals) -> bytes
     for row in rows:
         parts += row
     return seals.mac(*parts)
+
+
+def _need_text(name: object, path: Path) -> None:
+    """Refuse what a damaged page may have in the place of a name."""
+    if not isinstance(name, str):
+        raise damaged(path, "a name is no text")
 
 
 def _version(row: _Row) -> Version:
