@@ -21,13 +21,15 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 from resile.clients.aws import Aws, AwsKeys, AwsPlace
 from resile.core.clock import Clock
+from resile.errors import ProviderDownError
 from resile.testing import FakeClock
 
+AnyAws = TypeVar("AnyAws", bound=Aws)
 REGION = "us-east-1"
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 SECRET = "wJalrXUtnFEMIbPxRfiCYEXAMPLEKEY"
@@ -79,9 +81,28 @@ def _list_versions(backend: Any, secret_id: str) -> str:
     return json.dumps({"ARN": secret.arn, "Name": secret.name, "Versions": versions})
 
 
-def aws(endpoint: str, clock: Clock | None = None) -> Aws:
+class CutAws(Aws):
+    """AWS that is away after some calls; the last one may be done, with its answer lost."""
+
+    left: float = float("inf")
+    """So many calls are still answered."""
+    is_answer_lost = False
+    """The first one beyond is done all the same."""
+    error: BaseException = ProviderDownError("cut")
+
+    def call(self, *args: Any, **options: Any) -> dict[str, Any]:
+        self.left -= 1
+        if self.left < 0 and not (self.is_answer_lost and self.left == -1):
+            raise self.error
+        answer = super().call(*args, **options)
+        if self.left < 0:
+            raise self.error
+        return answer
+
+
+def aws(endpoint: str, clock: Clock | None = None, kind: type[AnyAws] = Aws) -> AnyAws:
     """Give AWS as one user sees it; its pauses take no time."""
-    return Aws(
+    return kind(
         AwsPlace(region=REGION, endpoint=endpoint),
         keys=AwsKeys(key_id=KEY_ID, secret=SECRET),
         clock=clock or FakeClock(),

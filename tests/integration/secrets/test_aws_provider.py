@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from tests.support import moto_server
+from tests.support.moto_server import CutAws
 
-from resile.clients.aws import Aws
 from resile.core.vocabulary import SecretStage
 from resile.errors import (
     ProviderDownError,
@@ -16,33 +16,15 @@ from resile.errors import (
 )
 from resile.secrets.providers.aws import AwsProvider
 from resile.secrets.providers.opening import open_provider
-from resile.testing import FakeClock
 
 pytestmark = pytest.mark.xdist_group("moto")
 PENDING = SecretStage.PENDING
 THEIRS = "EXAMPLE1-90ab-cdef-fedc-ba987SECRET1"
 
 
-class CutAws(Aws):
-    """AWS that is away after some calls; the last one may be done, with its answer lost."""
-
-    left: float = float("inf")
-    is_answer_lost = False
-
-    def call(self, *args: Any, **options: Any) -> dict[str, Any]:
-        self.left -= 1
-        if self.left < 0 and not (self.is_answer_lost and self.left == -1):
-            raise ProviderDownError("cut")
-        answer = super().call(*args, **options)
-        if self.left < 0:
-            raise ProviderDownError("cut")
-        return answer
-
-
 @pytest.fixture(scope="module")
 def shared(aws_endpoint: str) -> CutAws:
-    plain = moto_server.aws(aws_endpoint)
-    return CutAws(plain.place, keys=plain._keys, clock=FakeClock())
+    return moto_server.aws(aws_endpoint, kind=CutAws)
 
 
 @pytest.fixture
