@@ -29,7 +29,7 @@ def shared(aws_endpoint: str) -> CutAws:
 
 @pytest.fixture
 def provider(shared: CutAws) -> AwsProvider:
-    shared.left = float("inf")
+    shared.left, shared.is_answer_lost = float("inf"), False
     return AwsProvider(shared, prefix=f"{moto_server.own_name('test')}/")
 
 
