@@ -67,6 +67,10 @@ def why_not() -> str:
     return ""
 
 
+class Refused(Exception):  # noqa: N818 - it tells what was, not that it is one
+    """The server did not do what a test has asked for."""
+
+
 class OpenBao:
     """A server that runs. What a test makes there has names of its own; nothing is taken away.
 
@@ -128,14 +132,12 @@ class OpenBao:
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, token: str = ""
     ) -> dict[str, Any]:
         """Ask it something as root, or with another token; a refusal is an error."""
-        reply = self._http.request(
-            method,
-            f"/v1/{path}",
-            json=body,
-            headers={"X-Vault-Token": token or self.root_token},
-        )
-        reply.raise_for_status()
-        return reply.json() if reply.content else {}
+        return self._asked(method, path, body, {"X-Vault-Token": token or self.root_token})
+
+    def wrapped(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> str:
+        """Ask it something as root, and give the wrapping token that stands for the answer."""
+        headers = {"X-Vault-Token": self.root_token, "X-Vault-Wrap-TTL": "60s"}
+        return str(self._asked(method, path, body, headers)["wrap_info"]["token"])
 
     def new_name(self, noun: str) -> str:
         """Give a name that no other test has."""
@@ -158,7 +160,7 @@ class OpenBao:
             **options: Of the role, such as `token_ttl`.
         """
         name = self.new_name("role")
-        with contextlib.suppress(httpx.HTTPStatusError):  # It may be there already.
+        with contextlib.suppress(Refused):  # It may be there already.
             self.ask("POST", "sys/auth/approle", {"type": "approle"})
         self.ask("PUT", f"sys/policies/acl/{name}", {"policy": policy})
         self.ask("POST", f"auth/approle/role/{name}", {"token_policies": [name], **options})
@@ -190,6 +192,14 @@ class OpenBao:
             (self.folder / name).read_text(errors="replace") for name in ("log", "audit.log")
         )
 
+    def _asked(
+        self, method: str, path: str, body: Mapping[str, Any] | None, headers: dict[str, str]
+    ) -> dict[str, Any]:
+        reply = self._http.request(method, f"/v1/{path}", json=body, headers=headers)
+        if reply.is_error:
+            raise Refused(f"{method} {path}: {reply.status_code} {reply.text}")
+        return reply.json() if reply.content else {}
+
     def _wait(self, *statuses: int) -> None:
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline_s:
@@ -207,8 +217,8 @@ class OpenBao:
         while True:
             try:
                 self.ask("GET", f"{mount}/config")
-            except httpx.HTTPStatusError as exc:
-                if exc.response.status_code != 400 or time.monotonic() > deadline_s:
+            except Refused:
+                if time.monotonic() > deadline_s:
                     raise
                 time.sleep(0.02)
             else:

@@ -31,8 +31,6 @@ DUE_AT = 2 / 3
 """The part of its life after which a token gets more, or is replaced; as Vault's own agent does."""
 DUE_JITTER = 0.1
 """Up to so much of that earlier, so that those who started together do not renew together."""
-CAP_SLACK_S = 1.0
-"""A renewal that grants so much less than the first life is one that runs into the longest life."""
 FLIGHT_TIMEOUT_S = 30.0
 """A login is three requests at most."""
 DOWN_PAUSE_S = (0.1, 1.0)
@@ -178,7 +176,8 @@ class Session:
             self._put(replace(token, can_renew=False, due_at_s=due_at_s), instead_of=token)
             return
         self._renewals_failed = 0
-        is_whole = auth.life_s >= token.life_s - CAP_SLACK_S
+        # One that grants less than the first life has run into the longest life that a token can have.
+        is_whole = auth.life_s >= token.life_s
         self._put(
             replace(
                 token,
