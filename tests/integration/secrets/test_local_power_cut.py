@@ -16,7 +16,7 @@ from resile.errors import SecretRevokedError, UnknownSecretError
 pytestmark = pytest.mark.skipif(not has_strace(), reason="strace is not installed")
 
 STATES_MAX = 250
-"""Some 60 for each second on a quiet machine; found without a fault with 20,000, too."""
+"""Some 60 for each second on a quiet machine; found without a fault with 6,000, too."""
 BEGIN = """
 import sys
 from pathlib import Path
