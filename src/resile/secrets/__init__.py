@@ -1,4 +1,9 @@
-"""Secrets: one client for every provider, rotation without a failed request, and who looks odd."""
+"""Secrets: one client for every provider, rotation without a failed request, and who looks odd.
+
+What a user's process needs is loaded when it is first used.
+"""
+
+from typing import TYPE_CHECKING
 
 from resile.secrets.model import (
     CURRENT_VERSION,
@@ -12,12 +17,20 @@ from resile.secrets.model import (
 from resile.secrets.port import Consumers, LeasingProvider, Provider, Rotator, WritableProvider
 from resile.secrets.value import HIDDEN, Secret
 
+if TYPE_CHECKING:
+    from resile.secrets.advice import Advice, AdviceLevel
+    from resile.secrets.authority import Authority
+    from resile.secrets.providers.opening import open_provider
+
 __all__ = [
     "CURRENT_VERSION",
     "HIDDEN",
     "NAME_LENGTH_MAX",
     "VALUE_BYTES_MAX",
     "Abilities",
+    "Advice",
+    "AdviceLevel",
+    "Authority",
     "Consumer",
     "Consumers",
     "LeasingProvider",
@@ -27,4 +40,16 @@ __all__ = [
     "Turn",
     "Version",
     "WritableProvider",
+    "open_provider",
 ]
+
+
+def __getattr__(name: str) -> object:
+    from resile.core.lazy import load
+
+    homes = {
+        "advice": ("Advice", "AdviceLevel"),
+        "authority": ("Authority",),
+        "providers.opening": ("open_provider",),
+    }
+    return load(__name__, name, homes)

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from resile.testing.journal import MemoryJournal
     from resile.testing.kit import PolicyKit, policies
     from resile.testing.scheduler import DeadlockError
+    from resile.testing.secrets import FakeProvider
     from resile.testing.simulation import Simulation, simulate
 
 __all__ = [
     "Crash",
     "DeadlockError",
     "FakeClock",
+    "FakeProvider",
     "FaultyFiles",
     "MemoryJournal",
     "PolicyKit",
@@ -35,6 +37,7 @@ def __getattr__(name: str) -> object:
         "journal": ("MemoryJournal",),
         "kit": ("PolicyKit", "policies"),
         "scheduler": ("DeadlockError",),
+        "secrets": ("FakeProvider",),
         "simulation": ("Simulation", "simulate"),
     }
     return load(__name__, name, homes)
