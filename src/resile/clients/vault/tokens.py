@@ -7,12 +7,22 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from resile.clients.vault.answers import odd_answer, part, said_in, text_of, whole_of
+from resile.clients.vault.answers import (
+    complaint,
+    odd_answer,
+    part,
+    refusal,
+    said_in,
+    text_of,
+    whole_of,
+)
 from resile.clients.vault.model import NEVER, Auth, Call, Reply
 from resile.clients.vault.paths import path_of
-from resile.errors import SecretDeniedError
+from resile.errors import SecretDeniedError, SecretError
 
 _REFUSED = frozenset({400, 403})
+_PAST_MAX = "past the max TTL"
+"""Of a token that can get no more time, servers say this with a status of their own faults."""
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 
 
@@ -48,13 +58,25 @@ def look_up_self() -> Call[Auth]:
 
 def renew_self() -> Call[Auth]:
     """Ask for more time for the token that asks; as much as its role gives."""
-    return Call(
+
+    def taken(reply: Reply) -> Auth:
+        if reply.status == 500:
+            if _PAST_MAX in complaint(reply):
+                raise SecretError(
+                    "the token is at the end of its longest life", hint="log in again"
+                )
+            raise refusal(call, reply)
+        return _auth_in(reply)
+
+    call = Call(
         method="POST",
         path="auth/token/renew-self",
         what="more time for its own token",
-        read=_auth_in,
+        read=taken,
         body={},
+        reads=frozenset({500}),
     )
+    return call
 
 
 def revoke_self() -> Call[None]:

@@ -195,6 +195,19 @@ def test_renewal_that_is_denied_is_not_asked_for_again(
     assert caplog.messages[0].startswith("vault.token_not_renewed reason=Vault denies")
 
 
+def test_token_past_its_longest_life_is_replaced_and_not_asked_for_again(
+    client: Either, vault: FakeVault, clock: FakeClock
+) -> None:
+    said = {"errors": ["past the max TTL, cannot renew"]}
+    vault.answers["auth/token/renew-self"] = (500, said)
+
+    for _ in range(120):
+        client.do(READ)
+        clock.advance(0.5)
+
+    assert (vault.renewals, vault.logins) == (1, 2)
+
+
 def test_renewal_that_fails_is_put_off_and_hinders_nobody(
     client: Either, vault: FakeVault, clock: FakeClock
 ) -> None:
