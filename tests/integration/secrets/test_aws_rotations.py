@@ -14,13 +14,13 @@ from tests.support.moto_server import CutAws
 from resile.clients.aws import Iam, Kms
 from resile.core.process import Identity
 from resile.core.vocabulary import RotationOutcome, RotationReason
-from resile.errors import ConfigError, SecretConflictError
+from resile.errors import ConfigError, OperationError, SecretConflictError
 from resile.secrets import Rotator, Turn
 from resile.secrets.providers.aws import AwsProvider
 from resile.secrets.rotation import Book, RotationReport, Rotations
 from resile.secrets.rotators.aws_database import AwsDatabaseRotator
-from resile.secrets.rotators.aws_iam import IamRotator
-from resile.secrets.rotators.aws_kms import KmsRotator
+from resile.secrets.rotators.aws_iam import AwsIamRotator
+from resile.secrets.rotators.aws_kms import AwsKmsRotator
 from resile.testing import FakeClock
 from resile.testing.rotations import FakeRotator, FakeTarget
 from resile.testing.secrets import FakeProvider
@@ -103,8 +103,8 @@ def user(bench: Bench) -> str:
     return name
 
 
-def iam_rotator(bench: Bench, user: str) -> IamRotator:
-    return IamRotator.open({"user": user}, provider=bench.provider, clock=bench.clock)
+def iam_rotator(bench: Bench, user: str) -> AwsIamRotator:
+    return AwsIamRotator.open({"user": user}, provider=bench.provider, clock=bench.clock)
 
 
 def keys(bench: Bench, user: str) -> dict[str, str]:
@@ -196,6 +196,17 @@ def test_the_steps_of_aws_need_aws_as_the_provider() -> None:
     assert "postgres" in caught.value.hint
 
 
+def test_what_has_no_fields_is_no_credential_of_aws(bench: Bench) -> None:
+    class Plain(FakeRotator):
+        def prepare(self, turn: Turn) -> bytes:
+            return b"just text"
+
+    turn = Turn(rotation_id="rotation_1", name=NAME, reason=RotationReason.MANUAL, before=None)
+
+    with pytest.raises(OperationError, match="no credential with fields"):
+        AwsDatabaseRotator(Plain(FakeTarget()), provider=bench.provider).prepare(turn)
+
+
 # Access keys -------------------------------------------------------------------------------------
 
 
@@ -266,7 +277,7 @@ def test_a_key_of_kms_gets_new_material_and_opens_what_the_old_one_sealed(bench:
     bench.boto("kms").create_alias(AliasName=f"alias/{key_id}", TargetKeyId=key_id)
     kms = Kms(bench.aws)
     sealed = kms.encrypt(key_id, b"data")
-    rotator = KmsRotator.open(
+    rotator = AwsKmsRotator.open(
         {"key": f"alias/{key_id}"}, provider=bench.provider, clock=bench.clock
     )
 
@@ -281,7 +292,7 @@ def test_a_disabled_key_of_kms_is_not_rotated(bench: Bench) -> None:
     key_id = bench.boto("kms").create_key()["KeyMetadata"]["KeyId"]
     kms = Kms(bench.aws)
     kms.disable(key_id)
-    rotator = KmsRotator(key_id, kms=kms, clock=bench.clock)
+    rotator = AwsKmsRotator(key_id, kms=kms, clock=bench.clock)
 
     report = bench.rotate(rotator)
 

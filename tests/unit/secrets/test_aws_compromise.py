@@ -1,8 +1,12 @@
 """In which order everything is rotated when an account may be in other hands."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 from resile.secrets.rotators.aws_compromise import compromise_plan
+
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "secrets-on-aws.md"
 
 
 def table(kind: str = "", **options: Any) -> dict[str, Any]:
@@ -41,3 +45,9 @@ def test_services_that_read_a_value_when_they_start_are_started_anew() -> None:
     )
 
     assert plan.restart == ("api", "web")
+
+
+def test_the_example_of_the_page_works() -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+    exec(compile(block, PAGE.name, "exec"), {})

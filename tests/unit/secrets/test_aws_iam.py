@@ -14,7 +14,7 @@ from resile.errors import (
     UnknownSecretError,
 )
 from resile.secrets import Secret, Turn
-from resile.secrets.rotators.aws_iam import IamRotator
+from resile.secrets.rotators.aws_iam import AwsIamRotator
 from resile.secrets.rotators.aws_values import value_of
 from resile.testing import FakeClock
 
@@ -96,8 +96,8 @@ def login() -> Login:
 
 
 @pytest.fixture
-def rotator(iam: FakeIam, login: Login, clock: FakeClock) -> IamRotator:
-    return IamRotator(USER, iam=iam, login=login, clock=clock)
+def rotator(iam: FakeIam, login: Login, clock: FakeClock) -> AwsIamRotator:
+    return AwsIamRotator(USER, iam=iam, login=login, clock=clock)
 
 
 def secret(value: bytes, at: datetime) -> Secret:
@@ -121,7 +121,7 @@ def turn(
 
 
 def test_a_second_key_is_made_and_the_first_one_stays(
-    rotator: IamRotator, iam: FakeIam, clock: FakeClock
+    rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock
 ) -> None:
     made = Secret("s3/key", "v", rotator.prepare(turn(clock)))
 
@@ -135,7 +135,7 @@ def test_a_second_key_is_made_and_the_first_one_stays(
 
 
 def test_a_key_that_a_cut_attempt_made_is_replaced(
-    rotator: IamRotator, iam: FakeIam, clock: FakeClock
+    rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock
 ) -> None:
     cut = turn(clock)
     rotator.prepare(cut)
@@ -148,7 +148,7 @@ def test_a_key_that_a_cut_attempt_made_is_replaced(
 
 
 def test_a_key_is_no_leftover_for_its_age_alone_if_it_is_used(
-    rotator: IamRotator, iam: FakeIam, clock: FakeClock
+    rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock
 ) -> None:
     now = turn(clock)
     clock.advance(1)
@@ -163,7 +163,7 @@ def test_a_key_is_no_leftover_for_its_age_alone_if_it_is_used(
 
 
 def test_an_older_key_that_opens_something_is_left_to_people(
-    rotator: IamRotator, iam: FakeIam, clock: FakeClock
+    rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock
 ) -> None:
     iam.add("AKIAOTHER", age=timedelta(days=2))
 
@@ -173,7 +173,7 @@ def test_an_older_key_that_opens_something_is_left_to_people(
     assert iam.state == {CURRENT: True, "AKIAOTHER": True}
 
 
-def test_a_closed_key_makes_room(rotator: IamRotator, iam: FakeIam, clock: FakeClock) -> None:
+def test_a_closed_key_makes_room(rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock) -> None:
     iam.add("AKIAOLD", is_active=False, age=timedelta(days=60))
 
     rotator.prepare(turn(clock))
@@ -182,7 +182,7 @@ def test_a_closed_key_makes_room(rotator: IamRotator, iam: FakeIam, clock: FakeC
 
 
 def test_a_closed_current_key_is_not_what_makes_room(
-    rotator: IamRotator, iam: FakeIam, clock: FakeClock
+    rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock
 ) -> None:
     iam.add(CURRENT, is_active=False, age=timedelta(days=60))
     iam.add("AKIAOTHER", age=timedelta(days=2))
@@ -195,7 +195,7 @@ def test_a_closed_current_key_is_not_what_makes_room(
 
 @pytest.mark.parametrize("before", [b"", b"not JSON", b"[]", b'{"access_key_id": 5}'])
 def test_a_secret_that_names_no_key_gets_one_where_there_is_room(
-    rotator: IamRotator, iam: FakeIam, clock: FakeClock, before: bytes
+    rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock, before: bytes
 ) -> None:
     rotator.prepare(turn(clock, before=before))
 
@@ -203,7 +203,7 @@ def test_a_secret_that_names_no_key_gets_one_where_there_is_room(
 
 
 def test_the_new_key_opens_something_even_if_somebody_closed_it(
-    rotator: IamRotator, iam: FakeIam, clock: FakeClock
+    rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock
 ) -> None:
     value = rotator.prepare(turn(clock))
     iam.set_active(USER, "AKIANEW1", is_active=False)
@@ -215,7 +215,7 @@ def test_the_new_key_opens_something_even_if_somebody_closed_it(
 
 def test_the_new_key_is_tried_until_aws_knows_it(iam: FakeIam, clock: FakeClock) -> None:
     login = Login(unknown=4)
-    rotator = IamRotator(USER, iam=iam, login=login, clock=clock)
+    rotator = AwsIamRotator(USER, iam=iam, login=login, clock=clock)
     value = rotator.prepare(turn(clock))
     before_s = clock.monotonic()
 
@@ -227,7 +227,7 @@ def test_the_new_key_is_tried_until_aws_knows_it(iam: FakeIam, clock: FakeClock)
 
 def test_a_key_that_stays_unknown_is_given_up(iam: FakeIam, clock: FakeClock) -> None:
     login = Login(unknown=100)
-    rotator = IamRotator(USER, iam=iam, login=login, clock=clock)
+    rotator = AwsIamRotator(USER, iam=iam, login=login, clock=clock)
     value = rotator.prepare(turn(clock))
 
     with pytest.raises(SecretDeniedError):
@@ -238,7 +238,7 @@ def test_a_key_that_stays_unknown_is_given_up(iam: FakeIam, clock: FakeClock) ->
 
 def test_a_key_of_another_user_does_not_pass(iam: FakeIam, clock: FakeClock) -> None:
     login = Login(arn="arn:aws:iam::123456789012:user/somebody")
-    rotator = IamRotator(USER, iam=iam, login=login, clock=clock)
+    rotator = AwsIamRotator(USER, iam=iam, login=login, clock=clock)
     value = rotator.prepare(turn(clock))
 
     with pytest.raises(OperationError, match="somebody"):
@@ -246,7 +246,7 @@ def test_a_key_of_another_user_does_not_pass(iam: FakeIam, clock: FakeClock) -> 
 
 
 def test_an_old_key_that_nobody_used_since_is_deleted(
-    rotator: IamRotator, iam: FakeIam, clock: FakeClock
+    rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock
 ) -> None:
     value = rotator.prepare(turn(clock))
 
@@ -257,7 +257,7 @@ def test_an_old_key_that_nobody_used_since_is_deleted(
 
 
 def test_an_old_key_that_was_used_since_stays_closed_until_the_next_rotation(
-    rotator: IamRotator, iam: FakeIam, clock: FakeClock
+    rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock
 ) -> None:
     value = rotator.prepare(turn(clock))
     done = turn(clock, after=value)
@@ -273,7 +273,7 @@ def test_an_old_key_that_was_used_since_stays_closed_until_the_next_rotation(
 
 
 def test_on_a_compromise_the_old_key_is_deleted_whoever_uses_it(
-    rotator: IamRotator, iam: FakeIam, clock: FakeClock
+    rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock
 ) -> None:
     value = rotator.prepare(turn(clock))
     done = turn(clock, after=value, reason=RotationReason.COMPROMISE)
@@ -285,7 +285,7 @@ def test_on_a_compromise_the_old_key_is_deleted_whoever_uses_it(
 
 
 def test_an_old_key_that_is_gone_is_retired(
-    rotator: IamRotator, iam: FakeIam, clock: FakeClock
+    rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock
 ) -> None:
     value = rotator.prepare(turn(clock))
     iam.delete(USER, CURRENT)
@@ -297,7 +297,7 @@ def test_an_old_key_that_is_gone_is_retired(
 
 
 def test_a_key_is_never_retired_that_is_the_new_one_too(
-    rotator: IamRotator, iam: FakeIam, clock: FakeClock
+    rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock
 ) -> None:
     same = value_of({"access_key_id": CURRENT})
 
@@ -309,7 +309,7 @@ def test_a_key_is_never_retired_that_is_the_new_one_too(
 
 @pytest.mark.parametrize("was_kept", [True, False], ids=["kept", "cut"])
 def test_an_aborted_rotation_leaves_nothing(
-    rotator: IamRotator, iam: FakeIam, clock: FakeClock, was_kept: bool
+    rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock, was_kept: bool
 ) -> None:
     began = turn(clock)
     value = rotator.prepare(began)
@@ -320,12 +320,12 @@ def test_an_aborted_rotation_leaves_nothing(
     assert iam.state == {CURRENT: True}
 
 
-def test_steps_without_a_candidate_are_a_mistake(rotator: IamRotator, clock: FakeClock) -> None:
+def test_steps_without_a_candidate_are_a_mistake(rotator: AwsIamRotator, clock: FakeClock) -> None:
     for step in (rotator.set, rotator.verify):
         with pytest.raises(AssertionError):
             step(turn(clock))
 
 
-def test_rotations_of_one_user_have_one_target(rotator: IamRotator) -> None:
+def test_rotations_of_one_user_have_one_target(rotator: AwsIamRotator) -> None:
     assert rotator.target == "iam-user/uploader"
     assert rotator.has_overlap

@@ -9,7 +9,7 @@ from resile.clients.aws import KeyRotation, KmsKey
 from resile.core.vocabulary import RotationReason
 from resile.errors import OperationError, SecretConflictError, SecretDamagedError, SecretError
 from resile.secrets import Secret, Turn
-from resile.secrets.rotators.aws_kms import KmsRotator
+from resile.secrets.rotators.aws_kms import AwsKmsRotator
 from resile.testing import FakeClock
 
 KEY = "1234abcd"
@@ -63,8 +63,8 @@ def kms(clock: FakeClock) -> FakeKms:
 
 
 @pytest.fixture
-def rotator(kms: FakeKms, clock: FakeClock) -> KmsRotator:
-    return KmsRotator("alias/data", kms=kms, clock=clock)
+def rotator(kms: FakeKms, clock: FakeClock) -> AwsKmsRotator:
+    return AwsKmsRotator("alias/data", kms=kms, clock=clock)
 
 
 def turn(number: int = 1, *, before: bytes = b"", after: bytes = b"") -> Turn:
@@ -86,7 +86,7 @@ def turn(number: int = 1, *, before: bytes = b"", after: bytes = b"") -> Turn:
     ],
 )
 def test_a_key_that_cannot_be_rotated_is_refused_before_anything_is_done(
-    rotator: KmsRotator, kms: FakeKms, change: dict[str, object], word: str
+    rotator: AwsKmsRotator, kms: FakeKms, change: dict[str, object], word: str
 ) -> None:
     kms.key = replace(kms.key, **change)
 
@@ -95,7 +95,7 @@ def test_a_key_that_cannot_be_rotated_is_refused_before_anything_is_done(
 
 
 def test_material_is_changed_once_however_often_it_is_asked_for(
-    rotator: KmsRotator, kms: FakeKms, clock: FakeClock
+    rotator: AwsKmsRotator, kms: FakeKms, clock: FakeClock
 ) -> None:
     kms.takes_s = 3
     value = rotator.prepare(turn())
@@ -109,7 +109,7 @@ def test_material_is_changed_once_however_often_it_is_asked_for(
     assert clock.monotonic() >= 3
 
 
-def test_what_the_material_before_sealed_has_to_open(rotator: KmsRotator, kms: FakeKms) -> None:
+def test_what_the_material_before_sealed_has_to_open(rotator: AwsKmsRotator, kms: FakeKms) -> None:
     first = rotator.prepare(turn(1))
     rotator.set(turn(1, after=first))
     rotator.verify(turn(1, after=first))
@@ -123,7 +123,7 @@ def test_what_the_material_before_sealed_has_to_open(rotator: KmsRotator, kms: F
             rotator.verify(turn(2, before=first, after=second))
 
 
-def test_a_probe_that_opens_to_something_else_does_not_pass(rotator: KmsRotator) -> None:
+def test_a_probe_that_opens_to_something_else_does_not_pass(rotator: AwsKmsRotator) -> None:
     value = rotator.prepare(turn())
     rotator.set(turn(after=value))
 
@@ -131,7 +131,7 @@ def test_a_probe_that_opens_to_something_else_does_not_pass(rotator: KmsRotator)
         rotator.verify(turn(after=value.replace(b'"probe": "rotation_1"', b'"probe": "other"')))
 
 
-def test_a_change_that_takes_long_may_be_tried_again(rotator: KmsRotator, kms: FakeKms) -> None:
+def test_a_change_that_takes_long_may_be_tried_again(rotator: AwsKmsRotator, kms: FakeKms) -> None:
     kms.takes_s = timedelta(hours=1).total_seconds()
     value = rotator.prepare(turn())
     rotator.set(turn(after=value))
@@ -143,7 +143,7 @@ def test_a_change_that_takes_long_may_be_tried_again(rotator: KmsRotator, kms: F
 
 
 def test_a_change_that_was_due_is_not_taken_for_the_one_on_demand(
-    rotator: KmsRotator, kms: FakeKms
+    rotator: AwsKmsRotator, kms: FakeKms
 ) -> None:
     value = rotator.prepare(turn())
     kms.by_schedule = 1
@@ -153,7 +153,7 @@ def test_a_change_that_was_due_is_not_taken_for_the_one_on_demand(
     assert len(kms.begun) == 1
 
 
-def test_a_probe_of_another_key_is_not_asked_for(rotator: KmsRotator, kms: FakeKms) -> None:
+def test_a_probe_of_another_key_is_not_asked_for(rotator: AwsKmsRotator, kms: FakeKms) -> None:
     before = b'{"key_id": "another", "probe": "p", "sealed": "???"}'
     value = rotator.prepare(turn(before=before))
     rotator.set(turn(after=value))
@@ -162,7 +162,7 @@ def test_a_probe_of_another_key_is_not_asked_for(rotator: KmsRotator, kms: FakeK
 
 
 def test_nothing_is_taken_back_and_nothing_else_is_changed(
-    rotator: KmsRotator, kms: FakeKms
+    rotator: AwsKmsRotator, kms: FakeKms
 ) -> None:
     value = rotator.prepare(turn())
 

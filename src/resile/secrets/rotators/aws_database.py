@@ -7,15 +7,16 @@ sees to what AWS adds: the fields by which its own tools know a database, and th
 Source: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html
 """
 
-import json
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final, Self
 
 from resile.clients.aws import SecretsManager
-from resile.errors import ConfigError, SecretConflictError, UnknownSecretError
+from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.errors import ConfigError, OperationError, SecretConflictError, UnknownSecretError
 from resile.secrets.model import Turn
 from resile.secrets.port import Provider, Rotator
 from resile.secrets.providers.aws import AwsProvider
-from resile.secrets.rotators.aws_values import object_of, value_of
+from resile.secrets.rotators.aws_values import fields_in, object_of, value_of
 
 ENGINE = "postgres"
 
@@ -46,6 +47,25 @@ class AwsDatabaseRotator:
             self.target: str = target
             """What no two rotations may change at once, as what it wraps says."""
 
+    @classmethod
+    def open(
+        cls, settings: Mapping[str, Any], *, provider: Provider, clock: Clock = SYSTEM_CLOCK
+    ) -> Self:
+        """Open what the table `rotator` says.
+
+        Args:
+            settings: The table; its `database` is the table of another rotator.
+            provider: Where the secret is.
+            clock: For all that waits.
+
+        Raises:
+            ConfigError: If that is not AWS, or the other table is wrong.
+        """
+        from resile.secrets.rotators.opening import open_rotator
+
+        inner = open_rotator(settings["database"], provider=provider, clock=clock)
+        return cls(inner, provider=provider)
+
     @property
     def has_overlap(self) -> bool:
         """As what it wraps."""
@@ -56,9 +76,15 @@ class AwsDatabaseRotator:
 
         Raises:
             SecretConflictError: If AWS rotates it, too.
+            OperationError: If what is wrapped makes no JSON object.
         """
         self._refuse_second_rotation(turn.name)
-        made = json.loads(self._inner.prepare(turn))
+        made = fields_in(self._inner.prepare(turn))
+        if not made:
+            raise OperationError(
+                f"the rotator {self._inner.kind!r} makes no credential with fields",
+                hint="AWS's tools read username and password from a JSON object",
+            )
         return value_of({"engine": ENGINE, **object_of(turn.before), **made})
 
     def set(self, turn: Turn) -> None:

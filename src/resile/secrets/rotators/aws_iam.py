@@ -34,7 +34,7 @@ Login = Callable[[AwsKeys], str]
 """Tells whose keys these are, as an ARN."""
 
 
-class IamRotator:
+class AwsIamRotator:
     """Changes the access key of a user. Safe to share between threads.
 
     Args:

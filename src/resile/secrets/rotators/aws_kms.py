@@ -23,7 +23,7 @@ _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Until new material is in use; KMS does it in the background."""
 
 
-class KmsRotator:
+class AwsKmsRotator:
     """Changes the material of a key. Safe to share between threads.
 
     Args:

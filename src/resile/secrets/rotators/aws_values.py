@@ -21,11 +21,14 @@ def aws_of(provider: Provider, clock: Clock) -> Aws:
 
 def object_of(secret: Secret | None) -> dict[str, Any]:
     """Give the fields of a value that is a JSON object; none of what is something else, or not there."""
-    if secret is None:
-        return {}
+    return {} if secret is None else fields_in(secret.reveal_bytes())
+
+
+def fields_in(value: bytes) -> dict[str, Any]:
+    """Give the fields of a JSON object; none of what is something else."""
     try:
-        found = json.loads(secret.reveal_bytes())
-    except ValueError:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
