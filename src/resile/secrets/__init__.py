@@ -20,6 +20,9 @@ from resile.secrets.value import HIDDEN, Secret
 if TYPE_CHECKING:
     from resile.secrets.advice import Advice, AdviceLevel
     from resile.secrets.authority import Authority
+    from resile.secrets.cache.model import Terms
+    from resile.secrets.hooks.using import aconnect_with, bind_engine, connect_with, httpx_auth
+    from resile.secrets.manager import SecretManager
     from resile.secrets.providers.opening import open_provider
 
 __all__ = [
@@ -37,9 +40,15 @@ __all__ = [
     "Provider",
     "Rotator",
     "Secret",
+    "SecretManager",
+    "Terms",
     "Turn",
     "Version",
     "WritableProvider",
+    "aconnect_with",
+    "bind_engine",
+    "connect_with",
+    "httpx_auth",
     "open_provider",
 ]
 
@@ -50,6 +59,9 @@ def __getattr__(name: str) -> object:
     homes = {
         "advice": ("Advice", "AdviceLevel"),
         "authority": ("Authority",),
+        "cache.model": ("Terms",),
+        "hooks.using": ("aconnect_with", "bind_engine", "connect_with", "httpx_auth"),
+        "manager": ("SecretManager",),
         "providers.opening": ("open_provider",),
     }
     return load(__name__, name, homes)
