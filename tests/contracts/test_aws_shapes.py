@@ -239,6 +239,21 @@ def test_a_race_that_was_lost_leaves_no_label(provider: AwsProvider, script: Scr
         provider.write("a", b"three", expect=BEFORE, token="other")
 
 
+def test_a_secret_that_others_change_all_the_time_is_given_up(
+    provider: AwsProvider, script: Script
+) -> None:
+    number = number_of("other", 0)
+    script.listed({BEFORE: CURRENT})
+    script.put(number, WRITING, "three")
+    for _ in range(4):
+        script.listed({BEFORE: CURRENT})
+        script.move_refused("AWSCURRENT", BEFORE, number)
+    script.moved(WRITING, number)
+
+    with pytest.raises(SecretConflictError, match="all the time"):
+        provider.write("a", b"three", token="other")
+
+
 def test_nothing_is_put_to_a_secret_that_is_marked_for_deletion(
     provider: AwsProvider, script: Script
 ) -> None:

@@ -131,6 +131,17 @@ def test_a_probe_that_opens_to_something_else_does_not_pass(rotator: AwsKmsRotat
         rotator.verify(turn(after=value.replace(b'"probe": "rotation_1"', b'"probe": "other"')))
 
 
+def test_new_material_that_opens_something_else_does_not_pass(
+    rotator: AwsKmsRotator, kms: FakeKms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = rotator.prepare(turn())
+    rotator.set(turn(after=value))
+    monkeypatch.setattr(kms, "encrypt", lambda *_: b"1:something else")
+
+    with pytest.raises(OperationError, match="new material"):
+        rotator.verify(turn(after=value))
+
+
 def test_a_change_that_takes_long_may_be_tried_again(rotator: AwsKmsRotator, kms: FakeKms) -> None:
     kms.takes_s = timedelta(hours=1).total_seconds()
     value = rotator.prepare(turn())
