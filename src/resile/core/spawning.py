@@ -16,7 +16,7 @@ import os
 import resource
 import select
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -195,6 +195,8 @@ def run_bounded(
     output_bytes_max: int = 1 << 16,
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
+    given: bytes = b"",
+    keeps_errors: bool = True,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Completed:
     """Run a command until it ends or its time is over; then kill what is left of its group.
@@ -208,12 +210,14 @@ def run_bounded(
         output_bytes_max: What is written above this is read and dropped. Default 64 KiB.
         env: The whole environment. Default: our own.
         cwd: Where it runs. Default: where we do.
+        given: What it reads on its standard input, from memory that has no name. Default: nothing.
+        keeps_errors: False drops its standard error.
         clock: Measures the time.
 
     Raises:
         SpawnError: If the command could not be started.
     """
-    process = _start_quietly(argv, env=env, cwd=cwd)
+    process = _start_quietly(argv, env=env, cwd=cwd, given=given, keeps_errors=keeps_errors)
     if process.stdout is None:
         raise AssertionError("a process started with a pipe has one")
     with process.stdout as output:
@@ -246,26 +250,50 @@ def set_subreaper() -> None:
 
 
 def _start_quietly(
-    argv: Sequence[str], *, env: Mapping[str, str] | None, cwd: str | None
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None,
+    cwd: str | None,
+    given: bytes,
+    keeps_errors: bool,
 ) -> "subprocess.Popen[bytes]":
-    """Start a command in a session of its own, with no input and one pipe for all its output."""
+    """Start a command in a session of its own, with one pipe for all its output."""
     import subprocess  # Here, as the guard needs this module but not its half megabyte.
 
     try:
-        return subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=env,
-            cwd=cwd,
-            start_new_session=True,
-            bufsize=0,
-        )
+        with _input(given) as stdin:
+            return subprocess.Popen(
+                argv,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if keeps_errors else subprocess.DEVNULL,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+                bufsize=0,
+            )
     except OSError as exc:
         is_cwd = cwd is not None and not Path(cwd).is_dir()
         spec = SpawnSpec(argv=tuple(argv), env=env or os.environ, cwd=cwd or ".")
         raise _explained(spec, "cwd" if is_cwd else "exec", exc.errno or 0, "") from exc
+
+
+@contextlib.contextmanager
+def _input(given: bytes) -> Iterator[int]:
+    """Give a descriptor to read from: never blocks who writes, whatever the command does with it."""
+    if given:
+        fd = os.memfd_create("input", os.MFD_CLOEXEC)
+    else:
+        fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        view = memoryview(given)
+        while view:
+            view = view[os.write(fd, view) :]
+        if given:
+            os.lseek(fd, 0, os.SEEK_SET)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _collect(

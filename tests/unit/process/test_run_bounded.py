@@ -32,6 +32,21 @@ def test_output_and_exit_code_come_back() -> None:
     assert not done.is_truncated
 
 
+def test_what_is_given_is_read_and_its_errors_can_be_dropped() -> None:
+    given = bytes(range(256)) * 4096
+
+    done = run_bounded(
+        ["sh", "-c", "echo no >&2; wc -c"], timeout_s=30, given=given, keeps_errors=False
+    )
+
+    assert done.output.split() == [str(len(given)).encode()]
+
+
+def test_nothing_is_given_unless_it_is_said() -> None:
+    assert run_bounded(["cat"], timeout_s=30).output == b""
+    assert run_bounded(["true"], timeout_s=30, given=b"unread").exit_code == 0
+
+
 def test_the_signal_that_ended_it_is_named() -> None:
     done = run_bounded(["sh", "-c", "kill -SEGV $$"], timeout_s=30)
 
