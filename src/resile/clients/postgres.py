@@ -1,4 +1,4 @@
-"""Ask PostgreSQL, within one deadline over all steps.
+"""Ask PostgreSQL, within one deadline over all steps; quote as libpq does, and make verifiers of passwords.
 
 Through libpq's own asynchronous calls: `connect_timeout` knows whole seconds only, counts for
 each host anew, and does not bound the query.
@@ -50,6 +50,29 @@ def check_dsn(dsn: str) -> None:
     _checked(dsn)
 
 
+def parts_of(dsn: str) -> dict[str, str]:
+    """Take a DSN apart: what it says, by libpq's keywords (`host`, `port`, `dbname`...).
+
+    Raises:
+        ConfigError: If it cannot be read.
+        MissingExtraError: If psycopg is not installed.
+    """
+    options = require("psycopg.pq", extra="daemon").Conninfo.parse(_checked(dsn))
+    return {one.keyword.decode(): one.val.decode() for one in options if one.val is not None}
+
+
+def with_parts(dsn: str, **parts: str) -> str:
+    """Give a DSN with some parts in the place of its own.
+
+    Raises:
+        ConfigError: If it cannot be read.
+        MissingExtraError: If psycopg is not installed.
+    """
+    _checked(dsn)
+    made: str = require("psycopg.conninfo", extra="daemon").make_conninfo(dsn, **parts)
+    return made
+
+
 class Session:
     """One connection. Blocks, up to its deadlines. Not thread-safe.
 
@@ -92,6 +115,30 @@ class Session:
             return self._ask(query, values, deadline_s)
         except self._error as exc:
             raise OperationError(str(exc).strip(), is_transient=True) from exc
+
+    def identifier(self, name: str) -> str:
+        """Quote a name for use in a statement, where no value can stand."""
+        quoted: bytes = self._pq.Escaping(self._connection).escape_identifier(name.encode())
+        return quoted.decode()
+
+    def literal(self, text: str) -> str:
+        """Quote a text for use in a statement, where no value can stand, as in `ALTER ROLE`."""
+        quoted: bytes = self._pq.Escaping(self._connection).escape_literal(text.encode())
+        return quoted.decode()
+
+    def verifier(self, user: str, password: str) -> str:
+        """Make what the server keeps of a password (SCRAM-SHA-256), here: it never gets the password.
+
+        Raises:
+            OperationError: If libpq cannot.
+        """
+        try:
+            made: bytes = self._connection.encrypt_password(
+                password.encode(), user.encode(), b"scram-sha-256"
+            )
+        except self._error as exc:
+            raise OperationError("libpq could not make a verifier of a password") from exc
+        return made.decode()
 
     def close(self) -> None:
         """Disconnect. Idempotent."""

@@ -30,7 +30,7 @@ from resile.secrets.rotation.decide import (
 )
 from resile.secrets.rotation.effects import perform
 from resile.secrets.rotation.model import Record
-from resile.secrets.rotation.schedule import entry_after, owed_after
+from resile.secrets.rotation.schedule import closure, entry_after, owed_after
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ class Driver:
                 claim,
                 record,
                 after,
-                owed=owed_after(after, self._dependents(record.name), at=at),
+                owed=owed_after(after, closure(record.name, self._dependents), at=at),
                 entry=lambda entry: entry_after(entry, after, at=at),
             )
         except ChangedError:

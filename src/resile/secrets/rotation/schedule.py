@@ -5,7 +5,7 @@ rotated together for ever. It counts from the last rotation, or from when the se
 was missed is done once, and a secret that is new to us is not rotated for its age.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -101,10 +101,19 @@ def owed_after(record: Record, dependents: Iterable[str], *, at: datetime) -> tu
         return ()
     why = f"{record.name}, on which it depends, is compromised"
     return tuple(
-        replace(_owed(record, name, why, at), repeats=0, is_dependent=True)
-        for name in dict.fromkeys(dependents)
-        if name != record.name
+        replace(_owed(record, name, why, at), repeats=0, is_dependent=True) for name in dependents
     )
+
+
+def closure(name: str, dependents: Callable[[str], Iterable[str]]) -> tuple[str, ...]:
+    """Give what depends on a secret, directly or by others; each once."""
+    found: list[str] = []
+    left = [name]
+    while left:
+        fresh = [one for one in dependents(left.pop()) if one != name and one not in found]
+        found += dict.fromkeys(fresh)
+        left += fresh
+    return tuple(found)
 
 
 def _owed(record: Record, name: str, why: str, due_at: datetime) -> Owed:

@@ -30,7 +30,7 @@ class Kit:
         self.told: list[Payload] = []
         self.dead: set[int] = set()
         """Pids of processes that have died."""
-        self._opened: list[Book] = []
+        self._opened: list[Book | Rotations] = []
 
     def book(self, pid: int = 1) -> Book:
         me = Identity(boot_id="boot", pid=pid, start_ticks=pid)
@@ -50,7 +50,9 @@ class Kit:
             "random": random.Random(pid),
         }
         rotators: Mapping[str, Any] = options.pop("rotators", {NAME: self.rotator})
-        return Rotations(options.pop("provider", self.provider), rotators, **usual | options)
+        made = Rotations(options.pop("provider", self.provider), rotators, **usual | options)
+        self._opened.append(made)
+        return made
 
     def rotate(self, rotations: Rotations, **options: Any) -> RotationReport:
         usual: dict[str, Any] = {"reason": MANUAL, "who": "ann"}
@@ -77,5 +79,5 @@ class Kit:
         return [payload.kind for payload in self.told]
 
     def close(self) -> None:
-        for book in self._opened:
-            book.close()
+        for one in reversed(self._opened):
+            one.close()

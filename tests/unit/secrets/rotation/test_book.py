@@ -2,7 +2,6 @@
 
 import sqlite3
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from tests.unit.secrets.rotation.kit import NAME, Kit
@@ -190,7 +189,7 @@ def test_last_day_is_kept_for_the_budgets(kit: Kit, monkeypatch: pytest.MonkeyPa
     assert len(book.ended(100)) == 20
 
 
-def test_book_can_be_used_after_it_was_closed(kit: Kit, folder: Path) -> None:
+def test_book_can_be_used_after_it_was_closed(kit: Kit) -> None:
     book = kit.book()
     book.begin(record())
     book.close()

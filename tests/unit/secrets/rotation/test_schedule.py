@@ -13,6 +13,7 @@ from resile.secrets.rotation import Budget, RotationSpec, check_rule
 from resile.secrets.rotation.model import DAY_S, Entry, Owed
 from resile.secrets.rotation.schedule import (
     REPEATS_MAX,
+    closure,
     due,
     entry_after,
     leaning,
@@ -119,11 +120,17 @@ def test_other_aborted_rotation_leaves_the_schedule_alone() -> None:
 def test_what_depends_on_a_compromised_secret_follows_it_once() -> None:
     ended = record(reason=RotationReason.COMPROMISE, outcome=RotationOutcome.ROTATED)
 
-    owed = owed_after(ended, ("leaf", "db", "leaf"), at=AT)
+    owed = owed_after(ended, ("leaf",), at=AT)
 
     assert [(one.name, one.due_at, one.is_dependent) for one in owed] == [("leaf", AT, True)]
     of_leaf = record(reason=RotationReason.COMPROMISE, outcome=ended.outcome, is_dependent=True)
     assert owed_after(of_leaf, ("db",), at=AT) == ()
+
+
+def test_what_depends_on_what_depends_follows_too_and_circles_end() -> None:
+    needs = {"root": ("mid", "root", "mid"), "mid": ("leaf", "root"), "leaf": ("mid",)}
+
+    assert closure("root", needs.__getitem__) == ("mid", "leaf")
 
 
 @pytest.mark.parametrize("reason", [r for r in RotationReason if r != "compromise"])
