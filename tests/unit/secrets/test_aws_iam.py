@@ -129,6 +129,7 @@ def test_a_second_key_is_made_and_the_first_one_stays(
         "user": USER,
         "access_key_id": "AKIANEW1",
         "secret_access_key": "secret of AKIANEW1",
+        "replaces_access_key_id": CURRENT,
         "region": "eu-central-1",
     }
     assert iam.state == {CURRENT: True, "AKIANEW1": True}
@@ -294,6 +295,26 @@ def test_an_old_key_that_is_gone_is_retired(
     rotator.retire(turn(clock, after=value, before=b""))
 
     assert iam.state == {"AKIANEW1": True}
+
+
+def test_an_old_key_is_closed_though_its_secret_is_gone(
+    rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock
+) -> None:
+    value = rotator.prepare(turn(clock))
+
+    rotator.retire(turn(clock, after=value, before=b""))
+
+    assert iam.state == {"AKIANEW1": True}
+
+
+def test_a_key_that_was_never_kept_here_is_not_closed(
+    rotator: AwsIamRotator, iam: FakeIam, clock: FakeClock
+) -> None:
+    value = rotator.prepare(turn(clock, before=b""))
+
+    rotator.retire(turn(clock, after=value, before=b""))
+
+    assert iam.state == {CURRENT: True, "AKIANEW1": True}
 
 
 def test_a_key_is_never_retired_that_is_the_new_one_too(

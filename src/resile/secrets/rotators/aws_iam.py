@@ -1,6 +1,7 @@
 """Rotate the access key of an IAM user: two keys side by side, which is all that IAM allows.
 
-The secret is a JSON object with `user`, `access_key_id` and `secret_access_key`; what else it has is kept.
+The secret is a JSON object with `user`, `access_key_id`, `secret_access_key`, and the id of the key that it
+replaces; what else it has is kept.
 IAM tells the secret of a key only when it makes it. A rotation that was cut right after that finds a key
 that nobody can use, removes it and makes another one.
 """
@@ -23,6 +24,8 @@ from resile.secrets.rotators.aws_values import aws_of, object_of, text_of, value
 logger = logging.getLogger(__name__)
 
 KEY_ID, SECRET_KEY = "access_key_id", "secret_access_key"
+_REPLACES = "replaces_access_key_id"
+"""The old key, so that it can be closed even when nobody can read its secret any more."""
 _KEYS_MAX = 2
 """IAM's limit for a user; it cannot be raised."""
 _CLOCKS_APART = timedelta(minutes=5)
@@ -78,11 +81,16 @@ class AwsIamRotator:
         Raises:
             SecretConflictError: If the second one is in use elsewhere.
         """
-        current = text_of(turn.before, KEY_ID)
+        current = _old(turn)
         keys = self._without_leftovers(turn, current)
         self._make_room(keys, current)
         made = self._iam.create(self._user)
-        fields = {"user": self._user, KEY_ID: made.key_id, SECRET_KEY: made.secret}
+        fields = {
+            "user": self._user,
+            KEY_ID: made.key_id,
+            SECRET_KEY: made.secret,
+            _REPLACES: current,
+        }
         return value_of({**object_of(turn.before), **fields})
 
     def set(self, turn: Turn) -> None:
@@ -109,7 +117,7 @@ class AwsIamRotator:
         One that was used until now stays, closed, until the next rotation: whoever still needs it can
         be helped at once. On a compromise it is deleted whatever it is.
         """
-        key_id = text_of(turn.before, KEY_ID)
+        key_id = _old(turn)
         if not key_id or key_id == text_of(turn.after, KEY_ID):
             return
         try:
@@ -121,7 +129,7 @@ class AwsIamRotator:
 
     def abort(self, turn: Turn) -> None:
         """Delete the new key, and what a cut attempt to make it has left."""
-        current, candidate = text_of(turn.before, KEY_ID), text_of(turn.after, KEY_ID)
+        current, candidate = _old(turn), text_of(turn.after, KEY_ID)
         if candidate and candidate != current:
             self._iam.delete(self._user, candidate)
         self._without_leftovers(turn, current)
@@ -174,6 +182,11 @@ class AwsIamRotator:
         }
         logger.info(log_line("iam.old_key_kept_closed", fields), extra=fields)
         return True
+
+
+def _old(turn: Turn) -> str:
+    """Give the id of the key that is to be replaced; empty if there is none."""
+    return text_of(turn.before, KEY_ID) or text_of(turn.after, _REPLACES)
 
 
 def _candidate(turn: Turn) -> AwsKeys:
