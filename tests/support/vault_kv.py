@@ -24,8 +24,8 @@ class Kept:
 class FakeKv(FakeVault):
     """A server with one KV engine at `secret`.
 
-    Set `cut_at` to the index of a request, counted from `cut_from_now`, that is lost: before it is
-    carried out, or after it, when `is_answer_lost`.
+    After `cut_from_now` one request is lost: before it is carried out, or after it, when
+    `is_answer_lost`. `killed` is raised then, if it is set, in place of an error of the network.
     """
 
     def __init__(self, clock: Any, **options: Any) -> None:
@@ -34,6 +34,7 @@ class FakeKv(FakeVault):
         self.denied: set[str] = set()
         self.cut_at = -1
         self.is_answer_lost = False
+        self.killed: BaseException | None = None
         self.was_cut = False
         self._index = -1
 
@@ -45,10 +46,10 @@ class FakeKv(FakeVault):
         is_cut = self._index == self.cut_at >= 0
         self.was_cut |= is_cut
         if is_cut and not self.is_answer_lost:
-            raise httpx.ConnectError("refused")
+            raise self.killed or httpx.ConnectError("refused")
         response = super().handle(request)
         if is_cut:
-            raise httpx.ReadTimeout("too late")
+            raise self.killed or httpx.ReadTimeout("too late")
         return response
 
     def _own(self, path: str, request: httpx.Request) -> Answer:
