@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resile.clients.aws import StoredVersion
-from resile.core.ids import new_id
 from resile.core.vocabulary import SecretStage
 from resile.secrets.providers.aws_versions import (
     INDEX_MAX,
@@ -21,6 +20,8 @@ from resile.secrets.providers.aws_versions import (
     stage_of,
     token_of,
 )
+
+ROTATION = "rotation_01JD8Q2V8T3GZ0Y5S6M7N8P9QR"
 
 
 def version(number: str, *labels: str) -> StoredVersion:
@@ -40,9 +41,7 @@ def test_every_token_gives_an_id_that_aws_takes(token: str, index: int) -> None:
     assert token_of(number) in (token, "")
 
 
-@pytest.mark.parametrize(
-    "token", ["t", new_id("rotation"), f"{new_id('rotation')}.back", "a-5", "x" * 54, "first a_b"]
-)
+@pytest.mark.parametrize("token", ["t", ROTATION, f"{ROTATION}.back", "a-5", "x" * 54, "first a_b"])
 def test_a_plain_token_is_read_from_its_id_again(token: str) -> None:
     number = number_of(token, 7)
 
