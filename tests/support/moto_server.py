@@ -15,6 +15,7 @@ else builds on it: `list_secret_version_ids` fails for an unknown secret, and te
 as CreatedDate.
 """
 
+import functools
 import importlib.util
 import json
 import os
@@ -98,6 +99,19 @@ class CutAws(Aws):
         if self.left < 0:
             raise self.error
         return answer
+
+
+class SharedAws(Aws):
+    """AWS for many tests: its clients take long to make, and stay."""
+
+    def close(self) -> None:
+        """Keep all."""
+
+
+@functools.cache
+def shared_aws(endpoint: str) -> SharedAws:
+    """Give the one of a session."""
+    return aws(endpoint, kind=SharedAws)
 
 
 def aws(endpoint: str, clock: Clock | None = None, kind: type[AnyAws] = Aws) -> AnyAws:

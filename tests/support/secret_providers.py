@@ -64,7 +64,7 @@ def passphrase_provider(folder: Path) -> LocalProvider:
 def aws_provider(request: pytest.FixtureRequest, _: Path) -> AwsProvider:
     """Make a part of AWS's stand-in that is this test's own."""
     endpoint = request.getfixturevalue("aws_endpoint")
-    return AwsProvider(moto_server.aws(endpoint), prefix=f"{moto_server.own_name('test')}/")
+    return AwsProvider(moto_server.shared_aws(endpoint), prefix=f"{moto_server.own_name('test')}/")
 
 
 def vault_provider(request: pytest.FixtureRequest, folder: Path) -> VaultProvider:
