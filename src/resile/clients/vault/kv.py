@@ -77,7 +77,7 @@ def note(name: str, notes: Mapping[str, str | None], *, mount: str) -> Call[None
     return Call(
         method="PATCH",
         path=path_of(mount, "metadata", name),
-        what=_called(name),
+        what=f"a note (capability patch) on {_called(name)}",
         read=lambda _: None,
         body={"custom_metadata": dict(notes)},
         is_patch=True,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from resile.clients.vault import (
+    NEVER,
     AppRole,
     Kubernetes,
     Login,
@@ -24,8 +25,10 @@ from resile.clients.vault import (
 )
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.secret_names import is_secret_name
+from resile.core.units import format_duration
 from resile.core.vocabulary import SecretStage
 from resile.errors import ConfigError, ProviderDownError, SecretDeniedError
+from resile.secrets.advice import Advice, AdviceLevel
 from resile.secrets.checking import need_name, need_write, unknown_secret, unknown_version
 from resile.secrets.model import CURRENT_VERSION, Abilities, Version
 from resile.secrets.providers.stages import revoked
@@ -67,11 +70,12 @@ class VaultProvider:
         clock: Clock = SYSTEM_CLOCK,
         transport: Any = None,
     ) -> None:
-        session = Session(login, clock=clock)
-        self.client = VaultClient(target, session, clock=clock, transport=transport)
+        self._session = Session(login, clock=clock)
+        self.client = VaultClient(target, self._session, clock=clock, transport=transport)
         self._mount = mount
         self._clock = clock
-        self._leases = Leases(self.client, session, clock=clock)
+        self._leases = Leases(self.client, self._session, clock=clock)
+        self._is_given = isinstance(login, TokenFile)
         self._skew_s: float | None = None
 
     @classmethod
@@ -203,6 +207,22 @@ class VaultProvider:
             raise ProviderDownError(f"Vault {state}", hint="unseal it: bao operator unseal")
         self._skew_s = (health.at - self._clock.now()).total_seconds()
         self.client.do(tokens.look_up_self())
+
+    def examine(self) -> tuple[Advice, ...]:
+        """Tell of a token that ends, and that we cannot replace."""
+        self.check()
+        token = self._session.token
+        if not self._is_given or token is None or token.can_renew or token.ends_at_s == NEVER:
+            return ()
+        left_s = token.ends_at_s - self._clock.monotonic()
+        return (
+            Advice(
+                level=AdviceLevel.WARNING,
+                about="[secrets.vault] token_file",
+                message=f"the token ends in {format_duration(left_s)}, and cannot be renewed",
+                hint="put another one into the file before; or let resile log in by AppRole",
+            ),
+        )
 
     def clock_skew_s(self) -> float | None:
         """Give how many seconds, to a second, Vault's clock was ahead of ours at the last check."""

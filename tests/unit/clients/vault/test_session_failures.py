@@ -1,6 +1,5 @@
 """Logins that fail, flows that are given up, and the end of a session."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -290,7 +289,6 @@ def test_interrupted_thread_leaves_the_login_to_others(
     client.do(READ)
 
     assert vault.logins == 2
-    assert threading.active_count() < 50
 
 
 def test_unknown_secret_is_no_matter_of_tokens(client: Either, vault: FakeVault) -> None:

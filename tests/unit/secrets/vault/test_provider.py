@@ -10,7 +10,7 @@ import pytest
 from tests.support.vault_kv import FakeKv, Kept
 from tests.support.vaulting import ADDRESS, ROLE_ID, secret_id_file
 
-from resile.clients.vault import AppRole, Target
+from resile.clients.vault import AppRole, Target, TokenFile
 from resile.core.vocabulary import SecretStage
 from resile.errors import (
     ConfigError,
@@ -375,6 +375,38 @@ def test_check_tells_of_a_login_that_is_denied(provider: VaultProvider, vault: F
 
     with pytest.raises(SecretDeniedError, match="log in by approle"):
         provider.check()
+
+
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ({"ttl": 3600, "expire_time": "x", "renewable": False}, "ends in 1h"),
+        ({"ttl": 3600, "expire_time": "x", "renewable": True}, ""),
+        ({"ttl": 0, "expire_time": None}, ""),
+    ],
+)
+def test_token_that_nobody_replaces_is_told_of_before_it_ends(
+    vault: FakeKv, clock: FakeClock, tmp_path: Path, about: dict[str, Any], words: str
+) -> None:
+    path = tmp_path / "token"
+    path.touch(0o600)
+    path.write_text("s.given")
+    vault.answers["sys/health"] = (200, health())
+    vault.answers["auth/token/lookup-self"] = (200, {"data": about})
+    transport = httpx.MockTransport(vault.handle)
+    provider = VaultProvider(Target(ADDRESS), TokenFile(path), clock=clock, transport=transport)
+
+    advice = provider.examine()
+
+    assert [words in one.message for one in advice] == ([True] if words else [])
+
+
+def test_nothing_is_said_of_a_token_that_is_replaced(
+    provider: VaultProvider, vault: FakeKv
+) -> None:
+    vault.answers["sys/health"] = (200, health())
+
+    assert provider.examine() == ()
 
 
 # Opening ---------------------------------------------------------------------------------------------

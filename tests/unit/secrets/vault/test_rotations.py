@@ -44,7 +44,7 @@ class Processes:
             self._path, clock=self._clock, me=me, lives=lambda holder: holder.pid == self._pid
         )
         self._stack.callback(book.close)
-        return Rotations(
+        made = Rotations(
             self.provider,
             {NAME: self.rotator},
             book=book,
@@ -53,6 +53,8 @@ class Processes:
             clock=self._clock,
             random=random.Random(0),
         )
+        self._stack.callback(made.close)
+        return made
 
     def rotate(self) -> RotationReport:
         return self.next().rotate(NAME, reason=RotationReason.MANUAL, who="ann")
