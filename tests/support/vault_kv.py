@@ -2,10 +2,14 @@
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.support.vaulting import Answer, FakeVault
+from tests.support.vaulting import ADDRESS, ROLE_ID, Answer, FakeVault, secret_id_file
+
+from resile.clients.vault import AppRole, Target
+from resile.secrets.providers.vault import VaultProvider
 
 MAX_VERSIONS = 10
 MOUNT = "secret"
@@ -114,3 +118,13 @@ class FakeKv(FakeVault):
 
     def _meta(self, number: int) -> dict[str, Any]:
         return {"version": number, "created_time": _AT, "deletion_time": "", "destroyed": False}
+
+
+def provider_of(vault: FakeKv, folder: Path) -> VaultProvider:
+    """Give a provider that speaks with the fake; its secret id is in a folder."""
+    return VaultProvider(
+        Target(ADDRESS),
+        AppRole(ROLE_ID, secret_id_file(folder)),
+        clock=vault.clock,
+        transport=httpx.MockTransport(vault.handle),
+    )

@@ -3,12 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from tests.support.vault_kv import FakeKv
-from tests.support.vaulting import ADDRESS, ROLE_ID, secret_id_file
+from tests.support.vault_kv import FakeKv, provider_of
 
-from resile.clients.vault import AppRole, Target
 from resile.secrets.providers.vault import VaultProvider
 from resile.testing import FakeClock
 
@@ -24,12 +21,7 @@ def vault(clock: FakeClock) -> FakeKv:
 
 
 @pytest.fixture
-def provider(vault: FakeKv, clock: FakeClock, tmp_path: Path) -> Iterator[VaultProvider]:
-    made = VaultProvider(
-        Target(ADDRESS),
-        AppRole(ROLE_ID, secret_id_file(tmp_path)),
-        clock=clock,
-        transport=httpx.MockTransport(vault.handle),
-    )
+def provider(vault: FakeKv, tmp_path: Path) -> Iterator[VaultProvider]:
+    made = provider_of(vault, tmp_path)
     yield made
     made.close()

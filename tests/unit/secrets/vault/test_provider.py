@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.vault_kv import FakeKv, Kept
-from tests.support.vaulting import ADDRESS, ROLE_ID, secret_id_file
+from tests.support.vault_kv import FakeKv, Kept, provider_of
+from tests.support.vaulting import ADDRESS
 
-from resile.clients.vault import AppRole, Target, TokenFile
+from resile.clients.vault import Target, TokenFile
 from resile.core.vocabulary import SecretStage
 from resile.errors import (
     ConfigError,
@@ -98,7 +98,7 @@ def run(
     work: Work, vault: FakeKv, folder: Path, *, cut_at: int, is_answer_lost: bool = False
 ) -> tuple[Any, ...]:
     """Do the work, and again without a cut; tell what came of it, and what is kept then."""
-    provider = made_for(vault, folder)
+    provider = provider_of(vault, folder)
     provider.write("a/b", ONE, token="one")
     vault.cut_from_now(cut_at, is_answer_lost=is_answer_lost)
     with contextlib.suppress(ProviderDownError):
@@ -107,15 +107,6 @@ def run(
     result = work(provider)
     provider.close()
     return result, vault.kept
-
-
-def made_for(vault: FakeKv, folder: Path) -> VaultProvider:
-    return VaultProvider(
-        Target(ADDRESS),
-        AppRole(ROLE_ID, secret_id_file(folder)),
-        clock=vault.clock,
-        transport=httpx.MockTransport(vault.handle),
-    )
 
 
 def test_promotion_that_was_cut_before_its_note_is_not_made_twice(

@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from tests.support.vault_kv import FakeKv
+from tests.support.vault_kv import FakeKv, provider_of
 
 from resile.core.process import Identity
 from resile.core.vocabulary import RotationOutcome, RotationReason, SecretStage
@@ -68,10 +68,17 @@ class Processes:
 
 
 @pytest.fixture
-def processes(provider: VaultProvider, clock: FakeClock, tmp_path: Path) -> Iterator[Processes]:
-    made = Processes(provider, clock, tmp_path / "rotations.db")
+def vault() -> FakeKv:
+    return FakeKv(FakeClock())
+
+
+@pytest.fixture
+def processes(vault: FakeKv, tmp_path: Path) -> Iterator[Processes]:
+    provider = provider_of(vault, tmp_path)
+    made = Processes(provider, vault.clock, tmp_path / "rotations.db")
     yield made
     made.close()
+    provider.close()
 
 
 def test_rotations_in_a_row_leave_one_current_version(processes: Processes, vault: FakeKv) -> None:
