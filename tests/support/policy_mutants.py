@@ -21,22 +21,24 @@ class Mutant:
 
     Args:
         name: What is wrong.
-        module: Below `resile.policies`.
+        module: Below `package`.
         before: Lines that stand there once.
         after: What is put in their place.
         worlds: Where it has to be found, such as "tasks breaker".
+        package: Where the module is.
     """
 
     name: str
     module: str
     before: str
     after: str
-    worlds: tuple[str, ...]
+    worlds: tuple[str, ...] = ()
+    package: str = "resile.policies"
 
     @contextmanager
     def planted(self) -> Iterator[None]:
         """Have the mistake in the code inside."""
-        module = importlib.import_module(f"resile.policies.{self.module}")
+        module = importlib.import_module(f"{self.package}.{self.module}")
         source = inspect.getsource(module)
         assert source.count(self.before) == 1, f"{self.name}: the source has changed; plant it anew"
         edited = compile(source.replace(self.before, self.after), str(module.__file__), "exec")
