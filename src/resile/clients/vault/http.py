@@ -118,7 +118,8 @@ class Target:
         """Tell whether a call that broke off changes nothing, so that it may be sent once more."""
         is_broken = isinstance(error, self.httpx.NetworkError | self.httpx.RemoteProtocolError)
         is_away = isinstance(error, self.httpx.ConnectError)
-        return step.call.method == "GET" and is_broken and not is_away
+        changes_nothing = step.call.method == "GET" and not step.call.is_once
+        return changes_nothing and is_broken and not is_away
 
 
 def reply_from(status: int, header: Callable[[str], str | None], body: bytes) -> Reply:

@@ -28,7 +28,13 @@ def issue(path: str) -> Call[Credential]:
             can_renew=data.get("renewable") is True,
         )
 
-    return Call(method="GET", path=path_of(path), what=f"credential {path!r}", read=taken)
+    return Call(
+        method="GET",
+        path=path_of(path),
+        what=f"credential {path!r}",
+        read=taken,
+        is_once=True,
+    )
 
 
 def renew(lease_id: str, *, for_s: float) -> Call[float]:

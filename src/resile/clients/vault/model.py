@@ -41,6 +41,7 @@ class Call(Generic[T_co]):
         token: The token to send, in place of the session's; empty for none at all. None: the session's.
         reads: Statuses from 400 on that `read` takes, too.
         is_patch: The body is a merge patch (RFC 7396).
+        is_once: Though it is a GET it makes something, and is never sent a second time by itself.
     """
 
     method: str
@@ -52,6 +53,7 @@ class Call(Generic[T_co]):
     token: str | None = field(default=None, repr=False)
     reads: frozenset[int] = frozenset()
     is_patch: bool = False
+    is_once: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

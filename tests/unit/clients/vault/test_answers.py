@@ -178,6 +178,18 @@ def test_read_that_broke_off_is_sent_once_more(client: Either, vault: FakeVault)
     assert (reads, vault.counts[PATH]) == (2, 3)
 
 
+def test_credential_is_not_made_twice_when_the_answer_is_lost(
+    client: Either, vault: FakeVault
+) -> None:
+    client.do(tokens.renew_self())
+    vault.answers["database/creds/app"] = httpx.ReadError("reset")
+
+    with pytest.raises(ProviderDownError):
+        client.do(leases.issue("database/creds/app"))
+
+    assert vault.counts["database/creds/app"] == 1
+
+
 def test_name_that_leads_elsewhere_is_never_sent(client: Either, vault: FakeVault) -> None:
     for name in ("../../sys/seal", "a//b", "a/./b", ""):
         with pytest.raises(UnknownSecretError, match="no path in Vault"):
