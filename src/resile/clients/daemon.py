@@ -4,7 +4,6 @@ Nothing here is on the way of a guarded call: see `resile.clients.lane`.
 """
 
 import os
-import sys
 import threading
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from resile.clients.degraded import DegradationFeed
 from resile.clients.lane import Lane
 from resile.clients.sharing import shared_names, shared_with
 from resile.clients.sharing.places import share_over
+from resile.clients.starting import program_name
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.vocabulary import STATE_VARIABLE
 from resile.errors import ConfigError
@@ -60,7 +60,7 @@ def connect(state_dir: str | os.PathLike[str] | None = None) -> Lane:
         )
     with _lock:
         if _lane is None:
-            lane = Lane(Path(folder).absolute(), program=_program())
+            lane = Lane(Path(folder).absolute(), program=program_name())
             PolicyFeed(lane).start()
             DegradationFeed(lane).start()
             share_over(lane)
@@ -165,8 +165,3 @@ def _plain(value: object) -> object:
 
 def _finite(seconds: float | None) -> float | None:
     return None if seconds is None or seconds == float("inf") else round(seconds, 1)
-
-
-def _program() -> str:
-    """Give the program's name alone: arguments may hold secrets."""
-    return os.path.basename(sys.argv[0] if sys.argv and sys.argv[0] else sys.executable)  # noqa: PTH119

@@ -1,6 +1,7 @@
 """Begin what a process of a system does by itself, and load nothing elsewhere."""
 
 import os
+import sys
 
 from resile.core.vocabulary import CONFIG_VARIABLE, STATE_VARIABLE
 
@@ -18,3 +19,8 @@ def connect_in_system() -> None:
         from resile.policies.reloading import follow_system
 
         follow_system(path)
+
+
+def program_name() -> str:
+    """Give the name of this program alone: arguments may hold secrets."""
+    return os.path.basename(sys.argv[0] if sys.argv and sys.argv[0] else sys.executable)  # noqa: PTH119

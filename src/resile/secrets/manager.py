@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from functools import partial
 from math import inf
-from typing import Final, cast
+from typing import Final, Self, cast
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import ConfigError
@@ -207,6 +207,12 @@ class SecretManager:
         self._ticker.close()
         self._upkeep.let_go([secret.lease_id for secret in self._memory.clear() if secret.lease_id])
         self._provider.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # For whoever tells of changes ------------------------------------------------------------------
 
