@@ -1,4 +1,4 @@
-"""`python -m resile.daemon.handing -- COMMAND...`: gives a service its secrets, and becomes the service.
+"""`python -m resile.daemon.handing STATE -- COMMAND...`: gives a service its secrets, and becomes the service.
 
 It runs in the service's own control group, so that the secretkeeper knows whose secrets are asked for. It
 puts them into the environment, or as files into a folder that no other process sees, and executes the
@@ -22,7 +22,6 @@ from resile.daemon.handing.line import Line
 DEADLINE_S = 20.0
 """So long a keeper that is being started, or a provider that is away, is waited for."""
 AGAIN_S = 0.05
-STATE_VARIABLE = "RESILE_STATE_DIR"
 FOLDER_VARIABLE = "RESILE_SECRETS_DIR"
 
 T = TypeVar("T")
@@ -30,10 +29,9 @@ T = TypeVar("T")
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Become the command, with its secrets; or say why not, and end."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    command = words[1:] if words[:1] == ["--"] else words
+    state, _, *command = sys.argv[1:] if arguments is None else arguments
     try:
-        environ = _with_secrets(os.environ)
+        environ = _with_secrets(Path(state), os.environ)
         _become(command, environ)
     except HandingError as exc:
         sys.stderr.write(f"resile: the service cannot start: {exc}\n")
@@ -50,12 +48,9 @@ def _become(command: Sequence[str], environ: Mapping[bytes, bytes]) -> NoReturn:
     os.execvpe(command[0], list(command), dict(environ))  # noqa: S606 - no shell is meant
 
 
-def _with_secrets(environ: Mapping[str, str]) -> dict[bytes, bytes]:
+def _with_secrets(state: Path, environ: Mapping[str, str]) -> dict[bytes, bytes]:
     """Give the environment of the service, with what it is given in it or named by it."""
-    state = environ.get(STATE_VARIABLE, "")
-    if not state:
-        raise HandingError(f"{STATE_VARIABLE} is not set: let `resile up` start it")
-    socket = Path(state, "run", "secrets.sock")
+    socket = state / "run" / "secrets.sock"
     given, values = _asked(socket, _all)
     made = {os.fsencode(name): os.fsencode(value) for name, value in environ.items()}
     files: dict[str, bytes] = {}

@@ -151,7 +151,11 @@ class Talk:
             answer = {"error": {"sort": "OperationError", "message": "the secretkeeper failed"}}
         finally:
             self._places.release()
-        connection.send({"answer": number, **answer})
+        try:
+            connection.send({"answer": number, **answer})
+        except wire.WireError as exc:
+            error = {"sort": "OperationError", "message": f"the answer is too long: {exc}"}
+            connection.send({"answer": number, "error": error})
 
     def _refuse(self, error: ResileError) -> None:
         with contextlib.suppress(ConnectionError):

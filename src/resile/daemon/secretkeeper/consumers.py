@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 FILE_NAME = "consumers.json"
 LIVE_S = 30.0
 """Three heartbeats of a process, or so long a connection may be lost: then it is not waited for."""
+LOOK_S = 0.2
+"""Between two looks at who lives: a rotation that waits asks a hundred times a second."""
 HOLDERS_MAX = 1000
 NAMES_MAX = 200
 """Of one process."""
@@ -80,18 +82,27 @@ class Registry:
         clock: Measures silence.
         push: Sends a message to connections.
         on_change: Called with a name when it has a new current version, or one is revoked.
+        on_revoke: Called with a name and the version that is; empty: all of them.
     """
 
     def __init__(
-        self, folder: Path, *, clock: Clock, push: Push, on_change: Callable[[str], None]
+        self,
+        folder: Path,
+        *,
+        clock: Clock,
+        push: Push,
+        on_change: Callable[[str], None],
+        on_revoke: Callable[[str, str], None],
     ) -> None:
         self._path = folder / FILE_NAME
         self._clock = clock
         self._push = push
         self._on_change = on_change
+        self._on_revoke = on_revoke
         self._lock = threading.Lock()
         self._holders = {one.key: one for one in _load(self._path)}
         self._contacts = {key: _Contact(clock.monotonic()) for key in self._holders}
+        self._looked_s = -LOOK_S
 
     # What rotations ask -------------------------------------------------------------------------
 
@@ -107,6 +118,7 @@ class Registry:
     def revoke(self, name: str, version: str) -> None:
         """Tell all of them that this version must not be used any more. Does not wait."""
         self._push(self._connections(name), {"revoked": name, "version": version})
+        self._on_revoke(name, version)
         self._on_change(name)
 
     def cut(self, client: str) -> None:
@@ -208,8 +220,9 @@ class Registry:
             self._put(replace(one, folder=folder), versions)
 
     def handed_out(self, how: Deliver) -> tuple[Holder, ...]:
-        """Give the holders that live and got theirs this way."""
+        """Give the holders that live, now, and got theirs this way."""
         with self._lock:
+            self._looked_s = -LOOK_S
             return tuple(one for one in self._alive() if one.how is how)
 
     def renewed(self, holder: Holder, name: str, version: str) -> None:
@@ -236,7 +249,11 @@ class Registry:
         return one.how is not Deliver.API or silent_s < LIVE_S
 
     def _alive(self) -> list[Holder]:
-        """Give all that live, and forget the others."""
+        """Give all that live, as seen a moment ago, and forget the others."""
+        now_s = self._clock.monotonic()
+        if now_s < self._looked_s + LOOK_S:
+            return list(self._holders.values())
+        self._looked_s = now_s
         for key in [key for key, one in self._holders.items() if not is_alive(one.process)]:
             del self._holders[key], self._contacts[key]
         return list(self._holders.values())

@@ -38,6 +38,7 @@ class Line:
         self._sending = threading.Lock()
         self._ids = itertools.count(1)
         self._waiting: dict[int, threading.Event] = {}
+        self._is_over = False
 
     def receive_first(self) -> dict[str, Any]:
         """Wait for the first line.
@@ -75,10 +76,15 @@ class Line:
         try:
             told = [[one.kind, encode(one)] for one in payloads]
             self.send({"tell": told, "id": number})
-            if not done.wait(TOLD_TIMEOUT_S):
+            if self._is_over or not done.wait(TOLD_TIMEOUT_S) or self._is_over:
                 raise _unrecorded()
         finally:
             del self._waiting[number]
+
+    def close(self) -> None:
+        """Hang up. Idempotent."""
+        self._file.close()
+        self._sock.close()
 
     def _listen(self, hear: Hear) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -89,6 +95,9 @@ class Line:
                     waiting.set()
                 elif "told" not in message:
                     hear(message)
+        self._is_over = True
+        for waiting in list(self._waiting.values()):
+            waiting.set()
         self._on_end()
 
 

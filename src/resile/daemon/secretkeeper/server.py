@@ -71,7 +71,7 @@ class Server:
         self._paces = Paces(clock.monotonic)
         self._numbers = itertools.count(1)
         self._open: dict[int, Connection] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._writers: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
         self._quick = ThreadPoolExecutor(QUICK_THREADS, thread_name_prefix="quick")
         self._slow = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix="slow")
         self._loop = asyncio.get_running_loop()
@@ -91,10 +91,10 @@ class Server:
             server.close()
             for pool in (self._quick, self._slow):
                 pool.shutdown(wait=False, cancel_futures=True)
-            for task in self._tasks:
-                task.cancel()
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=END_S)
+            for writer in self._writers.values():
+                writer.transport.abort()
+            if self._writers:
+                await asyncio.wait(self._writers, timeout=END_S)
 
     def push(self, connections: Iterable[int], message: Mapping[str, Any]) -> None:
         """Send a message to connections; what has ended is left out. Safe from any thread."""
@@ -107,10 +107,10 @@ class Server:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is None or len(self._tasks) >= CONNECTIONS_MAX:
+        if task is None or len(self._writers) >= CONNECTIONS_MAX:
             writer.close()
             return
-        self._tasks.add(task)
+        self._writers[task] = writer
         number = next(self._numbers)
         try:
             wrong = await self._talk(reader, writer).run(
@@ -119,7 +119,7 @@ class Server:
             if wrong:
                 logger.warning("secretkeeper.refused reason=%s", wrong)
         finally:
-            self._tasks.discard(task)
+            del self._writers[task]
             connection = self._open.pop(number, None)
             if connection is not None:
                 self._left(number, connection.client)

@@ -11,7 +11,7 @@ import pytest
 
 from resile.core.process import identity_of
 from resile.daemon.secretkeeper import consumers
-from resile.daemon.secretkeeper.consumers import FILE_NAME, LIVE_S, Registry
+from resile.daemon.secretkeeper.consumers import FILE_NAME, LIVE_S, LOOK_S, Registry
 from resile.daemon.secretkeeper.model import Client, Deliver
 from resile.errors import RejectedError
 from resile.testing.clock import FakeClock
@@ -27,6 +27,7 @@ class Scene:
         self.clock = FakeClock()
         self.pushed: list[tuple[tuple[int, ...], Mapping[str, Any]]] = []
         self.changed: list[str] = []
+        self.revoked: list[tuple[str, str]] = []
         self.registry = self.restarted()
 
     def restarted(self) -> Registry:
@@ -34,7 +35,11 @@ class Scene:
             self.pushed.append((tuple(connections), message))
 
         self.registry = Registry(
-            self.folder, clock=self.clock, push=push, on_change=self.changed.append
+            self.folder,
+            clock=self.clock,
+            push=push,
+            on_change=self.changed.append,
+            on_revoke=lambda name, number: self.revoked.append((name, number)),
         )
         return self.registry
 
@@ -106,6 +111,10 @@ def test_consumer_uses_what_it_acknowledged(scene: Scene) -> None:
     assert scene.changed == [NAME]
     assert scene.states() == [("1", True)]
 
+    scene.registry.revoke(NAME, "1")
+    assert scene.pushed[-1] == ((1,), {"revoked": NAME, "version": "1"})
+    assert (scene.changed, scene.revoked) == ([NAME, NAME], [(NAME, "1")])
+
     scene.registry.ack(me, NAME, "2")
     assert scene.states() == [("2", True)]
     scene.registry.unwatch(me, NAME)
@@ -167,6 +176,7 @@ def test_dead_process_uses_nothing(
 
     child.kill()
     child.wait()
+    scene.clock.advance(LOOK_S)
 
     assert scene.states() == []
     scene.restarted()

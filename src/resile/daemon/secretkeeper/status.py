@@ -1,0 +1,140 @@
+"""How things stand, for the pages: every secret without its value, who holds it, how it is rotated."""
+
+import contextlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from resile.core.codec import encode
+from resile.core.vocabulary import SecretStage
+from resile.daemon.secretkeeper.consumers import Registry
+from resile.daemon.secretkeeper.estate import Estate
+from resile.daemon.secretkeeper.model import Plan
+from resile.daemon.secretkeeper.quarantine import Quarantine
+from resile.errors import ResileError
+from resile.secrets import Consumer, Version
+
+NAMES_MAX = 1000
+"""The declared ones come first."""
+HOLDERS_MAX = 100
+ENDED_MAX = 50
+VERSION_OLD_S = 300.0
+"""A version of a secret that nobody changed here is asked for again after this: others may have."""
+
+
+class Status:
+    """Not thread-safe: one thread asks.
+
+    Args:
+        plan: What is declared.
+        registry: Who holds what.
+        quarantine: Who gets nothing.
+    """
+
+    def __init__(self, plan: Plan, *, registry: Registry, quarantine: Quarantine) -> None:
+        self._plan = plan
+        self._registry = registry
+        self._quarantine = quarantine
+        self._versions: dict[str, tuple[Version | None, float]] = {}
+
+    def changed(self, name: str) -> None:
+        """Ask for the version of a secret anew."""
+        self._versions.pop(name, None)
+
+    def of(
+        self, estate: Estate | None, *, reason: str, now: datetime, now_s: float
+    ) -> dict[str, Any]:
+        """Give it all.
+
+        Args:
+            estate: What is open; None: nothing is.
+            reason: Why the provider does not answer; empty: it does.
+            now: The time.
+            now_s: The same, monotonic.
+        """
+        kind = str(self._plan.settings["provider"]) if estate is None else estate.provider.kind
+        return {
+            "provider": {"kind": kind, "is_well": not reason, "reason": reason},
+            "secrets": [] if estate is None else self._rows(estate, now, now_s),
+            "quarantined": [
+                {"client": one.client, "why": one.why, "at": one.at.isoformat()}
+                for one in self._quarantine.all()
+            ],
+            "rotations": [] if estate is None else _ended(estate),
+        }
+
+    def _rows(self, estate: Estate, now: datetime, now_s: float) -> list[dict[str, Any]]:
+        consumers = self._registry.consumers()
+        rotating = {one.name: one for one in estate.rotations.open()}
+        rows = []
+        for name in self._names(estate):
+            version = self._version(estate, name, now_s)
+            row = self._declared(estate, name)
+            created_at = version.created_at if version else None
+            rows.append(
+                {
+                    **row,
+                    "version": version.number if version else "",
+                    "created_at": created_at and created_at.isoformat(),
+                    "age_s": created_at and max(0.0, (now - created_at).total_seconds()),
+                    "holders": [_holder(one) for one in consumers.get(name, ())[:HOLDERS_MAX]],
+                    "rotation": _open(rotating.get(name)),
+                }
+            )
+        return rows
+
+    def _declared(self, estate: Estate, name: str) -> dict[str, Any]:
+        plan = self._plan.secret(name)
+        next_at = estate.rotations.next_at(name)
+        return {
+            "name": name,
+            "next_rotation_at": next_at and next_at.isoformat(),
+            "rotator": "" if plan.rotator is None else str(plan.rotator["kind"]),
+            "services": list(plan.services),
+            "deliver": plan.deliver.value,
+            "is_canary": plan.is_canary,
+        }
+
+    def _names(self, estate: Estate) -> list[str]:
+        names = dict.fromkeys(self._plan.secrets)
+        with contextlib.suppress(ResileError):  # What is declared is known while it is away, too.
+            names.update(dict.fromkeys(estate.provider.names()))
+        return list(names)[:NAMES_MAX]
+
+    def _version(self, estate: Estate, name: str, now_s: float) -> Version | None:
+        """Give the current version, as it was known a moment ago; None: there is none, or nobody knows."""
+        known, read_s = self._versions.get(name, (None, 0.0))
+        if name in self._versions and now_s - read_s < VERSION_OLD_S:
+            return known
+        try:
+            versions = estate.provider.history(name)
+            known = next((v for v in versions if v.stage is SecretStage.CURRENT), None)
+        except ResileError:  # What was known is shown while the provider is away.
+            return known
+        self._versions[name] = known, now_s
+        return known
+
+
+def _holder(one: Consumer) -> dict[str, Any]:
+    return {"label": one.label, "version": one.version, "is_live": one.is_live}
+
+
+def _open(view: Any) -> Mapping[str, Any] | None:
+    if view is None:
+        return None
+    return {
+        "rotation_id": view.rotation_id,
+        "step": view.step.value,
+        "steps": [{"step": one.step.value, "at": one.at.isoformat()} for one in view.steps],
+        "reason": view.reason.value,
+        "waits_for": list(view.waits_for),
+        "why": view.why,
+    }
+
+
+def _ended(estate: Estate) -> list[dict[str, Any]]:
+    keys = ("rotation_id", "name", "outcome", "reason", "ended_at", "duration_s", "cut")
+    return [
+        {key: encode(getattr(one, key)) for key in keys}
+        for one in estate.rotations.ended(ENDED_MAX)
+    ]
