@@ -8,8 +8,10 @@ from resile.core.clock import Clock
 from resile.core.config import Config
 from resile.core.journal import Journal
 from resile.daemon.contained import ContainedRuns
-from resile.daemon.lanes import DegradationDesk, Instance, LaneDesk, Loop
+from resile.daemon.lanes import DegradationDesk, Instance, LaneDesk
+from resile.daemon.loop import Loop
 from resile.daemon.measures import Measures
+from resile.daemon.secret_keeping import SecretKeeping
 from resile.daemon.secrets_desk import SecretsDesk
 from resile.daemon.stored import StoreDesk, StorePlace
 from resile.recover import World
@@ -67,8 +69,17 @@ def open_desks(
         store=StoreDesk(StorePlace.of(config, state), journal=journal, tell=loop.tell, clock=clock),
         lanes=lanes,
         degradation=DegradationDesk(lanes, loop=loop),
-        secrets=SecretsDesk(),
+        secrets=_secrets(config, state, journal, loop, world=world, clock=clock),
     )
+
+
+def _secrets(
+    config: Config, state: Path, journal: Journal, loop: Loop, *, world: World, clock: Clock
+) -> SecretsDesk:
+    keeping = SecretKeeping(config, state, loop=loop, world=world, clock=clock)
+    desk = SecretsDesk(keeping)
+    desk.read(journal)
+    return desk
 
 
 def _running(world: World) -> dict[str, Instance]:

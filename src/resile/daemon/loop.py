@@ -32,6 +32,7 @@ from resile.core.events import (
     PolicyHalfOpened,
     PolicyOpened,
     PolicyOrdered,
+    SecretAccessed,
     announce,
 )
 from resile.core.journal import Record
@@ -44,8 +45,9 @@ INBOX_MAX = 10_000
 REFUSABLE = (
     *(CheckChanged, OperatorRequested, IncidentAcknowledged, HeartbeatReceived),
     *(PolicyOpened, PolicyHalfOpened, PolicyClosed, PolicyForced, PolicyOrdered),
+    SecretAccessed,
 )
-"""What somebody can say again, or a table shows anyhow. Exits and outcomes cannot be: they are never dropped, and there are
+"""What somebody can say again, or a table shows anyhow; a secret whose access is dropped is not given. Exits and outcomes cannot be: they are never dropped, and there are
 few of them, because nothing new is begun while the journal cannot be written."""
 BATCH_MAX = 256
 """So many told payloads go into one transaction."""
@@ -149,10 +151,10 @@ class Loop:
         self._put(_Told(payload, actor, durable))
         await durable
 
-    async def record_all(self, payloads: Sequence[Payload]) -> None:
+    async def record_all(self, payloads: Sequence[Payload], *, actor: str = "brain") -> None:
         """Hand payloads in, in this order, and wait until the last is durable and folded."""
-        self.tell(*payloads[:-1])
-        await self.record(payloads[-1])
+        self.tell(*payloads[:-1], actor=actor)
+        await self.record(payloads[-1], actor=actor)
 
     async def run(self) -> None:
         """Work until cancelled. Actions under way are cancelled too; they stay in flight."""

@@ -7,6 +7,7 @@ from resile.core.events import Event, FaultClosed, FaultOpened, ProcessStarted
 from resile.core.metrics import Registry
 from resile.core.vocabulary import CheckState, Outcome
 from resile.daemon.lanes import PolicyMeasures
+from resile.daemon.secret_measures import SecretMeasures
 from resile.daemon.store_measures import StoreMeasures
 from resile.health import ProcessSample
 from resile.incidents import IncidentBook
@@ -70,6 +71,7 @@ class Measures:
         )
         self._store = StoreMeasures(registry)
         self.policies = PolicyMeasures(registry)
+        self.secrets = SecretMeasures(registry)
         self._incidents = registry.gauge(
             "resile_incidents_open_count", "Incidents that are not resolved."
         )
@@ -88,6 +90,7 @@ class Measures:
             self._faults.add(fault=payload.fault)
         elif isinstance(payload, FaultClosed):
             self._count_end(payload)
+        self.secrets.apply(payload)
 
     def text(
         self,

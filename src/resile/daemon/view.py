@@ -165,6 +165,7 @@ class BrainView:
     def metrics(self) -> str:
         """Give the Prometheus text."""
         self._desks.lanes.measure()
+        self._measures.secrets.take(self._desks.secrets.overview())
         return self._measures.text(
             self._world, self._book, self.samples, dropped_count=self._loop.dropped
         )

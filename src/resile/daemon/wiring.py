@@ -1,5 +1,6 @@
 """From what the user wrote to what each part works with: the only place that knows both."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def launch_specs(
     told = {STATE_VARIABLE: str(state), CONFIG_VARIABLE: str(config_file)}
     inherited = {**_inherited(environ), **_switches(config), **told}
     return {
-        name: _launch(section, config=config, inherited=inherited)
+        name: _launch(section, inherited, config=config, handing=_handing(name, config, state))
         for name, section in config.service.items()
     }
 
@@ -142,9 +143,15 @@ def _service(name: str, section: ServiceSection) -> ServiceSpec:
     )
 
 
-def _launch(section: ServiceSection, *, config: Config, inherited: Mapping[str, str]) -> LaunchSpec:
+def _launch(
+    section: ServiceSection,
+    inherited: Mapping[str, str],
+    *,
+    config: Config,
+    handing: tuple[str, ...],
+) -> LaunchSpec:
     return LaunchSpec(
-        argv=section.command,
+        argv=(*handing, *section.command),
         env={**inherited, **section.env},
         cwd=str(section.cwd),
         limits=CgroupLimits(
@@ -160,6 +167,16 @@ def _launch(section: ServiceSection, *, config: Config, inherited: Mapping[str, 
         log_files_max=config.resile.log_files_max,
         log_lines_per_s_max=config.resile.log_lines_per_s_max,
     )
+
+
+def _handing(service: str, config: Config, state: Path) -> tuple[str, ...]:
+    """Give what a command is started through if secrets are handed to the service when it starts."""
+    is_handed = any(
+        service in one.services and one.deliver != "api" for one in config.secret.values()
+    )
+    # Isolated (-I): neither the service's variables nor its folder may change what this loads.
+    program = (sys.executable, "-I", "-m", "resile.daemon.handing", str(state), "--")
+    return program if is_handed else ()
 
 
 def _check(

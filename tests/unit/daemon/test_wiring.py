@@ -1,5 +1,6 @@
 """What services are told of the system that they belong to."""
 
+import sys
 from pathlib import Path
 
 from resile.contain import Switches
@@ -42,6 +43,23 @@ def test_what_the_user_set_for_a_service_goes_before(tmp_path: Path) -> None:
 
 def test_services_keep_their_runs_where_the_daemon_sweeps(tmp_path: Path) -> None:
     assert env_of(tmp_path, "plain", {"RESILE_RUNS_DIR": "/runs"})["RESILE_RUNS_DIR"] == "/runs"
+
+
+def test_service_is_started_through_what_hands_it_its_secrets_if_it_does_not_ask(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "resile.toml"
+    path.write_text(
+        "".join(f'[service.{name}]\ncommand = ["{name}", "x"]\n' for name in ("a", "b", "c"))
+        + '[secret.one]\nservices = ["a"]\ndeliver = "file"\n[secret.two]\nservices = ["a", "b"]\n'
+    )
+    config = load_config(path, environ={})
+
+    launches = wiring.launch_specs(config, environ={}, **PLACES)
+
+    handing = (sys.executable, "-I", "-m", "resile.daemon.handing", "/srv/.resile", "--")
+    assert launches["a"].argv == (*handing, "a", "x")
+    assert (launches["b"].argv, launches["c"].argv) == (("b", "x"), ("c", "x"))
 
 
 def test_services_are_told_what_is_switched_off(tmp_path: Path) -> None:

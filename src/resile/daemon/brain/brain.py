@@ -157,6 +157,7 @@ class Brain:
                     ("troubles", troubles.run()),
                     ("store", keeping.run(self._world, self._loop)),
                     ("lanes", self._desks.lanes.serve()),
+                    ("secrets", self._desks.secrets.serve()),
                     ("servers", self._servers.serve(self._view)),
                 )
             ]
@@ -341,6 +342,7 @@ class Brain:
         for record in records:
             self._uptime.apply(record.event)
             self._measures.apply(record.event)
+            self._desks.secrets.apply(record.event)
             self._watching.apply(record.event.payload(), record.event.at)
             self._console.show(record)
         self._stories.add(records)
