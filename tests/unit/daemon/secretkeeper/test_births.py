@@ -56,9 +56,9 @@ def world(tmp_path: Path) -> Iterator[World]:
 def test_target_that_is_down_is_tried_again_ever_later(world: World) -> None:
     world.target.is_down = True
 
-    for _ in range(100):
+    for _ in range(40):
         world.births.step()
-        world.clock.advance(1.0)
+        world.clock.advance(2.0)
 
     assert world.tries() == 6  # At 0, 2, 6, 14, 30 and 62 s.
     assert {one.outcome for one in world.rotations.ended()} == {RotationOutcome.ABORTED}
