@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from resile.core.clock import Clock
 from resile.core.ids import new_id
 from resile.core.vocabulary import RotationReason, SecretStage
-from resile.errors import SecretConflictError, UnknownSecretError
+from resile.errors import SecretConflictError
 from resile.secrets.model import Version
 from resile.secrets.port import Rotator, WritableProvider
 from resile.secrets.rotation.book import Book, Claim
 from resile.secrets.rotation.budget import Budget
+from resile.secrets.rotation.effects import history_of
 from resile.secrets.rotation.model import Record, Targeted
 
 
@@ -89,14 +90,6 @@ def first_record(
 
 def _target_of(rotator: object) -> str:
     return rotator.target if isinstance(rotator, Targeted) else ""
-
-
-def history_of(provider: WritableProvider, name: str) -> tuple[Version, ...]:
-    """Give the versions of a secret; none if it is not there yet."""
-    try:
-        return provider.history(name)
-    except UnknownSecretError:
-        return ()
 
 
 def current_of(history: tuple[Version, ...]) -> str:

@@ -7,8 +7,8 @@ from typing import Final
 
 from resile.core.vocabulary import RotationStep, SecretStage
 from resile.errors import SecretConflictError, SecretRevokedError, UnknownSecretError
-from resile.secrets.model import Turn
-from resile.secrets.port import Consumers, Rotator, WritableProvider
+from resile.secrets.model import Turn, Version
+from resile.secrets.port import Consumers, Provider, Rotator, WritableProvider
 from resile.secrets.rotation.decide import Effect, stepped
 from resile.secrets.rotation.model import Phase, Record
 from resile.secrets.value import Secret
@@ -19,6 +19,14 @@ Change = Callable[[Record, datetime, float], Record]
 _PENDING: Final = SecretStage.PENDING.value
 _BACK: Final = ".back"
 """Ends the token by which an old value is written again."""
+
+
+def history_of(provider: Provider, name: str) -> tuple[Version, ...]:
+    """Give the versions of a secret; none if it is not there yet."""
+    try:
+        return provider.history(name)
+    except UnknownSecretError:
+        return ()
 
 
 def perform(
@@ -84,6 +92,9 @@ class _Effects:
         return _reaches(RotationStep.RETIRED)
 
     def take_back(self) -> Change:
+        number = self._found_promoted()
+        if number:
+            return lambda fresh, at, now_s: _promoted_after_all(fresh, number, at, now_s)
         self._rotator.abort(self._turn())
         self._provider.discard(self._record.name, token=self._record.rotation_id)
         return _is_gone
@@ -102,11 +113,7 @@ class _Effects:
 
     def _candidate(self) -> str:
         """Give the number of the candidate if it was written already, before we were cut."""
-        try:
-            history = self._provider.history(self._record.name)
-        except UnknownSecretError:
-            return ""
-        for version in history:
+        for version in history_of(self._provider, self._record.name):
             if version.stage is SecretStage.PENDING and version.token == self._record.rotation_id:
                 return version.number
         return ""
@@ -129,12 +136,18 @@ class _Effects:
                 record.name, token=record.rotation_id, expect=record.before
             ).number
         except SecretConflictError:
-            # It was promoted before we were cut, and somebody has put another one since.
-            for version in self._provider.history(record.name):
-                is_ours = version.token == record.rotation_id
-                if is_ours and version.stage is not SecretStage.PENDING:
-                    return version.number
-            raise
+            number = self._found_promoted()
+            if not number:
+                raise
+            return number  # Somebody has put another one since.
+
+    def _found_promoted(self) -> str:
+        """Give the number of the candidate if it was promoted before we were cut; empty if not."""
+        for version in history_of(self._provider, self._record.name):
+            is_ours = version.token == self._record.rotation_id
+            if is_ours and version.stage is not SecretStage.PENDING:
+                return version.number
+        return ""
 
     def _restored(self) -> str:
         record = self._record
@@ -216,6 +229,19 @@ def _returning(fresh: Record, restored: str) -> Record:
         trouble="",
         retry_s=0.0,
     )
+
+
+def _promoted_after_all(fresh: Record, number: str, at: datetime, now_s: float) -> Record:
+    """Go back as far as a rotation does whose candidate is current: what aborts it rolls it back."""
+    forward = replace(
+        fresh,
+        phase=Phase.FORWARD,
+        after=number,
+        told_s=None,
+        unwanted=fresh.ended_why,
+        ended_why="",
+    )
+    return stepped(forward, RotationStep.PROMOTED, at=at, now_s=now_s)
 
 
 def _is_gone(fresh: Record, _: datetime, __: float) -> Record:

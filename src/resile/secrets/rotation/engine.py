@@ -13,10 +13,11 @@ from resile.errors import ConfigError, SecretConflictError
 from resile.secrets.model import Consumer
 from resile.secrets.port import Consumers, Provider, Rotator, WritableProvider
 from resile.secrets.rotation.background import Background
-from resile.secrets.rotation.beginning import Wish, begin, history_of
+from resile.secrets.rotation.beginning import Wish, begin
 from resile.secrets.rotation.book import Book, Claim, LeaseLostError
 from resile.secrets.rotation.budget import Budget
 from resile.secrets.rotation.driving import POLL_S, Driver, Stand
+from resile.secrets.rotation.effects import history_of
 from resile.secrets.rotation.model import (
     Phase,
     Record,

@@ -2,12 +2,17 @@
 
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from tests.unit.secrets.rotation.lives import Life
 
 from resile.core.events.envelope import Payload
 from resile.core.process import Identity
 from resile.core.vocabulary import RotationReason, SecretStage
+from resile.errors import SecretError
+from resile.secrets import Secret
 from resile.secrets.rotation import Book, RotationReport, Rotations
 from resile.testing import FakeClock
 from resile.testing.rotations import FakeConsumers, FakeRotator, FakeTarget
@@ -15,6 +20,31 @@ from resile.testing.secrets import FakeProvider
 
 MANUAL, COMPROMISE = RotationReason.MANUAL, RotationReason.COMPROMISE
 NAME = "db"
+
+
+class Holders(FakeConsumers):
+    """Consumers that use what they hold: they read the value before they acknowledge.
+
+    Args:
+        provider: Where they read; while it is away, they acknowledge nothing.
+    """
+
+    def __init__(self, provider: FakeProvider) -> None:
+        super().__init__()
+        self._provider = provider
+        self.values: dict[str, Secret] = {}
+        """What each uses, by its label."""
+
+    def add(self, label: str, name: str, *, version: str, is_live: bool = True) -> None:
+        super().add(label, name, version=version, is_live=is_live)
+        with suppress(SecretError):
+            self.values[label] = self._provider.read(name, version=version)
+
+    def acknowledge(self, label: str, name: str, version: str) -> None:
+        with suppress(SecretError):
+            secret = self._provider.read(name)
+            self.values[label] = secret
+            super().acknowledge(label, name, secret.version)
 
 
 class Kit:
@@ -26,14 +56,16 @@ class Kit:
         self.target = FakeTarget()
         self.provider = FakeProvider({NAME: self.target.first()}, clock=self.clock)
         self.rotator = FakeRotator(self.target)
-        self.consumers = FakeConsumers()
+        self.consumers = Holders(self.provider)
+        self.boots = 1
+        """How often the machine has started."""
         self.told: list[Payload] = []
         self.dead: set[int] = set()
         """Pids of processes that have died."""
         self._opened: list[Book | Rotations] = []
 
     def book(self, pid: int = 1) -> Book:
-        me = Identity(boot_id="boot", pid=pid, start_ticks=pid)
+        me = Identity(boot_id=f"boot {self.boots}", pid=pid, start_ticks=pid)
         book = Book(
             self.path, clock=self.clock, me=me, lives=lambda holder: holder.pid not in self.dead
         )
@@ -54,6 +86,16 @@ class Kit:
         self._opened.append(made)
         return made
 
+    def living(self, life: Life, pid: int) -> Rotations:
+        """The rotations of a process that may die."""
+        return self.rotations(
+            pid,
+            provider=life.mortal(self.provider),
+            rotators={NAME: life.mortal(self.rotator)},
+            book=life.mortal(self.book(pid)),
+            consumers=life.mortal(self.consumers),
+        )
+
     def rotate(self, rotations: Rotations, **options: Any) -> RotationReport:
         usual: dict[str, Any] = {"reason": MANUAL, "who": "ann"}
         return rotations.rotate(options.pop("name", NAME), **usual | options)
@@ -64,6 +106,11 @@ class Kit:
             self.consumers.add(label, NAME, version=self.provider.read(NAME).version)
             if silent:
                 self.consumers.silent.add(label)
+
+    def speak(self, label: str) -> None:
+        """Let a consumer acknowledge what is current, now and from now on."""
+        self.consumers.silent.discard(label)
+        self.consumers.acknowledge(label, NAME, "")
 
     def stages(self, name: str = NAME) -> list[SecretStage]:
         """The stages of the versions, the oldest first."""

@@ -24,7 +24,7 @@ def record(step: RotationStep = RotationStep.BEGUN, **facts: Any) -> Record:
         "deadline_s": 3.0,
         "began_at": AT,
         "began_s": NOW_S - 10,
-        "boot": "boot",
+        "boot": "boot 1",
         "before": "1",
         "after": "2",
         "step": step,

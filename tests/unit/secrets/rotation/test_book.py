@@ -159,7 +159,7 @@ def test_ended_one_is_not_amended(kit: Kit) -> None:
 
 
 def end_one(book: Book, number: int) -> None:
-    begun = record(RotationStep.RETIRED, rotation_id=f"rotation_{number}", boot="boot")
+    begun = record(RotationStep.RETIRED, rotation_id=f"rotation_{number}", boot="boot 1")
     claim = book.begin(begun)
     ended = turned(begun, End(outcome=RotationOutcome.ROTATED), at=AT, now_s=1.0)
     book.replace(claim, begun, ended, owed=(), entry=lambda one: one)

@@ -263,6 +263,6 @@ def test_after_another_boot_every_wait_is_over() -> None:
 
     after = before.on_boot("another")
 
-    assert before.on_boot("boot") is before
+    assert before.on_boot("boot 1") is before
     assert decide(after, late=(consumer("a"),), now_s=4.0) == GoOn(cut=("a",))
     assert after.age_s(AT, 4.0) == 0.0
