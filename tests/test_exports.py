@@ -36,6 +36,8 @@ LIGHT = {
     "resile.incidents": ONLY_FOR_THE_DAEMON | {"asyncio"},
     "resile.contain": ONLY_FOR_THE_DAEMON | {"asyncio", "sqlite3"},
     "resile.secrets": HEAVY | {"cryptography", "httpx", "boto3"},
+    "resile.secrets.providers.daemon": HEAVY,
+    "resile.secrets.using": HEAVY,
     "resile.store": HEAVY,
     "resile.store.writeahead.files": HEAVY | {"blake3", "google_crc32c", "zstandard"},
     "resile.daemon.guard": ONLY_FOR_THE_DAEMON | {"asyncio", "sqlite3"},

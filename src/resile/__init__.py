@@ -11,12 +11,17 @@ from resile.errors import (
     OperationError,
     OutboxError,
     OutboxFullError,
+    ProviderDownError,
     RateLimitedError,
     RejectedError,
     ResileError,
     RetriesExhausted,
+    SecretDeniedError,
+    SecretError,
+    SecretRevokedError,
     ServiceDownError,
     TimeoutExceededError,
+    UnknownSecretError,
 )
 
 TYPE_CHECKING = False
@@ -58,6 +63,16 @@ if TYPE_CHECKING:
     from resile.policies.retry import Retry
     from resile.policies.signals import listen
     from resile.policies.timeout import Timeout
+    from resile.secrets.redaction import redact_logs
+    from resile.secrets.using import (
+        aattempt,
+        asecret,
+        attempt,
+        on_rotation,
+        secret,
+        use_secrets,
+    )
+    from resile.secrets.value import Secret
     from resile.store.asking import snapshot
 
 __version__ = "0.1.0.dev0"
@@ -97,12 +112,17 @@ __all__ = [
     "Outcome",
     "Pipeline",
     "Policy",
+    "ProviderDownError",
     "RateLimit",
     "RateLimitedError",
     "RejectedError",
     "ResileError",
     "RetriesExhausted",
     "Retry",
+    "Secret",
+    "SecretDeniedError",
+    "SecretError",
+    "SecretRevokedError",
     "Service",
     "ServiceDownError",
     "ServiceState",
@@ -110,9 +130,13 @@ __all__ = [
     "Terminal",
     "Timeout",
     "TimeoutExceededError",
+    "UnknownSecretError",
     "Verdict",
     "__version__",
+    "aattempt",
     "arun",
+    "asecret",
+    "attempt",
     "breaker",
     "connect",
     "correlated",
@@ -123,16 +147,20 @@ __all__ = [
     "guards",
     "listen",
     "load",
+    "on_rotation",
     "presets",
     "priority",
     "readings",
+    "redact_logs",
     "remaining_s",
     "run",
+    "secret",
     "share",
     "snapshot",
     "stack",
     "transaction",
     "use_opentelemetry",
+    "use_secrets",
 ]
 
 
@@ -184,6 +212,9 @@ def __getattr__(name: str) -> object:
         "policies.retry": ("Retry",),
         "policies.signals": ("listen",),
         "policies.timeout": ("Timeout",),
+        "secrets.redaction": ("redact_logs",),
+        "secrets.using": ("aattempt", "asecret", "attempt", "on_rotation", "secret", "use_secrets"),
+        "secrets.value": ("Secret",),
         "store.asking": ("snapshot",),
     }
     return load(__name__, name, homes)

@@ -10,6 +10,8 @@ STATE_VARIABLE = "RESILE_STATE_DIR"
 """Tells services where the state of their system is: its journal, its sockets."""
 CONFIG_VARIABLE = "RESILE_CONFIG_FILE"
 """Tells services which `resile.toml` is their system's; their guards follow its policies."""
+SECRETS_VARIABLE = "RESILE_SECRETS"
+"""Tells a process of no system where its secrets are, such as "env:PREFIX_" or "file:/run/secrets"."""
 CONFIG_BYTES_MAX = 4 << 20
 """Of a `resile.toml`: one of a thousand services is below 1 MiB; what is larger is no configuration."""
 

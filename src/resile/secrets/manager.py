@@ -52,9 +52,9 @@ class SecretManager:
         provider: Provider,
         *,
         terms: Terms | None = None,
-        terms_of: Callable[[str], Terms | None] = lambda _: None,
+        terms_of: Callable[[str], Terms | None] | None = None,
         feed: Feed | None = None,
-        seen: Callable[[Secret], None] = lambda _: None,
+        seen: Callable[[Secret], None] | None = None,
         clock: Clock = SYSTEM_CLOCK,
         chance: random.Random = CHANCE,
         names_max: int = NAMES_MAX,
@@ -83,7 +83,7 @@ class SecretManager:
             terms_of=_terms_of(terms or Terms(), terms_of),
             before=feed.watch,  # Before it is read, so that no change falls between the two.
             after=self._wake,
-            seen=seen,
+            seen=seen or _unseen,
             is_kept_up=lambda: self._ticker.is_running,
             clock=clock,
         )
@@ -147,18 +147,23 @@ class SecretManager:
         Args:
             name: The secret.
             instead_of: A version that was refused. If another one is in memory by now, or the
-                provider was asked a moment ago, that will do. Default: it is asked in any case.
+                provider confirmed a moment ago that it is current, that will do. Default: it is
+                asked in any case.
 
         Raises:
             SecretError: As `secret`; also if the provider is away.
         """
         known = self._known_instead(name, instead_of)
-        return known if known is not None else self._asker.refresh(name, instead_of)
+        if known is not None:
+            return known
+        return self._confirmed(self._asker.refresh(name, instead_of), instead_of)
 
     async def arefresh(self, name: str, *, instead_of: str | None = None) -> Secret:
         """Ask the provider without blocking the event loop; as `refresh`."""
         known = self._known_instead(name, instead_of)
-        return known if known is not None else await self._asker.arefresh(name, instead_of)
+        if known is not None:
+            return known
+        return self._confirmed(await self._asker.arefresh(name, instead_of), instead_of)
 
     def history(self, name: str) -> tuple[Version, ...]:
         """Give all versions that the provider knows, the newest first; asks each time.
@@ -245,13 +250,20 @@ class SecretManager:
         self._handing.took(name, secret, self._now())
 
     def _known_instead(self, name: str, version: str | None) -> Secret | None:
-        """Give what is in memory if it is another version, or was read a moment ago."""
+        """Give what is in memory if it is another version, or the same was confirmed a moment ago."""
         entry = self._entries.get(name)
         if version is None or entry is None:
             return None
         now_s = self._now()
-        is_new = entry.secret.version != version or now_s < entry.loaded_at_s + REFRESH_PAUSE_S
-        return entry.secret if is_new and now_s < entry.fresh_until_s else None
+        is_known = entry.secret.version != version or now_s < entry.confirmed_at_s + REFRESH_PAUSE_S
+        return entry.secret if is_known and now_s < entry.fresh_until_s else None
+
+    def _confirmed(self, found: Secret, instead_of: str | None) -> Secret:
+        """Note that a version which was refused is the current one all the same."""
+        entry = self._entries.get(found.name)
+        if entry is not None and found.version == instead_of:
+            entry.confirmed_at_s = self._now()
+        return found
 
 
 def _leasing(provider: Provider) -> LeasingProvider | None:
@@ -259,8 +271,17 @@ def _leasing(provider: Provider) -> LeasingProvider | None:
     return cast("LeasingProvider", provider) if has_leases else None
 
 
-def _terms_of(terms: Terms, terms_of: Callable[[str], Terms | None]) -> Callable[[str], Terms]:
+def _terms_of(
+    terms: Terms, terms_of: Callable[[str], Terms | None] | None
+) -> Callable[[str], Terms]:
+    """Give the terms of a name: its own, or those of all."""
+    if terms_of is None:
+        return lambda _: terms
     return lambda name: terms_of(name) or terms
+
+
+def _unseen(_: Secret) -> None:
+    """Nobody wants to see what is read."""
 
 
 def _note_refused(feed: Feed, name: str, count: int) -> None:

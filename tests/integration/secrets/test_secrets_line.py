@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.keeping import FakeKeeper, keeper_in, wait_until
 
+import resile
 from resile.clients import secrets_line, wire
 from resile.errors import (
     ConfigError,
@@ -480,3 +481,17 @@ def test_end_leaves_neither_thread_nor_file(keeper: FakeKeeper, tmp_path: Path) 
 
     wait_until("the threads have ended", lambda: not ours())
     wait_until("the files are closed", lambda: open_files() <= files)
+
+
+def test_process_of_a_system_asks_its_keeper_whatever_else_is_set(
+    keeper: FakeKeeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESILE_SECRETS", "env")
+    monkeypatch.setenv("RESILE_STATE_DIR", str(tmp_path))
+    keeper.ttl_s = 0
+
+    with resile.use_secrets():
+        values = [resile.secret(NAME).reveal() for _ in range(2)]
+
+    assert values == ["first", "first"]
+    assert len(keeper.asked("read")) == 2, "it says how long a value is served"

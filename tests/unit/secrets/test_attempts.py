@@ -52,7 +52,6 @@ class Scene:
 
     def rotate_unheard(self) -> None:
         self.manager.secret(NAME)
-        self.clock.advance(1)
         self.provider.write(NAME, b"second", token="w")
         self.server.password = "second"
 

@@ -182,7 +182,6 @@ def test_refusal_to_many_at_once_is_few_questions(manager: SecretManager, provid
     provider.write(NAME, b"second", token="w")
     provider.gate.clear()
     provider.calls.clear()
-    manager._memory.entries[NAME].loaded_at_s -= 1.0
     values: list[str] = []
 
     threads = in_threads(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 
 from resile.errors import ConfigError
 from resile.secrets.value import Secret
@@ -81,6 +82,7 @@ class Entry:
     """
 
     __slots__ = (
+        "confirmed_at_s",
         "failures",
         "fresh_until_s",
         "gone_at_s",
@@ -99,6 +101,8 @@ class Entry:
         self.used_at_s = used_at_s
         self.failures = 0
         """How often the provider was asked in vain since."""
+        self.confirmed_at_s = -inf
+        """When the provider said last that it is current, though it was refused somewhere."""
         self.is_outdated = False
         """It is known that there is a newer version."""
         self.set(times)
