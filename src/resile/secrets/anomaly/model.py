@@ -68,6 +68,8 @@ class Access:
         program: The path of what it runs; empty if nobody could tell.
         home: Where it runs: its cgroup or host, by a name that outlives a restart; empty: not judged.
         count: So many equal ones at once, 1 or more.
+        is_cached: The client may keep what it is given. The rate of one that has to ask for each use (after a
+            step up) is not judged, nor learnt: it would be a flood for doing as it was told.
     """
 
     client: str
@@ -80,6 +82,7 @@ class Access:
     program: str = ""
     home: str = ""
     count: int = 1
+    is_cached: bool = True
 
     def cleaned(self) -> "Access":
         """Give it with texts that can be kept: not too long, and without halves of characters.

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 
 from resile.core.vocabulary import AccessOutcome
 from resile.secrets.anomaly.case import Case
 from resile.secrets.anomaly.decide import Standing
 from resile.secrets.anomaly.memory import READS_MAX, AccessMemory, ClientRow
 from resile.secrets.anomaly.model import (
+    HOUR_S,
     MINUTE_S,
     SECRETKEEPER,
     Access,
@@ -38,6 +40,8 @@ class _Client:
     conduct: Conduct
     traits: dict[str, set[str]]
     case: Case
+    uncached_s: float = -inf
+    """When it last asked without being allowed to keep the answer."""
 
 
 class AccessWatch:
@@ -68,11 +72,15 @@ class AccessWatch:
         lost = self._begin(at_s)
         client = self._client(access.client, at_s)
         surge = self._pass(client, at_s)
+        if access.is_cached:
+            surge = client.series.add(access.count) or surge
+        else:
+            client.uncached_s, surge = at_s, None
         signs = [
             *of_access(access, self._settings),
             *self._novelties(client, access, at_s),
             *client.conduct.asked(access, at_s),
-            *_of_surge(client.series.add(access.count) or surge, client),
+            *_of_surge(surge, client),
         ]
         found = self._judge(client, signs, at_s)
         self._memory.commit_if_due(at_s)
@@ -220,6 +228,8 @@ class AccessWatch:
 
     def _pass(self, client: _Client, at_s: float) -> Surge | None:
         """Let time pass for a client; at the end of an hour, keep what it has taught."""
+        if 0 <= at_s - client.uncached_s < HOUR_S:
+            return None  # Its series has a gap then, and begins anew afterwards.
         hour = client.series.hour
         surge = client.series.advance(int(at_s // MINUTE_S))
         if client.series.hour != hour:

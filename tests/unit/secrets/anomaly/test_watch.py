@@ -211,6 +211,20 @@ def test_what_was_learnt_outlives_the_process(steady: Scene) -> None:
     assert steady.see() == ()
 
 
+def test_who_has_to_ask_for_each_use_is_no_flood_for_it(steady: Scene) -> None:
+    before = steady.watch._clients["service/a"].series.profile.pack()
+
+    for _ in range(120):
+        assert steady.see(is_cached=False, count=60) == ()
+        steady.wait(60)
+    steady.wait(7200)
+    steady.look()
+
+    assert steady.watch._clients["service/a"].series.profile.pack() == before
+    assert steady.run(60, 2) == []
+    assert steady.run(30, 60)
+
+
 def test_a_flood_of_a_client_that_is_new_is_logged(scene: Scene) -> None:
     scene.run(4 * 1440, 2)
 
