@@ -68,6 +68,11 @@ class KeeperProcess:
         self._listener.start()
         self.wait("it serves", self._serves)
 
+    def wait_born(self, count: int) -> None:
+        """Wait until so many secrets that are rotated have their first version; what was told is forgotten."""
+        self.wait(f"{count} first versions", lambda: len(self.recorded("rotation.ended")) >= count)
+        self.journal.clear()
+
     def kill(self) -> None:
         """Kill it, as nothing else may end it."""
         assert self.process is not None
@@ -115,7 +120,7 @@ class KeeperProcess:
         deadline_s = time.monotonic() + DEADLINE_S
         while not condition():
             if time.monotonic() >= deadline_s:
-                raise AssertionError(f"not within {DEADLINE_S} s: {what}\n{self.restarts} {self.status}\n{self.log.read_text()}")
+                raise AssertionError(f"not within {DEADLINE_S} s: {what}\n{self.log.read_text()}")
             time.sleep(0.01)
 
     def _serves(self) -> bool:

@@ -26,6 +26,11 @@ signal = "USR1"
 rotator = { kind = "random" }
 [secret.plain]
 services = ["job"]
+[service.late]
+command = ["true"]
+[secret.late]
+services = ["late"]
+deliver = "env"
 """
 SERVICE = """
 import os, signal, sys, time
@@ -86,18 +91,19 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 @pytest.fixture
 def sut(tmp_path: Path, scene: Scene) -> Iterator[KeeperProcess]:
     with keeper(tmp_path, TOML) as made:
+        made.wait_born(2)
         yield made
 
 
 def test_service_without_its_secret_does_not_start_and_says_why(
     scene: Scene, sut: KeeperProcess
 ) -> None:
-    scene.start("web")
+    scene.start("late")
 
-    exited = scene.brain.exited("web")
+    exited = scene.brain.exited("late")
 
     assert exited.exit_code == 1
-    assert "the service cannot start: there is no secret 'db/password'" in " ".join(exited.tail)
+    assert "the service cannot start: there is no secret 'late'" in " ".join(exited.tail)
 
 
 def test_service_whose_command_is_missing_says_so(scene: Scene, sut: KeeperProcess) -> None:

@@ -29,6 +29,7 @@ canary = true
 @pytest.fixture
 def sut(tmp_path: Path) -> Iterator[KeeperProcess]:
     with keeper(tmp_path, TOML) as made:
+        made.wait_born(1)
         yield made
 
 
@@ -88,29 +89,29 @@ def test_killed_at_any_time_it_goes_on_and_waits_for_those_who_used_the_old_one(
     with sut.connect() as wire:
         wire.put(NAME, VALUE)
         wire.ask("watch", name=NAME)
-        wire.ask("ack", name=NAME, version="1")
+        wire.ask("ack", name=NAME, version="2")
         wire.send({"ask": 99, "verb": "rotate", "name": NAME})
-        wire.wait_pushed({"changed": NAME, "version": "2"})
+        wire.wait_pushed({"changed": NAME, "version": "3"})
         sut.kill()
 
     sut.start()
     sut.wait("it is shown", lambda: sut.status.get("secrets"))
     (row,) = [one for one in sut.status["secrets"] if one["name"] == NAME]
     assert row["rotation"]["step"] == "promoted"
-    assert [one["version"] for one in row["holders"]] == ["1"]
+    assert [one["version"] for one in row["holders"]] == ["2"]
     with sut.connect() as wire:
         assert wire.value(NAME, version="previous") == VALUE
         wire.ask("watch", name=NAME)
-        wire.ask("ack", name=NAME, version="2")
+        wire.ask("ack", name=NAME, version="3")
         sut.wait("it ends", lambda: sut.recorded("rotation.ended"))
-        assert wire.refusal("read", name=NAME, version="1") == "SecretRevokedError"
+        assert wire.refusal("read", name=NAME, version="2") == "SecretRevokedError"
 
 
 def test_silent_consumer_is_cut_off_at_the_deadline_of_a_compromise(sut: KeeperProcess) -> None:
     with sut.connect() as wire:
         wire.put(NAME, VALUE)
         wire.ask("watch", name=NAME)
-        wire.ask("ack", name=NAME, version="1")
+        wire.ask("ack", name=NAME, version="2")
 
         began_s = time.monotonic()
         rotation = wire.ask("rotate", name=NAME, reason="compromise", why="it leaked")["rotation"]
@@ -127,7 +128,7 @@ def test_only_one_keeper_serves_a_folder(sut: KeeperProcess, tmp_path: Path) -> 
     try:
         start_soon(other)
         with sut.connect() as wire:
-            assert wire.ask("names")["names"] == []
+            assert wire.ask("names")["names"] == [NAME]
         assert other.process is not None
         assert other.process.poll() is None
         os.kill(first, signal.SIGKILL)
@@ -144,11 +145,11 @@ def test_pages_rotate_and_roll_back_and_may_do_nothing_else(sut: KeeperProcess) 
     with sut.connect() as wire:
         wire.put(NAME, VALUE)
         wire.put(NAME, "another")
-        assert sut.page(1, "rollback", name=NAME)["version"]["number"] == "3"
+        assert sut.page(1, "rollback", name=NAME)["version"]["number"] == "4"
         assert wire.value(NAME) == VALUE
 
         rotated = sut.page(2, "rotate", name=NAME, reason="manual", why="spring")["rotation"]
-        assert (rotated["outcome"], rotated["number"]) == ("rotated", "4")
+        assert (rotated["outcome"], rotated["number"]) == ("rotated", "5")
         assert "error" in sut.page(3, "rotate", name="bait")
 
     sut.tell({"ask": 4, "verb": "read", "who": "ada", "name": NAME})
@@ -165,9 +166,9 @@ def test_value_is_nowhere_but_where_it_was_asked_for(sut: KeeperProcess) -> None
         wire.ask("read", name=VALUE)  # A client that mistakes the value for a name tells it itself.
         wire.ask("watch", name=NAME)
         wire.send({"ask": 99, "verb": "rotate", "name": NAME})
-        wire.wait_pushed({"changed": NAME, "version": "2"})
+        wire.wait_pushed({"changed": NAME, "version": "3"})
         second = wire.value(NAME)
-        wire.ask("ack", name=NAME, version="2")
+        wire.ask("ack", name=NAME, version="3")
         wire.answer(99)
     sut.wait("its status", lambda: sut.status.get("secrets"))
 

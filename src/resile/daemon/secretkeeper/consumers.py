@@ -137,6 +137,18 @@ class Registry:
             if connections:
                 self._push(connections, {"revoked": name, "version": ""})
 
+    def nudge(self, client: str) -> None:
+        """Let a client ask anew for all that it uses. Does not wait."""
+        with self._lock:
+            orders = [
+                (tuple(self._contacts[one.key].connections), name)
+                for one in self._alive()
+                if one.client == client
+                for name in one.versions
+            ]
+        for connections, name in orders:
+            self._push(connections, {"changed": name, "version": ""})
+
     def consumers(self) -> dict[str, list[Consumer]]:
         """Give the consumers of each secret that has any."""
         found: dict[str, list[Consumer]] = {}

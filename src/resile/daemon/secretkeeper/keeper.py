@@ -11,6 +11,7 @@ from resile.clients import wire
 from resile.contain.cgroups import remembered, unit_of
 from resile.core.clock import Clock
 from resile.core.vocabulary import RotationReason
+from resile.daemon.lanes import Instance
 from resile.daemon.secretkeeper.births import Births
 from resile.daemon.secretkeeper.connection import error_of
 from resile.daemon.secretkeeper.consumers import Registry
@@ -104,7 +105,7 @@ class Keeper:
             clock=clock,
         )
         self._folders = Folders(plan.state, unit=unit, environ=environ)
-        self._managing = Managing(self._need_estate, self._warden)
+        self._managing = Managing(self._need_estate, self._warden, self._status_now)
         self._verbs = self._make_verbs()
         self._delivery = Delivery(
             plan,
@@ -237,6 +238,7 @@ class Keeper:
         if message.get("verb") in PAGE_VERBS:
             self._asking.submit(self._answer, message)
         elif "maintenance" in message:
+            self._peers.running = {n: Instance(*one) for n, one in message["services"].items()}
             self._asking.submit(self._warden.maintain, message["maintenance"])
 
     def _answer(self, message: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@
     revoke {name, version, why}
     rotate {name, reason, why, dry} -> rotation, as `RotationReport`
     rotations {limit}               -> open, ended, as `RotationView`
+    overview                        -> provider, secrets, quarantined, rotations: as the page shows them
     rekey                           -> versions, how many were sealed anew
     doctor                          -> findings [{level, about, message, hint}]
     access {name, client, limit}    -> reads [{client, name, version_number, first_at, last_at, count, is_open}]
@@ -39,17 +40,22 @@ class Managing:
     Args:
         estate: Gives what keeps, changes and rotates; raises where the provider could not be opened.
         warden: Cuts clients off, and releases them.
+        overview: Tells how things stand.
     """
 
-    def __init__(self, estate: Callable[[], Estate], warden: Warden) -> None:
+    def __init__(
+        self, estate: Callable[[], Estate], warden: Warden, overview: Callable[[], Answer]
+    ) -> None:
         self._estate = estate
         self._warden = warden
+        self._overview_now = overview
         self.asks: Mapping[str, Ask] = {
             "put": self._put,
             "rollback": self._rollback,
             "revoke": self._revoke,
             "rotate": self._rotate,
             "rotations": self._rotations,
+            "overview": self._overview,
             "rekey": self._rekey,
             "doctor": self._doctor,
             "access": self._access,
@@ -94,6 +100,9 @@ class Managing:
 
     def _doctor(self, _connection: int, _client: Client, _message: Mapping[str, Any]) -> Answer:
         return {"findings": encode(self._estate().authority.check())}
+
+    def _overview(self, _connection: int, _client: Client, _message: Mapping[str, Any]) -> Answer:
+        return self._overview_now()
 
     def _rekey(self, _connection: int, client: Client, _message: Mapping[str, Any]) -> Answer:
         return {"versions": self._estate().authority.rekey(who=client.name)}

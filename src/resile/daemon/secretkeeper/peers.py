@@ -8,12 +8,14 @@ import os
 import re
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from resile.contain.cgroups import MARK, CgroupLayout
 from resile.core.process import identity_of
 from resile.core.unix import peer_of
+from resile.daemon.lanes import Instance
+from resile.daemon.lanes.whose import service_of
 from resile.daemon.secretkeeper.decide import client_of
 from resile.daemon.secretkeeper.model import Client, Facts
 from resile.errors import SecretDeniedError
@@ -43,6 +45,8 @@ class Peers:
         self._places = tuple(_group_paths(layout)) if layout is not None else ()
         self._is_marked = not self._places
         self._namespace = _pid_namespace("self")
+        self.running: Mapping[str, Instance] = {}
+        """The services that run, as the brain says: who drops the mark may still be their child."""
 
     def client_of(self, sock: socket.socket) -> Client:
         """Tell who is at the other end.
@@ -68,9 +72,14 @@ class Peers:
             start_ticks=identity.start_ticks,
             is_near=self._namespace != "" and _pid_namespace(pid) == self._namespace,
             groups=_groups(pid),
-            mark=_mark(pid) if self._is_marked else "",
+            mark=(_mark(pid) or self._inherited(pid)) if self._is_marked else "",
             program=program_of(pid),
         )
+
+    def _inherited(self, pid: int) -> str:
+        """Give the mark of the service whose child a process is; empty if it is none's."""
+        name = service_of(pid, self.running)
+        return f"{self._unit}/{name}-{self.running[name].generation}" if name else ""
 
 
 @contextlib.contextmanager

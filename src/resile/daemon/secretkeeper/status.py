@@ -1,6 +1,7 @@
 """How things stand, for the pages: every secret without its value, who holds it, how it is rotated."""
 
 import contextlib
+import threading
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -14,16 +15,17 @@ from resile.daemon.secretkeeper.quarantine import Quarantine
 from resile.errors import ResileError
 from resile.secrets import Consumer, Version
 
-NAMES_MAX = 1000
-"""The declared ones come first."""
-HOLDERS_MAX = 100
+NAMES_MAX = 500
+"""The declared ones come first. With their holders they fit into a line, over the socket and to the brain."""
+HOLDERS_MAX, HOLDERS_OF_ALL_MAX = 50, 2000
+"""Of one secret, and of all together."""
 ENDED_MAX = 50
 VERSION_OLD_S = 300.0
 """A version of a secret that nobody changed here is asked for again after this: others may have."""
 
 
 class Status:
-    """Not thread-safe: one thread asks.
+    """Safe to share between threads.
 
     Args:
         plan: What is declared.
@@ -35,6 +37,7 @@ class Status:
         self._plan = plan
         self._registry = registry
         self._quarantine = quarantine
+        self._lock = threading.Lock()
         self._versions: dict[str, tuple[Version | None, float]] = {}
 
     def changed(self, name: str) -> None:
@@ -53,9 +56,11 @@ class Status:
             now_s: The same, monotonic.
         """
         kind = str(self._plan.settings["provider"]) if estate is None else estate.provider.kind
+        with self._lock:
+            rows = [] if estate is None else self._rows(estate, now, now_s)
         return {
             "provider": {"kind": kind, "is_well": not reason, "reason": reason},
-            "secrets": [] if estate is None else self._rows(estate, now, now_s),
+            "secrets": rows,
             "quarantined": [
                 {"client": one.client, "why": one.why, "at": one.at.isoformat()}
                 for one in self._quarantine.all()
@@ -66,10 +71,12 @@ class Status:
     def _rows(self, estate: Estate, now: datetime, now_s: float) -> list[dict[str, Any]]:
         consumers = self._registry.consumers()
         rotating = {one.name: one for one in estate.rotations.open()}
-        rows = []
+        rows, room = [], HOLDERS_OF_ALL_MAX
         for name in self._names(estate):
             version = self._version(estate, name, now_s)
             row = self._declared(estate, name)
+            holders = consumers.get(name, [])[: min(HOLDERS_MAX, room)]
+            room -= len(holders)
             created_at = version.created_at if version else None
             rows.append(
                 {
@@ -77,7 +84,7 @@ class Status:
                     "version": version.number if version else "",
                     "created_at": created_at and created_at.isoformat(),
                     "age_s": created_at and max(0.0, (now - created_at).total_seconds()),
-                    "holders": [_holder(one) for one in consumers.get(name, ())[:HOLDERS_MAX]],
+                    "holders": [_holder(one) for one in holders],
                     "rotation": _open(rotating.get(name)),
                 }
             )

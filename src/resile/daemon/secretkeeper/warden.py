@@ -105,6 +105,7 @@ class Warden:
             pid=client.pid,
             uid=client.uid,
             program=client.program,
+            is_cached=not self.quarantine.must_ask(client.name),
         )
         with self._watching:
             found = self._watch.seen(access)
@@ -185,13 +186,17 @@ class Warden:
             if found.response is SecretResponse.QUARANTINE:
                 self.cut_off(found.client, why=found.why, who=WHO)
             elif found.response is SecretResponse.STEP_UP:
-                self.quarantine.step_up(found.client)
+                self._step_up(found.client)
             elif found.response is SecretResponse.ROTATE:
-                self.quarantine.step_up(found.client)
+                self._step_up(found.client)
                 self._renew(found.client, RotationReason.ANOMALY, found.why)
         except ResileError as exc:
             # It holds in this life; the next one is told by the journal, and by what is odd then.
             logger.error("secretkeeper.not_kept reason=%s", exc.message)  # noqa: TRY400
+
+    def _step_up(self, client: str) -> None:
+        self.quarantine.step_up(client)
+        self._registry.nudge(client)
 
     def _renew(self, client: str, reason: RotationReason, why: str) -> None:
         with self._watching:
