@@ -24,6 +24,12 @@ from resile.core.events.envelope import (
 )
 
 if TYPE_CHECKING:
+    from resile.core.events.chaos import (
+        ExperimentBegun,
+        ExperimentEnded,
+        FaultInjected,
+        FaultUndone,
+    )
     from resile.core.events.degradation import (
         DegradationAnswered,
         DegradationChanged,
@@ -137,9 +143,13 @@ __all__ = [
     "EscapeContained",
     "EscapeNoticed",
     "Event",
+    "ExperimentBegun",
+    "ExperimentEnded",
     "FaultClosed",
     "FaultEscalated",
+    "FaultInjected",
     "FaultOpened",
+    "FaultUndone",
     "GuardLost",
     "HeartbeatReceived",
     "IncidentAbsorbed",

@@ -24,6 +24,7 @@ HOMES = tuple(
         "troubles",
         "degradation",
         "secrets",
+        "chaos",
     )
 )
 """The modules that declare payloads; those that a short-lived command needs come first."""
