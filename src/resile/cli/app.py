@@ -39,6 +39,7 @@ COMMANDS = {
     "resume": "Let contained runs begin again after `kill --all --hold`.",
     "run": "Run a command that nobody trusts: limits, sandbox, undo.",
     "runs": "List contained runs, or show one.",
+    "secrets": "Read, change, rotate and watch secrets.",
     "snapshot": "Keep a folder as it is now.",
     "snapshots": "List the snapshots.",
     "start": "Start services, also out of quarantine.",
@@ -58,8 +59,9 @@ Exit codes:
   4  the journal could not be read or written
   5  the journal's chain is broken
   6  no daemon answers for this folder
-  7  somebody else changed what a run changed: nothing was committed
-  8  something in a store is damaged or missing
+  7  somebody else changed what a run, or a write of a secret, changes
+  8  something in a store, or a secret, is damaged or missing
+  9  the provider of secrets is away, sealed or too busy
 
 RESILE_DEBUG=1 shows tracebacks. Every subcommand takes --json."""
 
