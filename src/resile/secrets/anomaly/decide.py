@@ -48,6 +48,8 @@ _WEIGHTS = {
     Signal.UNKNOWN_UID: (_Sort.NOVELTY, 60.0),
     # Mostly a rotation that a client has not noticed.
     Signal.AUTH_FAILURES: (_Sort.REFUSAL, 50.0),
+    # An operator may; to cut off the command would leave nobody who could release it.
+    Signal.RETIRED_ASKED: (_Sort.REFUSAL, 50.0),
     # A missing grant, or somebody who tries names.
     Signal.DENIALS: (_Sort.REFUSAL, 60.0),
     # A client that was cut off does so, too: asking anew mends it, and the login fails in any case.

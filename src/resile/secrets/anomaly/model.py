@@ -12,6 +12,8 @@ SECRETKEEPER = "secretkeeper"
 MINUTE_S = 60.0
 HOUR_S = 3600.0
 DAY_S = 86_400.0
+SERVICE = "service/"
+"""What the name of a client begins with that is a service; any other is an operator's process."""
 TEXT_LENGTH_MAX = 256
 """Of a client, a name, a program: what is longer is cut."""
 
@@ -22,7 +24,9 @@ class Signal(StrEnum):
     CANARY = "canary"
     """It asked for a secret that nobody needs."""
     RETIRED_VERSION = "retired_version"
-    """It asked, by its number, for a version that is not given any more."""
+    """A service asked, by its number, for a version that is not given any more: somebody has an old copy."""
+    RETIRED_ASKED = "retired_asked"
+    """A process outside of all services did: an operator who looks at the history, most likely."""
     RETIRED_LOGIN = "retired_login"
     """A credential that was retired was used for a login."""
     FIRST_SEEN = "first_seen"

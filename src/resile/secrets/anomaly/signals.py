@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from resile.core.units import format_duration
 from resile.core.vocabulary import AccessOutcome, SecretStage
-from resile.secrets.anomaly.model import HOUR_S, Access, Settings, Sign, Signal
+from resile.secrets.anomaly.model import HOUR_S, SERVICE, Access, Settings, Sign, Signal
 
 NAMES_MAX = 1000
 """So many different names of an hour are told apart; that is more than anybody needs."""
@@ -54,8 +54,9 @@ def of_access(access: Access, settings: Settings) -> Iterator[Sign]:
         )
     is_by_number = access.version_number not in ("", *SecretStage)
     if access.outcome is AccessOutcome.REVOKED and is_by_number:
+        is_service = access.client.startswith(SERVICE)
         yield Sign(
-            signal=Signal.RETIRED_VERSION,
+            signal=Signal.RETIRED_VERSION if is_service else Signal.RETIRED_ASKED,
             why=f"it asked for version {access.version_number} of {access.name}, which is retired",
             names=(access.name,),
         )

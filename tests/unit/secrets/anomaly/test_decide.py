@@ -30,6 +30,7 @@ def check_the_ladder() -> None:
     assert response(Signal.FIRST_SEEN) is SecretResponse.LOG
     assert response(Signal.UNKNOWN_PROGRAM) is SecretResponse.LOG
     assert response(Signal.AUTH_FAILURES) is SecretResponse.ALERT
+    assert response(Signal.RETIRED_ASKED) is SecretResponse.ALERT
     assert response(Signal.RATE) is SecretResponse.ALERT
     assert response(Signal.MEMORY_LOST) is SecretResponse.ALERT
     assert response(Signal.UNKNOWN_UID) is SecretResponse.ALERT

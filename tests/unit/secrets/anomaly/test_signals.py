@@ -53,6 +53,12 @@ def test_a_retired_version_that_was_asked_for_by_number_shows_an_old_copy() -> N
     assert "version 3 of db/password" in sign.why
 
 
+def test_an_operator_who_asks_for_a_retired_version_is_no_proof_of_anything() -> None:
+    access = replace(GIVEN, client="user/0/resile", outcome=AccessOutcome.REVOKED)
+
+    assert signals(access) == [Signal.RETIRED_ASKED]
+
+
 @pytest.mark.parametrize("number", ["", "current", "previous", "pending", "retired"])
 def test_who_asks_for_the_current_version_of_a_revoked_secret_has_no_old_copy(number: str) -> None:
     access = replace(GIVEN, outcome=AccessOutcome.REVOKED, version_number=number)
