@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from resile.health.decide import advance
     from resile.health.model import CheckKind, CheckResult, CheckSpec, Streak
     from resile.health.probes import ProcessSample, ProcessSampler
-    from resile.health.procfs import Memory, Pressure, read_memory, read_pressure
+    from resile.health.procfs import (
+        Memory,
+        Pressure,
+        ProcessStat,
+        read_memory,
+        read_pressure,
+        read_stat,
+    )
     from resile.health.scheduler import Scheduler
 
 __all__ = [
@@ -25,6 +32,7 @@ __all__ = [
     "Pressure",
     "ProcessSample",
     "ProcessSampler",
+    "ProcessStat",
     "RunCommand",
     "Scheduler",
     "Streak",
@@ -32,6 +40,7 @@ __all__ = [
     "look",
     "read_memory",
     "read_pressure",
+    "read_stat",
 ]
 
 
@@ -44,7 +53,14 @@ def __getattr__(name: str) -> object:
         "decide": ("advance",),
         "model": ("CheckKind", "CheckResult", "CheckSpec", "Streak"),
         "probes": ("ProcessSample", "ProcessSampler"),
-        "procfs": ("Memory", "Pressure", "read_memory", "read_pressure"),
+        "procfs": (
+            "Memory",
+            "Pressure",
+            "ProcessStat",
+            "read_memory",
+            "read_pressure",
+            "read_stat",
+        ),
         "scheduler": ("Scheduler",),
     }
     return load(__name__, name, homes)
