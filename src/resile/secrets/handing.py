@@ -8,6 +8,10 @@ That is so when
 
 Where nobody is told, half a second passes besides: the text that was revealed just before is used by then.
 A process keeps a `Secret` for as long as it uses what it was read for, and reveals it where it is used.
+
+An error that was handled keeps the frames that it came through, and with them what they held, until the
+garbage collector finds it, which may be hours later. So garbage is collected for an old version that
+does not go by itself.
 """
 
 import logging
@@ -25,6 +29,9 @@ from resile.secrets.value import Secret
 logger = logging.getLogger(__name__)
 
 LINGER_S: Final = 0.5
+COLLECT_S: Final = 1.0
+COLLECTIONS_MAX: Final = 6
+"""For one version, after 1, 3, 7 ... seconds: what is held longer than a minute is held on purpose."""
 CALLBACKS_MAX: Final = 100
 """Of one name; names are bounded by those that are kept."""
 FOLLOWED_MAX: Final = 1000
@@ -57,11 +64,13 @@ class Due:
         calls: Names whose callbacks are to be called, by `call`.
         settled: Versions that have taken the place of all older ones. Each is given once.
         ended: What nothing here uses any more, in any version. Each is given once.
+        needs_collection: An old version may be held by garbage alone.
     """
 
     calls: list[str]
     settled: list[Settled]
     ended: list[Settled]
+    needs_collection: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -87,6 +96,8 @@ class _Line:
     followers: list[_Follower] = field(default_factory=list)
     settled: int = 0
     quiet_at_s: float = inf
+    collect_at_s: float = inf
+    collections: int = 0
     call_at_s: float = inf
     tries: int = 0
     is_calling: bool = False
@@ -164,6 +175,7 @@ class Handing:
             line.serial += 1
             line.is_kept = True
             line.quiet_at_s = -inf if is_first else inf
+            line.collect_at_s, line.collections = now_s + COLLECT_S, 0
             line.call_at_s, line.tries = now_s, 0
             if is_first:
                 for follower in line.followers:
@@ -187,9 +199,13 @@ class Handing:
                 for name, line in self._lines.items()
                 if line.settled != line.serial and _is_settled(line, now_s)
             ]
+            held = [line for line in self._lines.values() if _is_to_collect(line, now_s)]
+            for line in held:
+                line.collections += 1
+                line.collect_at_s = now_s + COLLECT_S * 2.0**line.collections
             over = [name for name, line in self._lines.items() if _has_ended(line)]
             ended = [_end(name, self._lines.pop(name)) for name in over]
-        return Due(calls=calls, settled=settled, ended=ended)
+        return Due(calls=calls, settled=settled, ended=ended, needs_collection=bool(held))
 
     def next_at_s(self, now_s: float) -> float:
         """Tell when `due` has something next; infinite if nobody knows."""
@@ -255,6 +271,16 @@ def _is_settled(line: _Line, now_s: float) -> bool:
     return now_s >= line.quiet_at_s + LINGER_S
 
 
+def _is_to_collect(line: _Line, now_s: float) -> bool:
+    return _can_collect(line) and now_s >= line.collect_at_s
+
+
+def _can_collect(line: _Line) -> bool:
+    """Tell whether only those who hold an older version are waited for."""
+    is_waited = line.settled != line.serial and not line.is_calling and not _untold(line)
+    return is_waited and bool(line.older) and line.collections < COLLECTIONS_MAX
+
+
 def _settle(name: str, line: _Line) -> Settled:
     line.settled = line.serial
     leases, line.leases = tuple(line.leases), []
@@ -278,7 +304,9 @@ def _next_at_s(line: _Line, now_s: float) -> float:
         return inf
     if _untold(line):
         return line.call_at_s
-    return max(now_s, line.quiet_at_s + LINGER_S) if line.quiet_at_s != inf else inf
+    if line.quiet_at_s != inf:
+        return max(now_s, line.quiet_at_s + LINGER_S)
+    return max(now_s, line.collect_at_s) if _can_collect(line) else inf
 
 
 def _tell(name: str, callback: Callback, secret: Secret) -> bool:

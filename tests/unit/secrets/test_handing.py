@@ -1,15 +1,17 @@
 """From version to version: callbacks, who holds old ones, and when a version is acknowledged."""
 
 import contextlib
+import gc
 import logging
 import random
+from collections.abc import Iterator
 
 import pytest
 from tests.support.feeding import FakeFeed
 
 from resile.errors import ConfigError, SecretRevokedError
 from resile.secrets import Secret, SecretManager, Terms
-from resile.secrets.handing import CALLBACKS_MAX, LINGER_S, Handing
+from resile.secrets.handing import CALLBACKS_MAX, COLLECT_S, LINGER_S, Handing
 from resile.testing import FakeClock
 from resile.testing.secrets import FakeProvider
 
@@ -51,6 +53,24 @@ class Scene:
 @pytest.fixture
 def scene() -> Scene:
     return Scene()
+
+
+@contextlib.contextmanager
+def collections_at(clock: FakeClock) -> Iterator[list[int]]:
+    """Collect no garbage but when asked; give the list of when that was."""
+    times: list[int] = []
+
+    def note(phase: str, _: object) -> None:
+        if phase == "start":
+            times.append(round(clock.monotonic()))
+
+    gc.disable()
+    gc.callbacks.append(note)
+    try:
+        yield times
+    finally:
+        gc.callbacks.remove(note)
+        gc.enable()
 
 
 # What fails ---------------------------------------------------------------------------------------
@@ -115,12 +135,44 @@ def test_next_version_is_told_even_if_the_one_before_failed(scene: Scene) -> Non
     assert scene.feed.acks[-1] == second
 
 
+def test_old_version_that_only_garbage_holds_is_acknowledged(scene: Scene) -> None:
+    garbage: list[object] = [scene.manager.secret(NAME)]
+    garbage.append(garbage)  # As an error that was handled: it and its frames hold each other.
+    del garbage
+    with collections_at(scene.clock):
+        number = scene.rotate()
+        scene.pass_time(COLLECT_S / 2)
+        assert number not in scene.feed.acks
+        scene.pass_time(COLLECT_S / 2 + LINGER_S + 0.3)
+
+    assert scene.feed.acks[-1] == number
+
+
+def test_garbage_is_collected_a_few_times_for_what_is_held_on_purpose(scene: Scene) -> None:
+    held = scene.manager.secret(NAME)
+    with collections_at(scene.clock) as times:
+        number = scene.rotate()
+        scene.pass_time(500, step_s=0.5)
+
+    assert times == [1, 3, 7, 15, 31, 63]
+    assert number not in scene.feed.acks
+    assert held.reveal() == "first"
+
+
 def test_callbacks_are_bounded(scene: Scene) -> None:
     for _ in range(CALLBACKS_MAX):
         scene.manager.on_rotation(NAME, print)
 
     with pytest.raises(ConfigError, match="too many"):
         scene.manager.on_rotation(NAME, print)
+
+
+def test_coroutine_function_is_refused_as_a_callback(scene: Scene) -> None:
+    async def move_on(secret: Secret) -> None:
+        raise AssertionError(secret)
+
+    with pytest.raises(ConfigError, match="coroutine function"):
+        scene.manager.on_rotation(NAME, move_on)
 
 
 def test_name_that_is_followed_and_denied_is_asked_for_once_a_minute(scene: Scene) -> None:

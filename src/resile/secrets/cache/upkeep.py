@@ -1,6 +1,7 @@
 """What is done for the values in memory in the background: read ahead, leases, callbacks, farewells."""
 
 import contextlib
+import gc
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -149,6 +150,8 @@ class Upkeeper:
 
     def _hand_over(self) -> None:
         due = self._handing.due(self._now())
+        if due.needs_collection:
+            gc.collect()  # What it frees nudges us.
         for name in due.calls:
             if not self._submit(partial(self._call, name)):
                 self._handing.skip(name, self._now())
