@@ -9,6 +9,7 @@ closed     after a revocation or a denial it is not served, whatever is in memor
 import random
 from collections.abc import Callable
 from functools import partial
+from inspect import iscoroutinefunction
 from math import inf
 from typing import Final, Self, cast
 
@@ -191,10 +192,17 @@ class SecretManager:
             What ends it.
 
         Raises:
-            ConfigError: If there are too many, or the manager is closed.
+            ConfigError: If there are too many, the callback is a coroutine function, or the manager
+                is closed.
         """
         if self._is_closed:
             raise ConfigError("these secrets are closed", hint="call resile.use_secrets again")
+        if iscoroutinefunction(callback):
+            raise ConfigError(
+                f"a callback of {name!r} is a coroutine function, which nobody would await",
+                hint="give a function that waits for "
+                "asyncio.run_coroutine_threadsafe(work(), loop).result()",
+            )
         end = self._handing.follow(name, callback, is_enough=is_enough)
         self._wake()
         return end

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 from tests.support.feeding import FakeFeed
 
-from resile.errors import UnknownSecretError
+from resile.errors import SecretError, UnknownSecretError
 from resile.secrets import Secret, SecretManager
 from resile.secrets.attempts import aattempt, attempt
+from resile.secrets.hooks.logins import login_of, open_with
 from resile.secrets.refusals import Refusals, looks_refused
 from resile.testing import FakeClock
 from resile.testing.secrets import FakeProvider
@@ -235,3 +236,37 @@ def _circle() -> Exception:
 )
 def test_errors_of_libraries_are_understood(error: Exception, is_refused: bool) -> None:
     assert looks_refused(error) is is_refused
+
+
+def test_login_that_fails_otherwise_the_second_time_is_no_refusal(scene: Scene) -> None:
+    scene.rotate_unheard()
+
+    def log_in(secret: Secret) -> str:
+        if secret.reveal() == "first":
+            raise RefusedError
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        attempt(scene.manager, NAME, log_in)
+    assert not scene.manager.refusals._seen
+
+
+def test_login_takes_user_and_password_or_a_password_alone() -> None:
+    class Slotted:
+        __slots__ = ("given",)
+
+        def __init__(self, **given: object) -> None:
+            self.given = given
+
+    plain = Secret(NAME, "1", b" hunter2")
+    whole = Secret(NAME, "1", b' {"username": "app", "password": "p", "host": "h"}')
+    nameless = Secret(NAME, "1", b'{"password": "p"}')
+
+    assert open_with(Slotted, (), {"host": "x"}, plain).given == {
+        "host": "x",
+        "password": " hunter2",
+    }
+    assert open_with(Slotted, (), {"user": "old"}, whole).given == {"user": "app", "password": "p"}
+    assert login_of(nameless) == {"password": "p"}
+    with pytest.raises(SecretError, match="no field 'password'"):
+        login_of(Secret(NAME, "1", b'{"username": "app"}'))

@@ -1,6 +1,7 @@
 """The manager on a fake clock: fresh, ahead, stale, closed; versions; bounds."""
 
 import gc
+import traceback
 
 import pytest
 from tests.support.secret_scenes import NAME, STALE_S, TTL_S, Scene
@@ -162,6 +163,9 @@ def test_revocation_of_all_versions_drops_whatever_there_is(scene: Scene) -> Non
     assert scene.value() == "second"
 
 
+SENTINEL = "s3nt1nel-value-of-a-secret"
+
+
 class _Meddling(FakeProvider):
     """One where something happens while it reads."""
 
@@ -226,6 +230,20 @@ def test_fault_of_a_provider_reaches_who_asks_and_lets_the_old_value_live() -> N
     with pytest.raises(KeyError):
         manager.refresh(NAME)
     assert manager.secret(NAME).reveal() == "first"
+
+
+def test_error_shows_no_value_in_the_local_variables_of_its_frames(scene: Scene) -> None:
+    scene.put(SENTINEL)
+    scene.manager.secret(NAME)
+    scene.provider.is_away = True
+
+    with pytest.raises(ProviderDownError) as caught:
+        scene.manager.refresh(NAME)
+
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    text = "".join(shown.format())
+    assert "outcome = Outcome(" in text
+    assert SENTINEL not in text
 
 
 def test_closed_manager_gives_nothing(scene: Scene) -> None:

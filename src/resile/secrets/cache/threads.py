@@ -132,7 +132,7 @@ class Crew:
             try:
                 job()
             except Exception:
-                fields: dict[str, object] = {"thread": self._name}
+                fields: dict[str, object] = {"worker": self._name}
                 logger.exception(log_line("secrets.job_failed", fields), extra=fields)
             except BaseException:
                 with self._lock:
