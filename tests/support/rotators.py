@@ -183,10 +183,10 @@ class Roles:
         ask(
             self.server.dsn,
             f"CREATE ROLE {self.owner} NOLOGIN",
-            f"CREATE ROLE {first} LOGIN PASSWORD 'by hand' IN ROLE {self.owner}",
+            f"CREATE ROLE {first} LOGIN PASSWORD 'chosen-by-ann' IN ROLE {self.owner}",
             f"ALTER ROLE {first} SET role TO {self.owner}",
         )
-        return json.dumps({"username": first, "password": "by hand"}).encode()
+        return json.dumps({"username": first, "password": "chosen-by-ann"}).encode()
 
     def opens(self, secret: Secret) -> bool:
         """Tell whether a credential logs in as the owner."""

@@ -112,5 +112,5 @@ def _refuse_strangers(
                 f"{name} has a candidate, version {version.number}, that this book knows nothing of: "
                 "another tool is rotating it, or was cut off",
                 hint=f"let it finish, or destroy the candidate: resile secrets revoke {name} "
-                f"{version.number}",
+                f"{version.number} --why stray",
             )

@@ -9,7 +9,7 @@ from resile.core.vocabulary import RotationStep, SecretStage
 from resile.errors import SecretConflictError, SecretRevokedError, UnknownSecretError
 from resile.secrets.model import Turn, Version
 from resile.secrets.port import Consumers, Provider, Rotator, WritableProvider
-from resile.secrets.rotation.decide import Effect, stepped
+from resile.secrets.rotation.decide import TRIES_MAX, Effect, stepped
 from resile.secrets.rotation.model import Phase, Record
 from resile.secrets.value import Secret
 
@@ -95,8 +95,13 @@ class _Effects:
         number = self._found_promoted()
         if number:
             return lambda fresh, at, now_s: _promoted_after_all(fresh, number, at, now_s)
-        self._rotator.abort(self._turn())
-        self._provider.discard(self._record.name, token=self._record.rotation_id)
+        try:
+            self._rotator.abort(self._turn())
+        except Exception:
+            if self._record.tries + 1 >= TRIES_MAX:
+                self._discard()  # What the target may still take, nobody knows any more.
+            raise
+        self._discard()
         return _is_gone
 
     def restore(self) -> Change:
@@ -108,6 +113,9 @@ class _Effects:
         self._rotator.abort(self._turn())
         self._destroy(self._record.after)
         return _is_gone
+
+    def _discard(self) -> None:
+        self._provider.discard(self._record.name, token=self._record.rotation_id)
 
     # Parts of them ------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.unit.secrets.rotation.lives import Life
+from tests.support.lives import Life
 
 from resile.core.events.envelope import Payload
 from resile.core.process import Identity

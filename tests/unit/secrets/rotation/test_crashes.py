@@ -5,9 +5,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from tests.support.lives import Life
 from tests.support.memory import memory_folder
 from tests.unit.secrets.rotation.kit import COMPROMISE, NAME, Kit
-from tests.unit.secrets.rotation.lives import Life
 
 from resile.core.vocabulary import RotationOutcome, SecretStage
 from resile.errors import OperationError, SecretConflictError
@@ -101,7 +101,7 @@ def test_process_may_die_at_any_point(story: Story, outcomes: set[RotationOutcom
             kit.close()
         if not has_died:
             break
-    assert dies_at > 40
+    assert dies_at > 25
 
 
 def started(folder: Path) -> Kit:

@@ -108,21 +108,26 @@ def test_failure_that_no_attempt_mends_aborts_at_once(kit: Kit, error: Exception
     assert "s3cret" not in report.why
 
 
-def test_candidate_that_cannot_be_taken_back_is_said_so(kit: Kit) -> None:
+def test_candidate_that_cannot_be_taken_back_is_destroyed_and_said_so(kit: Kit) -> None:
     kit.rotator.fail("set", OperationError("no"))
     kit.rotator.fail("abort", DOWN, times=99)
 
     report = kit.rotate(kit.rotations())
 
     assert report.outcome is RotationOutcome.ABORTED
-    assert "what was made for it is left" in report.why
-    assert kit.stages() == [SecretStage.CURRENT, SecretStage.PENDING]
+    assert "what was made for it is left: take back: the target is down" in report.why
+    assert kit.stages() == [SecretStage.CURRENT]
 
 
 def test_candidate_that_we_left_is_removed_by_the_next_rotation(kit: Kit) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise SecretDeniedError("no discarding")
+
     kit.rotator.fail("set", OperationError("no"))
-    kit.rotator.fail("abort", DOWN, times=3)
+    kit.provider.discard, discard = refuse, kit.provider.discard  # type: ignore[method-assign, assignment]
     kit.rotate(kit.rotations())
+    assert kit.stages() == [SecretStage.CURRENT, SecretStage.PENDING]
+    kit.provider.discard = discard  # type: ignore[method-assign]
 
     report = kit.rotate(kit.rotations())
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.support.lives import Life
 from tests.support.memory import memory_folder
 from tests.unit.secrets.rotation.kit import NAME, Kit
-from tests.unit.secrets.rotation.lives import Life
 
 from resile.core.vocabulary import RotationReason, SecretStage
 from resile.errors import OperationError, ResileError

@@ -1,12 +1,24 @@
 """Processes that die at a chosen point of what they do, as by SIGKILL: no cleanup of theirs is done."""
 
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from resile.testing import Crash
 
-_PLAIN = ("boot", "kind", "abilities", "has_overlap", "target")
-"""What is looked at, and cannot be cut."""
+
+def crash() -> NoReturn:
+    """Die as far as a test in one process can."""
+    raise Crash
+
+
+_PLAIN = frozenset(
+    {
+        *("boot", "kind", "abilities", "has_overlap", "target"),
+        *("read", "history", "holding", "find", "open_of", "open_ones", "ended", "entries", "owed"),
+    }
+)
+"""What only looks: to die there is to die before what comes next."""
 
 
 class Life:
@@ -14,12 +26,14 @@ class Life:
 
     Args:
         dies_at: The point at which it dies; 0 for never.
+        die: Ends it.
     """
 
-    def __init__(self, dies_at: int = 0) -> None:
+    def __init__(self, dies_at: int = 0, *, die: Callable[[], NoReturn] = crash) -> None:
         self.points = 0
         self.is_over = False
         self._dies_at = dies_at
+        self._die = die
         self._thread = threading.get_ident()
 
     def mortal(self, one: Any) -> Any:
@@ -32,7 +46,7 @@ class Life:
         self.points += not self.is_over
         self.is_over |= self.points == self._dies_at
         if self.is_over:
-            raise Crash
+            self._die()
 
 
 class _Mortal:
