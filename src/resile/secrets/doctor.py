@@ -82,7 +82,8 @@ def _candidates(name: str, history: tuple[Version, ...], open_ids: set[str]) -> 
                 about=name,
                 message=f"{name} has a candidate, version {version.number}, of no rotation that is open "
                 "here: another tool rotates it, or was cut off",
-                hint=f"let it finish, or destroy it: resile secrets revoke {name} {version.number}",
+                hint=f"let it finish, or destroy it: resile secrets revoke {name} {version.number} "
+                "--why stray",
             )
     if history and not any(version.stage is SecretStage.CURRENT for version in history):
         yield Advice(

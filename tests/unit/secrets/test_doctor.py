@@ -53,7 +53,7 @@ def test_a_candidate_of_another_tool_is_told(kit: Kit) -> None:
     found = only(advise(kit.provider, None, clock=kit.clock), "warning")
 
     assert "another tool rotates it, or was cut off" in found.message
-    assert found.hint.endswith("resile secrets revoke db 2")
+    assert found.hint.endswith("resile secrets revoke db 2 --why stray")
 
 
 def test_a_candidate_of_an_open_rotation_is_none_of_another_tool(kit: Kit) -> None:
