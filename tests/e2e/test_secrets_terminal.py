@@ -2,12 +2,16 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.secret_typing import DEADLINE_S, Terminal, Typed
+from tests.support.secret_typing import DEADLINE_S, RESILE, Terminal, Typed
+from tests.unit.cli.conftest import FakeDaemon, pretend_guard, serving
+
+from resile.cli.places import find_places
 
 WORD = "sentinel-4711-value"
 
@@ -53,6 +57,65 @@ def test_process_of_a_service_finds_its_system_from_anywhere(
     assert typed.value("a") == WORD
     monkeypatch.setenv("RESILE_CONFIG_FILE", str(typed.folder / "resile.toml"))
     assert typed.value("a") == WORD
+
+
+def test_daemon_that_keeps_no_secrets_is_passed_over(typed: Typed) -> None:
+    places = find_places(None)
+    pretend_guard(places)
+    daemon = FakeDaemon()
+    provider = {"kind": "", "is_well": True, "reason": ""}
+    daemon.routes["GET", "/api/secrets"] = (200, {"provider": provider})
+
+    with serving(daemon, places.socket):
+        put = typed.done("put", "a", stdin=WORD.encode())
+
+    assert "the provider local is asked directly" in put.err
+
+
+def test_keeper_that_does_not_answer_is_never_passed_over(typed: Typed) -> None:
+    typed.put("a", WORD)
+    places = find_places(None)
+    pretend_guard(places)
+    (places.run / "secrets.sock").touch()
+
+    done = typed("get", "a")
+
+    assert (done.code, done.raw) == (9, b"")
+    assert "not to be reached" in done.err
+    assert "hint: " in done.err
+
+
+def test_daemon_whose_brain_is_away_is_told(typed: Typed) -> None:
+    places = find_places(None)
+    pretend_guard(places)
+    daemon = FakeDaemon()
+    daemon.routes["GET", "/api/secrets"] = (500, {"error": "it fails", "hint": "look"})
+
+    with serving(daemon, places.socket):
+        typed.refused("list", code=1, says="it fails", hint="look")
+
+
+def test_shell_completes_names(typed: Typed) -> None:
+    for name in ("db/password", "db/user", "api/key"):
+        typed.put(name, WORD)
+
+    assert completed(typed, "get db/") == ["plain,db/password", "plain,db/user"]
+    (typed.folder / "resile.toml").write_text("[[wrong")
+    assert completed(typed, "get db/") == []
+
+
+def completed(typed: Typed, words: str) -> list[str]:
+    environ = {
+        **os.environ,
+        "_RESILE_COMPLETE": "bash_complete",
+        "COMP_WORDS": f"resile secrets {words}",
+        "COMP_CWORD": "3",
+    }
+    done = subprocess.run(
+        [RESILE], cwd=typed.folder, env=environ, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
 
 
 # With a terminal ----------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class Typed:
 
     def done(self, *words: str, stdin: bytes = b"") -> Done:
         done = self(*words, stdin=stdin)
-        assert done.code == 0, done.err
+        assert done.code == 0, done.err + done.out
         return done
 
     def json(self, *words: str, stdin: bytes = b"") -> Any:
