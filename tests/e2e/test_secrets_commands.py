@@ -70,6 +70,7 @@ def test_value_that_is_none_is_refused(typed: Typed) -> None:
     typed.refused(
         "put", "a", code=2, says="more than 65536 bytes", hint="keep", stdin=b"x" * 70_000
     )
+    typed.refused("put", "", code=2, says="not the name of a secret", hint="letters")
     typed.refused("put", "a", "--generate", "9", code=2, says="16<=x<=4096", hint="--help")
 
 
@@ -142,6 +143,13 @@ def test_nothing_is_given_that_cannot_be_recorded(typed: Typed) -> None:
     assert "hint: " in done.err
 
 
+def test_contained_run_gets_no_secrets(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed.put("a", WORD)
+    monkeypatch.setenv("RESILE_CONTAINED", "1")
+
+    typed.refused("get", "a", code=3, says="contained run gets no secrets", hint="outside")
+
+
 def test_wrong_configuration_is_told(typed: Typed) -> None:
     (typed.folder / "resile.toml").write_text('[secrets]\nprovider = "lokal"\n')
 
@@ -200,6 +208,15 @@ def test_json_gives_the_value_only_when_it_is_wanted(typed: Typed) -> None:
     assert (told["version"], told["stage"]) == ("1", "current")
     assert shown == {**told, "value": WORD}
     assert len(typed.events("secret.accessed")) == 1, "what shows no value is no access"
+
+
+def test_value_that_is_no_text_is_told_in_base64(typed: Typed) -> None:
+    typed.done("put", "a", stdin=b"\xff\x00")
+
+    assert typed.json("get", "a", "--show")["value_base64"] == "/wA="
+    typed.refused(
+        *("get", "a", "--field", "x", "--show"), code=1, says="no fields", hint="secrets get a"
+    )
 
 
 def test_versions_have_a_history_and_the_one_before_comes_back(typed: Typed) -> None:

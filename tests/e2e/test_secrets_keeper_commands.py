@@ -153,9 +153,9 @@ def test_consumer_that_holds_on_is_waited_for_and_cut_off_on_a_compromise(typed:
     wait_for(typed.folder / "stuck")
     before = current(typed, "api/key")
 
-    waits = typed.json("rotate", "api/key", "--timeout", "500ms")
-    assert waits["outcome"] is None
-    assert [label.split()[0] for label in waits["waits_for"]] == ["stuck"]
+    waits = typed("rotate", "api/key", "--timeout", "500ms", "--json")
+    assert (waits.code, waits.data["outcome"]) == (1, None)
+    assert [label.split()[0] for label in waits.data["waits_for"]] == ["stuck"]
     assert "it waits for stuck" in typed.done("list").out
     begun = typed("rotate", "api/key", "--no-wait")
     assert begun.code == 7, "it is open already"

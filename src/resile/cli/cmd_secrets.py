@@ -26,7 +26,7 @@ from resile.cli.secret_tables import (
     standing_lines,
     version_data,
 )
-from resile.cli.secret_values import refuse_screen, write_value
+from resile.cli.secret_values import refuse_screen, shown_data, write_value
 from resile.core.clock import SYSTEM_CLOCK
 from resile.core.codec import encode
 from resile.core.events import SecretAccessed
@@ -199,9 +199,8 @@ def _get_json(
             print_json(version_data(name, _version(desk, name, version)))
             return
         secret = desk.read(name, version)
-    value = secret.reveal() if field is None else secret.field(field)
     found = Version(number=secret.version, stage=secret.stage, created_at=secret.created_at)
-    print_json({**version_data(name, found), "value": value})
+    print_json({**version_data(name, found), **shown_data(secret, field)})
 
 
 def _version(desk: Desk, name: str, version: str) -> Version:

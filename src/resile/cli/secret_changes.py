@@ -28,6 +28,7 @@ from resile.cli.secret_values import (
 from resile.core.vocabulary import RotationOutcome, RotationReason
 from resile.errors import ConfigError
 from resile.secrets import Version
+from resile.secrets.checking import need_name
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -68,6 +69,7 @@ def put(
     """
     if more:
         refuse_arguments(name)
+    need_name(name)
     if length is not None and source is not None:
         raise ConfigError("--generate makes a value, and --from-file reads one", hint="say one")
     value = random_value(length) if length else read_value(name, source, is_exact=is_exact)
@@ -143,7 +145,7 @@ def rotate(
     """Rotate NAME by its rotator, step by step, and wait until the old credential is retired.
 
     Without --compromise nobody is cut off: the old one lives until all have taken the new one. If that takes
-    longer than --timeout, the keeper goes on by itself. Exit code 1 if it was aborted or undone.
+    longer than --timeout, the keeper goes on by itself. Exit code 1 if it is not over by then, or was aborted.
     """
     reason = RotationReason.COMPROMISE if is_compromise else RotationReason.MANUAL
     if is_compromise and not why:
@@ -159,7 +161,8 @@ def rotate(
         print_json(report)
     else:
         _tell_report(report, goes_on=desk.goes_on)
-    return 0 if report["outcome"] in (None, RotationOutcome.ROTATED) else 1
+    is_done = report["outcome"] == RotationOutcome.ROTATED
+    return 0 if is_done or (no_wait and report["outcome"] is None) else 1
 
 
 @click.command()

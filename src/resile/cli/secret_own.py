@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from resile.cli.secret_desk import PROGRAM, Facts, Home
-from resile.contain import Host, Runs, runs_folder
+from resile.contain import CONTAINED_VARIABLE, Host, Runs, runs_folder
 from resile.core.clock import SYSTEM_CLOCK
 from resile.core.codec import encode
 from resile.core.events import Payload, SecretAccessed, announce
@@ -23,7 +23,7 @@ from resile.daemon.secretkeeper.estate import FOLDER_NAME, Estate, open_estate
 from resile.daemon.secretkeeper.model import Plan, plan_of
 from resile.daemon.secretkeeper.quarantine import Quarantine
 from resile.daemon.secretkeeper.status import Status
-from resile.errors import ConfigError, DaemonUnreachableError, ResileError
+from resile.errors import ConfigError, DaemonUnreachableError, ResileError, SecretDeniedError
 from resile.secrets import CURRENT_VERSION, Provider, Secret, Version
 from resile.secrets.authority import Authority
 from resile.secrets.providers.opening import open_provider
@@ -156,8 +156,13 @@ def open_own(home: Home) -> OwnDesk:
 
     Raises:
         ConfigError: If the configuration or the variable is wrong.
+        SecretDeniedError: If this is a contained run.
         SecretError: If the provider cannot be opened.
     """
+    if os.environ.get(CONTAINED_VARIABLE):
+        raise SecretDeniedError(
+            "a contained run gets no secrets", hint="ask outside, and give it what it may have"
+        )
     if home.places is None:
         return _of_variable(os.environ[SECRETS_VARIABLE])
     state = home.places.state

@@ -1,5 +1,6 @@
 """Values of secrets on their way in and out of the command: never as an argument, nor to a screen by accident."""
 
+import base64
 import os
 import secrets
 import sys
@@ -89,7 +90,7 @@ def write_value(secret: Secret, field: str | None) -> None:
     Raises:
         SecretError: If it has no such field, or is not text and this is a terminal.
     """
-    data = secret.reveal_bytes() if field is None else secret.field(field).encode()
+    data = secret.reveal_bytes() if field is None else field_of(secret, field).encode()
     if sys.stdout.isatty():
         text = data.decode(errors="replace")
         if not text.replace("\n", "").replace("\t", "").isprintable() or "\ufffd" in text:
@@ -102,6 +103,36 @@ def write_value(secret: Secret, field: str | None) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
+
+
+def shown_data(secret: Secret, field: str | None) -> dict[str, str]:
+    """Write a value for `--json`: as text, or in base64 if it is none.
+
+    Raises:
+        SecretError: If it has no such field.
+    """
+    if field is not None:
+        return {"value": field_of(secret, field)}
+    data = secret.reveal_bytes()
+    try:
+        return {"value": data.decode()}
+    except UnicodeDecodeError:
+        return {"value_base64": base64.b64encode(data).decode()}
+
+
+def field_of(secret: Secret, field: str) -> str:
+    """Give one field of a value that is a JSON object.
+
+    Raises:
+        SecretError: If it is none, or has no such field.
+    """
+    try:
+        secret.fields()
+    except SecretError as exc:
+        raise SecretError(
+            exc.message, hint=f"take it whole: resile secrets get {secret.name}"
+        ) from None
+    return secret.field(field)
 
 
 def _typed(name: str) -> str:

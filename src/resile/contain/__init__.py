@@ -46,13 +46,14 @@ if TYPE_CHECKING:
     from resile.contain.runs import RunRecord, Runs, matching
     from resile.contain.sandboxes import SandboxFacts, sandbox_facts
     from resile.contain.settle import commit_run, diff_of, discard_run
-    from resile.contain.spec import RunSpec
+    from resile.contain.spec import CONTAINED_VARIABLE, RunSpec
     from resile.contain.switches import Hold, Switches, held, hold_runs, resume_runs
     from resile.contain.transaction import Transaction
     from resile.contain.transaction.differing import diff_text
     from resile.contain.watch import StopRequest
 
 __all__ = [
+    "CONTAINED_VARIABLE",
     "RUNS_VARIABLE",
     "STRICT",
     "AtQuota",

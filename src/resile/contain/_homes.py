@@ -50,7 +50,10 @@ HOMES: Final = {
         "diff_of",
         "discard_run",
     ),
-    "spec": ("RunSpec",),
+    "spec": (
+        "CONTAINED_VARIABLE",
+        "RunSpec",
+    ),
     "switches": (
         "Hold",
         "Switches",
