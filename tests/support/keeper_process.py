@@ -120,7 +120,9 @@ class KeeperProcess:
         deadline_s = time.monotonic() + DEADLINE_S
         while not condition():
             if time.monotonic() >= deadline_s:
-                raise AssertionError(f"not within {DEADLINE_S} s: {what}\n{self.log.read_text()}")
+                raise AssertionError(
+                    f"not within {DEADLINE_S} s: {what}\n{self.status}\n{self.journal}\n{self.log.read_text()}"
+                )
             time.sleep(0.01)
 
     def _serves(self) -> bool:

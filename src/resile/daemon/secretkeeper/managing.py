@@ -131,8 +131,9 @@ def value_of(message: Mapping[str, Any]) -> bytes:
     Raises:
         ConfigError: If it holds none. The error does not hold it either.
     """
+    text = message.get("value")
     try:
-        return base64.b64decode(str(message.get("value", "")), validate=True)
+        return base64.b64decode(text if isinstance(text, str) else "=", validate=True)
     except binascii.Error:
         raise ConfigError("the value is not in base64") from None
 
