@@ -29,6 +29,10 @@ class Helper:
         """Send it SIGKILL; nothing happens if it has ended."""
         self._process.kill()
 
+    def poll(self) -> int | None:
+        """Reap it if it has ended, and give its exit code as `wait` does; None while it runs."""
+        return self._process.poll()
+
     def wait(self) -> int:
         """Wait until it has ended, and reap it; give its exit code, or the negative of the signal."""
         return self._process.wait()
