@@ -127,6 +127,8 @@ class FaultKind(StrEnum):
     """A rotation failed or waits; the credential before it stays valid."""
     PROVIDER_DOWN = "provider_down"
     """The provider of secrets does not answer."""
+    EXHAUSTION_PREDICTED = "exhaustion_predicted"
+    """A resource is expected to run out soon."""
 
 
 class ActionKind(StrEnum):
@@ -338,3 +340,30 @@ class ExperimentVerdict(StrEnum):
     """The steady state did not hold before anything was done; nothing was done."""
     LEFT = "left"
     """A fault could not be proven to be gone."""
+
+
+class Resource(StrEnum):
+    """What can run out."""
+
+    MEMORY = "memory"
+    DESCRIPTORS = "descriptors"
+    """Open files and sockets of a process, against its limit (RLIMIT_NOFILE)."""
+    DISK = "disk"
+    INODES = "inodes"
+    """The files that a file system can hold, however small they are."""
+    POOL = "pool"
+    """Calls at once, against the limit of a guard's bulkhead."""
+    CERTIFICATE = "certificate"
+    """The time that a server's certificate is valid."""
+    SECRET = "secret"  # noqa: S105 - the word
+    """The time that a secret is valid."""
+
+
+class PredictionOutcome(StrEnum):
+    """What came of a prediction."""
+
+    CAME_TRUE = "came_true"
+    DID_NOT = "did_not"
+    """It did not run out in time, and nobody prevented it."""
+    AVERTED = "averted"
+    """Something was done about it before: nobody knows whether it would have run out."""

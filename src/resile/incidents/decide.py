@@ -65,6 +65,7 @@ _TITLES = {
     FaultKind.MISUSE: "looks odd",
     FaultKind.ROTATION_STUCK: "is not rotated",
     FaultKind.PROVIDER_DOWN: "cannot be had from their provider",
+    FaultKind.EXHAUSTION_PREDICTED: "is expected to run out",
 }
 
 

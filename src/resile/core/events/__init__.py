@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         PolicyOpened,
         PolicyOrdered,
     )
+    from resile.core.events.predictions import PredictionEnded, PredictionMade
     from resile.core.events.recovery import (
         ActionFinished,
         ActionStarted,
@@ -174,6 +175,8 @@ __all__ = [
     "PolicyObeyed",
     "PolicyOpened",
     "PolicyOrdered",
+    "PredictionEnded",
+    "PredictionMade",
     "ProcessExited",
     "ProcessStarted",
     "ProviderFound",

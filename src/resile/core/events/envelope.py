@@ -24,6 +24,7 @@ HOMES = tuple(
         "troubles",
         "degradation",
         "secrets",
+        "predictions",
         "chaos",
     )
 )

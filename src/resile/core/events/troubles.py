@@ -1,4 +1,4 @@
-"""What is wrong with stores, folders and secrets, as the daemon tells it: no plan recovers it, incidents tell it."""
+"""What is wrong with stores, folders and secrets, or is going to be wrong, as the daemon tells it: no plan recovers it, incidents tell it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,9 +27,9 @@ class _TroublePayload(Payload):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TroubleNoticed(_TroublePayload):
-    """The daemon read that something is wrong with a store, with a folder that it keeps, or with secrets.
+    """The daemon read that something is wrong with a store, a folder that it keeps or secrets, or soon will be.
 
-    `target` is `store/PLACE`, `folder/PATH`, `secret/NAME`, `client/NAME` or `secrets`. `read_seq` is how far the journal had been read.
+    `target` is `store/PLACE`, `folder/PATH`, `secret/NAME`, `client/NAME` or `secrets`; or what a prediction is of. `read_seq` is how far the journal had been read.
     """
 
     kind: ClassVar[str] = "trouble.noticed"
