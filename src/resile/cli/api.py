@@ -7,13 +7,12 @@ Tells three silences apart: no daemon (an answer at once), a daemon whose brain 
 import http.client
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from resile.cli.places import Places
+from resile.clients.unix_http import UnixConnection
 from resile.core.clock import SYSTEM_CLOCK, Clock
-from resile.core.unix import connect_unix
 from resile.errors import (
     ConfigError,
     DaemonUnreachableError,
@@ -123,7 +122,7 @@ class Api:
                 raise self._hangs() from exc
 
     def _once(self, method: str, target: str, body: bytes | None) -> Any:
-        connection = _UnixConnection(self.places.socket, self._timeout_s)
+        connection = UnixConnection(self.places.socket, self._timeout_s)
         try:
             headers = {"Content-Type": "application/json"} if body is not None else {}
             connection.request(method, target, body=body, headers=headers)
@@ -133,7 +132,7 @@ class Api:
             connection.close()
 
     def _stream(self, after_seq: int) -> Iterator[dict[str, Any]]:
-        connection = _UnixConnection(self.places.socket, _STREAM_TIMEOUT_S)
+        connection = UnixConnection(self.places.socket, _STREAM_TIMEOUT_S)
         try:
             connection.request("GET", f"/events?after_seq={after_seq}")
             response = connection.getresponse()
@@ -169,19 +168,6 @@ def service_path(name: str, verb: str = "") -> str:
     """Give the API's path of a service, or of something to do with it."""
     path = f"/api/services/{quote(name, safe='')}"
     return f"{path}/{verb}" if verb else path
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP/1.1 over a unix socket."""
-
-    def __init__(self, path: Path, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-        self._timeout_s = timeout_s
-
-    def connect(self) -> None:
-        """Open the socket."""
-        self.sock = connect_unix(self._path, timeout_s=self._timeout_s)
 
 
 def _answer(status: int, content: bytes) -> Any:

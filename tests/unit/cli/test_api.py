@@ -153,7 +153,8 @@ def test_request_is_not_repeated_when_nobody_knows_whether_it_was_heard(places, 
 
 def test_socket_of_another_user_is_told(places, monkeypatch):
     monkeypatch.setattr(
-        "resile.cli.api.connect_unix", lambda *_, **__: (_ for _ in ()).throw(PermissionError())
+        "resile.clients.unix_http.connect_unix",
+        lambda *_, **__: (_ for _ in ()).throw(PermissionError()),
     )
 
     with pytest.raises(DaemonUnreachableError, match="belongs to another user"):
