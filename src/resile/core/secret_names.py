@@ -12,3 +12,9 @@ def is_secret_name(text: str) -> bool:
     No part begins with a dot or a dash, so that a name is a path that stays below its folder.
     """
     return len(text) <= SECRET_NAME_LENGTH_MAX and _NAME.fullmatch(text) is not None
+
+
+def variable_of(name: str) -> str:
+    """Name the variable of a secret: in upper case, with `_` for what no variable may have."""
+    text = re.sub(r"[^A-Za-z0-9_]", "_", name).upper()
+    return f"_{text}" if text[:1].isdigit() else text

@@ -8,6 +8,7 @@ from typing import Any
 
 from resile.core.config.faults import Fault, Path, did_you_mean
 from resile.core.config.policies import policy_faults
+from resile.core.config.secret_checks import secret_faults
 
 Need = tuple[Path, str]
 """The place of a dependency, and the name that stands there."""
@@ -26,6 +27,7 @@ def cross_check(data: Mapping[str, Any]) -> tuple[Fault, ...]:
             _processes,
             _unnotified,
             _halted,
+            secret_faults,
             policy_faults,
         )
         for fault in find(data)

@@ -1,11 +1,12 @@
 """What the secretkeeper is to do, and whom it talks with, as frozen data."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from resile.core.secret_names import variable_of
 
 
 class Deliver(StrEnum):
@@ -163,9 +164,3 @@ def _secret(name: str, table: Mapping[str, Any], settings: Mapping[str, Any]) ->
         ttl_s=table.get("ttl", settings["ttl"]),
         max_stale_s=table.get("max_stale", settings["max_stale"]),
     )
-
-
-def variable_of(name: str) -> str:
-    """Name the variable of a secret: in upper case, with `_` for what no variable may have."""
-    text = re.sub(r"[^A-Za-z0-9_]", "_", name).upper()
-    return f"_{text}" if text[:1].isdigit() else text

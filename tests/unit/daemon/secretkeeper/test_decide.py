@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from resile.core.secret_names import variable_of
 from resile.daemon.secretkeeper.decide import client_of, refusal
-from resile.daemon.secretkeeper.model import Client, Facts, Plan, SecretPlan, variable_of
+from resile.daemon.secretkeeper.model import Client, Facts, Plan, SecretPlan
 
 PLACE = "/resile/0123456789ab"
 FACTS = Facts(pid=42, uid=1000, start_ticks=7, groups=("/user.slice",), program="psql")
