@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.example import HOME, Process, start
+from tests.e2e.example import HOME, Process, give_secrets, start
 
 REQUESTS = 300
 AT_ONCE = 10
@@ -59,6 +59,8 @@ def example() -> Iterator[tuple[Process, Process]]:
     """Run the example with two dispatchers on the same dependencies: guarded, and bare."""
     with ExitStack() as stack:
         data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="e")))
+        give_secrets(data)
+        start(stack, "database", data)
         start(stack, "scanner", data)
         ports = {}
         for name in ("reasoner", "outside"):

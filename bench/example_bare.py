@@ -2,14 +2,13 @@
 
 # ruff: noqa: SLF001 - taking the guards off is what it is for
 
-import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from agent_runtime import dispatcher
 from agent_runtime.dependencies import Dependencies, Found, UnavailableError
-from agent_runtime.policy import Rules
+from agent_runtime.policy import DatabaseError, Rules
 
 
 def _bare(function: Any) -> Any:
@@ -26,7 +25,7 @@ class BareDependencies(Dependencies):
         """Read the rules of now."""
         try:
             return _bare(Dependencies._read_rules)(self), ""
-        except sqlite3.Error as error:
+        except (DatabaseError, OSError, ValueError) as error:
             raise UnavailableError(str(error)) from error
 
     def scan(self, script: str) -> Found:

@@ -61,6 +61,22 @@ def test_a_database_that_is_gone_leaves_the_policies_read_last(system: System) -
     assert system.is_well_again()
 
 
+def test_a_database_that_does_not_run_leaves_the_policies_read_last(system: System) -> None:
+    system.dispatch("print(1)")
+    kill(system.database)
+
+    status, answer = system.dispatch("print(1)")
+    assert (status, answer["verdict"]) == (200, "completed")
+    assert "the database is away" in answer["warnings"][0]
+    assert system.ask("GET", "/health/ready")[0] == 200
+
+    with ExitStack() as stack:
+        start(stack, "database", system.data)
+
+        assert system.is_well_again()
+        assert system.dispatch("print(1)")[1]["warnings"] == []
+
+
 def test_without_any_policies_nothing_runs(tmp_path_factory: pytest.TempPathFactory) -> None:
     data = tmp_path_factory.mktemp("n")
     (data / "policy").mkdir()

@@ -1,7 +1,6 @@
-"""The example system itself: its four processes, run directly, answer good and bad requests."""
+"""The example system itself: its five processes, run directly, answer good and bad requests."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -12,7 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.example import HOME, WAIT_S, System, run_system, start
+from tests.e2e.example import (
+    HOME,
+    KEY,
+    WAIT_S,
+    System,
+    ask,
+    environ,
+    log_in,
+    plan_status,
+    rotate,
+    run_system,
+    start,
+)
 
 from resile.core.config import load_config
 
@@ -280,6 +291,49 @@ def test_the_largest_body_is_taken_and_one_byte_more_is_refused(shared: System) 
     assert str(BODY_BYTES_MAX) in answer["error"]
 
 
+def test_the_database_lets_in_whoever_has_a_password_and_nobody_else(shared: System) -> None:
+    database = shared.data / "run" / "database.sock"
+    login = (shared.data / "secrets" / "db" / "policy").read_text()
+    wrong = json.dumps({**json.loads(login), "password": "guessed"})
+    unknown = json.dumps({**json.loads(login), "username": "root"})
+
+    assert ["librarian", "python", 10.0] in log_in(database, login)["rules"]
+    for other in (wrong, unknown):
+        answer = log_in(database, other)
+        assert answer.keys() == {"error", "sqlstate"}
+        assert answer["sqlstate"] == "28P01"
+
+
+def test_two_logins_of_the_database_work_side_by_side_until_one_is_retired(system: System) -> None:
+    database = system.data / "run" / "database.sock"
+    first = (system.data / "secrets" / "db" / "policy").read_text()
+
+    second = rotate(system.data, "prepare", before=first)
+    for _ in range(2):  # Each step may be cut, and made again.
+        rotate(system.data, "set", before=first, after=second)
+        rotate(system.data, "verify", before=first, after=second)
+    assert all("rules" in log_in(database, login) for login in (first, second))
+
+    rotate(system.data, "abort", before=first, after=second)
+    assert "rules" in log_in(database, first)
+    assert "error" in log_in(database, second)
+
+    rotate(system.data, "set", before=first, after=second)
+    rotate(system.data, "retire", before=first, after=second)
+    assert "error" in log_in(database, first)
+    assert "rules" in log_in(database, second)
+
+
+def test_the_reasoner_plans_for_whoever_has_the_key_and_nobody_else(shared: System) -> None:
+    port = shared.reasoner.port
+
+    assert plan_status(port, KEY) == 200
+    assert plan_status(port, "guessed") == 401
+    assert plan_status(port, "") == 401
+    assert ask(port, "POST", "/plan", b"{}")[0] == 401
+    assert ask(port, "GET", "/ready", None)[0] == 200
+
+
 def test_the_scanner_survives_clients_that_talk_nonsense(system: System) -> None:
     path = str(system.data / "run" / "scanner.sock")
     for nonsense in (b"", b"\0\0", b"\xff" * 8, b"\0\0\0\3abc", b"\0\0\0\2[]"):
@@ -335,11 +389,7 @@ def test_a_port_in_use_is_one_clear_line(data: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "agent_runtime.reasoner"],
             cwd=HOME,
-            env={
-                **os.environ,
-                "AGENT_RUNTIME_DATA": str(data),
-                "AGENT_RUNTIME_REASONER_PORT": port,
-            },
+            env={**environ(data), "AGENT_RUNTIME_REASONER_PORT": port},
             capture_output=True,
             text=True,
             timeout=WAIT_S,
@@ -355,7 +405,7 @@ def test_a_port_in_use_is_one_clear_line(data: Path) -> None:
 def test_its_configuration_is_valid_and_names_what_is_there() -> None:
     config = load_config(HOME / "resile.toml", environ={})
 
-    assert set(config.service) == {"scanner", "reasoner", "outside", "dispatcher"}
+    assert set(config.service) == {"database", "scanner", "reasoner", "outside", "dispatcher"}
     for name, service in config.service.items():
         assert (HOME / "agent_runtime" / f"{name}.py").is_file()
         assert service.command == ("python", "-m", f"agent_runtime.{name}")

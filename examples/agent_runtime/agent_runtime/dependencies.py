@@ -9,27 +9,33 @@
 
 A connection that is lost is made anew by the retries of the guards. The numbers of the guards are
 presets; `[policy.NAME]` of `resile.toml` changes them, also while the dispatcher runs.
+
+The login of the database and the key of the reasoner are read from `resile` at each use, so that a
+rotation is seen at once; one that is refused, as it was rotated a moment ago, is read anew.
 """
 
 import http.client
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import resile
 from agent_runtime import wire
-from agent_runtime.policy import Rules, read_rules
-from agent_runtime.settings import HOST, Settings
-from resile import ResileError, deadline_after, remaining_s
+from agent_runtime.http_service import BEARER
+from agent_runtime.policy import DatabaseError, Rules, read_rules
+from agent_runtime.settings import HOST, POLICY_LOGIN, REASONER_KEY, Settings
+from resile import ResileError, Secret, deadline_after, remaining_s
 from resile.degradation import Degradation, Message, Outbox, OutboxLimits, Service, Terminal
 
 ASK_TIMEOUT_S = 6.0
 """For one scan or plan; longer than the scanner's own limit, so that its error arrives."""
 ASK_ALL_S = 8.0
 """For all attempts at one of them."""
+DATABASE_TIMEOUT_S = 2.0
+"""Longer than the database waits for a lock, so that its error arrives."""
 PING_TIMEOUT_S = 1.5
 REPORT_TIMEOUT_S = 1.0
 RULES_AGE_S_MAX = 3600.0
@@ -41,7 +47,16 @@ Matches = Sequence[Mapping[str, Any]]
 
 
 class UnavailableError(Exception):
-    """A dependency did not do its part, and nothing does in its place."""
+    """A dependency did not do its part, and nothing does in its place.
+
+    Args:
+        message: What, in one sentence.
+        code: The HTTP status that it answered; 0: none. `resile.attempt` knows 401 by it.
+    """
+
+    def __init__(self, message: str, *, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +129,7 @@ class Dependencies:
         """
         try:
             answer = self.services.answer("database", self._read_rules)
-        except (sqlite3.Error, ResileError) as error:
+        except (DatabaseError, OSError, ValueError, ResileError) as error:
             raise UnavailableError(f"the policy database cannot be read: {error}") from error
         rules = answer.value
         if not answer.is_fallback:
@@ -125,6 +140,10 @@ class Dependencies:
         """Look for malicious patterns."""
         with deadline_after(ASK_ALL_S):
             return self.services.call("scanner", self._scan, script)
+
+    def ping_database(self) -> None:
+        """Ask it, past guard and fallback: what it is itself, is asked."""
+        resile.attempt(POLICY_LOGIN, self._ask_database)
 
     def ping_scanner(self, sample: bytes) -> None:
         """Have a sample scanned, past guard and fallback: what it is itself, is asked."""
@@ -148,8 +167,16 @@ class Dependencies:
 
     @resile.guard("database", preset="database")
     def _read_rules(self) -> Rules:
-        self._rules = rules = read_rules(self._settings.policy_db)
+        self._rules = rules = resile.attempt(POLICY_LOGIN, self._ask_database)
         return rules
+
+    def _ask_database(self, login: Secret) -> Rules:
+        return read_rules(
+            self._settings.database_socket,
+            user=login.field("username"),
+            password=login.field("password"),
+            timeout_s=_time_left(DATABASE_TIMEOUT_S),
+        )
 
     def _kept_rules(self, *, error: Exception) -> Rules:
         rules = self._rules
@@ -169,7 +196,12 @@ class Dependencies:
 
     @resile.guard("reasoner", preset="external_api")
     def _plan(self, request: Mapping[str, Any]) -> Found:
-        return Found(self._request(self._settings.reasoner_port, "POST", "/plan", request)["plan"])
+        def ask(key: Secret) -> Found:
+            headers = {"Authorization": BEARER + key.reveal()}
+            port = self._settings.reasoner_port
+            return Found(self._request(port, "POST", "/plan", request, headers)["plan"])
+
+        return resile.attempt(REASONER_KEY, ask)
 
     @resile.guard("outside", preset="external_api")
     def _send(self, report: Mapping[str, Any]) -> None:
@@ -183,11 +215,17 @@ class Dependencies:
         self._send(message.value)
 
     def _request(
-        self, port: int, method: str, path: str, message: Mapping[str, Any] | None = None
+        self,
+        port: int,
+        method: str,
+        path: str,
+        message: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Mapping[str, Any]:
         connection = http.client.HTTPConnection(HOST, port, timeout=_time_left(ASK_TIMEOUT_S))
         try:
-            connection.request(method, path, None if message is None else json.dumps(message))
+            body = None if message is None else json.dumps(message)
+            connection.request(method, path, body, headers)
             response = connection.getresponse()
             answer: Mapping[str, Any] = json.loads(response.read())
         except http.client.HTTPException as error:
@@ -195,7 +233,7 @@ class Dependencies:
         finally:
             connection.close()
         if response.status != http.client.OK:
-            raise UnavailableError(f"port {port} answered {response.status}")
+            raise UnavailableError(f"port {port} answered {response.status}", code=response.status)
         return answer
 
 

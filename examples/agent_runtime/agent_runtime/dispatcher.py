@@ -182,10 +182,10 @@ def _why(matches: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(match["description"] for match in matches)
 
 
-def _health(settings: Settings, dependencies: Dependencies) -> resile.Health:
+def _health(dependencies: Dependencies) -> resile.Health:
     """Tell how the dispatcher is: ready as long as it can decide, degraded without what it asks."""
     health = resile.Health(prefix="dispatcher")
-    health.add_sqlite(settings.policy_db, critical=False)
+    health.check("database")(dependencies.ping_database)
     health.add_scanner(dependencies.ping_scanner)
     health.add_disk()
     health.add_memory()
@@ -211,7 +211,7 @@ def main() -> None:
         shutil.rmtree(left_behind, ignore_errors=True)
     with resile.load(HOME / "resile.toml", watch=True):
         dispatcher = Dispatcher(settings)
-        health = _health(settings, dispatcher.dependencies)
+        health = _health(dispatcher.dependencies)
         port = settings.dispatcher_port
 
         def open_server() -> HttpService:

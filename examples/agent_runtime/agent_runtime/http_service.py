@@ -12,6 +12,7 @@ from agent_runtime.settings import BODY_BYTES_MAX, HOST
 
 CLIENT_TIMEOUT_S = 5.0
 """How long a client may take for each piece of its request."""
+BEARER = "Bearer "
 DISCARD_BYTES_MAX = 16 << 20
 """So much of a body that is too long is read and thrown away, so that its sender reads our answer."""
 
@@ -20,6 +21,9 @@ Route = Callable[[Mapping[str, Any]], Answer]
 """Takes the request's body (empty for GET), gives status and JSON object."""
 Mounted = Callable[[dict[str, Any], Callable[..., object]], Iterable[bytes]]
 """A WSGI application."""
+
+Admit = Callable[[str], bool]
+"""Tells whether a key opens."""
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +51,7 @@ class HttpService(BoundedThreads):
         routes: By method and path.
         body_bytes_max: A longer body is answered with 413.
         mounted: Answers every GET that no route knows.
+        admit: Tells of each POST's key (`Authorization: Bearer KEY`) whether it opens; another one gets 401.
 
     Raises:
         OSError: If the port is taken.
@@ -61,8 +66,10 @@ class HttpService(BoundedThreads):
         *,
         body_bytes_max: int = BODY_BYTES_MAX,
         mounted: Mounted | None = None,
+        admit: Admit | None = None,
     ) -> None:
         self.routes = routes
+        self.admit = admit
         self.mounted = mounted
         self.body_bytes_max = body_bytes_max
         super().__init__((HOST, port), _Handler)
@@ -94,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer a POST with a JSON body."""
-        self._answer(self._read_json)
+        self._answer(self._read_admitted)
 
     def _answer(self, read: Callable[[], Mapping[str, Any]]) -> None:
         try:
@@ -128,6 +135,15 @@ class _Handler(BaseHTTPRequestHandler):
             raise RefusedError(405, f"{path} takes {' or '.join(methods)}, not {self.command}")
         paths = sorted({known for _, known in self.server.routes})
         raise RefusedError(404, f"there is no {path}", hint=f"there is {', '.join(paths)}")
+
+    def _read_admitted(self) -> Mapping[str, Any]:
+        admit = self.server.admit
+        if admit is not None and not admit(
+            self.headers.get("Authorization", "").removeprefix(BEARER)
+        ):
+            self._discard(min(self._body_length(), DISCARD_BYTES_MAX))
+            raise RefusedError(401, "this key does not open", hint=f"Authorization: {BEARER}KEY")
+        return self._read_json()
 
     def _read_json(self) -> Mapping[str, Any]:
         length = self._body_length()

@@ -1,4 +1,4 @@
-"""What the three processes share: bounded threads, a start that says where, a stop that drains."""
+"""What the processes share: bounded threads, a start that says where, a stop that drains."""
 
 import logging
 import signal

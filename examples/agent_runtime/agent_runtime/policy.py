@@ -1,15 +1,27 @@
-"""Read the policy database: which agents may run what, and for how long."""
+"""The policies: which agents may run what, and for how long; and how the database is asked for them."""
 
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-LOCK_TIMEOUT_S = 1.0
-RULES_MAX = 10_000
-"""Kept in memory for when the database is away; a database with more is not read."""
+from agent_runtime import wire
+
+LOGIN_REFUSED = "28P01"
+"""The SQLSTATE of a login that is refused, as PostgreSQL has it; `resile.attempt` knows it."""
+
+
+class DatabaseError(Exception):
+    """The database did not give the policies.
+
+    Args:
+        message: Why, in one sentence.
+        sqlstate: What sort of trouble it is; empty: it did not say.
+    """
+
+    def __init__(self, message: str, sqlstate: str = "") -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,20 +63,25 @@ class Rules:
         return Verdict(is_allowed=True, run_s_max=run_s_max)
 
 
-def read_rules(path: Path) -> Rules:
-    """Read all rules, of one moment.
+def read_rules(database: Path, *, user: str, password: str, timeout_s: float) -> Rules:
+    """Log in, and read all rules, of one moment.
+
+    Args:
+        database: Its socket.
+        user: Who logs in.
+        password: Theirs.
+        timeout_s: For all of it.
 
     Raises:
-        sqlite3.Error: If the database is away, locked, damaged, or has more than RULES_MAX.
+        DatabaseError: If the database refuses the login, or cannot read them.
+        OSError: If it is away.
+        ValueError: If its answer makes no sense.
     """
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT_S)) as connection:
-        rows = connection.execute(
-            "SELECT name, language, run_s_max FROM agent LEFT JOIN permission ON agent = name LIMIT ?",
-            (RULES_MAX + 1,),
-        ).fetchall()
-    if len(rows) > RULES_MAX:
-        raise sqlite3.DataError(f"more than {RULES_MAX} rules")
+    login = {"user": user, "password": password}
+    answer = wire.ask(database, login, timeout_s=timeout_s)
+    if "error" in answer:
+        raise DatabaseError(answer["error"], answer.get("sqlstate", ""))
+    rows = answer["rules"]
     return Rules(
         agents=frozenset(name for name, _, _ in rows),
         run_s_max={(name, language): most for name, language, most in rows if language},

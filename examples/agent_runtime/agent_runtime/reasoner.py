@@ -1,7 +1,8 @@
 """Turn a script and its inputs into a plan: a few steps in words, always the same for the same input.
 
 It stands for the language model of a real agent: the dispatcher depends on it, and it may be slow
-or gone. `POST /plan` takes {"script", "language", "inputs"}; `/ready` and `/live` tell how it is.
+or gone. `POST /plan` takes {"script", "language", "inputs"} from whoever has the key; `/ready` and
+`/live` tell how it is.
 """
 
 import ast
@@ -11,10 +12,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import resile
 from agent_runtime import seed
 from agent_runtime.http_service import Answer, HttpService, object_field, text_field
+from agent_runtime.keys import Keys
 from agent_runtime.lifecycle import serve
-from agent_runtime.settings import HOST, MESSAGE_BYTES_MAX, Settings, from_environment
+from agent_runtime.settings import (
+    HOST,
+    MESSAGE_BYTES_MAX,
+    REASONER_KEY,
+    Settings,
+    from_environment,
+)
 
 STEPS_NAMED_MAX = 8
 """So many names are listed in one step; a plan is read by people."""
@@ -88,10 +97,11 @@ def main() -> None:
         ("GET", "/ready"): reasoner.ready,
         ("GET", "/live"): reasoner.live,
     }
+    keys = Keys(REASONER_KEY, resile.use_secrets())
     port = settings.reasoner_port
     serve(
         "reasoner",
-        lambda: HttpService(port, routes, body_bytes_max=MESSAGE_BYTES_MAX),
+        lambda: HttpService(port, routes, body_bytes_max=MESSAGE_BYTES_MAX, admit=keys.admit),
         where=f"{HOST}:{port}",
     )
 

@@ -18,7 +18,13 @@ SEED = HOME / "seed"
 
 def prepare(settings: Settings) -> None:
     """Make what is missing in the data folder."""
-    files = (settings.scanner_socket, settings.policy_db, settings.outbox, settings.reports)
+    files = (
+        settings.scanner_socket,
+        settings.policy_db,
+        settings.logins,
+        settings.outbox,
+        settings.reports,
+    )
     for folder in (settings.data, settings.runs, *(file.parent for file in files)):
         folder.mkdir(parents=True, exist_ok=True)
     if settings.policy_db.exists() and settings.knowledge.exists():

@@ -9,6 +9,9 @@ HOST = "127.0.0.1"
 HOME = Path(__file__).parents[1]
 BODY_BYTES_MAX = 1 << 20
 """The longest request: a script and its inputs together."""
+POLICY_LOGIN = "db/policy"
+REASONER_KEY = "api/reasoner"
+"""The secrets, as `resile.toml` calls them."""
 MESSAGE_BYTES_MAX = 4 << 20
 """The longest message between our own processes: escaping can make a request three times as long."""
 
@@ -21,7 +24,7 @@ class Settings:
         dispatcher_port: AGENT_RUNTIME_DISPATCHER_PORT; 0 takes a free one and logs which.
         reasoner_port: AGENT_RUNTIME_REASONER_PORT; as above.
         outside_port: AGENT_RUNTIME_OUTSIDE_PORT; as above.
-        data: AGENT_RUNTIME_DATA. Relative by default, which keeps the socket's path short.
+        data: AGENT_RUNTIME_DATA. Relative by default, which keeps the paths of sockets short.
     """
 
     dispatcher_port: int = 8481
@@ -35,9 +38,19 @@ class Settings:
         return self.data / "run" / "scanner.sock"
 
     @property
+    def database_socket(self) -> Path:
+        """Where the policy database listens."""
+        return self.data / "run" / "database.sock"
+
+    @property
     def policy_db(self) -> Path:
-        """Which agents may do what."""
+        """Which agents may do what; the policy database's own."""
         return self.data / "policy" / "policy.db"
+
+    @property
+    def logins(self) -> Path:
+        """Who may log in at the policy database. Apart from it: an old state brings back no password."""
+        return self.data / "database" / "logins.json"
 
     @property
     def knowledge(self) -> Path:

@@ -146,7 +146,10 @@ class SecretSection(Section):
         False,
         description="Nobody needs it: whoever reads it is an intruder, and is cut off at once.",
     )
-    rotator: RotatorSection | None = setting(None, description="How it is rotated. Default: not.")
+    rotator: RotatorSection | None = setting(
+        None,
+        description="How it is rotated; the first rotation makes it, if it is not there. Default: not.",
+    )
     every: Annotated[float, DurationIn("1m", "3650d")] = setting(
         "30d", description="How often it is rotated, 1m to 3650d, with up to a tenth of jitter."
     )
