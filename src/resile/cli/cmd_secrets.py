@@ -60,10 +60,11 @@ def list_secrets(config: Path | None, *, with_rotations: bool, as_json: bool) ->
     if as_json:
         print_json(overview)
         return
+    now, is_well = SYSTEM_CLOCK.now(), overview["provider"]["is_well"]
     if overview["secrets"]:
-        now = SYSTEM_CLOCK.now()
-        print_table(LIST_HEADS, [list_row(one, now) for one in overview["secrets"]])
-    elif overview["provider"]["is_well"]:
+        rows = [list_row(one, now, is_well=is_well) for one in overview["secrets"]]
+        print_table(LIST_HEADS, rows)
+    elif is_well:
         print("no secret is kept yet: resile secrets put NAME")
     for line in standing_lines(overview):
         print(line)

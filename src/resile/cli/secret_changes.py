@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from resile.cli.options import config_option, json_option, wait_options
-from resile.cli.output import print_json, say
+from resile.cli.output import clean, print_json, say
 from resile.cli.secret_desk import Desk, Facts, find_home, opened, suggesting
 from resile.cli.secret_options import (
     be_sure,
@@ -16,7 +16,7 @@ from resile.cli.secret_options import (
     yes_option,
 )
 from resile.cli.secret_rotating import rotate as rotate_and_follow
-from resile.cli.secret_tables import plan_lines, report_lines, step_line, version_data
+from resile.cli.secret_tables import ended_hint, plan_lines, report_lines, step_line, version_data
 from resile.cli.secret_values import (
     LENGTH_DEFAULT,
     LENGTH_MAX,
@@ -255,6 +255,7 @@ def _rotated(
             why=why,
             wait_s=wait_s,
             on_step=lambda step, s: say_done(step_line(step, s), as_json=as_json),
+            on_hold=lambda text: say_done(f"  {clean(text)}", as_json=as_json),
         )
     except KeyboardInterrupt:
         again = "it goes on by itself" if desk.goes_on else f"go on: resile secrets rotate {name}"
@@ -276,6 +277,8 @@ def _tell_report(report: Facts, *, goes_on: bool) -> None:
         print(line)
     if report["outcome"] is None:
         say("it goes on by itself" if goes_on else "it goes on with the daemon: resile up")
+    elif hint := ended_hint(report):
+        say(hint)
 
 
 def _place_passphrase(config: Path | None, file: Path) -> None:

@@ -3,6 +3,7 @@
 What is read and changed is journalled as by the keeper, in the journal of the state folder.
 """
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -30,6 +31,8 @@ from resile.secrets.providers.opening import open_provider
 from resile.secrets.rotation import Rotations
 from resile.secrets.settings import from_variable, table_of
 
+_TOLD_BY_THE_COMMAND = ("resile.secrets.rotation.driving", "resile.clients.vault.session")
+"""What these log is an error of the command, or what holds a rotation up: without a handler it is printed twice."""
 RESUME_PATIENCE_S = 10.0
 """As long as a new rotation waits for its consumers."""
 
@@ -163,6 +166,8 @@ def open_own(home: Home) -> OwnDesk:
         raise SecretDeniedError(
             "a contained run gets no secrets", hint="ask outside, and give it what it may have"
         )
+    for name in _TOLD_BY_THE_COMMAND:
+        logging.getLogger(name).addHandler(logging.NullHandler())
     if home.places is None:
         return _of_variable(os.environ[SECRETS_VARIABLE])
     state = home.places.state
@@ -202,6 +207,7 @@ def _of_system(plan: Plan) -> OwnDesk:
 
 
 def _overview(status: Status, estate: Estate) -> Facts:
+    estate.provider.check()
     now, now_s = SYSTEM_CLOCK.now(), SYSTEM_CLOCK.monotonic()
     return status.of(estate, reason="", now=now, now_s=now_s)
 

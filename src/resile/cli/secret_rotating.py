@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from resile.cli.secret_desk import Desk, Facts
+from resile.cli.secret_tables import hold_text
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.vocabulary import RotationReason
 from resile.errors import ProviderDownError, ResileError
@@ -16,6 +17,8 @@ BEGIN_S = 10.0
 
 OnStep = Callable[[str, float], None]
 """Gets each step that is reached, once, and the seconds since the beginning."""
+OnHold = Callable[[str], None]
+"""Gets what holds it up, when that changes."""
 
 
 def rotate(
@@ -26,6 +29,7 @@ def rotate(
     why: str,
     wait_s: float | None,
     on_step: OnStep,
+    on_hold: OnHold,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Facts:
     """Rotate, and give the report; its outcome is None if it goes on after this.
@@ -37,13 +41,14 @@ def rotate(
         why: In words.
         wait_s: How long to wait for its end; None: until it has begun.
         on_step: Called in this thread.
+        on_hold: The same.
         clock: Bounds the wait.
 
     Raises:
         ResileError: If it is refused, or fails before anything has begun.
     """
     until_s = clock.monotonic() + (BEGIN_S if wait_s is None else wait_s)
-    following = _Following(desk, name, on_step)
+    following = _Following(desk, name, on_step, on_hold)
     asking = _Asking(lambda: desk.rotate(name, reason=reason, why=why, is_dry=False))
     while not asking.is_over(POLL_S):
         seen = following.look()
@@ -95,10 +100,12 @@ class _Asking:
 class _Following:
     """What is known of one secret's rotation from outside. What was over when this began is not its concern."""
 
-    def __init__(self, desk: Desk, name: str, on_step: OnStep) -> None:
+    def __init__(self, desk: Desk, name: str, on_step: OnStep, on_hold: OnHold) -> None:
         self._desk = desk
         self._name = name
         self._on_step = on_step
+        self._on_hold = on_hold
+        self._held = ""
         self._told: set[str] = set()
         self._old = {one["rotation_id"] for one in self._rotations("ended")}
 
@@ -108,6 +115,7 @@ class _Following:
             if one["name"] == self._name and one["rotation_id"] not in self._old:
                 report = _report_of(one)
                 self.tell(report)
+                self._tell_hold(report)
                 return report
         return None
 
@@ -117,6 +125,12 @@ class _Following:
             if step not in self._told:
                 self._told.add(step)
                 self._on_step(step, after_ms / 1e3)
+
+    def _tell_hold(self, report: Facts) -> None:
+        held = hold_text(report) if report["outcome"] is None else ""
+        if held and held != self._held:
+            self._on_hold(held)
+        self._held = held
 
     def _rotations(self, which: str) -> list[Facts]:
         with contextlib.suppress(ResileError):  # Whoever rotates tells the trouble.

@@ -18,11 +18,17 @@ FINDING_HEADS = ("level", "about", "finding")
 Facts = Mapping[str, Any]
 
 
-def list_row(secret: Facts, now: datetime) -> tuple[str, ...]:
-    """Tell of one secret in a row."""
+def list_row(secret: Facts, now: datetime, *, is_well: bool = True) -> tuple[str, ...]:
+    """Tell of one secret in a row.
+
+    Args:
+        secret: As the overview has it.
+        now: The time.
+        is_well: The provider answers, and a version that is missing is not there.
+    """
     return (
         secret["name"] + (" (canary)" if secret["is_canary"] else ""),
-        secret["version"] or "none yet",
+        secret["version"] or ("none yet" if is_well else "unknown"),
         "-" if secret["age_s"] is None else format_duration(secret["age_s"]),
         _next(secret["next_rotation_at"], now),
         secret["rotator"] or "-",
@@ -104,7 +110,7 @@ def report_lines(report: Facts) -> Iterator[str]:
     name, outcome = report["name"], report["outcome"]
     took = format_duration(report["duration_s"])
     if outcome is None:
-        yield f"{name}: the rotation is under way, for {took}{waits_text(report)}"
+        yield f"{name}: the rotation is under way, for {took}{_held(report)}"
     elif outcome == "rotated":
         yield f"{name}: version {report['number']} is current; rotated in {took}"
     else:
@@ -113,15 +119,30 @@ def report_lines(report: Facts) -> Iterator[str]:
         yield f"cut off, as it had not taken the new one in time: {consumer}"
 
 
-def waits_text(rotation: Facts) -> str:
-    """Tell what a rotation waits for; empty if nothing holds it up."""
+def hold_text(rotation: Facts) -> str:
+    """Tell what holds a rotation up; empty if nothing does."""
     waits_for: Sequence[str] = rotation["waits_for"]
-    whom = f"; it waits for {', '.join(waits_for)}" if waits_for else ""
-    return whom + (f": {rotation['why']}" if rotation["why"] else "")
+    whom = f"it waits for {', '.join(waits_for)}" if waits_for else ""
+    return ": ".join(filter(None, (whom, rotation["why"])))
+
+
+def ended_hint(report: Facts) -> str:
+    """Tell what to do after a rotation that did not come to its end; empty after one that did."""
+    if report["outcome"] in (None, "rotated"):
+        return ""
+    return (
+        "the credential before it is valid as it was; when the cause is mended: "
+        f"resile secrets rotate {report['name']}"
+    )
+
+
+def _held(rotation: Facts) -> str:
+    text = hold_text(rotation)
+    return f"; {text}" if text else ""
 
 
 def _open_line(name: str, rotation: Facts) -> str:
-    return f"{name}: a rotation ({rotation['reason']}) is {rotation['step']}{waits_text(rotation)}"
+    return f"{name}: a rotation ({rotation['reason']}) is {rotation['step']}{_held(rotation)}"
 
 
 def _next(at: str | None, now: datetime) -> str:

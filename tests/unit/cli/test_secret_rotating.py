@@ -75,6 +75,7 @@ class AwayDesk(FakeDesk):
 class Steps:
     def __init__(self) -> None:
         self.told: list[tuple[str, float]] = []
+        self.held: list[str] = []
 
     def __call__(self, step: str, after_s: float) -> None:
         self.told.append((step, after_s))
@@ -88,6 +89,7 @@ def follow(desk: Any, steps: Steps, *, wait_s: float | None = 60.0) -> Any:
         why="",
         wait_s=wait_s,
         on_step=steps,
+        on_hold=steps.held.append,
         clock=FakeClock(),
     )
 
@@ -121,6 +123,23 @@ def test_each_step_is_told_once_when_it_is_reached() -> None:
     follow(desk, steps)
 
     assert steps.told == [("begun", 0.0), ("set", 1.0), ("retired", 2.0)]
+
+
+def test_what_holds_it_up_is_told_when_it_changes() -> None:
+    steps = Steps()
+    waits = scene(view("r", "begun", waits_for=["x (pid 1)"]))
+    desk = FakeDesk(
+        report("r", "begun", outcome="rotated"),
+        scene(),
+        scene(view("r", "begun", why="the target is down")),
+        waits,
+        waits,
+        scene(view("r", "begun")),
+    )
+
+    follow(desk, steps)
+
+    assert steps.held == ["the target is down", "it waits for x (pid 1)"]
 
 
 def test_what_was_over_before_is_not_taken_for_it() -> None:

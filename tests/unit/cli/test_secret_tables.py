@@ -5,6 +5,7 @@ from typing import Any
 
 from resile.cli.secret_tables import (
     access_row,
+    ended_hint,
     history_row,
     list_row,
     plan_lines,
@@ -68,6 +69,7 @@ def test_row_of_a_secret_without_a_value_says_so() -> None:
     )
 
     assert row == ("db/password", "none yet", "-", "-", "-", "-", "-")
+    assert list_row(secret(version=""), NOW, is_well=False)[1] == "unknown"
 
 
 def test_row_tells_of_a_rotation_that_is_late() -> None:
@@ -166,6 +168,8 @@ def test_report_of_an_aborted_rotation_tells_why() -> None:
     (line,) = report_lines(report(outcome="aborted", why="the target is down"))
 
     assert line == "db/password: aborted after 1.2s: the target is down"
+    assert "resile secrets rotate db/password" in ended_hint(report(outcome="aborted"))
+    assert ended_hint(report()) == ended_hint(report(outcome=None)) == ""
 
 
 def test_report_of_a_rotation_that_goes_on_tells_what_it_waits_for() -> None:
