@@ -315,6 +315,7 @@ def test_usage_is_counted_or_unknown(tree: CgroupTree, members: Members) -> None
         assert usage.cpu_s is not None
         assert usage.cpu_s > 0.01
     if "memory" in tree.layout.enforced:
+        assert usage.memory_idle_bytes is not None
         assert usage.memory_max_bytes is not None
         assert usage.memory_max_bytes > 1 << 20
         assert usage.oom_kills == 0

@@ -147,6 +147,7 @@ def test_counters_are_read(root: Path) -> None:
     folder = root / "app-1"
     (folder / "memory.current").write_text("4096\n")
     (folder / "memory.peak").write_text("8192\n")
+    (folder / "memory.stat").write_text("anon 1024\ninactive_file 512\nactive_file 256\n")
     (folder / "memory.events").write_text("low 0\nhigh 0\nmax 3\noom 1\noom_kill 2\n")
     (folder / "cpu.stat").write_text("usage_usec 1500000\nuser_usec 1000000\n")
 
@@ -157,6 +158,7 @@ def test_counters_are_read(root: Path) -> None:
 
     assert usage == CgroupUsage(
         memory_bytes=4096,
+        memory_idle_bytes=512,
         memory_max_bytes=8192,
         cpu_s=1.5,
         oom_kills=2,

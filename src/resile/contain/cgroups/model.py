@@ -29,6 +29,8 @@ class CgroupUsage:
 
     Args:
         memory_bytes: Now, caches included.
+        memory_idle_bytes: Of these, pages of files that nobody used lately: the kernel takes them
+            back before it kills.
         memory_max_bytes: The most so far.
         cpu_s: Processor time of all its processes, the ended ones included.
         oom_kills: Processes that the kernel killed for want of memory.
@@ -37,6 +39,7 @@ class CgroupUsage:
     """
 
     memory_bytes: int | None = None
+    memory_idle_bytes: int | None = None
     memory_max_bytes: int | None = None
     cpu_s: float | None = None
     oom_kills: int | None = None

@@ -66,6 +66,7 @@ class LegacyCgroup:
         cpu_ns = _folders.read_int(f"{accounts}/cpuacct.usage") if accounts else None
         return CgroupUsage(
             memory_bytes=_folders.read_int(f"{memory}/memory.usage_in_bytes"),
+            memory_idle_bytes=_folders.read_field(f"{memory}/memory.stat", "total_inactive_file"),
             memory_max_bytes=_folders.read_int(f"{memory}/memory.max_usage_in_bytes"),
             cpu_s=None if cpu_ns is None else cpu_ns / 1e9,
             oom_kills=_folders.read_field(f"{memory}/memory.oom_control", "oom_kill"),

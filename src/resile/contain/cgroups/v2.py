@@ -54,6 +54,7 @@ class UnifiedCgroup:
         """Read the counters."""
         return CgroupUsage(
             memory_bytes=_folders.read_int(f"{self._folder}/memory.current"),
+            memory_idle_bytes=_folders.read_field(f"{self._folder}/memory.stat", "inactive_file"),
             memory_max_bytes=_folders.read_int(f"{self._folder}/memory.peak"),
             cpu_s=self.cpu_s(),
             oom_kills=_folders.read_field(f"{self._folder}/memory.events", "oom_kill"),
