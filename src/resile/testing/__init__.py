@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from resile.testing.files import Crash, FaultyFiles
     from resile.testing.journal import MemoryJournal
     from resile.testing.kit import PolicyKit, policies
+    from resile.testing.rotations import FakeConsumers, FakeRotator, FakeTarget
     from resile.testing.scheduler import DeadlockError
     from resile.testing.secrets import FakeProvider
     from resile.testing.simulation import Simulation, simulate
@@ -18,7 +19,10 @@ __all__ = [
     "Crash",
     "DeadlockError",
     "FakeClock",
+    "FakeConsumers",
     "FakeProvider",
+    "FakeRotator",
+    "FakeTarget",
     "FaultyFiles",
     "MemoryJournal",
     "PolicyKit",
@@ -36,6 +40,7 @@ def __getattr__(name: str) -> object:
         "files": ("Crash", "FaultyFiles"),
         "journal": ("MemoryJournal",),
         "kit": ("PolicyKit", "policies"),
+        "rotations": ("FakeConsumers", "FakeRotator", "FakeTarget"),
         "scheduler": ("DeadlockError",),
         "secrets": ("FakeProvider",),
         "simulation": ("Simulation", "simulate"),

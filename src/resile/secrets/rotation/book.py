@@ -358,7 +358,7 @@ def taken(record: Record) -> SecretConflictError:
     return SecretConflictError(
         f"{record.name} is being rotated already, since {record.began_at:%F %T} UTC by {record.who}"
         f" ({record.step}{whom}{what})",
-        hint="it goes on by itself: see resile secrets rotate; a compromise goes before it",
+        hint="it goes on by itself: see resile secrets list; a compromise goes before it",
     )
 
 

@@ -140,6 +140,29 @@ def test_owner_keeps_what_either_role_makes(roles: Roles) -> None:
     assert owner == (roles.owner,)
 
 
+def test_administrator_need_not_be_a_superuser(roles: Roles) -> None:
+    admin = f"admin_of_{roles.users[0]}"
+    three = ", ".join((*roles.users, roles.owner))
+    ask(
+        roles.server.dsn,
+        f"CREATE ROLE {admin} LOGIN CREATEROLE IN ROLE pg_signal_backend",
+        f"CREATE ROLE {roles.users[1]}",
+        f"GRANT {three} TO {admin} WITH ADMIN OPTION",
+    )
+    dsn = client.with_parts(roles.server.dsn, user=admin)
+    roles.provider.write(ADMIN, dsn.encode(), token="admin")
+    turn = candidate(roles)
+
+    roles.rotator.set(turn)
+    roles.rotator.verify(turn)
+    session = log_in(roles, turn)
+    roles.rotator.abort(turn)
+
+    with pytest.raises(OperationError):
+        session.ask("SELECT 1", deadline_s=SYSTEM_CLOCK.monotonic() + 20)
+    session.close()
+
+
 def test_no_password_reaches_the_server_or_its_log(roles: Roles) -> None:
     log = Path(client.parts_of(roles.server.dsn)["host"]) / "log"
     ask(roles.server.dsn, "ALTER ROLE postgres SET log_statement TO 'all'")
