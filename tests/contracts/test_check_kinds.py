@@ -27,10 +27,11 @@ from tests.support.servers import (
 
 from resile.core.clock import SYSTEM_CLOCK
 from resile.core.process import Identity
-from resile.core.vocabulary import CheckState
+from resile.core.vocabulary import CheckGroup, CheckState
 from resile.health import CheckKind, CheckResult
 
 UP, DEGRADED, DOWN = CheckState.UP, CheckState.DEGRADED, CheckState.DOWN
+UNKNOWN = CheckState.UNKNOWN
 IMPATIENT_S = 0.2
 UNBOUNDED_S = 30.0
 """A look that takes this long did not keep to its time-out; no machine is that slow."""
@@ -263,6 +264,12 @@ def _(stage: Stage) -> CheckResult:
     return stage.look(CheckKind.HEARTBEAT, "backup", options={"age_max_s": 3.0})
 
 
+@case(CheckKind.HEARTBEAT, "not yet", UNKNOWN, "^no heartbeat is expected before it is ready$")
+def _(stage: Stage) -> CheckResult:
+    stage.silences_s["api"] = None
+    return stage.look(CheckKind.HEARTBEAT, service="api", options={"age_max_s": 3.0})
+
+
 @case(CheckKind.HEARTBEAT, "default limit", DOWN, "^silent for 3m1s, at most 3m allowed$")
 def _(stage: Stage) -> CheckResult:
     stage.silences_s["backup"] = 181.0
@@ -431,6 +438,34 @@ def _(stage: Stage) -> CheckResult:
     os.utime(path, (before_s, before_s))
     stage.service()
     return stage.look(CheckKind.FILE, str(path), service="api")
+
+
+@case(CheckKind.FILE, "not written yet", UNKNOWN, "/beat is not written yet$")
+def _(stage: Stage) -> CheckResult:
+    stage.service()
+    options = {"age_max_s": 3600.0}
+    path = str(stage.folder / "beat")
+    return stage.look(CheckKind.FILE, path, service="api", group=CheckGroup.LIVE, options=options)
+
+
+@case(CheckKind.FILE, "not written anew yet", UNKNOWN, r"/beat is older than process \d+$")
+def _(stage: Stage) -> CheckResult:
+    path = stage.folder / "beat"
+    path.touch()
+    before_s = SYSTEM_CLOCK.now().timestamp() - 5
+    os.utime(path, (before_s, before_s))
+    stage.service()
+    options = {"age_max_s": 3600.0}
+    return stage.look(
+        CheckKind.FILE, str(path), service="api", group=CheckGroup.LIVE, options=options
+    )
+
+
+@case(CheckKind.FILE, "never written", DOWN, "/beat does not exist$")
+def _(stage: Stage) -> CheckResult:
+    stage.service()
+    path = str(stage.folder / "beat")
+    return stage.look(CheckKind.FILE, path, service="api", group=CheckGroup.LIVE)
 
 
 @case(CheckKind.FILE, "written by the process", UP, "/ready is there")

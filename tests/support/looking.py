@@ -25,7 +25,7 @@ class Stage:
         self.stack = stack
         self.request = request
         self.processes: dict[str, Identity] = {}
-        self.silences_s: dict[str, float] = {}
+        self.silences_s: dict[str, float | None] = {}
 
     def spawn(self, code: str) -> subprocess.Popen[bytes]:
         """Start Python code; its standard input stays open until the test is over."""

@@ -17,7 +17,7 @@ from datetime import datetime
 from math import inf
 
 from resile.core.events import CheckChanged
-from resile.core.vocabulary import CheckState
+from resile.core.vocabulary import CheckGroup, CheckState
 from resile.health.decide import advance, graded, reset
 from resile.health.model import CheckKind, CheckResult, CheckSpec, Streak
 from resile.health.schedule import first_delay_s, next_delay_s
@@ -31,6 +31,7 @@ EXTRA_FOR_S = 30.0
 SLOW_LOOK_S = 0.25
 """A check whose last look took this long is slow: see `workers.py`."""
 
+_GOOD = (CheckState.UP, CheckState.DEGRADED)
 _COSTLY_KINDS = frozenset({CheckKind.COMMAND, CheckKind.POSTGRES})
 _HEAP_SLACK = 4
 """The heap is rebuilt when it holds so many entries a check: most of them are then outdated."""
@@ -69,6 +70,8 @@ class _Entry:
     """The look in flight stands for a regular slot."""
     begun_s: float | None = None
     is_slow: bool = False
+    was_good: bool = False
+    """It has been seen to work since its service's process started, or may have been."""
 
     @property
     def due_s(self) -> float:
@@ -112,7 +115,8 @@ class Agenda:
         """Take over where checks stood before; ids that are no checks any more are left out."""
         for check, streak in streaks.items():
             if check in self._entries:
-                self._entries[check].streak = streak
+                entry = self._entries[check]
+                entry.streak, entry.was_good = streak, streak.state is not CheckState.UNKNOWN
 
     # When to look -------------------------------------------------------------------------------
 
@@ -155,7 +159,7 @@ class Agenda:
         entry.is_slow = result.latency_s >= SLOW_LOOK_S
         if job.token != entry.token:
             return False, []
-        is_good = graded(result, entry.spec) in (CheckState.UP, CheckState.DEGRADED)
+        is_good = graded(result, entry.spec) in _GOOD
         if not entry.is_counted and not is_good:
             entry.streak = replace(entry.streak, last=result)
             return True, []
@@ -179,6 +183,20 @@ class Agenda:
             entry.is_idle = False
             entry.extra_until_s = now.monotonic_s + EXTRA_FOR_S
             self._begin_rhythm(entry, now)
+
+    def service_ready(self, service: str, now: Moment) -> list[CheckChanged]:
+        """Forget what live checks said while a service was on its way up, if that was nothing good.
+
+        From here on they prove that its process hangs, so they are looked at often until they have
+        seen it work.
+        """
+        changes: list[CheckChanged] = []
+        for entry in self._of(service):
+            if entry.spec.group is CheckGroup.LIVE and not entry.was_good:
+                changes += self._reset(entry, at=now.at, reason="the service became ready")
+                entry.extra_until_s = now.monotonic_s + EXTRA_FOR_S
+                self._begin_rhythm(entry, now)
+        return changes
 
     def service_stopped(self, service: str, now: Moment) -> list[CheckChanged]:
         """Stop looking at a service, and know nothing of it."""
@@ -242,6 +260,7 @@ class Agenda:
 
     def _reset(self, entry: _Entry, *, at: datetime, reason: str) -> list[CheckChanged]:
         entry.token += 1
+        entry.was_good = False
         entry.streak, change = reset(entry.streak, entry.spec, at=at, reason=reason)
         return [] if change is None else [change]
 
@@ -265,6 +284,7 @@ class Agenda:
 
     def _advance(self, entry: _Entry, result: CheckResult) -> list[CheckChanged]:
         entry.streak, change = advance(entry.streak, result, entry.spec)
+        entry.was_good |= entry.streak.state in _GOOD
         return [] if change is None else [change]
 
 

@@ -65,6 +65,7 @@ class Scheduler:
         self._news: deque[CheckChanged | CheckResult] = deque()
         self._processes: dict[str, Identity] = {}
         self._beats_s: dict[str, float] = {}
+        self._ready: set[str] = set()
         self._begun_s = clock.monotonic()
         self._context = LookContext(
             clock=clock, run=run, process_of=self._process_of, silence_s_of=self._silence_s_of
@@ -139,10 +140,26 @@ class Scheduler:
             identity = Identity(boot_id=boot_id(), pid=pid, start_ticks=start_ticks)
             self._processes[service] = identity
             self._beats_s[service] = self._monotonic_of(at, now)
+            self._ready.discard(service)
             if is_adopted:
                 self._agenda.service_adopted(service, now)
             else:
                 self._news += self._agenda.service_started(service, now, at=at)
+            self._condition.notify()
+
+    def service_ready(self, service: str, at: datetime) -> None:
+        """Hold a service to its live checks and its heartbeats: its start is over since `at`.
+
+        Before that its heartbeats are not waited for: while it starts it has other things to do.
+
+        Source: `WatchdogSec` in systemd.service(5) counts from the end of the start, too.
+        """
+        with self._condition:
+            now = self._now()
+            self._ready.add(service)
+            beat_s = self._monotonic_of(at, now)
+            self._beats_s[service] = max(beat_s, self._beats_s.get(service, -inf))
+            self._news += self._agenda.service_ready(service, now)
             self._condition.notify()
 
     def service_stopped(self, service: str) -> None:
@@ -150,6 +167,7 @@ class Scheduler:
         with self._condition:
             self._processes.pop(service, None)
             self._beats_s.pop(service, None)
+            self._ready.discard(service)
             self._news += self._agenda.service_stopped(service, self._now())
             self._condition.notify()
 
@@ -231,8 +249,10 @@ class Scheduler:
         with self._condition:
             return self._processes.get(service)
 
-    def _silence_s_of(self, source: str) -> float:
+    def _silence_s_of(self, source: str) -> float | None:
         with self._condition:
+            if source in self._processes and source not in self._ready:
+                return None
             return self._clock.monotonic() - self._beats_s.get(source, self._begun_s)
 
     # Helpers ------------------------------------------------------------------------------------

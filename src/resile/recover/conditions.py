@@ -46,15 +46,18 @@ def is_failing(world: World, name: str, now: datetime) -> bool:
 def hanging_checks(world: World, name: str, now: datetime) -> dict[str, CheckStatus]:
     """Give the live checks that prove a running process useless.
 
-    A check that was never good since the process started proves it only once the time that a
-    start may take is over: until then the process may simply not be that far.
+    A check that was never good since the process started proves it only once the start is over:
+    until then the process may simply not be that far. The start is over when the service has
+    proven that it is ready, and at the latest when the time that it may take has passed.
     """
-    started_at = world.service(name).started_at
-    if started_at is None or world.is_stopping(name):
+    status = world.service(name)
+    if status.started_at is None or world.is_stopping(name):
         return {}
     patience = timedelta(seconds=world.service_spec(name).ready_timeout_s)
+    is_over = now >= status.started_at + patience
+    proven_at = status.ready_at if _proves_readiness(world, name) else None
     down = down_checks(world, name, CheckGroup.LIVE)
-    return {c: s for c, s in down.items() if s.was_good or now >= started_at + patience}
+    return {c: s for c, s in down.items() if s.was_good or is_over or _is_after(s, proven_at)}
 
 
 def hang_due_at(world: World, name: str) -> datetime | None:
@@ -151,6 +154,18 @@ def upstream_good_since(world: World, name: str) -> datetime | None:
     """
     times = [_works_since(world, need) for need in world.graph.upstream(name)]
     return max((time for time in times if time is not None), default=None)
+
+
+def _proves_readiness(world: World, name: str) -> bool:
+    """Tell whether a service has a ready check or says READY=1; else it is ready once it runs."""
+    checks = world.checks_of(name, CheckGroup.READY)
+    is_checked = not all(world.is_maintained(check_target(check)) for check in checks)
+    return world.service_spec(name).is_notify or is_checked
+
+
+def _is_after(status: CheckStatus, at: datetime | None) -> bool:
+    """Tell whether all that led to a check's state was seen after `at`."""
+    return at is not None and status.since is not None and status.since >= at
 
 
 def _works_since(world: World, name: str) -> datetime | None:

@@ -138,12 +138,34 @@ def test_heartbeat_goes_down_in_silence_and_up_with_a_beat() -> None:
     )
     with watching(spec) as watch:
         watch.start_service()
+        watch.scheduler.service_ready("api", datetime.now(UTC))
         assert watch.next_change() == ("api.live", CheckState.UP)
         assert watch.next_change() == ("api.live", CheckState.DOWN)
 
         watch.scheduler.beat("api", datetime.now(UTC))
 
         assert watch.next_change() == ("api.live", CheckState.UP)
+
+
+def test_heartbeat_of_a_service_that_is_not_ready_is_not_waited_for() -> None:
+    spec = CheckSpec(
+        id="api.live",
+        kind=CheckKind.HEARTBEAT,
+        service="api",
+        interval_s=0.1,
+        timeout_s=0.1,
+        fall=1,
+        options={"age_max_s": 0.1},
+    )
+    with watching(spec) as watch:
+        watch.start_service()
+        for _ in range(5):
+            assert watch.results.get(timeout=PATIENCE_S).state is CheckState.UNKNOWN
+
+        watch.scheduler.service_ready("api", datetime.now(UTC))
+
+        assert watch.next_change() == ("api.live", CheckState.UP)
+        assert watch.next_change() == ("api.live", CheckState.DOWN)
 
 
 def test_old_beat_does_not_count_as_a_new_one() -> None:

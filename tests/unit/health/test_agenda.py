@@ -5,7 +5,7 @@ from math import inf
 
 import pytest
 
-from resile.core.vocabulary import CheckState
+from resile.core.vocabulary import CheckGroup, CheckState
 from resile.health import CheckKind, CheckResult, CheckSpec, Streak
 from resile.health.agenda import (
     COSTLY_EXTRA_INTERVAL_S,
@@ -221,6 +221,50 @@ def test_look_that_did_not_begin_before_the_restart_is_skipped() -> None:
 
     bench.look(UP)
     assert bench.state("api.live") is UP
+
+
+def test_live_check_forgets_at_readiness_what_it_saw_of_the_start() -> None:
+    """Else a service that was slow would be DOWN, and killed, for what it was before."""
+    bench = Bench(live := spec("api.live", service="api", group=CheckGroup.LIVE, rise=2))
+    bench.start()
+    bench.clock.advance(EXTRA_FOR_S)
+    bench.look(DOWN)  # It came too late for an extra look.
+    bench.look(DOWN)
+    assert bench.state(live.id) is DOWN
+
+    (change,) = bench.agenda.service_ready("api", bench.now())
+
+    assert (change.before, change.after) == (DOWN, UNKNOWN)
+    assert change.began_at == bench.clock.now()
+    assert bench.agenda.next_due_s() == bench.clock.monotonic()
+    bench.look(UP)
+    assert bench.state(live.id) is UP
+
+
+def test_bad_looks_before_readiness_are_not_counted_with_those_after_it() -> None:
+    bench = Bench(spec("api.live", service="api", group=CheckGroup.LIVE, fall=2))
+    bench.start()
+    bench.clock.advance(EXTRA_FOR_S)
+    bench.look(DOWN)
+    assert bench.agenda.streaks()["api.live"].candidate_count == 1
+    job = bench.begin()
+
+    bench.agenda.service_ready("api", bench.now())
+
+    assert not bench.finish(job, DOWN)
+    assert bench.state("api.live") is UNKNOWN
+
+
+def test_readiness_says_nothing_of_a_live_check_that_was_good_before() -> None:
+    bench = Bench(spec("api.live", service="api", group=CheckGroup.LIVE))
+    bench.start()
+    bench.look(UP)
+    bench.look(DOWN)  # An extra look, which was planned before the good one was there.
+    bench.look(DOWN)
+
+    assert bench.agenda.service_ready("api", bench.now()) == []
+
+    assert bench.state("api.live") is DOWN
 
 
 def test_stopped_service_becomes_unknown_and_is_left_alone() -> None:

@@ -134,6 +134,49 @@ def test_a_live_check_that_was_never_good_counts_only_when_the_start_took_too_lo
     assert faults(shell) == [(FaultKind.HANG, "a")]
 
 
+def test_a_service_that_hangs_right_after_it_became_ready_is_not_given_the_time_of_a_start() -> (
+    None
+):
+    """Its live check has never been good: nobody had looked before it hung."""
+    spec = system(service("a", ready_timeout_s=60.0), checks="a.live a.ready")
+    shell = Shell(spec, has_checks=False).begin()
+    shell.run(1)
+    shell.see("a.ready", CheckState.UP)
+    shell.run(1)
+
+    shell.see("a.live", CheckState.DOWN, ago_s=0.5)
+
+    assert faults(shell) == [(FaultKind.HANG, "a")]
+
+
+def test_a_live_check_that_was_down_before_the_service_became_ready_waits_for_its_next_word() -> (
+    None
+):
+    spec = system(service("a", ready_timeout_s=60.0), checks="a.live a.ready")
+    shell = Shell(spec, has_checks=False).begin()
+    shell.run(1)
+    shell.see("a.live", CheckState.DOWN)
+    shell.run(1)
+
+    shell.see("a.ready", CheckState.UP)
+
+    assert faults(shell) == []
+    shell.see("a.live", CheckState.UNKNOWN)
+    shell.see("a.live", CheckState.DOWN)
+    assert faults(shell) == [(FaultKind.HANG, "a")]
+
+
+def test_a_service_that_is_ready_because_it_runs_has_proven_nothing() -> None:
+    spec = system(service("a", ready_timeout_s=20.0), checks="a.live")
+    shell = Shell(spec, has_checks=False).begin()
+    shell.run(5)
+    assert shell.world.service("a").is_ready
+
+    shell.see("a.live", CheckState.DOWN)
+
+    assert faults(shell) == []
+
+
 def test_liveness_does_not_look_upstream() -> None:
     shell = up(Shell(PAIR))
     shell.programs["a"].start_error = "no such file"

@@ -14,6 +14,7 @@ from resile.core.events import (
     ProcessExited,
     ProcessStarted,
     ServiceNotified,
+    ServiceReady,
 )
 from resile.core.journal import SqliteJournal
 from resile.daemon.brain.history import last_beats
@@ -83,6 +84,8 @@ class Watching:
         """Follow what the journal tells of processes and heartbeats; None: of a kind to come."""
         if isinstance(payload, ProcessStarted):
             self._begin(payload, at)
+        elif isinstance(payload, ServiceReady):
+            self.scheduler.service_ready(payload.service, at)
         elif isinstance(payload, HeartbeatReceived):
             self.scheduler.beat(payload.check, at)
         elif isinstance(payload, ProcessExited):
@@ -134,6 +137,9 @@ class Watching:
             at=instance.started_at,
             is_adopted=True,
         )
+        status = self._world.service(instance.service)
+        if status.ready_at is not None and status.generation == instance.generation:
+            self.scheduler.service_ready(instance.service, status.ready_at)
         if instance.last_ping_at is not None:
             self.scheduler.beat(instance.service, instance.last_ping_at)
         self._sampler.watch(instance.service, pid=instance.pid, start_ticks=instance.start_ticks)

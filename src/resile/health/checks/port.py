@@ -46,13 +46,13 @@ class LookContext:
         run: Runs a command.
         process_of: Gives the process of a service; None if it does not run.
         silence_s_of: Gives the seconds since the last heartbeat of a source, or since beats
-            from it can be expected.
+            from it can be expected; None while they cannot.
     """
 
     clock: Clock
     run: RunCommand
     process_of: Callable[[str], Identity | None]
-    silence_s_of: Callable[[str], float]
+    silence_s_of: Callable[[str], float | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from resile.health.checks.port import (
     down,
     no_answer,
     one_line,
+    unknown,
     up,
 )
 from resile.health.model import CheckSpec
@@ -67,6 +68,8 @@ def look_heartbeat(spec: CheckSpec, context: LookContext) -> Finding:
     `options["age_max_s"]` is the limit; the default is three intervals.
     """
     silence_s = context.silence_s_of(spec.service or spec.target)
+    if silence_s is None:
+        return unknown("no heartbeat is expected before it is ready")
     limit_s = spec.options.get("age_max_s", 3 * spec.interval_s)
     age = format_duration(max(0.0, silence_s))
     if silence_s > limit_s:

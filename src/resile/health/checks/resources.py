@@ -1,10 +1,12 @@
 """Look at what runs out or goes stale: disk space, memory, files."""
 
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 
 from resile.core.units import format_duration, format_size
-from resile.health.checks.port import Finding, LookContext, degraded, down, up
+from resile.core.vocabulary import CheckGroup
+from resile.health.checks.port import Finding, LookContext, degraded, down, unknown, up
 from resile.health.disks import read_disk
 from resile.health.model import CheckSpec
 from resile.health.procfs import process_age_s, read_memory
@@ -31,16 +33,24 @@ def look_memory(spec: CheckSpec, _context: LookContext) -> Finding:
 def look_file(spec: CheckSpec, context: LookContext) -> Finding:
     """Look whether a file exists and, with `options["age_max_s"]`, was written lately.
 
-    For a service it must be younger than the process: what an earlier one left says nothing.
+    For a service it must be younger than the process: what an earlier one left says nothing. A live
+    check gives the process the same time to write it first as between two writes.
     """
-    age_s = max(0.0, context.clock.now().timestamp() - Path(spec.target).stat().st_mtime)
-    identity = context.process_of(spec.service) if spec.service else None
-    if identity is not None:
-        process_s = process_age_s(identity.start_ticks)
-        if age_s > process_s + STALE_SLACK_S:
-            return down(f"{spec.target} is older than process {identity.pid}")
-    age = format_duration(age_s)
     limit_s = spec.options.get("age_max_s", 0.0)
+    identity = context.process_of(spec.service) if spec.service else None
+    process_s = inf if identity is None else process_age_s(identity.start_ticks)
+    is_early = spec.group is CheckGroup.LIVE and process_s <= limit_s
+    try:
+        written_s = Path(spec.target).stat().st_mtime
+    except FileNotFoundError:
+        if is_early:
+            return unknown(f"{spec.target} is not written yet")
+        raise
+    age_s = max(0.0, context.clock.now().timestamp() - written_s)
+    if identity is not None and age_s > process_s + STALE_SLACK_S:
+        is_older = f"{spec.target} is older than process {identity.pid}"
+        return unknown(is_older) if is_early else down(is_older)
+    age = format_duration(age_s)
     if 0 < limit_s < age_s:
         return down(f"{spec.target} is {age} old, at most {format_duration(limit_s)} allowed")
     return up(f"{spec.target} is there, {age} old")
