@@ -137,6 +137,9 @@ def test_whoever_is_killed_the_next_one_goes_on(sut: System) -> None:
         wire.put("api/key", f"{VALUE}-key2")
     assert shown(sut, 2) == [service, VALUE, f"{VALUE}-key2"]
 
+    assert sut.resile("down").returncode == 0
+    assert keepers(sut) == []
+
 
 def overview(sut: System) -> dict[str, Any]:
     found: dict[str, Any] = {}

@@ -19,9 +19,11 @@ PARENT = "resile"
 """The group that holds those of all daemons and of all runs."""
 RUN_PREFIX = "run_"
 """What the group of a contained run begins with."""
-OF_SERVICES = frozenset({"read", "names", "history", "watch", "unwatch", "ack", "hand", "handed"})
+OF_SERVICES = frozenset(
+    {"read", "names", "history", "watch", "unwatch", "ack", "note", "hand", "handed"}
+)
 """What a service may ask for; all else is an operator's."""
-OF_ONE = frozenset({"read", "history", "watch", "ack"})
+OF_ONE = frozenset({"read", "history", "watch", "ack", "note"})
 """What a service may do with a secret that it is granted."""
 STAGES_OF_SERVICES = frozenset({"pending"})
 """What no service gets: a candidate may never become current."""
@@ -62,6 +64,8 @@ def refusal(client: Client, verb: str, name: str, version: str, plan: Plan) -> s
         version: Which one is asked for; empty: none.
         plan: What is declared.
     """
+    if not client.denied and verb == "read" and plan.secret(name).is_canary:
+        return f"nobody is given {name}"
     if client.denied or not client.service:
         return client.denied
     if verb not in OF_SERVICES:

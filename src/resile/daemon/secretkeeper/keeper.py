@@ -25,10 +25,11 @@ from resile.daemon.secretkeeper.model import Client, Plan
 from resile.daemon.secretkeeper.peers import Peers
 from resile.daemon.secretkeeper.quarantine import Quarantine
 from resile.daemon.secretkeeper.recording import Recorder
+from resile.daemon.secretkeeper.renewing import Renewing
 from resile.daemon.secretkeeper.server import SOCKET_NAME, Server
 from resile.daemon.secretkeeper.status import Status
 from resile.daemon.secretkeeper.verbs import Verbs
-from resile.daemon.secretkeeper.warden import WHO, Warden, Watch
+from resile.daemon.secretkeeper.warden import Warden, Watch
 from resile.errors import ProviderDownError, ResileError
 
 logger = logging.getLogger(__name__)
@@ -41,8 +42,8 @@ STATUS_S = 10.0
 OPENING_S = 5.0
 """Who asks a keeper that has just started waits so long for its provider."""
 OPEN_AGAIN_S_MIN, OPEN_AGAIN_S_MAX = 1.0, 30.0
-ROTATING_MAX = 8
-"""So many secrets of a client that was cut off are rotated at once: each may wait for its deadline."""
+ASKING_MAX = 8
+"""So many questions of pages at once: each may wait for a rotation."""
 PAGE_VERBS = frozenset({"rotate", "rollback", "release"})
 _OPENING = ProviderDownError("the secrets are being opened", hint="ask again in a moment")
 
@@ -77,8 +78,14 @@ class Keeper:
         self._estate: Estate | None = None
         self._trouble: ResileError = _OPENING
         self._tried = threading.Event()
-        self._rotating = ThreadPoolExecutor(ROTATING_MAX, thread_name_prefix="rotating")
-        self._asking = ThreadPoolExecutor(ROTATING_MAX, thread_name_prefix="asking")
+        self._quarantine = Quarantine(folder, clock=clock)
+        self._renewing = Renewing(
+            lambda: self._need_estate().rotations,
+            rotated=self._quarantine.rotated,
+            tell=line.tell,
+            clock=clock,
+        )
+        self._asking = ThreadPoolExecutor(ASKING_MAX, thread_name_prefix="asking")
         self._peers = Peers(remembered(plan.state), unit=unit)
         self._recorder = Recorder(line.tell, clock=clock)
         self._registry = Registry(
@@ -88,13 +95,12 @@ class Keeper:
             on_change=self._changed,
             on_revoke=self._revoked,
         )
-        self._quarantine = Quarantine(folder, clock=clock)
         self._status = Status(plan, registry=self._registry, quarantine=self._quarantine)
         self._warden = Warden(
             watch,
             quarantine=self._quarantine,
             registry=self._registry,
-            rotate=self._rotate,
+            rotate=self._renewing.renew,
             tell=line.tell,
             clock=clock,
         )
@@ -185,6 +191,8 @@ class Keeper:
             clock=self._clock,
         )
         _attempt(rotations.resume)
+        for name, why in self._quarantine.owed().items():
+            self._renewing.renew(name, RotationReason.COMPROMISE, why)
         while True:
             _attempt(births.step)
             _attempt(lambda: rotations.step_due(self._clock.now()))
@@ -273,17 +281,6 @@ class Keeper:
 
     def _restart(self, service: str, name: str) -> None:
         self._line.send({"restart": [service], "why": f"{name} was rotated"})
-
-    def _rotate(self, name: str, reason: RotationReason, why: str) -> None:
-        self._rotating.submit(self._rotate_now, name, reason, why)
-
-    def _rotate_now(self, name: str, reason: RotationReason, why: str) -> None:
-        try:
-            self._need_estate().rotations.rotate(name, reason=reason, who=WHO, why=why)
-        except ResileError as exc:
-            logger.warning("secretkeeper.not_rotated secret=%s reason=%s", name, exc.message)
-        except Exception:
-            logger.exception("secretkeeper.not_rotated secret=%s", name)
 
 
 def _attempt(work: Callable[[], Any]) -> Any:

@@ -103,7 +103,7 @@ class Line:
 
 def _unrecorded() -> ProviderDownError:
     return ProviderDownError(
-        "the access could not be recorded, so nothing is given",
+        "the journal did not record it in time, and without a record no secret is given",
         hint="see why the journal cannot be written: resile status",
         retry_after_s=1.0,
     )

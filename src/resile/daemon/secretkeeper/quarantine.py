@@ -2,7 +2,8 @@
 
 import json
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -27,12 +28,14 @@ class Cut:
         why: For people.
         who: Who decided it.
         at: When.
+        owed: The secrets that are to be rotated for it, and are not yet.
     """
 
     client: str
     why: str
     who: str
     at: datetime
+    owed: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -73,8 +76,14 @@ class Quarantine:
         with self._lock:
             return tuple(sorted(self._state.cut.values(), key=lambda one: one.at, reverse=True))
 
-    def cut_off(self, client: str, *, why: str, who: str) -> bool:
+    def cut_off(self, client: str, *, why: str, who: str, owed: Sequence[str] = ()) -> bool:
         """Let a client get nothing from now on; durable when it returns. False if it gets nothing already.
+
+        Args:
+            client: Who.
+            why: For people.
+            who: Who decides it.
+            owed: The secrets that are to be rotated for it.
 
         Raises:
             OperationError: If it could not be written; it holds in this life all the same.
@@ -87,9 +96,27 @@ class Quarantine:
                 raise RejectedError(
                     f"{CLIENTS_MAX} clients are in quarantine already", hint="release some"
                 )
-            self._state.cut[client] = Cut(client=client, why=why, who=who, at=self._clock.now())
+            self._state.cut[client] = Cut(
+                client=client, why=why, who=who, at=self._clock.now(), owed=tuple(owed)
+            )
             self._keep()
         return True
+
+    def owed(self) -> dict[str, str]:
+        """Give the secrets that are to be rotated still, each with why."""
+        return {name: one.why for one in self.all() for name in one.owed}
+
+    def rotated(self, name: str) -> None:
+        """Note that a secret is rotated; durable when it returns.
+
+        Raises:
+            OperationError: If it could not be written: it is rotated once more, in the next life.
+        """
+        with self._lock:
+            for one in [one for one in self._state.cut.values() if name in one.owed]:
+                rest = tuple(other for other in one.owed if other != name)
+                self._state.cut[one.client] = replace(one, owed=rest)
+                self._keep()
 
     def release(self, client: str) -> bool:
         """Let a client get its secrets again; durable when it returns. False if it does already.

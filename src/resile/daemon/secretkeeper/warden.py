@@ -15,12 +15,12 @@ from resile.daemon.secretkeeper.consumers import Registry
 from resile.daemon.secretkeeper.model import Client
 from resile.daemon.secretkeeper.quarantine import Quarantine
 from resile.daemon.secretkeeper.recording import Tell
+from resile.daemon.secretkeeper.renewing import WHO
 from resile.errors import ResileError
 from resile.secrets.anomaly import Access, Finding, Note, NoteKind, Read
 
 logger = logging.getLogger(__name__)
 
-WHO = "secretkeeper"
 NOTES_MAX = 100
 """Of one message."""
 
@@ -131,13 +131,15 @@ class Warden:
         Raises:
             OperationError: If it could not be written; it holds in this life all the same.
         """
+        names = self._radius(client)
         try:
-            is_new = self.quarantine.cut_off(client, why=why, who=who)
+            is_new = self.quarantine.cut_off(client, why=why, who=who, owed=names)
             if is_new:
                 self._told(ClientQuarantined(client=client, why=why, who=who))
         finally:
             self._registry.cut(client)
-            self._renew(client, RotationReason.COMPROMISE, why)
+            for name in names:
+                self._rotate(name, RotationReason.COMPROMISE, why)
 
     def release(self, client: str, *, who: str) -> None:
         """Give a client its secrets again. Durable when it returns. Idempotent.
@@ -189,7 +191,8 @@ class Warden:
                 self._step_up(found.client)
             elif found.response is SecretResponse.ROTATE:
                 self._step_up(found.client)
-                self._renew(found.client, RotationReason.ANOMALY, found.why)
+                for name in self._radius(found.client):
+                    self._rotate(name, RotationReason.ANOMALY, found.why)
         except ResileError as exc:
             # It holds in this life; the next one is told by the journal, and by what is odd then.
             logger.error("secretkeeper.not_kept reason=%s", exc.message)  # noqa: TRY400
@@ -198,11 +201,10 @@ class Warden:
         self.quarantine.step_up(client)
         self._registry.nudge(client)
 
-    def _renew(self, client: str, reason: RotationReason, why: str) -> None:
+    def _radius(self, client: str) -> tuple[str, ...]:
+        """Name what a client has read and what opens something still."""
         with self._watching:
-            names = tuple(self._watch.blast_radius(client))
-        for name in names:
-            self._rotate(name, reason, why)
+            return tuple(self._watch.blast_radius(client))
 
     def _told(self, payload: SecretAnomaly | ClientQuarantined | ClientReleased) -> None:
         """Journal it; what is done about it must not wait for a journal that fails."""

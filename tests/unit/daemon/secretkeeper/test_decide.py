@@ -90,7 +90,7 @@ def test_service_manages_nothing(verb: str) -> None:
     assert "may not" in refusal(web, verb, "db/password", "", PLAN)
 
 
-@pytest.mark.parametrize("verb", ["read", "history", "watch", "ack"])
+@pytest.mark.parametrize("verb", ["read", "history", "watch", "ack", "note"])
 def test_service_gets_what_it_is_granted_and_no_more(verb: str) -> None:
     web = named(replace(FACTS, groups=(f"{PLACE}/web-3",)))
     job = named(replace(FACTS, groups=(f"{PLACE}/job-1",)))
@@ -104,6 +104,14 @@ def test_service_gets_no_candidate() -> None:
     web = named(replace(FACTS, groups=(f"{PLACE}/web-3",)))
 
     assert "pending" in refusal(web, "read", "db/password", "pending", PLAN)
+
+
+def test_nobody_is_given_a_canary_and_operators_may_still_manage_it() -> None:
+    bait = {"bait": SecretPlan(name="bait", is_canary=True)}
+    plan = replace(PLAN, secrets=bait)
+
+    assert "nobody" in refusal(named(FACTS), "read", "bait", "", plan)
+    assert refusal(named(FACTS), "put", "bait", "", plan) == ""
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,20 @@ def test_it_outlives_a_restart_and_ends_by_a_release(
     assert Quarantine(tmp_path, clock=clock).why(CLIENT) == ""
 
 
+def test_what_is_owed_is_remembered_until_it_is_rotated(
+    quarantine: Quarantine, tmp_path: Path, clock: FakeClock
+) -> None:
+    quarantine.cut_off(CLIENT, why="a canary", who="secretkeeper", owed=("db", "key"))
+
+    again = Quarantine(tmp_path, clock=clock)
+    assert again.owed() == {"db": "a canary", "key": "a canary"}
+    again.rotated("db")
+    again.rotated("other")
+
+    assert Quarantine(tmp_path, clock=clock).owed() == {"key": "a canary"}
+    assert "a canary" in again.why(CLIENT)
+
+
 def test_who_has_to_ask_each_time_does_so_for_a_day(
     quarantine: Quarantine, tmp_path: Path, clock: FakeClock
 ) -> None:

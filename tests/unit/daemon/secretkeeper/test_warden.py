@@ -152,6 +152,7 @@ def test_rotate_renews_all_that_it_read_and_cuts_nobody_off(scene: Scene) -> Non
 def test_quarantine_cuts_off_and_renews_as_compromised(scene: Scene) -> None:
     scene.find(SecretResponse.QUARANTINE)
 
+    assert scene.quarantine.owed().keys() == {"api/key", "db/password"}
     _, cut = scene.told
     assert isinstance(cut, ClientQuarantined)
     assert (cut.client, cut.who, cut.why) == (CLIENT.name, WHO, "a test")
