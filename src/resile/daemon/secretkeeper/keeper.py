@@ -113,15 +113,7 @@ class Keeper:
         self._folders = Folders(plan.state, unit=unit, environ=environ)
         self._managing = Managing(self._need_estate, self._warden, self._status_now)
         self._verbs = self._make_verbs()
-        self._delivery = Delivery(
-            plan,
-            registry=self._registry,
-            folders=self._folders,
-            current=lambda name: self._need_estate().current(name),
-            read=self._verbs.give,
-            restart=self._restart,
-            clock=clock,
-        )
+        self._delivery = self._make_delivery()
 
     def _make_verbs(self) -> Verbs:
         return Verbs(
@@ -134,6 +126,17 @@ class Keeper:
             handed=self._handed,
             failed=self._health.doubt,
             others=self._managing.asks,
+        )
+
+    def _make_delivery(self) -> Delivery:
+        return Delivery(
+            self._plan,
+            registry=self._registry,
+            folders=self._folders,
+            current=lambda name: self._need_estate().current(name),
+            read=self._verbs.give,
+            restart=self._restart,
+            clock=self._clock,
         )
 
     async def serve(self) -> None:
