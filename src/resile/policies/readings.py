@@ -34,6 +34,8 @@ class Reading(NamedTuple):
         last_failed_at_s: When, in seconds since 1970; None if there was none.
         opened: How often the breaker has opened.
         policy: The policies as text, outermost first.
+        in_flight: Calls that have a permit of its bulkhead now; of its fullest, if it has several.
+        limit: Calls that may have one; 0 without a bulkhead.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Reading(NamedTuple):
     last_failed_at_s: float | None
     opened: int
     policy: str
+    in_flight: int = 0
+    limit: int = 0
 
 
 def readings() -> tuple[Reading, ...]:
@@ -69,6 +73,7 @@ def reading_of(guard: Guard) -> Reading:
     breaker = _first(guard, BreakerLayer)
     counts, last = _counts(guard)
     calls = counts.successes + counts.failures
+    in_flight, limit = _permits(guard)
     return Reading(
         name=guard.name,
         state="" if breaker is None else breaker.state.lower(),
@@ -84,11 +89,24 @@ def reading_of(guard: Guard) -> Reading:
         last_failed_at_s=None if last is None else last.at.timestamp(),
         opened=counts.opened,
         policy=" + ".join(order_of(guard.policy)),
+        in_flight=in_flight,
+        limit=limit,
     )
 
 
 def _sum(guard: Guard, family: str) -> int:
     return int(sum(one.value for one in measures_of(guard.layers) if one.family == family))
+
+
+def _permits(guard: Guard) -> tuple[int, int]:
+    """Tell how full its fullest bulkhead is, and how much fits in; zeros if it has none."""
+    fullest = (0, 0)
+    for layer in guard.layers:
+        found = {one.family: int(one.value) for one in measures_of((layer,))}
+        in_flight, limit = found.get("in_flight", 0), found.get("limit", 0)
+        if limit and (not fullest[1] or in_flight * fullest[1] > fullest[0] * limit):
+            fullest = (in_flight, limit)
+    return fullest
 
 
 def _counts(guard: Guard) -> tuple[BreakerCounts, LastFailure | None]:

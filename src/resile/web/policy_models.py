@@ -29,6 +29,8 @@ class Policy(Shape):
     rejected: int = 0
     retries: int = 0
     opened: int = 0
+    in_flight: int = Field(default=0, description="Calls in its bulkhead now.")
+    limit: int = Field(default=0, description="Calls that fit into its bulkhead; 0: it has none.")
     success_rate: float | None = Field(default=None, ge=0, le=1, description="null: no call yet.")
     last_failure: str = ""
     last_failed_at: AwareDatetime | None = None

@@ -201,3 +201,15 @@ def test_a_reason_is_one_short_line() -> None:
 
     assert readings()[0].reason == "no reason was given"
     assert len(ORDERS) == 6
+
+
+def test_the_fullest_bulkhead_tells_how_many_calls_are_inside() -> None:
+    resile.guard("a", retry=3)
+    guard = resile.guard("b", resile.Bulkhead(limit=4))
+
+    with guard, guard:
+        a, b = readings()
+
+    assert (a.in_flight, a.limit) == (0, 0)
+    assert (b.in_flight, b.limit) == (2, 4)
+    assert readings()[1].in_flight == 0

@@ -13,7 +13,7 @@ NAMES_MAX: Final = 1000
 """Names that were seen, so that a guard can be ordered about while its process starts anew."""
 _STATES = frozenset({"", "closed", "open", "half_open"})
 _MODES = frozenset({"automatic", "forced_open", "disabled", "metrics_only"})
-_COUNTS = ("calls", "failures", "rejected", "retries", "opened")
+_COUNTS = ("calls", "failures", "rejected", "retries", "opened", "in_flight", "limit")
 _TEXTS = ("reason", "last_failure", "policy", "shared")
 
 
