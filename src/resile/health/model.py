@@ -68,14 +68,23 @@ class CheckSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Validity:
+    """The time for which a certificate is valid."""
+
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """What one look saw."""
+    """What one look saw. `certificate`: of the server, where it had one and it was good."""
 
     check: str
     state: CheckState
     reason: str
     latency_s: float
     at: datetime
+    certificate: Validity | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -213,6 +213,9 @@ def test_tls_is_spoken_and_the_certificate_checked(
 
     assert (unknown.state, known.state) == (DOWN, UP)
     assert "CERTIFICATE_VERIFY_FAILED" in unknown.reason
+    assert unknown.certificate is None
+    assert known.certificate is not None
+    assert known.certificate.since < known.at < known.certificate.until
 
 
 def test_tls_handshake_that_hangs_ends_in_time(stage: Stage, tls: Behaviour) -> None:

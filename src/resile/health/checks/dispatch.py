@@ -63,6 +63,7 @@ def look(spec: CheckSpec, context: LookContext) -> CheckResult:
         reason=one_line(finding.reason),
         latency_s=latency_s,
         at=context.clock.now(),
+        certificate=finding.certificate,
     )
 
 

@@ -6,7 +6,8 @@ and only so does one deadline hold for a server that sends a byte at a time
 """
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 from resile.errors import ConfigError
 from resile.health.checks.network import connect
 from resile.health.checks.port import Deadline, Finding, LookContext, down, up
-from resile.health.model import CheckSpec
+from resile.health.model import CheckSpec, Validity
 
 if TYPE_CHECKING:
     import ssl
@@ -58,6 +59,7 @@ def look_http(spec: CheckSpec, context: LookContext) -> Finding:
     deadline = Deadline(context.clock, spec.timeout_s)
     try:
         with _open(target, deadline) as sock:
+            certificate = _validity(sock) if target.is_tls else None
             sock.settimeout(deadline.left_s())
             sock.sendall(target.request)
             status = _read_answer(sock, deadline)
@@ -67,7 +69,8 @@ def look_http(spec: CheckSpec, context: LookContext) -> Finding:
     is_good = status == expected if expected else 200 <= status < 400
     wanted = f", expected {expected}" if expected and not is_good else ""
     reason = f"HTTP {status} from {target.shown}{wanted}"
-    return up(reason) if is_good else down(reason)
+    finding = up(reason) if is_good else down(reason)
+    return finding if certificate is None else replace(finding, certificate=certificate)
 
 
 @lru_cache(maxsize=1024)
@@ -113,6 +116,20 @@ def _open(target: _Target, deadline: Deadline) -> socket.socket:
     except BaseException:
         sock.close()
         raise
+
+
+def _validity(sock: socket.socket) -> Validity | None:
+    """Tell for which time the certificate of a server is valid; it was checked already."""
+    import ssl
+
+    found = sock.getpeercert() if isinstance(sock, ssl.SSLSocket) else None
+    if not found:
+        return None
+    since, until = (
+        datetime.fromtimestamp(ssl.cert_time_to_seconds(str(found[key])), UTC)
+        for key in ("notBefore", "notAfter")
+    )
+    return Validity(since=since, until=until)
 
 
 @cache

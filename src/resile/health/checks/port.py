@@ -9,7 +9,7 @@ from resile.core.process import Identity
 from resile.core.spawning import Completed
 from resile.core.units import format_duration
 from resile.core.vocabulary import CheckState
-from resile.health.model import CheckSpec
+from resile.health.model import CheckSpec, Validity
 
 REASON_LENGTH_MAX = 300
 """A reason is one line on a page and in the journal."""
@@ -57,10 +57,11 @@ class LookContext:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a look saw, in one word and in one line."""
+    """What a look saw, in one word and in one line; and the server's certificate, if it had one."""
 
     state: CheckState
     reason: str
+    certificate: Validity | None = None
 
 
 class Look(Protocol):
