@@ -40,6 +40,11 @@ class Life:
         """Give a stand-in for a book, provider, rotator or consumers, that dies with this life."""
         return _Mortal(one, self)
 
+    def end(self) -> NoReturn:
+        """Die now."""
+        self.is_over = True
+        self._die()
+
     def point(self) -> None:
         if threading.get_ident() != self._thread:
             return  # Its other thread only holds leases and tells events, as often as you like.

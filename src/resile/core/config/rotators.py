@@ -29,7 +29,8 @@ class PostgresRotator(Section):
     kind: Literal["postgres"] = Field(description="Two roles of PostgreSQL in turn.")
     dsn: Dsn = Field(description="Where the roles log in; without user and password.")
     admin: str = Field(
-        description="The secret with the connection string of a role that may alter both."
+        description="The secret with a role that may alter both: its connection string, or an object with "
+        "`username` and `password`."
     )
     users: tuple[str, str] = Field(description="The two login roles; made if they are not there.")
     owner: str = setting(

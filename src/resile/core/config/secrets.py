@@ -9,6 +9,7 @@ from resile.core.config.base import Count, Flag, FolderPath, Section, ServiceNam
 from resile.core.config.faults import fault, quoted
 from resile.core.config.rotators import RotatorSection
 from resile.core.config.units import DurationIn
+from resile.core.recurrence import RULE_HINT, is_rule
 from resile.core.secret_names import is_secret_name
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -27,6 +28,12 @@ def _variable(value: str) -> str:
     if not value or _VARIABLE.fullmatch(value):
         return value
     raise fault(f"{quoted(value)} is not a variable's name", hint='write for example "DB_PASSWORD"')
+
+
+def _rule(value: str) -> str:
+    if not value or is_rule(value):
+        return value
+    raise fault(f"{quoted(value)} is no rule for rotations", hint=RULE_HINT)
 
 
 SecretName = Annotated[str, AfterValidator(_secret_name)]
@@ -153,7 +160,7 @@ class SecretSection(Section):
     every: Annotated[float, DurationIn("1m", "3650d")] = setting(
         "30d", description="How often it is rotated, 1m to 3650d, with up to a tenth of jitter."
     )
-    rule: str = setting(
+    rule: Annotated[str, AfterValidator(_rule)] = setting(
         "",
         description='When it is rotated, as RRULE (RFC 5545), instead of `every`: "FREQ=WEEKLY;BYDAY=SU;BYHOUR=3".',
     )

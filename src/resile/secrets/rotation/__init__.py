@@ -10,7 +10,6 @@ from resile.secrets.rotation.model import (
     RotationView,
     Targeted,
 )
-from resile.secrets.rotation.schedule import check_rule
 
 __all__ = [
     "Book",
@@ -21,5 +20,4 @@ __all__ = [
     "RotationView",
     "Rotations",
     "Targeted",
-    "check_rule",
 ]

@@ -58,16 +58,6 @@ class Agenda:
             ).fetchall()
         return tuple(self._file.decoded(Owed, body) for (body,) in rows)
 
-    def owe(self, owed: Owed) -> None:
-        """Write down that a secret is to be rotated; it takes the place of what was owed of it."""
-        with self._file.transaction() as sql:
-            put_owed(sql, owed)
-
-    def forgive(self, name: str) -> None:
-        """Owe nothing of a secret any more."""
-        with self._file.transaction() as sql:
-            drop_owed(sql, name)
-
 
 def put_owed(sql: sqlite3.Connection, owed: Owed) -> None:
     """Write it down, in somebody's transaction."""

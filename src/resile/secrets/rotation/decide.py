@@ -180,15 +180,14 @@ def turned(
             return replace(
                 fresh, phase=Phase.RESTORING, ended_why=record.unwanted, unwanted="", told_s=None
             )
-        case End(outcome=outcome):
-            left = f"; what was made for it is left: {record.trouble}" if record.trouble else ""
-            return replace(
-                record,
-                outcome=outcome,
-                ended_at=at,
-                ended_why=record.ended_why + left,
-                duration_s=record.age_s(at, now_s),
-            )
+    left = f"; what was made for it is left: {record.trouble}" if record.trouble else ""
+    return replace(
+        record,
+        outcome=move.outcome,
+        ended_at=at,
+        ended_why=record.ended_why + left,
+        duration_s=record.age_s(at, now_s),
+    )
 
 
 def stepped(record: Record, step: RotationStep, *, at: datetime, now_s: float) -> Record:

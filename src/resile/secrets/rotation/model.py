@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from resile.core.vocabulary import RotationOutcome, RotationReason, RotationStep
 from resile.errors import ConfigError
+from resile.secrets.rotation.rules import check_rule
 
 DAY_S: Final = 86_400.0
 
@@ -121,6 +122,11 @@ class Record:
         """The version that consumers are to use when it is over."""
         return self.restored or self.after
 
+    @property
+    def result(self) -> str:
+        """The version that is current after it, as far as it has come."""
+        return self.before if self.outcome is RotationOutcome.ABORTED else self.number
+
     def age_s(self, at: datetime, now_s: float) -> float:
         """Tell the seconds from its beginning to a moment."""
         if self.began_s >= 0:
@@ -223,6 +229,8 @@ class RotationSpec:
                 f"a rotation every {self.every_s} s with a deadline of {self.deadline_s} s is out of range",
                 hint="every: 1m to 3650d; deadline: 0s to 1d",
             )
+        if self.rule:
+            check_rule(self.rule)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:

@@ -58,7 +58,7 @@ def _ended(after: Record) -> Iterator[Payload]:
             rotation_id=after.rotation_id,
             name=after.name,
             outcome=after.outcome,
-            number=after.number,
+            number=after.result,
             duration_s=round(after.duration_s, 6),
             cut=after.cut,
             why=after.ended_why,

@@ -8,13 +8,12 @@ was missed is done once, and a secret that is new to us is not rotated for its a
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
 from resile.core.vocabulary import RotationOutcome, RotationReason
-from resile.errors import ConfigError
 from resile.secrets.rotation.model import DAY_S, Entry, Owed, Record, RotationSpec
+from resile.secrets.rotation.rules import next_by_rule
 
 JITTER: Final = 0.1
 FAILED_WAIT_S_MIN, FAILED_WAIT_S_MAX = 3600.0, DAY_S
@@ -22,21 +21,14 @@ FAILED_WAIT_S_MIN, FAILED_WAIT_S_MAX = 3600.0, DAY_S
 REPEATS_MAX: Final = 8
 REPEAT_WAIT_S: Final = 60.0
 """A compromised credential is tried again for four hours: 1, 2, 4... minutes."""
-_HORIZON: Final = timedelta(days=4000)
-"""Above the longest interval. A rule that has no time within it never comes."""
-_FREQUENCIES: Final = ("HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 
 
 def next_at(name: str, spec: RotationSpec, entry: Entry) -> datetime | None:
-    """Tell when a secret is to be rotated next; None if its rule never comes again.
-
-    Raises:
-        ConfigError: If the rule cannot be read.
-    """
+    """Tell when a secret is to be rotated next; None if its rule never comes again."""
     since = entry.last_at or entry.seen_at
     if spec.rule:
         anchor = entry.seen_at.replace(hour=0, minute=0, second=0, microsecond=0)
-        planned = _by_rule(spec.rule, anchor, since)
+        planned = next_by_rule(spec.rule, anchor, since)
     else:
         planned = since + timedelta(seconds=spec.every_s * (1 + JITTER * leaning(name)))
     if planned is None or entry.retry_at is None:
@@ -50,23 +42,6 @@ def due(
     """Give the secrets whose time has come, the most overdue first."""
     planned = ((next_at(name, spec, entries[name]), name) for name, spec in specs.items())
     return tuple(name for at, name in sorted((at, name) for at, name in planned if at) if at <= now)
-
-
-def check_rule(rule: str) -> None:
-    """Refuse an RRULE that cannot be read, ends, or comes more often than once an hour.
-
-    Raises:
-        ConfigError: If it is so.
-    """
-    parts = dict(part.partition("=")[::2] for part in rule.upper().split(";"))
-    is_bounded = "COUNT" in parts or "UNTIL" in parts
-    if "\n" in rule or is_bounded or parts.get("FREQ") not in _FREQUENCIES:
-        raise ConfigError(
-            f"{rule!r} is no rule for rotations",
-            hint='write an RRULE without COUNT and UNTIL, at most hourly: "FREQ=WEEKLY;BYDAY=SU;BYHOUR=3"',
-        )
-    start = datetime.fromisoformat("2024-01-01T00:00:00+00:00")
-    _by_rule(rule, start, start)
 
 
 def leaning(name: str) -> float:
@@ -127,18 +102,3 @@ def _owed(record: Record, name: str, why: str, due_at: datetime) -> Owed:
         repeats=record.repeats + 1,
         is_dependent=record.is_dependent,
     )
-
-
-@lru_cache(maxsize=1024)
-def _by_rule(rule: str, anchor: datetime, since: datetime) -> datetime | None:
-    from dateutil.rrule import rrulestr
-
-    try:
-        bounded = rrulestr(rule, dtstart=anchor).replace(until=since + _HORIZON)  # type: ignore[union-attr]
-        found: datetime | None = bounded.after(since)
-    except (ValueError, TypeError, AttributeError) as exc:
-        raise ConfigError(
-            f"{rule!r} is no rule for rotations: {exc}",
-            hint='write an RRULE (RFC 5545): "FREQ=WEEKLY;BYDAY=SU;BYHOUR=3"',
-        ) from exc
-    return found

@@ -13,7 +13,7 @@ def report_of(
         rotation_id=record.rotation_id,
         name=record.name,
         outcome=record.outcome,
-        number=record.number,
+        number=record.result,
         duration_s=_duration_s(record, at, now_s),
         cut=record.cut,
         steps_ms={one.step.value: round(one.after_s * 1e3, 1) for one in record.reached},

@@ -40,7 +40,8 @@ class PostgresRotator:
 
     Args:
         dsn: Where the roles log in; without user and password.
-        admin: The secret with the connection string of a role that may alter both, and end their sessions.
+        admin: The secret with a role that may alter both, and end their sessions: its connection string, or
+            a JSON object with `username` and `password`, as this rotator makes it.
         users: The two roles that log in; made if they are not there.
         owner: The role that both become when they log in; made if it is not there. Empty: they stay
             themselves, and what one makes the other may not change.
@@ -211,13 +212,21 @@ class PostgresRotator:
 
     @contextmanager
     def _asking(self) -> Iterator["_Ask"]:
-        dsn = self._provider.read(self._admin).reveal()
+        dsn = self._admin_dsn()
         deadline_s = self._clock.monotonic() + STEP_S
         session = postgres.Session(dsn, deadline_s=deadline_s, clock=self._clock)
         try:
             yield _Ask(session, deadline_s)
         finally:
             session.close()
+
+    def _admin_dsn(self) -> str:
+        admin = self._provider.read(self._admin)
+        try:
+            user, password = admin.field("username"), admin.field("password")
+        except OperationError:
+            return admin.reveal()
+        return postgres.with_parts(self._dsn, user=user, password=password)
 
     def _other(self, user: str) -> str:
         first, second = self._users

@@ -163,6 +163,23 @@ def test_administrator_need_not_be_a_superuser(roles: Roles) -> None:
     session.close()
 
 
+def test_administrator_may_be_a_credential_that_is_rotated_itself(roles: Roles) -> None:
+    roles.provider.write(ADMIN, b'{"username": "postgres", "password": "x"}', token="rotated")
+    turn = candidate(roles)
+
+    roles.rotator.set(turn)
+    roles.rotator.verify(turn)
+
+
+def test_roles_without_an_owner_stay_themselves(roles: Roles) -> None:
+    roles.settings["owner"] = ""
+    ask(roles.server.dsn, f"ALTER ROLE {roles.users[0]} RESET role")
+    turn = candidate(roles)
+
+    roles.rotator.set(turn)
+    roles.rotator.verify(turn)
+
+
 def test_no_password_reaches_the_server_or_its_log(roles: Roles) -> None:
     log = Path(client.parts_of(roles.server.dsn)["host"]) / "log"
     ask(roles.server.dsn, "ALTER ROLE postgres SET log_statement TO 'all'")

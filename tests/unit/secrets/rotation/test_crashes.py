@@ -138,8 +138,7 @@ def test_what_is_unwanted_is_rolled_back_if_it_was_promoted_unseen(
     def promote_and_die(name: str, *, token: str, expect: str | None) -> object:
         promote(name, token=token, expect=expect)
         kit.provider.promote = refuse if is_final else promote  # type: ignore[method-assign, assignment]
-        life.is_over = True
-        raise Crash
+        life.end()
 
     def refuse(*_: object, **__: object) -> None:
         raise OperationError("no writing any more")
@@ -163,8 +162,7 @@ def test_what_is_unwanted_is_rolled_back_if_it_was_promoted_unseen(
 
 def test_effect_that_ends_its_process_three_times_is_given_up(kit: Kit) -> None:
     def kill(_: Turn) -> None:
-        life.is_over = True
-        raise Crash
+        life.end()
 
     kit.rotator.verify = kill  # type: ignore[method-assign]
     for pid in (1, 2, 3):

@@ -74,7 +74,7 @@ def test_target_that_stays_down_is_tried_three_times_and_all_stays_as_it_was(
     report = kit.rotate(rotations)
 
     assert report.outcome is RotationOutcome.ABORTED
-    assert report.why == f"{method}: the target is down"
+    assert (report.number, report.why) == ("1", f"{method}: the target is down")
     assert [called for called, _ in kit.rotator.calls].count(method) == 3
     assert kit.stages() == [SecretStage.CURRENT]
     assert kit.works()

@@ -1,14 +1,16 @@
 """What a rotation waits for, and how it goes back."""
 
+from collections.abc import Callable
+
 import pytest
+from tests.support.lives import Life
 from tests.unit.secrets.rotation.kit import COMPROMISE, NAME, Kit
 
 from resile.core.events import RotationWaits
 from resile.core.vocabulary import RotationOutcome, RotationReason, RotationStep, SecretStage
-from resile.errors import (
-    OperationError,
-    SecretConflictError,
-)
+from resile.errors import OperationError, SecretConflictError
+from resile.secrets.rotation.model import Record
+from resile.testing import Crash
 
 DOWN = OperationError("the target is down", is_transient=True)
 
@@ -211,3 +213,69 @@ def test_old_value_that_was_put_back_by_hand_does_not_die(kit: Kit) -> None:
 
     assert rotations.ended()[0].outcome is RotationOutcome.ROLLED_BACK
     assert kit.target.opens(old)
+
+
+# Together -----------------------------------------------------------------------------------------
+
+
+def held_elsewhere(kit: Kit) -> None:
+    """Let a process that lives begin a rotation, and do nothing more about it."""
+    life = Life()
+    kit.rotator.prepare = lambda _: life.end()  # type: ignore[method-assign]
+    with pytest.raises(Crash):
+        kit.rotate(kit.living(life, 1))
+
+
+def test_rotation_that_another_process_holds_is_called_off_for_it(kit: Kit) -> None:
+    held_elsewhere(kit)
+    rotations = kit.rotations(2)
+
+    report = rotations.rollback(NAME, who="bob")
+
+    assert (report.outcome, report.why) == (None, "called off by bob")
+    assert report.duration_s == pytest.approx(10.0, abs=0.1)
+    kit.dead.add(1)
+    assert rotations.step_due(kit.clock.now())[0].outcome is RotationOutcome.ABORTED
+
+
+def test_compromise_hastens_a_rotation_that_another_process_holds(kit: Kit) -> None:
+    held_elsewhere(kit)
+    rotations = kit.rotations(2)
+
+    report = kit.rotate(rotations, reason=COMPROMISE)
+
+    assert report.outcome is None
+    assert rotations.open()[0].reason is COMPROMISE
+
+
+def test_compromise_begins_anew_if_the_open_rotation_has_just_ended(kit: Kit) -> None:
+    kit.hold("silent", silent=True)
+    rotations = kit.rotations(1)
+    kit.rotate(rotations)
+    amend = kit.rotations(2)._book.amend
+    book = kit.book(2)
+
+    def end_first(rotation_id: str, work: Callable[[Record], Record]) -> Record:
+        kit.speak("silent")
+        rotations.step_due(kit.clock.now())
+        return amend(rotation_id, work)
+
+    book.amend = end_first  # type: ignore[method-assign]
+
+    report = kit.rotate(kit.rotations(2, book=book), reason=COMPROMISE)
+
+    assert report.outcome is RotationOutcome.ROTATED
+    assert len(rotations.ended()) == 2
+
+
+def test_consumer_whose_version_cannot_be_looked_up_is_waited_for(kit: Kit) -> None:
+    kit.hold("silent", silent=True)
+    rotations = kit.rotations()
+    kit.rotate(rotations)
+    newer = kit.provider.write(NAME, kit.provider.read(NAME).reveal_bytes(), token="by hand")
+    kit.consumers.acknowledge("silent", NAME, newer.number)
+
+    kit.provider.is_away = True
+    assert rotations.open()[0].waits_for == ("silent",)
+    kit.provider.is_away = False
+    assert rotations.open()[0].waits_for == ()
