@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from resile.contain.model import AtQuota, CommitMode, Limits, Usage, Violation
 from resile.contain.sandboxes.model import LaunchFailed, MainEnded
+from resile.core.process import signal_name
+from resile.core.signals import signal_meaning
 from resile.core.units import format_duration, format_size
 from resile.core.vocabulary import RunReason, ViolationKind
 
@@ -20,7 +22,6 @@ AT_QUOTA_SHARE = 0.85
 """A command that is throttled all the time uses so much of its share at least, on a busy machine
 too: the kernel gives a share in periods of 100 ms, and others may take some of them."""
 
-_SIGNALS = {4: "SIGILL", 6: "SIGABRT", 8: "SIGFPE", 9: "SIGKILL", 15: "SIGTERM"}
 _SIGBUS, _SIGSEGV, _SIGXCPU, _SIGXFSZ, _SIGSYS = 7, 11, 24, 25, 31
 _REASON_OF_SIGNAL = {
     _SIGBUS: RunReason.MEMORY_VIOLATION,
@@ -274,14 +275,14 @@ def _output(limits: Limits, usage: Usage) -> Breach:
 
 
 def _signal_message(number: int, limits: Limits) -> str:
+    name = signal_name(number)
     told = {
-        _SIGSEGV: "SIGSEGV: it touched memory that is not its own",
-        _SIGBUS: "SIGBUS: it touched memory that is not there",
-        _SIGXFSZ: f"SIGXFSZ: a file above {format_size(limits.disk_bytes)}; raise it with --disk",
-        _SIGXCPU: "SIGXCPU: it used up its processor time; raise it with --cpu-time",
-        _SIGSYS: "SIGSYS: it made a system call of another architecture",
+        _SIGXFSZ: f"a file above {format_size(limits.disk_bytes)}; raise it with --disk",
+        _SIGXCPU: f"{signal_meaning(name)}; raise it with --cpu-time",
+        _SIGSYS: "it made a system call of another architecture",
     }
-    return told.get(number, f"ended by {_SIGNALS.get(number, f'signal {number}')}")
+    meaning = told.get(number, signal_meaning(name))
+    return f"{name}: {meaning}" if meaning else f"ended by {name}"
 
 
 def _s(seconds: float) -> str:

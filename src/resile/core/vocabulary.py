@@ -131,6 +131,37 @@ class FaultKind(StrEnum):
     """A resource is expected to run out soon."""
 
 
+class EndKind(StrEnum):
+    """Why a process of a service ended, told from counters and from what was asked of it, too."""
+
+    UNKNOWN = "unknown"
+    """Nobody could see how."""
+    EXIT = "exit"
+    """By itself, with an exit code."""
+    SIGNAL = "signal"
+    """A signal that is none of those below, and that resile did not send."""
+    MEMORY_VIOLATION = "memory_violation"
+    """It touched memory that is not its own, or ran into what is no code."""
+    ABORT = "abort"
+    """It gave up by itself: a failed assertion, a heap that is not as it should be."""
+    OOM = "oom"
+    """The kernel killed it, or one of its processes, at its memory limit."""
+    MACHINE_OOM = "machine_oom"
+    """The kernel killed it because the machine, or what it is a part of, had no memory left."""
+    PROCESSES = "processes"
+    """It failed after it had been refused processes at its limit."""
+    WATCHDOG = "watchdog"
+    """It was killed because its heartbeat was missing."""
+    HANG = "hang"
+    """It was killed because its live check was down."""
+    START_FAILED = "start_failed"
+    """It failed, or was replaced, before it was ready."""
+    STOPPED = "stopped"
+    """It ended when it was asked to."""
+    KILLED = "killed"
+    """It was killed by resile: it did not end when asked, or was not to be asked."""
+
+
 class ActionKind(StrEnum):
     """What resile can do to a target. Each is idempotent."""
 
