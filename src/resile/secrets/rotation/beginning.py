@@ -1,6 +1,7 @@
 """Begin a rotation: see that nobody else is at it, and write it down."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from resile.core.clock import Clock
 from resile.core.ids import new_id
@@ -12,6 +13,9 @@ from resile.secrets.rotation.book import Book, Claim
 from resile.secrets.rotation.budget import Budget
 from resile.secrets.rotation.effects import history_of
 from resile.secrets.rotation.model import Record, Targeted
+
+ID_PREFIX: Final = "rotation"
+"""Longer than those of other ids: AWS takes no token below 32 characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +58,9 @@ def begin(
         SecretError: If the provider, or the book, fails.
     """
     history = history_of(provider, wish.name)
-    _refuse_strangers(book, provider, wish.name, history)
+    _refuse_candidates(book, provider, wish.name, history)
+    if wish.reason is not RotationReason.COMPROMISE:
+        _refuse_unfinished(book, wish.name, history)
     record = first_record(wish, rotator, current_of(history), book=book, clock=clock)
     is_odd = wish.reason is RotationReason.ANOMALY
     now = clock.now()
@@ -70,8 +76,7 @@ def first_record(
     """Give the record of a rotation that begins now; `rotator` is None for one that cannot."""
     now = clock.now()
     return Record(
-        # Longer than an id of ours is elsewhere: AWS takes no token below 32 characters.
-        rotation_id=new_id("rotation", at=now),
+        rotation_id=new_id(ID_PREFIX, at=now),
         name=wish.name,
         target=_target_of(rotator) or wish.name,
         rotator="" if rotator is None else rotator.kind,
@@ -97,7 +102,7 @@ def current_of(history: tuple[Version, ...]) -> str:
     return next((one.number for one in history if one.stage is SecretStage.CURRENT), "")
 
 
-def _refuse_strangers(
+def _refuse_candidates(
     book: Book, provider: WritableProvider, name: str, history: tuple[Version, ...]
 ) -> None:
     """Refuse a secret that another tool is about to rotate; what we ourselves left is removed."""
@@ -112,5 +117,23 @@ def _refuse_strangers(
                 f"{name} has a candidate, version {version.number}, that this book knows nothing of: "
                 "another tool is rotating it, or was cut off",
                 hint=f"let it finish, or destroy the candidate: resile secrets revoke {name} "
-                f"{version.number} --why stray",
+                f"{version.number}",
             )
+
+
+def _refuse_unfinished(book: Book, name: str, history: tuple[Version, ...]) -> None:
+    """Refuse a secret whose old credential still lives by a rotation of another book.
+
+    Its consumers may be using it, and it may be what this rotation would change.
+    """
+    by_stage = {version.stage: version for version in reversed(history)}
+    current, previous = by_stage.get(SecretStage.CURRENT), by_stage.get(SecretStage.PREVIOUS)
+    if current is None or previous is None or not current.token.startswith(f"{ID_PREFIX}_"):
+        return
+    if book.find(current.token) is None:
+        raise SecretConflictError(
+            f"a rotation of {name} that this book knows nothing of has not retired version "
+            f"{previous.number} yet",
+            hint="let it end where it was begun; or, if nothing uses that version any more: "
+            f"resile secrets revoke {name} {previous.number}",
+        )

@@ -182,6 +182,7 @@ def test_effect_that_ends_its_process_three_times_is_given_up(kit: Kit) -> None:
 def test_claim_that_is_lost_on_the_way_is_said_to_whoever_waits(kit: Kit) -> None:
     kit.hold("silent", silent=True)
     first, second = kit.rotations(1), kit.rotations(2)
+    first.close()  # It holds its lease no longer than that lasts.
     looks, stolen = count(1), []
 
     def steal(_: str) -> tuple[object, ...]:

@@ -279,3 +279,34 @@ def test_consumer_whose_version_cannot_be_looked_up_is_waited_for(kit: Kit) -> N
     assert rotations.open()[0].waits_for == ("silent",)
     kit.provider.is_away = False
     assert rotations.open()[0].waits_for == ()
+
+
+def test_rotation_of_another_machine_that_waits_is_not_overtaken(kit: Kit) -> None:
+    """Each has a book of its own; they meet at the provider."""
+    kit.hold("silent", silent=True)
+    here = kit.rotations(1)
+    kit.rotate(here)
+    kit.path = kit.path.with_name("of another machine") / "rotations.db"
+    there = kit.rotations(2)
+
+    with pytest.raises(SecretConflictError, match="has not retired version 1"):
+        kit.rotate(there)
+
+    assert kit.target.opens(kit.consumers.values["silent"])
+    kit.speak("silent")
+    here.step_due(kit.clock.now())
+    assert kit.rotate(there).outcome is RotationOutcome.ROTATED
+
+
+def test_compromise_does_not_wait_for_another_machine(kit: Kit) -> None:
+    kit.hold("silent", silent=True)
+    kit.rotate(kit.rotations(1))
+    kit.path = kit.path.with_name("of another machine") / "rotations.db"
+
+    assert kit.rotate(kit.rotations(2), reason=COMPROMISE).outcome is RotationOutcome.ROTATED
+
+
+def test_value_that_was_put_by_hand_has_nothing_unfinished(kit: Kit) -> None:
+    kit.provider.write(NAME, kit.provider.read(NAME).reveal_bytes(), token="by hand")
+
+    assert kit.rotate(kit.rotations()).outcome is RotationOutcome.ROTATED
