@@ -43,17 +43,19 @@ SecretName = Annotated[str, AfterValidator(_secret_name)]
 class VaultSection(Section):
     """Where OpenBao or HashiCorp Vault is, and how to log in. Exactly one way to log in."""
 
-    address: Url = setting("http://127.0.0.1:8200", description="Its URL.")
+    address: Url = setting("http://127.0.0.1:8200", description="The URL of the server.")
     namespace: str = setting("", description="The namespace; empty for the root.")
     mount: str = setting("secret", description="Where the KV engine, version 2, is mounted.")
     ca_file: FolderPath | None = setting(
-        None, description="The authority that signed its certificate."
+        None,
+        description="The authority that signed its certificate. Default: those that the system trusts.",
     )
-    token_file: FolderPath | None = setting(None, description="A token, mode 0600.")
+    token_file: FolderPath | None = setting(None, description="A token, mode 0600. Default: none.")
     role_id: str = setting("", description="AppRole: the role.")
     secret_id_file: FolderPath | None = setting(
         None,
-        description="AppRole: its secret id, mode 0600; or a wrapping token, that is unwrapped once.",
+        description="AppRole: its secret id, mode 0600; or a wrapping token, that is unwrapped once. "
+        "Default: none.",
     )
     kubernetes_role: str = setting(
         "", description="Kubernetes: the role, with the pod's own token."
@@ -112,10 +114,12 @@ class SecretsSection(Section):
     )
     passphrase_file: FolderPath | None = setting(
         None,
-        description="local: a passphrase, mode 0600, that the master key is derived from (Argon2id).",
+        description="local: a passphrase, mode 0600, that the master key is derived from (Argon2id). "
+        "Default: none.",
     )
     folder: FolderPath | None = setting(
-        None, description="file: the folder with a file for each secret, such as /run/secrets."
+        None,
+        description="file: the folder with a file for each secret, such as /run/secrets. Default: none.",
     )
     prefix: str = setting("", description="env: what the variables begin with.")
     vault: VaultSection = setting({}, description="vault: where it is, and how to log in.")
@@ -168,10 +172,10 @@ class SecretSection(Section):
         "3s", description="compromise: so long consumers may take, 0s to 1d; then they are cut off."
     )
     ttl: Annotated[float, DurationIn("1s", "1d")] | None = setting(
-        None, description="As in [secrets], for this one."
+        None, description="As in [secrets], for this one. Default: as there."
     )
     max_stale: Annotated[float, DurationIn("0s", "30d")] | None = setting(
-        None, description="As in [secrets], for this one."
+        None, description="As in [secrets], for this one. Default: as there."
     )
 
     @model_validator(mode="after")
