@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from resile.health.checks import LookContext, RunCommand, look
     from resile.health.decide import advance
+    from resile.health.disks import DiskSpace, read_disk
     from resile.health.model import CheckKind, CheckResult, CheckSpec, Streak
     from resile.health.probes import ProcessSample, ProcessSampler
     from resile.health.procfs import (
         Memory,
         Pressure,
         ProcessStat,
+        read_descriptors_max,
         read_memory,
         read_pressure,
         read_stat,
@@ -27,6 +29,7 @@ __all__ = [
     "CheckKind",
     "CheckResult",
     "CheckSpec",
+    "DiskSpace",
     "LookContext",
     "Memory",
     "Pressure",
@@ -38,6 +41,8 @@ __all__ = [
     "Streak",
     "advance",
     "look",
+    "read_descriptors_max",
+    "read_disk",
     "read_memory",
     "read_pressure",
     "read_stat",
@@ -51,12 +56,14 @@ def __getattr__(name: str) -> object:
         "checks.dispatch": ("look",),
         "checks.port": ("LookContext", "RunCommand"),
         "decide": ("advance",),
+        "disks": ("DiskSpace", "read_disk"),
         "model": ("CheckKind", "CheckResult", "CheckSpec", "Streak"),
         "probes": ("ProcessSample", "ProcessSampler"),
         "procfs": (
             "Memory",
             "Pressure",
             "ProcessStat",
+            "read_descriptors_max",
             "read_memory",
             "read_pressure",
             "read_stat",

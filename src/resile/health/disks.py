@@ -14,12 +14,19 @@ class DiskSpace:
     Args:
         free_bytes: What an ordinary user can still write.
         usable_bytes: What ordinary users share, used or not; the base of a share, as df(1) counts.
-        is_out_of_inodes: No file can be made, however much is free.
+        free_inodes: So many files an ordinary user can still make.
+        usable_inodes: So many files ordinary users can have; 0 where the file system does not count them.
     """
 
     free_bytes: int
     usable_bytes: int
-    is_out_of_inodes: bool
+    free_inodes: int
+    usable_inodes: int
+
+    @property
+    def is_out_of_inodes(self) -> bool:
+        """Tell whether no file can be made, however much is free."""
+        return bool(self.usable_inodes) and not self.free_inodes
 
 
 def read_disk(path: str) -> DiskSpace:
@@ -32,5 +39,6 @@ def read_disk(path: str) -> DiskSpace:
     return DiskSpace(
         free_bytes=stat.f_bavail * stat.f_frsize,
         usable_bytes=(stat.f_blocks - stat.f_bfree + stat.f_bavail) * stat.f_frsize,
-        is_out_of_inodes=bool(stat.f_files) and not stat.f_favail,
+        free_inodes=stat.f_favail,
+        usable_inodes=stat.f_files - stat.f_ffree + stat.f_favail if stat.f_files else 0,
     )

@@ -11,6 +11,7 @@ STAT_BYTES_MAX = 1024
 """One line of some 300 bytes; the command's name in it is at most 64."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_OPEN_FILES = b"Max open files"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,17 @@ def process_age_s(start_ticks: int) -> float:
     """Tell how long ago a process of this boot started, to about 20 ms; suspended time counts."""
     uptime_s = float(Path("/proc/uptime").read_bytes().split(None, 1)[0])
     return max(0.0, uptime_s - start_ticks / TICKS_PER_S)
+
+
+def read_descriptors_max(pid: int) -> int | None:
+    """Tell how many descriptors a process may open now (RLIMIT_NOFILE); None if nobody knows."""
+    try:
+        text = Path(f"/proc/{pid}/limits").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    line = next((one for one in text.splitlines() if one.startswith(_OPEN_FILES)), b"")
+    fields = line.removeprefix(_OPEN_FILES).split()
+    return int(fields[0]) if fields and fields[0].isdigit() else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,10 @@
 """Reading what the kernel tells."""
 
 import os
+import resource
 from pathlib import Path
 
-from resile.health import Pressure, read_memory, read_pressure
+from resile.health import Pressure, read_descriptors_max, read_disk, read_memory, read_pressure
 from resile.health.procfs import PAGE_BYTES, ProcessStat, parse_stat, process_age_s, read_stat
 
 LINE = (
@@ -63,3 +64,20 @@ def test_pressure_without_full_line_has_zeros(tmp_path: Path) -> None:
 
 def test_kernel_without_pressure_gives_none(tmp_path: Path) -> None:
     assert read_pressure(tmp_path / "memory") is None
+
+
+def test_limit_of_descriptors_is_the_one_that_holds_now() -> None:
+    assert read_descriptors_max(os.getpid()) == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def test_limit_of_a_process_that_is_not_there_is_none() -> None:
+    pid_max = int(Path("/proc/sys/kernel/pid_max").read_text())
+
+    assert read_descriptors_max(pid_max + 1) is None
+
+
+def test_files_that_fit_are_told_where_they_are_counted() -> None:
+    space = read_disk("/")
+
+    assert 0 <= space.free_inodes <= max(space.usable_inodes, space.free_inodes)
+    assert not space.is_out_of_inodes
