@@ -34,6 +34,7 @@ LIGHT = {
     "resile.health.endpoints": HEAVY,
     "resile.recover": ONLY_FOR_THE_DAEMON | {"asyncio", "sqlite3"},
     "resile.incidents": ONLY_FOR_THE_DAEMON | {"asyncio"},
+    "resile.chaos": HEAVY,
     "resile.contain": ONLY_FOR_THE_DAEMON | {"asyncio", "sqlite3"},
     "resile.secrets": HEAVY | {"cryptography", "httpx", "boto3"},
     "resile.secrets.providers.daemon": HEAVY,

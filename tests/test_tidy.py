@@ -21,7 +21,7 @@ SOURCE = ROOT / "src" / "resile"
 LINES_PER_MODULE_MAX = 500
 LINES_PER_FUNCTION_MAX = 60
 NOTES_TO_ONESELF = re.compile("|".join((r"\bFIX" + "ME", r"\bTO" + "DO", r"\bXX" + r"X\b")))
-PARTS_THAT_DECIDE = ("contain", "degradation", "health", "incidents", "recover")
+PARTS_THAT_DECIDE = ("chaos", "contain", "degradation", "health", "incidents", "recover")
 NOT_YET_A_PART = ("__init__.py", "model.py")
 
 

@@ -1,0 +1,1 @@
+"""Experiments: what is normal, what is broken, and what must be normal again afterwards."""

@@ -1,0 +1,1 @@
+"""The faults themselves, one module for each family; `resile.chaos.catalogue` lists them."""
