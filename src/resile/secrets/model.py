@@ -56,7 +56,7 @@ class Turn:
         name: The secret.
         reason: Why.
         before: The version that was current when the rotation began; None if the name was new.
-        after: The candidate; None until it is prepared.
+        after: The candidate; None until it is prepared, and if it was revoked since it became current.
     """
 
     rotation_id: str

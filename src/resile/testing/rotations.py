@@ -109,6 +109,10 @@ class FakeRotator:
     def retire(self, turn: Turn) -> None:
         """Lock out the user of before."""
         self._called("retire", turn)
+        if turn.after is None:  # It was revoked since it became current; both may be.
+            if turn.before is not None:
+                self.aim.put(turn.before.field("username"), None)
+            return
         used = _fields(turn.after)["username"]
         self.aim.put(_USERS[1] if used == _USERS[0] else _USERS[0], None)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from resile.core.vocabulary import RotationStep, SecretStage
 from resile.errors import SecretConflictError, SecretRevokedError, UnknownSecretError
-from resile.secrets.model import Turn, Version
+from resile.secrets.model import CURRENT_VERSION, Turn, Version
 from resile.secrets.port import Consumers, Provider, Rotator, WritableProvider
 from resile.secrets.rotation.decide import TRIES_MAX, Effect, stepped
 from resile.secrets.rotation.model import Phase, Record
@@ -106,6 +106,8 @@ class _Effects:
 
     def restore(self) -> Change:
         number = self._restored()
+        if not number:
+            return lambda fresh, _, __: _leaving(fresh)
         return lambda fresh, _, __: _returning(fresh, number)
 
     def leave(self) -> Change:
@@ -158,24 +160,28 @@ class _Effects:
         return ""
 
     def _restored(self) -> str:
+        """Give the number of the version that consumers go back to; empty if the old value is gone, too."""
         record = self._record
-        current = self._provider.read(record.name)
-        if current.version != record.after:
+        current = self._read(CURRENT_VERSION)
+        if current is not None and current.version != record.after:
             # It was written before we were cut; or somebody has put another one: consumers go to that.
             return current.version
-        old = self._provider.read(record.name, version=record.before)
+        old = self._read(record.before)
+        if old is None:
+            return ""
         return self._provider.write(
             record.name,
             old.reveal_bytes(),
-            expect=record.after,
+            expect="" if current is None else record.after,
             token=record.rotation_id + _BACK,
         ).number
 
     def _put_back(self, turn: Turn) -> str:
         """Tell which version has the old value again, if somebody put it back: it must not die then."""
-        current = self._provider.read(self._record.name)
-        is_old = turn.before is not None and current == turn.before
-        return current.version if is_old and current.version != self._record.after else ""
+        current = self._read(CURRENT_VERSION)  # Somebody may have revoked it.
+        if current is None or current != turn.before or current.version == self._record.after:
+            return ""
+        return current.version
 
     def _revoke(self, number: str) -> None:
         if number:  # An empty one would mean all of them.
@@ -237,6 +243,10 @@ def _returning(fresh: Record, restored: str) -> Record:
         trouble="",
         retry_s=0.0,
     )
+
+
+def _leaving(fresh: Record) -> Record:
+    return replace(fresh, phase=Phase.LEAVING, tries=0, trouble="", retry_s=0.0)
 
 
 def _promoted_after_all(fresh: Record, number: str, at: datetime, now_s: float) -> Record:

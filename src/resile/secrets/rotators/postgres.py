@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from resile.clients import postgres
 from resile.core.clock import Clock
-from resile.errors import ConfigError, OperationError
+from resile.errors import ConfigError, OperationError, SecretRevokedError, UnknownSecretError
 from resile.secrets.model import Turn
 from resile.secrets.port import Provider
 from resile.secrets.value import Secret
@@ -160,8 +160,8 @@ class PostgresRotator:
         user = before if turn.after is None else self._other(self._ours(turn.after))
         if turn.before is not None and before not in self._users:
             return  # From before the two roles were used; whoever made it has to lock it.
-        current = self._provider.read(turn.name)
-        if _user_of(current) == user:
+        current = self._current(turn.name)
+        if current is not None and _user_of(current) == user:
             raise OperationError(
                 f"version {current.version} of {turn.name} uses the role {user} again",
                 hint="somebody has put it meanwhile: put one with the other role",
@@ -179,6 +179,13 @@ class PostgresRotator:
             self._lock_out(self._ours(turn.after))
 
     # How ----------------------------------------------------------------------------------------
+
+    def _current(self, name: str) -> Secret | None:
+        """Give the current version; None if somebody has revoked it meanwhile."""
+        try:
+            return self._provider.read(name)
+        except (UnknownSecretError, SecretRevokedError):
+            return None
 
     def _make_roles(self, ask: "_Ask") -> None:
         there = {name for (name,) in ask(_ROLES, *self._users)}

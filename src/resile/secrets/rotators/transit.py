@@ -108,7 +108,9 @@ class TransitRotator:
         """Let no version below the new one decrypt or encrypt; nothing happens if none was in use."""
         if turn.before is None:
             return
-        key, version = self._look(), _version_of(turn.after)
+        key, version = self._look(), _version_of(turn.before) + 1
+        if turn.after is not None:  # Else it was revoked meanwhile.
+            version = _version_of(turn.after)
         call = transit.configure(
             self._key,
             mount=self._mount,

@@ -92,6 +92,18 @@ def test_role_that_the_current_version_uses_is_never_locked_out(roles: Roles) ->
     assert roles.opens(turn.before)
 
 
+def test_old_role_is_locked_out_although_the_new_version_was_revoked(roles: Roles) -> None:
+    turn = candidate(roles)
+    roles.rotator.set(turn)
+    for version in roles.provider.history(turn.name):
+        roles.provider.destroy(turn.name, version.number)
+
+    roles.rotator.retire(replace(turn, after=None))
+
+    assert turn.before is not None
+    assert not roles.opens(turn.before)
+
+
 def test_role_that_is_none_of_the_two_is_left_alone(roles: Roles) -> None:
     roles.provider.write(NAME, b'{"username": "postgres", "password": "x"}', token="legacy")
     turn = candidate(roles)

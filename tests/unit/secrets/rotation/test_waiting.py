@@ -196,6 +196,70 @@ def test_rollback_before_the_candidate_is_current_aborts(kit: Kit) -> None:
     assert kit.stages() == [SecretStage.CURRENT]
 
 
+# A version that is revoked meanwhile ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("revoked", [("2",), ("1", "2")], ids=["current", "all"])
+def test_rotation_ends_although_its_version_was_revoked(kit: Kit, revoked: tuple[str]) -> None:
+    kit.hold("silent", silent=True)
+    rotations = kit.rotations()
+    kit.rotate(rotations)
+    for number in revoked:
+        kit.provider.destroy(NAME, number)
+    kit.consumers.remove("silent", NAME)
+
+    rotations.step_due(kit.clock.now())
+
+    assert [one.outcome for one in rotations.ended()] == [RotationOutcome.ROTATED]
+    assert kit.stages() == [SecretStage.RETIRED, SecretStage.RETIRED]
+    assert kit.rotate(rotations).outcome is RotationOutcome.ROTATED
+    assert kit.works()
+
+
+def test_old_credential_dies_although_the_new_version_was_revoked(kit: Kit) -> None:
+    kit.hold("silent", silent=True)
+    old = kit.provider.read(NAME)
+    rotations = kit.rotations()
+    kit.rotate(rotations)
+    kit.provider.destroy(NAME, "2")
+
+    report = kit.rotate(rotations, reason=COMPROMISE)
+
+    assert report.outcome is RotationOutcome.ROTATED
+    assert not kit.target.opens(old)
+    assert kit.works()
+
+
+def test_rollback_brings_the_old_value_back_although_the_new_version_was_revoked(kit: Kit) -> None:
+    kit.hold("silent", silent=True)
+    old = kit.provider.read(NAME)
+    rotations = kit.rotations()
+    kit.rotate(rotations)
+    kit.provider.destroy(NAME, "2")
+    kit.consumers.silent.clear()
+
+    report = rotations.rollback(NAME, who="bob")
+
+    assert report.outcome is RotationOutcome.ROLLED_BACK
+    assert kit.provider.read(NAME) == old
+    assert kit.works()
+
+
+def test_rollback_ends_although_the_old_version_was_revoked_too(kit: Kit) -> None:
+    kit.hold("silent", silent=True)
+    rotations = kit.rotations()
+    kit.rotate(rotations)
+    for number in ("1", "2"):
+        kit.provider.destroy(NAME, number)
+    kit.consumers.remove("silent", NAME)
+
+    report = rotations.rollback(NAME, who="bob")
+
+    assert report.outcome is RotationOutcome.ABORTED
+    assert rotations.open() == ()
+    assert kit.rotate(rotations).outcome is RotationOutcome.ROTATED
+
+
 def test_old_value_that_was_put_back_by_hand_does_not_die(kit: Kit) -> None:
     kit.hold("silent", silent=True)
     old = kit.provider.read(NAME)

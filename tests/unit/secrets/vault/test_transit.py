@@ -166,6 +166,14 @@ def test_server_that_is_away_is_a_reason_to_try_again(
         assert caught.value.is_transient
 
 
+def test_version_of_before_is_retired_although_the_new_one_was_revoked(
+    rotator: TransitRotator, key: Key
+) -> None:
+    rotator.retire(turn(before=b'{"version": "3"}'))
+
+    assert key.info["min_decryption_version"] == 4
+
+
 def test_candidate_without_a_version_is_damage(rotator: TransitRotator) -> None:
     with pytest.raises(SecretDamagedError, match="names no version"):
         rotator.verify(turn(after=b'{"version": "four"}'))
