@@ -311,7 +311,7 @@ class SecretsLine:
             try:
                 self._talk()
             except _RefusedError as exc:
-                again_s, self._away_since_s = REFUSED_S, -inf
+                again_s, self._away_since_s = exc.retry_after_s or REFUSED_S, -inf
                 self._refusal = exc.error
                 self._fail_all(str(exc))
             except (OSError, wire.WireError) as exc:
@@ -461,6 +461,7 @@ class _RefusedError(Exception):
         why = wire.text_of(message["refused"])
         error = message.get("error")
         self.error: dict[str, Any] | None = error if isinstance(error, dict) else None
+        self.retry_after_s = wire.number_of((self.error or {}).get("retry_after_s"), high=REFUSED_S)
         super().__init__(f"it refused: {why}")
 
 

@@ -51,6 +51,23 @@ sock.sendall(json.dumps({"ask": 1, "verb": sys.argv[2], "name": "db/password"}).
 print(file.readline().decode())
 """
 
+STARTING = """
+import json, socket, sys
+sock = socket.socket(socket.AF_UNIX)
+sock.connect(sys.argv[1])
+file = sock.makefile("rb")
+def say(**message):
+    sock.sendall(json.dumps(message).encode() + b"\\n")
+    return file.readline()
+say(v=1)
+say(ask=1, verb="hand")
+print(flush=True)
+input()
+say(ask=2, verb="handed", versions={"db/password": "\\x1b" + "9" * 900_000, "other": "1"}, folder="")
+print(flush=True)
+input()
+"""
+
 
 class Nothing:
     """A watch that finds nothing odd, but what it is told to."""
@@ -283,15 +300,41 @@ def test_client_that_asks_without_end_is_slowed_down(
     assert sorts[-1]["retry_after_s"] > 0
 
 
+@pytest.mark.parametrize("verb", [None, 5, [], {}, ["read"]])
+def test_verb_that_is_no_word_is_refused_without_a_log(
+    scene: Scene, verb: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    with scene.connect() as wire:
+        wire.send({"ask": 1, "verb": verb})
+        assert wire.answer(1)["error"]["sort"] == "ConfigError"
+    assert caplog.records == []
+
+
+def test_one_client_cannot_have_all_connections_without_a_word(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "CONNECTIONS_OF_ONE_MAX", 2)
+    with contextlib.ExitStack() as undo:
+        for _ in range(2):
+            silent = undo.enter_context(socket.socket(socket.AF_UNIX))
+            silent.connect(str(scene.path))
+        wire = undo.enter_context(scene.connect())
+
+        assert wire.welcome is not None
+        assert "connections already" in wire.welcome["refused"]
+
+
 def test_one_client_cannot_have_all_connections(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "CONNECTIONS_OF_ONE_MAX", 2)
     wires = [scene.connect() for _ in range(3)]
     try:
-        last = wires[-1].receive()
+        last = wires[-1].welcome
         assert last is not None
         assert "refused" in last
+        assert last["error"]["sort"] == "ProviderDownError"  # What it has in memory it may use.
+        assert last["error"]["retry_after_s"] > 0
         assert wires[0].value(NAME) == VALUE
     finally:
         for wire in wires:
@@ -338,6 +381,26 @@ def test_process_with_the_mark_of_a_service_is_that_service(scene: Scene) -> Non
     other = {**os.environ, "RESILE_UNIT": f"{UNIT}/job-1"}
     assert "not granted" in asked_by([], scene, env=other)
     assert scene.outcomes() == [("service/job", AccessOutcome.DENIED)]
+
+
+def test_service_that_starts_is_waited_for_and_cannot_fill_what_is_kept(scene: Scene) -> None:
+    env = {**os.environ, "RESILE_UNIT": f"{UNIT}/web-1"}
+    words = [sys.executable, "-S", "-c", STARTING, str(scene.path)]
+    with subprocess.Popen(words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdin is not None
+        child.stdout.readline()
+        (before,) = scene.registry.holding(NAME)
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        child.stdout.readline()
+        (after,) = scene.registry.holding(NAME)
+        child.stdin.write(b"\n")
+
+    assert (before.version, before.is_live) == ("", True)
+    assert after.version == " " + "9" * 199
+    assert scene.handed == [NAME]
+    assert scene.registry.holding("other") == ()
 
 
 def test_many_questions_at_once_are_all_answered(scene: Scene) -> None:

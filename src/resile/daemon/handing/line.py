@@ -54,8 +54,7 @@ class Line:
         error = answer.get("error")
         if error is None:
             return answer
-        words = ": ".join(filter(None, (error.get("message"), error.get("hint"))))
-        raise (AwayError if error.get("sort") == _TRANSIENT else HandingError)(words)
+        raise _error_of(error)
 
     def _send(self, message: Mapping[str, Any]) -> None:
         try:
@@ -75,5 +74,10 @@ class Line:
         data, _, self._rest = self._rest.partition(b"\n")
         message: dict[str, Any] = json.loads(data)
         if "refused" in message:
-            raise HandingError(str(message["refused"]))
+            raise _error_of(message.get("error") or {"message": str(message["refused"])})
         return message
+
+
+def _error_of(error: Mapping[str, Any]) -> Exception:
+    words = ": ".join(filter(None, (error.get("message"), error.get("hint"))))
+    return (AwayError if error.get("sort") == _TRANSIENT else HandingError)(words)

@@ -96,17 +96,19 @@ class Talk:
 
         Args:
             number: Of the connection.
-            opened: Is given it when both have said who they are.
+            opened: Is given it when it is known who that is; raises to refuse it.
             heard: Is given it at each word.
         """
         try:
-            connection = await self._welcome(number)
-            opened(connection)
+            client = await self._greet(self._writer.get_extra_info("socket"))
+            connection = Connection(number, client, self._writer)
+            opened(connection)  # Before its first word: who says none must not have all places.
+            await self._welcome()
             while (message := await self._next(SILENCE_S_MAX)) is not None:
                 heard(connection)
                 if "ask" in message:
                     await self._begin(connection, message)
-        except SecretDeniedError as exc:
+        except (SecretDeniedError, ProviderDownError) as exc:
             self._refuse(exc)
             return exc.message
         except wire.WireError as exc:
@@ -122,13 +124,11 @@ class Talk:
             await _part(self._writer)
         return ""
 
-    async def _welcome(self, number: int) -> Connection:
-        client = await self._greet(self._writer.get_extra_info("socket"))
+    async def _welcome(self) -> None:
         hello = await self._next(HELLO_S) or {}
         if hello.get("v") != wire.VERSION:
             raise wire.WireError(f"resile {__version__} speaks version {wire.VERSION} of this")
         self._writer.write(wire.to_line({"v": wire.VERSION}))
-        return Connection(number, client, self._writer)
 
     async def _begin(self, connection: Connection, message: Mapping[str, Any]) -> None:
         await self._places.acquire()

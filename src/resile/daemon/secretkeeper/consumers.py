@@ -219,6 +219,16 @@ class Registry:
 
     # What is handed to services -----------------------------------------------------------------
 
+    def starting(self, client: Client, how: Deliver, names: Iterable[str]) -> None:
+        """Note that a service is about to be given these: rotations wait until it says which versions.
+
+        Raises:
+            RejectedError: If there are too many holders.
+        """
+        with self._lock:
+            one = self._admit(_holder(client, how=how))
+            self._put(one, {name: "" for name in names if name not in one.versions})
+
     def handed(
         self, client: Client, how: Deliver, versions: Mapping[str, str], folder: str
     ) -> None:

@@ -15,7 +15,7 @@ from resile.core.clock import Clock
 from resile.core.process import send_signal
 from resile.daemon.secretkeeper.consumers import Holder, Registry
 from resile.daemon.secretkeeper.folders import Folders, write_anew
-from resile.daemon.secretkeeper.model import Client, Deliver, Plan
+from resile.daemon.secretkeeper.model import HANDED, Client, Deliver, Plan
 from resile.errors import ResileError
 from resile.secrets import Secret
 
@@ -29,7 +29,6 @@ RESTART_S = 60.0
 """A service that was asked to restart and has not is asked again after this."""
 FAILED_AGAIN_S = 10.0
 TIDY_S = 60.0
-HANDED = (Deliver.ENV, Deliver.FILE)
 
 Read = Callable[[Client, str], Secret]
 """Reads the current version for a client, recorded as its access."""
@@ -147,7 +146,8 @@ class Delivery:
         except ResileError as exc:
             logger.debug("secretkeeper.not_delivered secret=%s reason=%s", name, exc.message)
             return False
-        stale = [one for one in holders if one.versions[name] != number]
+        # One that has none is just being given it, and says so.
+        stale = [one for one in holders if one.versions[name] not in ("", number)]
         if how is Deliver.ENV:
             self._restart_one(name, stale)
             return not stale
@@ -217,7 +217,9 @@ class Delivery:
         if asked is None or now_s - asked.at_s >= RESTART_S:
             return False
         return not any(
-            one.service == asked.holder.service and one.key != asked.holder.key
+            one.service == asked.holder.service
+            and one.key != asked.holder.key
+            and all(one.versions.values())
             for one in self._registry.handed_out(Deliver.ENV)
         )
 

@@ -20,6 +20,10 @@ class Deliver(StrEnum):
     """As a file of a folder that is only theirs."""
 
 
+HANDED = (Deliver.ENV, Deliver.FILE)
+"""What a service is given when it starts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretPlan:
     """One secret that is declared.

@@ -15,6 +15,7 @@ from resile.daemon.secretkeeper.model import Client
 from resile.daemon.secretkeeper.pace import Paces
 from resile.daemon.secretkeeper.peers import Peers
 from resile.daemon.sockets import listen_unix
+from resile.errors import ProviderDownError
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,8 @@ CONNECTIONS_MAX = 512
 """Each costs a descriptor, and as much memory as it has unread."""
 CONNECTIONS_OF_ONE_MAX = 128
 """Of one client: a service may have many workers, but not all places."""
+FULL_S = 5.0
+"""Who finds no place asks again after this."""
 QUICK_THREADS, SLOW_THREADS = 16, 8
 """What reads has places of its own, so that no rotation that waits for its consumers can take them."""
 SLOW_VERBS = frozenset({"rotate", "rollback", "revoke", "rekey", "put", "doctor", "quarantine"})
@@ -136,11 +139,16 @@ class Server:
     def _opened(self, connection: Connection) -> None:
         mine = sum(one.client.name == connection.client.name for one in self._open.values())
         if mine >= CONNECTIONS_OF_ONE_MAX:
-            raise wire.WireError(f"{connection.client.name} has {mine} connections already")
+            raise ProviderDownError(
+                f"{connection.client.name} has {mine} connections already",
+                hint="let its processes share one: resile.secret does",
+                retry_after_s=FULL_S,
+            )
         self._open[connection.number] = connection
 
     async def _ask(self, connection: Connection, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        pool: Executor = self._slow if message.get("verb") in SLOW_VERBS else self._quick
+        is_slow = wire.text_of(message.get("verb")) in SLOW_VERBS
+        pool: Executor = self._slow if is_slow else self._quick
         return await self._loop.run_in_executor(
             pool, self._verbs.do, connection.number, connection.client, message
         )

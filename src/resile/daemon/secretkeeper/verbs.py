@@ -25,7 +25,7 @@ from resile.core.vocabulary import AccessOutcome, SecretStage
 from resile.daemon.secretkeeper.consumers import Registry
 from resile.daemon.secretkeeper.decide import outcome_of, refusal
 from resile.daemon.secretkeeper.folders import Folders
-from resile.daemon.secretkeeper.model import Client, Deliver, Plan
+from resile.daemon.secretkeeper.model import HANDED, Client, Deliver, Plan
 from resile.daemon.secretkeeper.recording import Recorder
 from resile.daemon.secretkeeper.warden import Warden
 from resile.errors import ConfigError, ProviderDownError, ResileError, SecretDeniedError
@@ -213,10 +213,15 @@ class Verbs:
 
     def _hand(self, _connection: int, client: Client, _message: Mapping[str, Any]) -> Answer:
         service = _service_of(client)
+        given = self._plan.handed_to(service)
+        for how in HANDED:
+            names = [one.name for one in given if one.deliver is how]
+            if names:  # Before they are read, so that no rotation ends between the two.
+                self._registry.starting(client, how, names)
         return {
             "secrets": [
                 {"name": one.name, "deliver": one.deliver.value, "variable": one.variable}
-                for one in self._plan.handed_to(service)
+                for one in given
             ],
             "mount": self._folders.mount(service),
             "folders": self._folders.shared(service),
@@ -224,14 +229,17 @@ class Verbs:
 
     def _handed(self, _connection: int, client: Client, message: Mapping[str, Any]) -> Answer:
         service, told = _service_of(client), message.get("versions")
-        versions = {str(k): str(v) for k, v in told.items()} if isinstance(told, dict) else {}
+        versions = {
+            one.name: wire.text_of(told[one.name], length_max=_VERSION_LENGTH_MAX)
+            for one in self._plan.handed_to(service)
+            if isinstance(told, dict) and one.name in told
+        }
         folder = wire.text_of(message.get("folder"), length_max=4096)
         known = ("", self._folders.mount(service), *self._folders.shared(service))
         if folder not in known:
             raise ConfigError(f"{folder} is no folder for the secrets of {service}")
-        for how in (Deliver.ENV, Deliver.FILE):
-            names = [one.name for one in self._plan.handed_to(service) if one.deliver is how]
-            mine = {name: versions[name] for name in names if name in versions}
+        for how in HANDED:
+            mine = {k: v for k, v in versions.items() if self._plan.secret(k).deliver is how}
             if mine:
                 self._registry.handed(client, how, mine, folder if how is Deliver.FILE else "")
         self._on_handed(tuple(versions))

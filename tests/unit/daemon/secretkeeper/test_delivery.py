@@ -189,6 +189,17 @@ def test_services_are_restarted_in_their_order_each_when_the_one_before_has_its_
     assert scene.restarts == ["web", "job"]
 
 
+@pytest.mark.parametrize(("name", "how"), [("db", Deliver.ENV), ("key", Deliver.FILE)])
+def test_service_that_is_just_being_given_it_is_left_alone(
+    scene: Scene, start: Callable[..., object], name: str, how: Deliver
+) -> None:
+    start("web", how, {name: ""})
+    scene.change(name, "2")
+    scene.step_after(1.0)
+
+    assert (scene.restarts, scene.reads) == ([], [])
+
+
 def test_service_that_does_not_restart_is_asked_again(
     scene: Scene, start: Callable[..., object]
 ) -> None:
