@@ -30,4 +30,4 @@ def test_keeper_that_has_no_place_is_asked_again_when_it_says(tmp_path: Path) ->
                 return provider.read(NAME).reveal() == "first"
             return False
 
-        wait_until(has_a_place)
+        wait_until("a place", has_a_place)
