@@ -1,14 +1,28 @@
 """A small world that can be broken: faults that are entries of a table, services that are names."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from resile.chaos import Injector, UndoRecord, Wish
+from resile.chaos import (
+    Activity,
+    Engine,
+    Injection,
+    Injector,
+    Parts,
+    Probe,
+    PythonCall,
+    Tolerance,
+    ToleranceKind,
+    UndoRecord,
+    Wish,
+)
 from resile.chaos.arguments import Kind, Parameter
 from resile.chaos.catalogue import FAULTS
+from resile.chaos.experiments.running import InlineRunner
+from resile.chaos.experiments.steady import InlineWatch
 from resile.chaos.ledger import Ledger
 from resile.chaos.model import Privilege, Proof, TargetKind
 from resile.chaos.port import Host, Service
@@ -195,3 +209,41 @@ def injector_of(host: Host, told: list[Payload] | None = None, **more: Any) -> I
 def wish(target: str = "cup", **more: Any) -> Wish:
     """Want `table.break`."""
     return Wish(fault="table.break", target=target, arguments={"how": "badly", "size": 1}, **more)
+
+
+QUESTIONS: dict[str, Callable[..., Any]] = {}
+"""What experiments in tests may call, by name."""
+
+
+def ask(name: str, **more: Any) -> Any:
+    """Call what a test has put into `QUESTIONS`: a function that an experiment can name."""
+    return QUESTIONS[name](**more)
+
+
+def question(name: str, **more: Any) -> PythonCall:
+    """Name a question in an experiment."""
+    return PythonCall(module="tests.support.chaotic", func="ask", arguments={"name": name, **more})
+
+
+def probe(name: str, **more: Any) -> Probe:
+    """Look through a question, which has to say true."""
+    tolerance = Tolerance(kind=ToleranceKind.EQUAL, value=True)
+    return Probe(name=name, call=question(name), tolerance=tolerance, **more)
+
+
+def action(name: str, **more: Any) -> Activity:
+    """Call a question as a step."""
+    return Activity(name=name, call=question(name), is_action=True, **more)
+
+
+def injection(target: str = "cup", *, hold_s: float = 1.0, **more: Any) -> Injection:
+    """Inject `table.break`."""
+    ttl_s = more.pop("ttl_s", 30.0)
+    return Injection(name=target, wish=wish(target, ttl_s=ttl_s), hold_s=hold_s, **more)
+
+
+def engine_of(host: Host, told: list[Payload] | None = None) -> Engine:
+    """Make an engine that needs no watchdog, no threads, and no time."""
+    heard = told if told is not None else []
+    parts = Parts(gate=no_watchdog, runner=InlineRunner(), watch_of=InlineWatch)
+    return Engine(host, tell=heard.append, who="ann", parts=parts)

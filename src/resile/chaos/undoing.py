@@ -53,8 +53,8 @@ def _attempt(record: UndoRecord, host: Host, timeout_s: float) -> tuple[bool, st
             fault.undo(record, host)
             proof = fault.verify_gone(record, host)
             is_gone, detail = proof.holds, proof.detail
-        except ResileError as exc:
-            is_gone, detail = False, exc.message
+        except (ResileError, OSError) as exc:
+            is_gone, detail = False, str(exc)
         if is_gone or host.clock.monotonic() >= deadline_s:
             return is_gone, detail
         host.clock.sleep(_LOOK_S)

@@ -23,7 +23,6 @@ from resile.chaos.watching import GATE_NAME, LOCK_NAME
 from resile.core.clock import SYSTEM_CLOCK
 from resile.core.files import FileLock, try_lock
 from resile.core.process import Identity, boot_id, is_alive
-from resile.errors import ResileError
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +83,8 @@ class Watchdog:
                 self._due_since_s.pop(record.fault_id, None)
             elif not ending.is_gone:
                 self._note_vain(record, ending.detail)
-        except ResileError as exc:
-            self._note_vain(record, exc.message)
+        except Exception as exc:  # noqa: BLE001 - one fault must not keep it from the others
+            self._note_vain(record, f"{type(exc).__name__}: {exc}")
 
     def _note_vain(self, record: UndoRecord, detail: str) -> None:
         if record.fault_id not in self._due_since_s:

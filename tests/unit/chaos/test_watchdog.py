@@ -132,3 +132,21 @@ def test_a_fault_of_another_boot_ends(host, world, monkeypatch):
     watchdog_of(host).look()
 
     assert world.broken == set()
+
+
+def test_a_mistake_of_ours_in_one_fault_hinders_no_other(host, world):
+    injector_of(host, owner=DEAD).inject(wish("cup"))
+    injector_of(host, owner=DEAD).inject(wish("jug"))
+    fault = host.faults["table.break"]
+    plain = fault.undo
+
+    def undo(record, host):
+        if record.target == "cup":
+            raise RuntimeError("a mistake")
+        plain(record, host)
+
+    fault.undo = undo
+
+    watchdog_of(host).look()
+
+    assert world.broken == {"cup"}

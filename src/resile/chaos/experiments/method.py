@@ -1,5 +1,6 @@
 """Does the steps of an experiment, and looks all the time whether to stop."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -92,8 +93,9 @@ class Method:
 
     def end_faults(self, why: str) -> None:
         """Take back all that is active, the newest first."""
-        for record in reversed(self._injector.active):
-            self._end(record, why)
+        with contextlib.ExitStack() as stack:  # The last first, and each, whatever another raises.
+            for record in self._injector.active:
+                stack.callback(self._end, record, why)
 
     def roll_back(self, rollbacks: Sequence[Activity]) -> None:
         """Do the actions that take back what the method did; one that fails hinders no other."""
@@ -192,8 +194,10 @@ class Method:
             fault.proven_s = self._now_s()
 
     def _end(self, record: UndoRecord, why: str) -> None:
-        self._prove(record)
-        ending = self._injector.end(record, why=why)
+        try:
+            self._prove(record)
+        finally:
+            ending = self._injector.end(record, why=why)
         fault = self._faults.get(record.fault_id)
         if fault is not None:
             fault.is_gone = ending.is_gone

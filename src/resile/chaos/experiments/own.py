@@ -1,6 +1,6 @@
 """Reads experiments in the format of resile: TOML with probes, steps, and the time for recovery."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from resile.chaos.arguments import read_arguments
@@ -43,6 +43,7 @@ _EXPECTED: Final[Mapping[type, Any]] = {
     ServiceCall: CheckState.UP.value,
 }
 """What a call gives when all is well."""
+_NOTHING: Final = PythonCall(module="-", func="-")
 
 
 def read_own(data: Any, faults: Mapping[str, Fault], problems: list[str]) -> Experiment:
@@ -79,19 +80,15 @@ def _probes(file: Table) -> list[Probe]:
     found = []
     for table in file.tables("probe", max_count=PROBES_MAX):
         call = _call(table, "a probe")
-        probe = (
-            None
-            if call is None
-            else Probe(
-                name=table.text("name", _shown(call)),
-                call=call,
-                tolerance=_expected(table, call),
-                is_guard=table.flag("guard", default=False),
-                patience_s=table.duration("patience", 0.0, high=3600),
-            )
+        probe = Probe(
+            name=table.text("name", _shown(call)),
+            call=call,
+            tolerance=_expected(table, call),
+            is_guard=table.flag("guard", default=False),
+            patience_s=table.duration("patience", 0.0, high=3600),
         )
         table.finish()
-        found += [probe] if probe is not None else []
+        found.append(probe)
     return found
 
 
@@ -114,9 +111,8 @@ def _steps(file: Table, faults: Mapping[str, Fault]) -> list[Step]:
 def _rollbacks(file: Table) -> list[Activity]:
     found = []
     for table in file.tables("rollback", max_count=STEPS_MAX):
-        step = _activity(table, is_action=True)
+        found.append(_activity(table, is_action=True))
         table.finish()
-        found += [step] if step is not None else []
     return found
 
 
@@ -144,10 +140,8 @@ def _injection(table: Table, faults: Mapping[str, Fault]) -> Injection | None:
     )
 
 
-def _activity(table: Table, *, is_action: bool) -> Activity | None:
+def _activity(table: Table, *, is_action: bool) -> Activity:
     call = _call(table, "a step")
-    if call is None:
-        return None
     return Activity(
         name=table.text("name", _shown(call)),
         call=call,
@@ -157,14 +151,14 @@ def _activity(table: Table, *, is_action: bool) -> Activity | None:
     )
 
 
-def _call(table: Table, what: str) -> Call | None:
-    """Read what is called; None if that is wrong."""
+def _call(table: Table, what: str) -> Call:
+    """Read what is called; if that is wrong, what is given calls nothing."""
     timeout_s = table.duration("timeout", _CALL_S, low=0.01, high=3600)
     arguments = table.raw("arguments")
     method = table.text("method", "GET")
     headers = table.mapping("headers")
 
-    def http(url: Any) -> Call | None:
+    def http(url: Any) -> Call:
         return HttpCall(
             url=_text(table, "http", url),
             method=method.upper(),
@@ -173,30 +167,24 @@ def _call(table: Table, what: str) -> Call | None:
             timeout_s=timeout_s,
         )
 
-    def run(argv: Any) -> Call | None:
+    def run(argv: Any) -> Call:
         if not isinstance(argv, list) or not argv or not all(isinstance(a, str) for a in argv):
             table.wrong("run", 'has to be a list of texts, such as ["systemctl", "restart", "x"]')
-            return None
+            return _NOTHING
         return ProcessCall(path=argv[0], arguments=tuple(argv[1:]), timeout_s=timeout_s)
 
-    def call(text: Any) -> Call | None:
+    def call(text: Any) -> Call:
         module, _, function = _text(table, "call", text).partition(":")
         if not module or not function:
             table.wrong("call", 'has to be "module:function"')
-            return None
         more = arguments if isinstance(arguments, Mapping) else {}
         return PythonCall(module=module, func=function, arguments=more)
 
-    def service(name: Any) -> Call | None:
+    def service(name: Any) -> Call:
         return ServiceCall(service=_text(table, "service", name))
 
-    readers: Mapping[str, Callable[[Any], Call | None]] = {
-        "http": http,
-        "run": run,
-        "call": call,
-        "service": service,
-    }
-    return table.one_of(readers, what)
+    readers = {"http": http, "run": run, "call": call, "service": service}
+    return table.one_of(readers, what) or _NOTHING
 
 
 def _expected(table: Table, call: Call) -> Tolerance:
