@@ -12,6 +12,7 @@ import pytest
 
 from resile.core.clock import SYSTEM_CLOCK
 from resile.core.process import identity_of
+from resile.daemon.handing import folder as handing
 from resile.daemon.handing.errors import HandingError
 from resile.daemon.handing.folder import _shared_folder
 from resile.daemon.secretkeeper.consumers import Holder
@@ -174,6 +175,37 @@ def test_no_link_is_followed_and_nothing_written_outside_of_memory(
     with pytest.raises(OperationError):
         write_anew(holder, "password", b"second")
     shared.chmod(0o700)
+
+
+@pytest.fixture
+def small(place: Path) -> Iterator[Path]:
+    """A file system in memory of 64 KiB."""
+    folder = place / "mount"
+    if (
+        os.geteuid() != 0
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs", str(folder)], check=False
+        ).returncode
+    ):
+        pytest.skip("needs to mount")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_value_that_does_not_fit_is_an_error_and_never_cut(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handing, "_mount_private", lambda _: "not here")
+    (small / "key").write_bytes(b"first")
+    value = bytes(60 * 1024)
+
+    with pytest.raises(OperationError, match="No space"):
+        write_anew(holder_of(os.getpid(), small), "key", value + value)
+    with pytest.raises(OSError, match="No space"):
+        handing.lay_files({"other": value + value}, "", [str(small / "folder")])
+
+    assert (small / "key").read_bytes() == b"first"
+    assert [path.name for path in small.iterdir() if path.suffix == ".tmp"] == []
 
 
 def test_process_that_has_ended_gets_nothing(shared: Path) -> None:

@@ -39,10 +39,8 @@ def lay_files(files: Mapping[str, bytes], mount: str, folders: Sequence[str]) ->
         path = Path(folder, name)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o400)
-        try:
-            os.write(fd, value)
-        finally:
-            os.close(fd)
+        with os.fdopen(fd, "wb") as file:  # All of it, or an error: a full folder takes a part.
+            file.write(value)
     return folder
 
 

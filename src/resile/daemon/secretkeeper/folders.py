@@ -129,14 +129,13 @@ def _replace(folder: int, name: str, value: bytes) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(temporary, flags, FILE_MODE, dir_fd=folder)
     try:
-        os.write(fd, value)
+        with os.fdopen(fd, "wb") as file:  # All of it, or an error: a full folder takes a part.
+            file.write(value)
         replace_at(temporary, name, source_fd=folder, target_fd=folder)
     except OSError:
         with contextlib.suppress(OSError):
             os.unlink(temporary, dir_fd=folder)
         raise
-    finally:
-        os.close(fd)
 
 
 def _file_system(pid: int, device: int) -> str:
