@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.spawning import Completed, run_bounded
 from resile.errors import OperationError
+from resile.secrets.forms import forms_of
 from resile.secrets.model import VALUE_BYTES_MAX, Turn
 from resile.secrets.port import Provider
 from resile.secrets.value import HIDDEN, Secret
@@ -155,19 +156,24 @@ def _reason(output: bytes, turn: Turn) -> str:
     for line in output.splitlines():
         if line.startswith(SAID):
             text = line.removeprefix(SAID).decode(errors="replace")
-            for hidden in _hidden(turn):
+            for hidden in _hidden(output, turn):
                 text = text.replace(hidden, HIDDEN)
             return f": {text[:SAID_LENGTH_MAX]}"
     return ""
 
 
-def _hidden(turn: Turn) -> list[str]:
-    """Give every text that must not be shown, the longest first."""
-    found: set[str] = set()
+def _hidden(output: bytes, turn: Turn) -> list[str]:
+    """Give every text that must not be shown, the longest first.
+
+    What else it has written is one, too: a candidate of `prepare` is in no turn yet.
+    """
+    written = (one for one in output.splitlines() if not one.startswith(SAID))
+    found = {one.decode(errors="replace").strip() for one in written}
     for secret in (turn.before, turn.after):
         if secret is None:
             continue
         found.add(secret.reveal_bytes().decode(errors="replace"))
+        found |= forms_of(secret)
         try:
             found.update(secret.fields().values())
         except OperationError:

@@ -1,9 +1,11 @@
 """A program that rotates: what it gets, what of it is shown, and that nothing of it is left."""
 
+import base64
 import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,32 @@ def test_only_what_it_says_to_people_is_shown_and_no_value() -> None:
     assert "role ******** is locked" in caught.value.message
     assert SENTINEL not in caught.value.message + caught.value.hint
     assert len(caught.value.message) < 400
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "turn['before']['value_base64']",
+        "turn",
+        "json.dumps(json.dumps(turn))",
+        "turn['after']['value'].splitlines()[1]",
+        "candidate",
+    ],
+)
+def test_no_value_is_shown_in_whatever_form_it_is_said(said: str) -> None:
+    key = "-----BEGIN KEY-----\nMIIs3ntinelAAAA\nMIIs3ntinelBBBB\n-----END KEY-----\n"
+    turn = replace(TURN, after=Secret("api/key", "8", key.encode()))
+    program = (
+        "import json, sys; turn = json.load(sys.stdin); candidate = 's3ntinel-of-the-new-one';"
+        f"print(candidate); print('resile: no', {said}); sys.exit(1)"
+    )
+
+    with pytest.raises(OperationError, match=": no ") as caught:
+        rotator(program).prepare(turn)
+
+    shown = caught.value.message + caught.value.hint
+    assert "s3ntinel" not in shown
+    assert base64.b64encode(SENTINEL.encode()).decode()[4:-4] not in shown
 
 
 @pytest.mark.parametrize("size", [0, VALUE_BYTES_MAX + 1, 10 * VALUE_BYTES_MAX])
