@@ -48,7 +48,7 @@ class KeeperDesk:
 
     def revoke(self, name: str, version: str, *, why: str) -> None:
         """Destroy a version."""
-        self._keeper.revoke(name, version, why=why)
+        self._keeper.withdraw(name, version, why=why)
 
     def rotate(self, name: str, *, reason: RotationReason, why: str, is_dry: bool) -> Facts:
         """Rotate, and give the report."""

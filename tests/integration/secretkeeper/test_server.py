@@ -26,6 +26,7 @@ from resile.core.vocabulary import AccessOutcome, SecretStage
 from resile.daemon.secretkeeper import pace, server
 from resile.daemon.secretkeeper.consumers import Registry
 from resile.daemon.secretkeeper.folders import Folders
+from resile.daemon.secretkeeper.leasing import Leasing
 from resile.daemon.secretkeeper.model import Deliver, Plan, SecretPlan
 from resile.daemon.secretkeeper.peers import Peers
 from resile.daemon.secretkeeper.quarantine import Quarantine
@@ -152,11 +153,13 @@ class Scene:
             on_change=lambda _: None,
             on_revoke=lambda *_: None,
         )
+        leasing = Leasing(lambda: self.provider, clock=SYSTEM_CLOCK)
         self.warden = Warden(
             self.watch,
             quarantine=Quarantine(self.state, clock=SYSTEM_CLOCK),
             registry=self.registry,
             rotate=lambda name, reason, _: self.rotated.append((name, reason)),
+            end_leases=leasing.cut,
             tell=self.tell,
             clock=SYSTEM_CLOCK,
         )
@@ -168,8 +171,9 @@ class Scene:
             warden=self.warden,
             folders=Folders(self.state, unit=UNIT, environ={}),
             handed=self.handed.extend,
+            given=leasing.given,
             failed=lambda: None,
-            others={},
+            others=leasing.asks,
         )
         self._server = Server(
             self.path.parent,

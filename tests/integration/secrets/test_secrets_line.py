@@ -297,7 +297,7 @@ def test_all_verbs_are_asked_as_the_keeper_knows_them(
     assert provider.put("a", b"\xff", expect="3").number == "4"
     assert provider.rollback("a").number == "4"
     provider.check()
-    provider.revoke("a", "1", why="w")
+    provider.withdraw("a", "1", why="w")
     provider.rotate("a", why="w", is_dry=True)
     provider.rotations()
     provider.rekey()

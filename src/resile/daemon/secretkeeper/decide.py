@@ -20,7 +20,19 @@ PARENT = "resile"
 RUN_PREFIX = "run_"
 """What the group of a contained run begins with."""
 OF_SERVICES = frozenset(
-    {"read", "names", "history", "watch", "unwatch", "ack", "note", "hand", "handed"}
+    {
+        "read",
+        "names",
+        "history",
+        "watch",
+        "unwatch",
+        "ack",
+        "note",
+        "hand",
+        "handed",
+        "renew",
+        "let_go",
+    }
 )
 """What a service may ask for; all else is an operator's."""
 OF_ONE = frozenset({"read", "history", "watch", "ack", "note"})

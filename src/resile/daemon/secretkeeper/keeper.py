@@ -19,6 +19,7 @@ from resile.daemon.secretkeeper.delivery import Delivery
 from resile.daemon.secretkeeper.estate import FOLDER_NAME, Estate, open_estate
 from resile.daemon.secretkeeper.folders import Folders
 from resile.daemon.secretkeeper.health import Health
+from resile.daemon.secretkeeper.leasing import Leasing
 from resile.daemon.secretkeeper.line import Line
 from resile.daemon.secretkeeper.managing import Managing
 from resile.daemon.secretkeeper.model import Client, Plan
@@ -85,6 +86,7 @@ class Keeper:
             tell=line.tell,
             clock=clock,
         )
+        self._leasing = Leasing(lambda: self._need_estate().provider, clock=clock)
         self._asking = ThreadPoolExecutor(ASKING_MAX, thread_name_prefix="asking")
         self._peers = Peers(remembered(plan.state), unit=unit)
         self._recorder = Recorder(line.tell, clock=clock)
@@ -101,6 +103,7 @@ class Keeper:
             quarantine=self._quarantine,
             registry=self._registry,
             rotate=self._renewing.renew,
+            end_leases=self._leasing.cut,
             tell=line.tell,
             clock=clock,
         )
@@ -124,8 +127,9 @@ class Keeper:
             warden=self._warden,
             folders=self._folders,
             handed=self._handed,
+            given=self._leasing.given,
             failed=self._health.doubt,
-            others=self._managing.asks,
+            others={**self._leasing.asks, **self._managing.asks},
         )
 
     def _make_delivery(self) -> Delivery:

@@ -10,6 +10,8 @@
     note {name, what, count}        what happened with it, such as `auth_failed`
     hand                            -> secrets [{name, deliver, variable}], mount, folders
     handed {versions, folder}       this service was given these at its start
+    renew {lease_id, for_s}         -> granted_s, for a lease that this client was given
+    let_go {lease_id}               it needs that lease no more
 
 A version is a number, or `current` or `previous`; a value goes as base64.
 """
@@ -66,6 +68,7 @@ class Verbs:
         warden: Watches them.
         folders: Where files are handed over.
         handed: Told the names of what was handed to a service that starts.
+        given: Told each secret that a client is given.
         failed: Called when the provider has failed.
         others: What else may be asked, by verb.
     """
@@ -80,6 +83,7 @@ class Verbs:
         warden: Warden,
         folders: Folders,
         handed: Callable[[tuple[str, ...]], None],
+        given: Callable[[str, Secret], None],
         failed: Callable[[], None],
         others: Mapping[str, Ask],
     ) -> None:
@@ -90,6 +94,7 @@ class Verbs:
         self._warden = warden
         self._folders = folders
         self._on_handed = handed
+        self._given = given
         self._on_failed = failed
         self._asks: dict[str, Ask] = {
             "read": self._read,
@@ -145,6 +150,7 @@ class Verbs:
         self._recorder.record(_access(client, name, secret.version, outcome))
         if why:
             raise SecretDeniedError(why)
+        self._given(client.name, secret)
         return secret
 
     def _need(self, client: Client, verb: str, name: str, version: str) -> None:

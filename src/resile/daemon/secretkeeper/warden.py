@@ -26,6 +26,8 @@ NOTES_MAX = 100
 
 Rotate = Callable[[str, RotationReason, str], None]
 """Has a secret rotated, for a reason and because of something; does not wait."""
+EndLeases = Callable[[str], AbstractSet[str]]
+"""Ends the leases of a client, and gives the names that they are of; does not wait."""
 
 
 class Watch(Protocol):
@@ -72,6 +74,7 @@ class Warden:
         quarantine: Who gets nothing.
         registry: Tells clients that they are cut off.
         rotate: Has secrets rotated.
+        end_leases: Ends what was made for a client alone, and needs no rotation.
         tell: Journals.
         clock: Stamps.
     """
@@ -83,6 +86,7 @@ class Warden:
         quarantine: Quarantine,
         registry: Registry,
         rotate: Rotate,
+        end_leases: EndLeases,
         tell: Tell,
         clock: Clock,
     ) -> None:
@@ -90,6 +94,7 @@ class Warden:
         self._watching = threading.Lock()
         self._registry = registry
         self._rotate = rotate
+        self._end_leases = end_leases
         self._tell = tell
         self._clock = clock
         self.quarantine = quarantine
@@ -126,7 +131,7 @@ class Warden:
         self._answer(found)
 
     def cut_off(self, client: str, *, why: str, who: str) -> None:
-        """Give a client nothing any more, and rotate all that it had. Durable when it returns.
+        """Give a client nothing any more, end its leases, and rotate all else that it had. Durable when it returns.
 
         Raises:
             OperationError: If it could not be written; it holds in this life all the same.
@@ -138,8 +143,12 @@ class Warden:
                 self._told(ClientQuarantined(client=client, why=why, who=who))
         finally:
             self._registry.cut(client)
+            leased = self._end_leases(client)
             for name in names:
-                self._rotate(name, RotationReason.COMPROMISE, why)
+                if name not in leased:
+                    self._rotate(name, RotationReason.COMPROMISE, why)
+            for name in leased:
+                self.quarantine.rotated(name)
 
     def release(self, client: str, *, who: str) -> None:
         """Give a client its secrets again. Durable when it returns. Idempotent.

@@ -53,8 +53,7 @@ class DaemonProvider:
     """
 
     kind = "daemon"
-    abilities = Abilities(has_versions=True, can_write=False, is_remote=True)
-    """Its leases are the keeper's to renew; here a value with one is read anew before it ends."""
+    abilities = Abilities(has_versions=True, can_write=False, has_leases=True, is_remote=True)
 
     def __init__(self, line: SecretsLine) -> None:
         self._line = line
@@ -112,6 +111,15 @@ class DaemonProvider:
             raise _unreadable()
         return tuple(name for name in listed if isinstance(name, str))
 
+    def renew(self, lease_id: str, *, for_s: float) -> float:
+        """Ask for more time for what this client was given; a keeper that was started anew has none for it."""
+        answer = self._ask("renew", lease_id=lease_id, for_s=for_s)
+        return wire.number_of(answer.get("granted_s"))
+
+    def revoke(self, lease_id: str) -> None:
+        """End a lease of this client."""
+        self._ask("let_go", lease_id=lease_id)
+
     def check(self) -> None:
         """Ask whether the keeper answers."""
         self._ask("names", timeout_s=CHECK_TIMEOUT_S)
@@ -157,7 +165,7 @@ class DaemonProvider:
         """Write the previous value as a new version."""
         return _written(self._ask("rollback", name=name))
 
-    def revoke(self, name: str, version: str, *, why: str) -> None:
+    def withdraw(self, name: str, version: str, *, why: str) -> None:
         """Destroy a version, and have everybody let go of it."""
         self._ask("revoke", name=name, version=version, why=why)
 

@@ -78,6 +78,7 @@ class Scene:
             quarantine=self.quarantine,
             registry=registry,
             rotate=lambda name, reason, _: self.rotated.append((name, reason)),
+            end_leases=lambda _: frozenset(),
             tell=self.tell,
             clock=clock,
         )
