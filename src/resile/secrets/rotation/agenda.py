@@ -8,6 +8,7 @@ from datetime import datetime
 from resile.core.clock import Clock
 from resile.core.codec import encode
 from resile.secrets.rotation.model import Entry, Owed
+from resile.secrets.rotation.schedule import REPEAT_WAIT_S_MAX, entry_at
 from resile.secrets.rotation.schema import BookFile
 
 
@@ -25,15 +26,17 @@ class Agenda:
 
     def entries(self, names: Iterable[str]) -> dict[str, Entry]:
         """Give what is known of these secrets; one that is new is remembered as seen now."""
-        wanted = tuple(names)
+        wanted, now = tuple(names), self._clock.now()
         with self._file.transaction(is_write=False) as sql:
             rows = dict(sql.execute("select name, body from timetable").fetchall())
         known = {name: self._file.decoded(Entry, rows[name]) for name in wanted if name in rows}
-        unseen = [name for name in wanted if name not in known]
-        if unseen:
+        other = [
+            one for one in wanted if one not in known or entry_at(known[one], now) != known[one]
+        ]
+        if other:
             with self._file.transaction() as sql:
-                for name in unseen:
-                    known[name] = self.change(sql, name, lambda entry: entry)
+                for name in other:
+                    known[name] = self.change(sql, name, lambda entry: entry_at(entry, now))
         return known
 
     def change(self, sql: sqlite3.Connection, name: str, work: Callable[[Entry], Entry]) -> Entry:
@@ -50,11 +53,15 @@ class Agenda:
         return after
 
     def owed(self, now: datetime) -> tuple[Owed, ...]:
-        """Give the rotations that are owed and due, the most overdue first."""
+        """Give the rotations that are owed and due, the most overdue first.
+
+        What is due later than anything can be was written by a clock that was ahead: it is due.
+        """
+        now_s = now.timestamp()
         with self._file.transaction(is_write=False) as sql:
             rows = sql.execute(
-                "select body from owed where due_at_s <= ? order by due_at_s, name",
-                (now.timestamp(),),
+                "select body from owed where due_at_s <= ? or due_at_s > ? order by due_at_s, name",
+                (now_s, now_s + REPEAT_WAIT_S_MAX),
             ).fetchall()
         return tuple(self._file.decoded(Owed, body) for (body,) in rows)
 

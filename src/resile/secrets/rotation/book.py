@@ -114,7 +114,7 @@ class Book:
             if row is not None:
                 raise taken(self._read(row))
             if allow is not None:
-                allow(_begun_since(sql, now - _DAY))
+                allow(_begun_around(sql, now))
             body = _written(record)
             sql.execute(
                 "insert into rotation (rotation_id, name, target, reason, is_open, began_at_s, body,"
@@ -365,12 +365,13 @@ def taken(record: Record) -> SecretConflictError:
 _COLUMNS: Final = "rotation_id, cast(body as blob), checksum"
 
 
-def _begun_since(sql: sqlite3.Connection, at: datetime) -> list[tuple[str, datetime]]:
+def _begun_around(sql: sqlite3.Connection, now: datetime) -> list[tuple[str, datetime]]:
+    """Give what was begun within a day of now: later, if the clock was set back a little since."""
     rows = sql.execute(
-        "select name, began_at_s from rotation where reason = ? and began_at_s > ?",
-        (RotationReason.ANOMALY, at.timestamp()),
+        "select name, began_at_s from rotation where reason = ? and began_at_s > ? and began_at_s < ?",
+        (RotationReason.ANOMALY, (now - _DAY).timestamp(), (now + _DAY).timestamp()),
     )
-    return [(name, datetime.fromtimestamp(began_s, tz=at.tzinfo)) for name, began_s in rows]
+    return [(name, datetime.fromtimestamp(began_s, tz=now.tzinfo)) for name, began_s in rows]
 
 
 def _prune(sql: sqlite3.Connection, now: datetime) -> None:

@@ -20,6 +20,7 @@ FAILED_WAIT_S_MIN, FAILED_WAIT_S_MAX = 3600.0, DAY_S
 """After a scheduled rotation that was aborted; twice as long each time. Somebody was told."""
 REPEATS_MAX: Final = 8
 REPEAT_WAIT_S: Final = 60.0
+REPEAT_WAIT_S_MAX: Final = REPEAT_WAIT_S * 2.0**REPEATS_MAX
 """A compromised credential is tried again for four hours: 1, 2, 4... minutes."""
 
 
@@ -58,6 +59,19 @@ def entry_after(entry: Entry, record: Record, *, at: datetime) -> Entry:
         return entry
     wait_s = min(FAILED_WAIT_S_MIN * 2.0 ** min(entry.failures, 10), FAILED_WAIT_S_MAX)
     return replace(entry, failures=entry.failures + 1, retry_at=at + timedelta(seconds=wait_s))
+
+
+def entry_at(entry: Entry, now: datetime) -> Entry:
+    """Give what the schedule knows, without what a clock wrote that was ahead, and was set back since."""
+    last_at, retry_at = entry.last_at, entry.retry_at
+    if retry_at is not None:
+        retry_at = min(retry_at, now + timedelta(seconds=FAILED_WAIT_S_MAX))
+    return replace(
+        entry,
+        seen_at=min(entry.seen_at, now),
+        last_at=None if last_at is None else min(last_at, now),
+        retry_at=retry_at,
+    )
 
 
 def owed_after(record: Record, dependents: Iterable[str], *, at: datetime) -> tuple[Owed, ...]:

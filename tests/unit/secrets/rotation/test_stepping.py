@@ -103,6 +103,62 @@ def test_secret_that_is_being_rotated_is_not_due(kit: Kit) -> None:
     assert rotations.due(kit.clock.now()) == ()
 
 
+def set_back(kit: Kit) -> None:
+    """Let a clock that was years ahead be set right."""
+    kit.clock.jump(-3650 * DAY_S)
+
+
+def test_clock_that_was_years_ahead_keeps_no_rotation_from_its_day(kit: Kit) -> None:
+    rotations = scheduled(kit)
+    kit.clock.jump(3650 * DAY_S)
+    assert steps(kit, rotations, 20) == 1
+    set_back(kit)
+    assert steps(kit, rotations, 20) == 0
+
+    kit.clock.advance(1.2 * DAY_S)
+
+    assert steps(kit, rotations, 20) == 1
+
+
+def test_clock_that_was_years_ahead_keeps_no_attempt_from_its_hour(kit: Kit) -> None:
+    rotations = scheduled(kit)
+    kit.clock.jump(3650 * DAY_S)
+    kit.rotator.fail("set", OperationError("no"))
+    steps(kit, rotations, 20)
+    set_back(kit)
+
+    kit.clock.advance(2 * DAY_S)
+    steps(kit, rotations, 20)
+    kit.clock.advance(2 * DAY_S)
+    steps(kit, rotations, 20)
+
+    assert [one.outcome for one in rotations.ended()].count(RotationOutcome.ROTATED) >= 1
+
+
+def test_clock_that_was_years_ahead_lets_no_compromise_wait(kit: Kit) -> None:
+    rotations = kit.rotations()
+    kit.clock.jump(3650 * DAY_S)
+    kit.rotator.fail("set", OperationError("no"))
+    assert kit.rotate(rotations, reason=COMPROMISE).outcome is RotationOutcome.ABORTED
+
+    set_back(kit)
+    steps(kit, rotations, 2)
+
+    assert rotations.ended(1)[0].reason is COMPROMISE
+    assert kit.stages() == [SecretStage.RETIRED, SecretStage.CURRENT]
+
+
+def test_clock_that_was_years_ahead_uses_no_budget_up(kit: Kit) -> None:
+    rotations = kit.rotations()
+    kit.clock.jump(3650 * DAY_S)
+    kit.rotate(rotations, reason=RotationReason.ANOMALY)
+
+    set_back(kit)
+
+    done = kit.rotate(rotations, reason=RotationReason.ANOMALY)
+    assert done.outcome is RotationOutcome.ROTATED
+
+
 def test_secret_that_is_not_specified_is_not_scheduled(kit: Kit) -> None:
     rotations = kit.rotations()
 
