@@ -106,6 +106,31 @@ def test_service_without_its_secret_does_not_start_and_says_why(
     assert "the service cannot start: there is no secret 'late'" in " ".join(exited.tail)
 
 
+def test_service_waits_for_a_secret_that_its_first_rotation_makes(
+    scene: Scene, tmp_path: Path
+) -> None:
+    (tmp_path / "make.sh").write_text(
+        f'[ "$1" = prepare ] || exit 0\n'
+        f"until [ -e {tmp_path}/go ]; do sleep 0.05; done\necho made-1\n"
+    )
+    toml = f"""
+        [service.web]
+        command = ["true"]
+        [secret."db/password"]
+        services = ["web"]
+        deliver = "env"
+        rotator = {{ kind = "command", command = ["sh", "{tmp_path}/make.sh"] }}
+        """
+    with keeper(tmp_path, toml) as sut:
+        scene.start("web")
+        sut.wait("it is asked for", lambda: sut.recorded("secret.accessed"))
+        (tmp_path / "go").touch()
+
+        assert scene.shown("web", 1)[2] == "made-1"
+        outcomes = {one["outcome"] for one in sut.recorded("secret.accessed")}
+        assert outcomes == {"failed", "given"}
+
+
 def test_service_whose_command_is_missing_says_so(scene: Scene, sut: KeeperProcess) -> None:
     with sut.connect() as wire:
         wire.put("db/password", "x")

@@ -30,7 +30,13 @@ from resile.daemon.secretkeeper.folders import Folders
 from resile.daemon.secretkeeper.model import HANDED, Client, Deliver, Plan
 from resile.daemon.secretkeeper.recording import Recorder
 from resile.daemon.secretkeeper.warden import Warden
-from resile.errors import ConfigError, ProviderDownError, ResileError, SecretDeniedError
+from resile.errors import (
+    ConfigError,
+    ProviderDownError,
+    ResileError,
+    SecretDeniedError,
+    UnknownSecretError,
+)
 from resile.secrets import CURRENT_VERSION, NAME_LENGTH_MAX, Secret, Version
 from resile.secrets.anomaly import NoteKind
 
@@ -134,7 +140,7 @@ class Verbs:
         number = "" if version in _WORDS else version
         try:
             self._need(client, "read", name, version)
-            secret = self._reader().read(name, version=version)
+            secret = self._born(name, version)
             if client.service and secret.stage is SecretStage.PENDING:
                 raise SecretDeniedError(f"{name} version {secret.version} is not current yet")
         except ResileError as exc:
@@ -163,6 +169,18 @@ class Verbs:
                 f"{client.name} gets no secrets: {why}",
                 hint=f"when that is settled: resile secrets release {client.name}",
             )
+
+    def _born(self, name: str, version: str) -> Secret:
+        """Read a version; what its first rotation is about to make may be waited for."""
+        try:
+            return self._reader().read(name, version=version)
+        except UnknownSecretError as exc:
+            if version != CURRENT_VERSION or self._plan.secret(name).rotator is None:
+                raise
+            raise ProviderDownError(
+                f"{name} has no value yet: its first rotation makes one",
+                hint=f"see what holds it up: resile events --subject secret/{name}",
+            ) from exc
 
     def _saw(self, client: Client, name: str, number: str, outcome: AccessOutcome) -> None:
         self._warden.saw(client, name, number, outcome)
