@@ -72,6 +72,8 @@ def _of_secrets(provider: Provider, rotations: Rotations | None, now: datetime) 
     yield from map(_waiting, (view for view in views if view.waits_for or view.why))
     if rotations is not None:
         yield from _overdue(names, rotations, now)
+        if provider.abilities.can_write:
+            yield from _unrotated(names, rotations)
 
 
 def _candidates(name: str, history: tuple[Version, ...], open_ids: set[str]) -> Iterator[Advice]:
@@ -119,26 +121,27 @@ def _waiting(view: RotationView) -> Advice:
 
 
 def _overdue(names: tuple[str, ...], rotations: Rotations, now: datetime) -> Iterator[Advice]:
-    unrotated = []
     for name in names:
         at = rotations.next_at(name)
-        if at is None:
-            unrotated.append(name)
-        elif now - at > timedelta(seconds=OVERDUE_S):
+        if at is not None and now - at > timedelta(seconds=OVERDUE_S):
             yield Advice(
                 level=AdviceLevel.WARNING,
                 about=name,
                 message=f"{name} should have been rotated {format_duration((now - at).total_seconds())} ago",
                 hint=f"see why not: resile secrets rotate {name} --dry-run",
             )
-    if unrotated:
-        more = ", ..." if len(unrotated) > _SHOWN_MAX else ""
+
+
+def _unrotated(names: tuple[str, ...], rotations: Rotations) -> Iterator[Advice]:
+    found = [name for name in names if rotations.next_at(name) is None]
+    if found:
+        shown = ", ".join(found[:_SHOWN_MAX]) + (", ..." if len(found) > _SHOWN_MAX else "")
+        many = f"{len(found)} secrets are not rotated by themselves"
         yield Advice(
             level=AdviceLevel.NOTE,
             about="rotation",
-            message=f"{len(unrotated)} secrets are not rotated by themselves: "
-            f"{', '.join(unrotated[:_SHOWN_MAX])}{more}",
-            hint='give each a rotator: [secret."NAME".rotator]',
+            message=f"{'1 secret is not rotated by itself' if len(found) == 1 else many}: {shown}",
+            hint='a rotator does that: [secret."NAME".rotator]',
         )
 
 

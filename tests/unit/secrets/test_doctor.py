@@ -12,6 +12,7 @@ from tests.unit.secrets.rotation.kit import NAME, Kit
 from resile.core.vocabulary import SecretStage
 from resile.secrets.advice import Advice
 from resile.secrets.doctor import NAMES_MAX, advise
+from resile.secrets.providers.env import EnvProvider
 from resile.secrets.rotation import RotationSpec
 from resile.testing import FakeClock
 from resile.testing.secrets import FakeProvider
@@ -116,8 +117,16 @@ def test_a_clock_that_hardly_differs_is_not_told() -> None:
     assert advise(Skewed(), None, clock=FakeClock()) == ()
 
 
-def test_secrets_that_are_not_rotated_are_told_as_one(kit: Kit) -> None:
-    for number in range(12):
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "1 secret is not rotated by itself: key00"),
+        (2, "2 secrets are not rotated by themselves: key00, key01"),
+        (11, "key08, key09, ..."),
+    ],
+)
+def test_secrets_that_are_not_rotated_are_told_as_one(kit: Kit, count: int, said: str) -> None:
+    for number in range(count):
         kit.provider.write(f"key{number:02}", b"x", token="1")
 
     found = only(
@@ -125,8 +134,13 @@ def test_secrets_that_are_not_rotated_are_told_as_one(kit: Kit) -> None:
         "note",
     )
 
-    assert found.message.startswith("12 secrets are not rotated by themselves: key00, key01, ")
-    assert found.message.endswith("key09, ...")
+    assert found.message.endswith(said)
+
+
+def test_what_cannot_be_rotated_where_it_is_kept_is_no_advice(kit: Kit) -> None:
+    provider = EnvProvider({"APP_KEY": "x"}, prefix="APP_")
+
+    assert advise(provider, kit.rotations(specs={}), clock=kit.clock) == ()
 
 
 def test_a_rotation_that_is_overdue_is_told(kit: Kit) -> None:
