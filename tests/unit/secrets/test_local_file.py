@@ -321,6 +321,26 @@ def test_a_file_that_others_may_read_is_closed_to_them(place: Path) -> None:
     assert stat.S_IMODE((place / "secrets.db").stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["removed", "replaced"])
+def test_nothing_is_written_to_a_file_that_is_not_there_any_more(
+    place: Path, *, is_replaced: bool
+) -> None:
+    path = place / "secrets.db"
+    with closing(local_provider(place)) as provider:
+        provider.write("a", b"one", token="1")
+        moved = path.rename(place / "moved")
+        if is_replaced:
+            path.write_bytes(moved.read_bytes())
+
+        with pytest.raises(SecretDamagedError, match="removed or replaced"):
+            provider.write("a", b"two", token="2")
+        with pytest.raises(SecretDamagedError, match="removed or replaced"):
+            provider.check()
+
+        moved.replace(path)
+        assert provider.read("a").reveal_bytes() == b"one"
+
+
 def test_a_missing_folder_is_made_for_this_user_alone(place: Path) -> None:
     folder = place / "new" / "folder"
     key = place / "master.key"

@@ -60,6 +60,8 @@ class LocalFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        """Of the file that is open. What is written to one that is gone is lost, and SQLite cannot tell."""
         self._forgotten: list[sqlite3.Connection] = []
         """Kept from being closed by the garbage collector: they are the parent's."""
         self._is_closed = False
@@ -139,6 +141,12 @@ class LocalFile:
             raise SecretError("the local store of secrets was closed", hint="open it again")
         if self._connection is None:
             self._connection = connect(self.path)
+            self._identity = _identity_of(self.path)
+        elif self._identity != _identity_of(self.path):
+            raise SecretDamagedError(
+                f"{self.path} was removed or replaced while it is in use",
+                hint="put it back; or end the daemon, put the other one there, and start it again",
+            )
         return self._connection
 
     def _undo(self) -> None:
@@ -159,6 +167,15 @@ class LocalFile:
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
+
+
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    """Tell which file has this path now; None if there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def connect(path: Path) -> sqlite3.Connection:
