@@ -80,6 +80,26 @@ def test_without_a_secret_the_page_says_what_to_write(browser: Any) -> None:
         seen.page.context.close()
 
 
+def test_what_services_wait_for_is_not_in_order_and_what_is_gone_is_not_offered(
+    browser: Any,
+) -> None:
+    view = secret_scenes.well()
+    view.secrets.rows[0].update(can_roll_back=False)
+    view.secrets.rows[1].update(version="", created_at=None, age_s=None, can_roll_back=False)
+    view.secrets.rows[2].update(version="", created_at=None, age_s=None, is_made_when_read=True)
+    with serving(view, app=create_app(view, token=TOKEN)) as site:
+        seen = visit(browser, site, width=360)
+
+        assert seen.page.locator("#verdict").inner_text() == f"{KEY} has no value yet"
+        assert seen.row(KEY).locator(".word").inner_text() == "Not written yet"
+        assert "old" not in seen.row(KEY).inner_text()
+        assert seen.row("smtp/relay").locator(".word").inner_text() == "Made when read"
+        assert not seen.row(DB).locator("button.rollback").is_visible()
+        assert seen.row(DB).locator("button.rotate").is_visible()
+        assert seen.troubles == []
+        seen.page.context.close()
+
+
 def test_secrets_that_are_not_known_yet_are_not_shown_as_none(browser: Any) -> None:
     view = secret_scenes.none()
     starting = "the secretkeeper is being started"

@@ -269,7 +269,8 @@ def _missing(overview: Facts) -> list[Facts]:
             f"put one: resile secrets put {one['name']}",
         )
         for one in overview["secrets"]
-        if not one["version"] and overview["provider"]["is_well"]
+        if not (one["version"] or one["is_canary"] or one["is_made_when_read"])
+        and overview["provider"]["is_well"]
     ]
 
 

@@ -263,6 +263,8 @@ def _plain_row(name: str, version: Version, now: datetime) -> Facts:
         "services": [],
         "deliver": "",
         "is_canary": False,
+        "is_made_when_read": False,
+        "can_roll_back": False,
         "holders": [],
         "rotation": None,
     }

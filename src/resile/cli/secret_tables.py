@@ -28,13 +28,19 @@ def list_row(secret: Facts, now: datetime, *, is_well: bool = True) -> tuple[str
     """
     return (
         secret["name"] + (" (canary)" if secret["is_canary"] else ""),
-        secret["version"] or ("none yet" if is_well else "unknown"),
+        secret["version"] or _no_version(secret, is_well=is_well),
         "-" if secret["age_s"] is None else format_duration(secret["age_s"]),
         _next(secret["next_rotation_at"], now),
         secret["rotator"] or "-",
         _given(secret),
         _used(secret["holders"], secret["version"]),
     )
+
+
+def _no_version(secret: Facts, *, is_well: bool) -> str:
+    if secret["is_made_when_read"]:
+        return "made when read"
+    return "none yet" if is_well else "unknown"
 
 
 def standing_lines(overview: Facts) -> Iterator[str]:
@@ -161,6 +167,6 @@ def _given(secret: Facts) -> str:
 def _used(holders: Sequence[Facts], version: str) -> str:
     if not holders:
         return "-"
-    behind = sum(one["version"] not in ("", version) for one in holders)
+    behind = sum(one["version"] not in ("", version) for one in holders) if version else 0
     count = "1 process" if len(holders) == 1 else f"{len(holders)} processes"
     return count + (f", {behind} behind" if behind else "")

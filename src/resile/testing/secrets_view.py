@@ -42,6 +42,8 @@ class FakeSecrets:
             "services": ["dispatcher"],
             "deliver": "api",
             "is_canary": False,
+            "is_made_when_read": False,
+            "can_roll_back": True,
             "holders": [{"label": "dispatcher (pid 4312)", "version": "7", "is_live": True}],
             "rotation": None,
         } | facts

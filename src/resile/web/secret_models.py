@@ -65,6 +65,12 @@ class SecretState(Shape):
     is_canary: bool = Field(
         default=False, description="Nobody needs it. Told only to those who may decide."
     )
+    is_made_when_read: bool = Field(
+        default=False, description="It has no versions: each reader gets a credential of its own."
+    )
+    can_roll_back: bool = Field(
+        default=True, description="The value before can be made current again."
+    )
     holders: list[Holder] = Field(default=[], description="Who uses it.")
     rotation: OpenRotation | None = None
 

@@ -31,6 +31,8 @@ def secret(**facts: Any) -> dict[str, Any]:
         "services": ["api", "worker"],
         "deliver": "api",
         "is_canary": False,
+        "is_made_when_read": False,
+        "can_roll_back": True,
         "holders": [],
         "rotation": None,
         **facts,
@@ -70,6 +72,13 @@ def test_row_of_a_secret_without_a_value_says_so() -> None:
 
     assert row == ("db/password", "none yet", "-", "-", "-", "-", "-")
     assert list_row(secret(version=""), NOW, is_well=False)[1] == "unknown"
+
+
+def test_row_of_a_credential_of_each_reader_is_neither_missing_nor_behind() -> None:
+    holder = {"label": "a", "version": "x7", "is_live": True}
+    row = list_row(secret(version="", is_made_when_read=True, holders=[holder]), NOW)
+
+    assert (row[1], row[6]) == ("made when read", "1 process")
 
 
 def test_row_tells_of_a_rotation_that_is_late() -> None:

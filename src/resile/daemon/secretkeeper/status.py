@@ -3,10 +3,12 @@
 import contextlib
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from resile.core.codec import encode
+from resile.core.secret_names import variable_of
 from resile.core.vocabulary import SecretStage
 from resile.daemon.secretkeeper.consumers import Registry
 from resile.daemon.secretkeeper.estate import Estate
@@ -24,6 +26,21 @@ VERSION_OLD_S = 300.0
 """A version of a secret that nobody changed here is asked for again after this: others may have."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """What the provider has of a secret.
+
+    Args:
+        current: The current version.
+        has_previous: The one before can be read still.
+        is_made_when_read: It has no versions: each reader gets a credential of its own.
+    """
+
+    current: Version | None = None
+    has_previous: bool = False
+    is_made_when_read: bool = False
+
+
 class Status:
     """Safe to share between threads.
 
@@ -38,7 +55,7 @@ class Status:
         self._registry = registry
         self._quarantine = quarantine
         self._lock = threading.Lock()
-        self._versions: dict[str, tuple[Version | None, float]] = {}
+        self._versions: dict[str, tuple[_Kept, float]] = {}
 
     def changed(self, name: str) -> None:
         """Ask for the version of a secret anew."""
@@ -73,7 +90,8 @@ class Status:
         rotating = {one.name: one for one in estate.rotations.open()}
         rows, room = [], HOLDERS_OF_ALL_MAX
         for name in self._names(estate):
-            version = self._version(estate, name, now_s)
+            kept = self._kept(estate, name, now_s)
+            version, rotation = kept.current, rotating.get(name)
             row = self._declared(estate, name)
             holders = consumers.get(name, [])[: min(HOLDERS_MAX, room)]
             room -= len(holders)
@@ -84,8 +102,10 @@ class Status:
                     "version": version.number if version else "",
                     "created_at": created_at and created_at.isoformat(),
                     "age_s": created_at and max(0.0, (now - created_at).total_seconds()),
+                    "is_made_when_read": kept.is_made_when_read,
+                    "can_roll_back": kept.has_previous or rotation is not None,
                     "holders": [_holder(one) for one in holders],
-                    "rotation": _open(rotating.get(name)),
+                    "rotation": _open(rotation),
                 }
             )
         return rows
@@ -104,20 +124,29 @@ class Status:
 
     def _names(self, estate: Estate) -> list[str]:
         names = dict.fromkeys(self._plan.secrets)
+        provider = estate.provider
         with contextlib.suppress(ResileError):  # What is declared is known while it is away, too.
-            names.update(dict.fromkeys(estate.provider.names()))
+            found = provider.names()
+            if provider.kind == "env":  # Which knows `db/password` as `db_password`.
+                declared = {variable_of(name) for name in names}
+                found = tuple(name for name in found if variable_of(name) not in declared)
+            names.update(dict.fromkeys(found))
         return list(names)[:NAMES_MAX]
 
-    def _version(self, estate: Estate, name: str, now_s: float) -> Version | None:
-        """Give the current version, as it was known a moment ago; None: there is none, or nobody knows."""
-        known, read_s = self._versions.get(name, (None, 0.0))
+    def _kept(self, estate: Estate, name: str, now_s: float) -> _Kept:
+        """Tell which versions there are, as it was known a moment ago; of one that nobody knows, none."""
+        known, read_s = self._versions.get(name, (_Kept(), 0.0))
         if name in self._versions and now_s - read_s < VERSION_OLD_S:
             return known
         try:
             versions = estate.provider.history(name)
-            known = next((v for v in versions if v.stage is SecretStage.CURRENT), None)
         except ResileError:  # What was known is shown while the provider is away.
             return known
+        known = _Kept(
+            current=next((v for v in versions if v.stage is SecretStage.CURRENT), None),
+            has_previous=any(v.stage is SecretStage.PREVIOUS for v in versions),
+            is_made_when_read=not versions,
+        )
         self._versions[name] = known, now_s
         return known
 

@@ -80,10 +80,10 @@ function heldText({ version, isBehind: behind, is_live: isLive }) {
 // Decisions -----------------------------------------------------------------------------------
 
 function updateButtons(node, page) {
-  const { rotator, version, is_canary: isCanary } = node.secret;
+  const { rotator, can_roll_back: canRollBack, is_canary: isCanary } = node.secret;
   const box = node.querySelector('.steering');
   for (const button of node.querySelectorAll('.buttons button')) {
-    button.hidden = !page.mayDecide || isCanary || (button.className === 'rotate' ? !rotator : !version);
+    button.hidden = !page.mayDecide || isCanary || (button.className === 'rotate' ? !rotator : !canRollBack);
     button.disabled = isAsking(box);
     setAttribute(button, 'aria-label', `${button.textContent.replace('…', '')}: ${visible(node.secret.name)}`);
   }

@@ -7,7 +7,7 @@ import { visible } from '/static/usage.js';
 const WORST_FIRST = ['DOWN', 'DEGRADED', 'MAINTENANCE', 'UNKNOWN', 'UP', 'STOPPED'];
 const NAMES_TOLD = 2;
 
-export const isBehind = (secret, holder) => holder.is_live && holder.version !== secret.version;
+export const isBehind = (secret, holder) => holder.is_live && Boolean(secret.version) && holder.version !== secret.version;
 
 export function lookOf(secret) {
   const { rotation, holders } = secret;
@@ -15,7 +15,8 @@ export function lookOf(secret) {
   if (rotation) return isHeld(rotation) ? ['DEGRADED', 'Rotation waits'] : ['MAINTENANCE', 'Rotating'];
   if (isOverdue(secret)) return ['DEGRADED', 'Overdue'];
   if (secret.is_canary) return ['STOPPED', 'Canary'];
-  if (!secret.version) return ['UNKNOWN', 'Not written yet'];
+  if (secret.is_made_when_read) return ['UP', 'Made when read'];
+  if (!secret.version) return [isMissed(secret) ? 'DEGRADED' : 'UNKNOWN', 'Not written yet'];
   const behind = holders.filter((holder) => isBehind(secret, holder)).length;
   return behind ? ['DEGRADED', `${behind} of ${holders.length} behind`] : ['UP', 'Current'];
 }
@@ -24,6 +25,9 @@ export function lookOf(secret) {
 export function isOverdue({ next_rotation_at: at }) {
   return Boolean(at) && Date.now() - Date.parse(at) > 60e3;
 }
+
+// Services wait for it, and nobody has put it there.
+const isMissed = (secret) => !secret.version && !secret.is_made_when_read && !secret.is_canary && secret.services.length > 0;
 
 export function sorted(secrets) {
   const rank = (secret) => WORST_FIRST.indexOf(lookOf(secret)[0]) >>> 0;
@@ -47,6 +51,7 @@ export function verdictOf({ provider, secrets, quarantined }) {
   const rotating = secrets.filter((secret) => secret.rotation);
   const known = rotating.filter((secret) => secret.rotation.reason === 'compromise');
   const held = rotating.filter((secret) => isHeld(secret.rotation));
+  const missed = secrets.filter((secret) => !secret.rotation && isMissed(secret));
   const overdue = secrets.filter((secret) => !secret.rotation && isOverdue(secret));
   if (quarantined.length) return ['DOWN', `${plural(quarantined.length, 'client')} ${quarantined.length === 1 ? 'is' : 'are'} cut off: ${told(quarantined.map((one) => one.client))}`];
   if (known.length) return ['DOWN', `Somebody else has ${told(names(known))}: ${known.length === 1 ? 'it is' : 'they are'} being replaced`];
@@ -55,6 +60,7 @@ export function verdictOf({ provider, secrets, quarantined }) {
   if (held.length === 1) return ['DEGRADED', `The rotation of ${visible(held[0].name)} waits`];
   if (held.length) return ['DEGRADED', `${held.length} rotations wait: ${told(names(held))}`];
   if (overdue.length) return ['DEGRADED', overdue.length === 1 ? `The rotation of ${visible(overdue[0].name)} is overdue` : `${overdue.length} rotations are overdue: ${told(names(overdue))}`];
+  if (missed.length) return ['DEGRADED', `${told(names(missed))} ${missed.length === 1 ? 'has' : 'have'} no value yet`];
   if (!secrets.length) return ['UNKNOWN', 'No secret is kept yet'];
   if (rotating.length) return ['MAINTENANCE', `${told(names(rotating))} ${rotating.length === 1 ? 'is' : 'are'} being rotated`];
   return ['UP', secrets.length === 1 ? 'The secret is in order' : `All ${secrets.length} secrets are in order`];
