@@ -28,7 +28,12 @@ from resile.testing.view import FakeSystemView
 from resile.web import create_app, create_control_app
 
 SOURCE = Path(resile.__file__).parent
-TABLE_NAMES = {"service": "service.NAME", "check": "check.NAME", "group": "group.NAME"}
+TABLE_NAMES = {
+    "service": "service.NAME",
+    "check": "check.NAME",
+    "group": "group.NAME",
+    "playbook": "playbook.NAME",
+}
 PARTS_HIDDEN = {"resile.cli", "resile.daemon"}
 """Without a public surface: people use the command instead."""
 
@@ -102,7 +107,7 @@ def _tables(
     if path:
         yield path, table
     for key, setting in table["properties"].items():
-        for choice in (setting, setting.get("additionalProperties", {})):
+        for choice in (setting, setting.get("additionalProperties", {}), setting.get("items", {})):
             if isinstance(choice, Mapping) and "$ref" in choice:
                 below = f"{path}.{key}" if path else TABLE_NAMES.get(key, key)
                 yield from _tables(

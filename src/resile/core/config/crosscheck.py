@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from resile.core.config.faults import Fault, Path, did_you_mean
+from resile.core.config.playbook_checks import playbook_faults
 from resile.core.config.policies import policy_faults
 from resile.core.config.secret_checks import secret_faults
 
@@ -29,6 +30,7 @@ def cross_check(data: Mapping[str, Any]) -> tuple[Fault, ...]:
             _halted,
             secret_faults,
             policy_faults,
+            playbook_faults,
         )
         for fault in find(data)
     )

@@ -13,6 +13,7 @@ from resile.core.config.faults import Fault
 from resile.core.config.locate import locate
 from resile.core.config.model import Config
 from resile.core.config.overrides import apply_overrides
+from resile.core.config.playbook_files import merge_playbooks
 from resile.core.config.report import faults_of, render
 from resile.core.vocabulary import CONFIG_BYTES_MAX
 from resile.errors import ConfigError
@@ -33,11 +34,14 @@ def load_config(path: Path, *, environ: Mapping[str, str]) -> Config:
     text = _read(path)
     data = _parse(text, path)
     sources, faults = apply_overrides(data, environ)
-    config, more = _validate(data, folder=path.resolve().parent)
-    faults = (*faults, *more, *cross_check(data))
-    if config is None or faults:
-        problems = render(faults, file=path.name, lines=locate(text), sources=sources)
-        raise _wrong(path, problems)
+    folder = path.resolve().parent
+    files = merge_playbooks(data, folder=folder)
+    config, more = _validate(data, folder=folder)
+    found = (*faults, *files.faults, *more, *cross_check(data))
+    if config is None or found or files.problems:
+        texts, own = files.render_own(found)
+        problems = render(own, file=path.name, lines=locate(text), sources=sources)
+        raise _wrong(path, (*problems, *files.problems, *texts))
     return config
 
 

@@ -23,6 +23,7 @@ from resile.core.config.base import (
 from resile.core.config.checks import SystemCheck
 from resile.core.config.contain import ContainSection
 from resile.core.config.faults import fault, quoted
+from resile.core.config.playbooks import PlaybookSection, PlaybooksSection
 from resile.core.config.secrets import SecretName, SecretSection, SecretsSection
 from resile.core.config.services import GroupSection, ServiceSection
 from resile.core.config.store import SnapshotSection, StoreSection
@@ -158,6 +159,10 @@ class Config(Section):
     secrets: SecretsSection = setting({}, description="Where secrets are kept.")
     secret: dict[SecretName, SecretSection] = setting(
         {}, description="Secrets, by name: who gets them, and how they are rotated."
+    )
+    playbooks: PlaybooksSection = setting({}, description="The folder of this system's playbooks.")
+    playbook: dict[Name, PlaybookSection] = setting(
+        {}, description="What is done about which fault, by name, beside the shipped playbooks."
     )
     policy: dict[str, dict[str, Any]] = setting(
         {},

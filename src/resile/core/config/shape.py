@@ -18,10 +18,12 @@ def kind_at(path: Path) -> Any:
 
 
 def child_of(kind: Any, key: str) -> Any:
-    """Give the type under a key: of a table's field, or of a mapping's values."""
+    """Give the type under a key: of a table's field, a mapping's values or a list's items."""
     if is_table(kind):
         field = kind.model_fields.get(key)
         return None if field is None else _plain(field.annotation)
+    if get_origin(kind) is tuple:
+        return _plain(get_args(kind)[0])
     return _plain(get_args(kind)[1]) if is_mapping(kind) else None
 
 
