@@ -1,12 +1,13 @@
 """Secrets in variables."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from resile.errors import SecretError, UnknownSecretError
 from resile.secrets import VALUE_BYTES_MAX, Provider, WritableProvider
-from resile.secrets.providers.env import EnvProvider
+from resile.secrets.providers.env import KEY_NAME, EnvProvider
 
 
 def test_a_name_becomes_a_variable_in_upper_case() -> None:
@@ -56,6 +57,25 @@ def test_a_changed_variable_is_another_version_whose_number_tells_nothing() -> N
         provider.read("key", version=first)
     environ["KEY"] = "one"
     assert provider.read("key").version == first
+
+
+def test_each_life_of_a_system_numbers_alike_with_a_key_that_nobody_else_reads(
+    tmp_path: Path,
+) -> None:
+    numbers = set()
+    for _ in range(2):
+        provider = EnvProvider.open({"prefix": "A_"}, state=tmp_path, environ={"A_KEY": "one"})
+        numbers.add(provider.read("key").version)
+
+    assert len(numbers) == 1
+    assert (tmp_path / "secrets" / KEY_NAME).stat().st_mode & 0o777 == 0o600
+
+
+def test_key_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
+    (tmp_path / "secrets").touch()
+
+    with pytest.raises(SecretError, match="neither read nor made"):
+        EnvProvider.open({}, state=tmp_path, environ={})
 
 
 def test_it_is_for_reading_only() -> None:

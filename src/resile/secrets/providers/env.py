@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
+from resile.core.files import make_private_dir, write_atomic
 from resile.core.secret_names import is_secret_name
 from resile.core.vocabulary import SecretStage
+from resile.errors import OperationError, SecretError
 from resile.secrets.checking import need_name, need_value, only_version, unknown_secret
 from resile.secrets.model import CURRENT_VERSION, Abilities, Version
 from resile.secrets.value import Secret
 
 _NO_LETTER = re.compile(r"[^A-Z0-9_]")
 _NUMBER_DIGITS = 12
+_KEY_BYTES = 32
+FOLDER_NAME: Final = "secrets"
+KEY_NAME: Final = "numbers.key"
 
 
 class EnvProvider:
@@ -27,27 +32,36 @@ class EnvProvider:
     Args:
         environ: The variables, looked at anew each time.
         prefix: What their names begin with.
+        number_key: What versions are numbered with: a number tells nothing of its value to whoever lacks this.
+            Default: one of this process.
     """
 
     kind: Final = "env"
     abilities: Final = Abilities(has_versions=False, can_write=False)
 
-    def __init__(self, environ: Mapping[str, str], *, prefix: str = "") -> None:
+    def __init__(
+        self, environ: Mapping[str, str], *, prefix: str = "", number_key: bytes = b""
+    ) -> None:
         self._environ = environ
         self._prefix = prefix
-        self._number_key = os.urandom(32)
+        self._number_key = number_key or os.urandom(_KEY_BYTES)
 
     @classmethod
     def open(
         cls,
         settings: Mapping[str, Any],
         *,
-        state: Path | None,  # noqa: ARG003 - it keeps nothing
+        state: Path | None,
         environ: Mapping[str, str],
-        clock: Clock = SYSTEM_CLOCK,  # noqa: ARG003 - nor does it wait
+        clock: Clock = SYSTEM_CLOCK,  # noqa: ARG003 - it does not wait
     ) -> Self:
-        """Open what the table `[secrets]` says."""
-        return cls(environ, prefix=str(settings.get("prefix", "")))
+        """Open what the table `[secrets]` says.
+
+        Raises:
+            SecretError: If the key of a system cannot be kept.
+        """
+        number_key = b"" if state is None else _kept_key(state / FOLDER_NAME)
+        return cls(environ, prefix=str(settings.get("prefix", "")), number_key=number_key)
 
     def read(self, name: str, *, version: str = CURRENT_VERSION) -> Secret:
         """Give the value of the secret's variable."""
@@ -87,5 +101,22 @@ class EnvProvider:
         """Do nothing: nothing is held."""
 
     def _number(self, value: bytes) -> str:
-        """Number a version by its value, with a key of this process: the number tells nothing of it."""
+        """Number a version by its value, with a key: the number tells nothing of it."""
         return hmac.digest(self._number_key, value, "sha256").hex()[:_NUMBER_DIGITS]
+
+
+def _kept_key(folder: Path) -> bytes:
+    """Give the key of a system; made when there is none.
+
+    With another one in each life, every version would seem new then, and services would be restarted for it.
+    """
+    path = folder / KEY_NAME
+    try:
+        if not path.exists():
+            make_private_dir(folder)
+            write_atomic(path, os.urandom(_KEY_BYTES))
+        return path.read_bytes()
+    except (OSError, OperationError) as exc:
+        raise SecretError(
+            f"{path} can be neither read nor made: {exc}", hint="it has to be this user's"
+        ) from exc
