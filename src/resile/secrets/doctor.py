@@ -58,6 +58,8 @@ def _skew(provider: Provider) -> Iterator[Advice]:
 def _of_secrets(provider: Provider, rotations: Rotations | None, now: datetime) -> Iterator[Advice]:
     names = provider.names()
     views = rotations.open() if rotations is not None else ()
+    if rotations is not None:
+        rotations.ended()  # A book that is damaged says so.
     for name in names[:NAMES_MAX]:
         history = provider.history(name)
         yield from _candidates(name, history, {view.rotation_id for view in views})

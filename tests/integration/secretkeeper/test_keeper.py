@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -53,6 +54,25 @@ def test_wrong_master_key_is_told_and_nothing_is_given_until_it_is_right(
     sut.wait("found", lambda: sut.recorded("provider.found"))
     with sut.connect() as wire:
         assert wire.value(NAME) == VALUE
+
+
+def test_damaged_book_of_rotations_is_told_and_values_are_given_all_the_same(
+    sut: KeeperProcess,
+) -> None:
+    with sut.connect() as wire:
+        wire.put(NAME, VALUE)
+    sut.kill()
+    with contextlib.closing(sqlite3.connect(sut.state / "secrets" / "rotations.db")) as book, book:
+        book.execute("update rotation set checksum = x'00'")
+    sut.start()
+
+    sut.wait("told", lambda: sut.recorded("provider.lost"))
+    sut.wait("shown", lambda: "the rotation book" in sut.status["provider"]["reason"])
+    assert not sut.status["provider"]["is_well"]
+    with sut.connect() as wire:
+        assert wire.value(NAME) == VALUE
+        findings = wire.ask("doctor")["findings"]
+    assert "the rotation book" in findings[0]["message"]
 
 
 def test_canary_is_given_to_nobody_and_who_asks_is_cut_off_for_good(sut: KeeperProcess) -> None:

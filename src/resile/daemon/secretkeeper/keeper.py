@@ -180,7 +180,7 @@ class Keeper:
             if now_s - look_s >= LOOK_S:
                 look_s = now_s
                 _attempt(self._warden.look)
-            status = _attempt(self._status_now) or told
+            status = _attempt(self._status_told) or told
             is_new = _without_ages(status) != _without_ages(told)
             if is_new or now_s - told_s >= STATUS_S:
                 told, told_s = status, now_s
@@ -236,15 +236,27 @@ class Keeper:
         return self._estate
 
     def _check(self) -> None:
-        """Ask the provider whether it works; one that is being opened is not judged yet."""
+        """Ask the provider and the book whether they work; what is being opened is not judged yet."""
         if self._tried.is_set():
-            self._need_estate().provider.check()
+            estate = self._need_estate()
+            estate.provider.check()
+            estate.rotations.ended()
 
     def _status_now(self) -> dict[str, Any]:
         reason = self._trouble.message if self._estate is None else self._health.reason
         return self._status.of(
             self._estate, reason=reason, now=self._clock.now(), now_s=self._clock.monotonic()
         )
+
+    def _status_told(self) -> dict[str, Any]:
+        """Give how things stand; of a book that cannot be read, at least that."""
+        try:
+            return self._status_now()
+        except ResileError as exc:
+            self._health.doubt()
+            return self._status.of(
+                None, reason=exc.message, now=self._clock.now(), now_s=self._clock.monotonic()
+            )
 
     # What comes in ------------------------------------------------------------------------------
 
