@@ -374,7 +374,10 @@ def test_memory_above_the_limit_is_killed_and_counted(tree: CgroupTree, members:
     status = members.wait(members.start(group, sys.executable, "-S", "-c", HOG))
 
     assert os.WTERMSIG(status) == signal.SIGKILL
-    assert group.usage().oom_kills == 1
+    usage = group.usage()
+    assert usage.oom_kills == 1
+    # Linux 6.18 does not count the hits in v1 any more.
+    assert usage.memory_limit_hits or usage.memory_max_bytes == 64 << 20
 
 
 @with_groups

@@ -113,6 +113,18 @@ def _facts(incident: Incident) -> tuple[tuple[str, str], ...]:
         ("taken on by", str(incident.get("acknowledged_by") or "")),
         ("waits for", _waits_for(incident)),
         ("absorbed into", str(incident.get("absorbed_into") or "")),
+        *(fact for crash in incident.get("crashes", ()) for fact in _crash_facts(crash)),
+    )
+
+
+def _crash_facts(crash: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Tell of equal crashes: why, how many of them there were, and where the evidence is."""
+    place = f", in {crash['place']}" if crash.get("place") else ""
+    count = f"{crash['fingerprint']}, crash {crash['count']} since {_time(crash['first_at'])}"
+    return (
+        ("crash", f"{crash['service']}: {crash['text']}"),
+        ("problem", f"{count}{place}"),
+        ("bundle", str(crash.get("bundle") or "")),
     )
 
 

@@ -28,6 +28,10 @@ def sentence(event: events.Event) -> str:
 
 
 def _exited(payload: events.ProcessExited) -> str:
+    lived = f", after {format_duration(payload.uptime_s)}" if payload.uptime_s else ""
+    if payload.explanation:
+        verb = "was " if payload.explanation.startswith("killed") else ""
+        return f"{payload.service} (pid {payload.pid}) {verb}{payload.explanation}{lived}"
     how = "nobody saw how"
     if payload.signal:
         how = f"killed by {payload.signal}"

@@ -79,6 +79,8 @@ class Actions:
         exits: Told by the brain when an exit is durable.
         clock: For durations.
         prune: Removes what may go, and says in one line what it freed; runs in a thread.
+        before_kill: Looks at what is about to be killed; it never raises, and takes a few seconds
+            at most. Default: nobody looks.
     """
 
     def __init__(
@@ -89,7 +91,9 @@ class Actions:
         exits: Exits,
         clock: Clock,
         prune: Callable[[], str],
+        before_kill: Callable[[ActionStarted], Awaitable[None]] | None = None,
     ) -> None:
+        self._before_kill = before_kill
         self._owner = owner
         self._launches = launches
         self._exits = exits
@@ -127,14 +131,16 @@ class Actions:
         )
         return (*seen, finished)
 
-    def _do(self, action: ActionStarted) -> Awaitable[tuple[Sequence[Payload], str]]:
+    async def _do(self, action: ActionStarted) -> tuple[Sequence[Payload], str]:
+        if action.action is ActionKind.KILL and self._before_kill is not None:
+            await self._before_kill(action)
         verbs = {
             ActionKind.START: self._start,
             ActionKind.STOP: self._stop,
             ActionKind.KILL: self._kill,
             ActionKind.PRUNE: self._make_room,
         }
-        return verbs[action.action](action.target.removeprefix("service/"), action.generation)
+        return await verbs[action.action](action.target.removeprefix("service/"), action.generation)
 
     async def _start(self, service: str, generation: int) -> tuple[Sequence[Payload], str]:
         launch = self._launches.get(service)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from resile.core.events import Payload, ProcessExited, ProcessStarted, ServiceNotified
+from resile.daemon.autopsy import Autopsy
 from resile.daemon.protocol import Exited, Instance
 from resile.recover import World
 
@@ -45,8 +46,8 @@ def plan_adoption(world: World, instances: Iterable[Instance]) -> Adoption:
     )
 
 
-def exit_payload(exited: Exited, *, bundle: str = "") -> ProcessExited:
-    """Turn the guard's word of an exit into what the journal keeps."""
+def exit_payload(exited: Exited, autopsy: Autopsy, *, bundle: str = "") -> ProcessExited:
+    """Turn the guard's word of an exit, and what it means, into what the journal keeps."""
     return ProcessExited(
         service=exited.service,
         generation=exited.generation,
@@ -54,13 +55,21 @@ def exit_payload(exited: Exited, *, bundle: str = "") -> ProcessExited:
         exit_code=exited.exit_code,
         signal=exited.signal,
         core_dumped=exited.core_dumped,
-        oom_kills=exited.oom_kills,
+        oom_kills=exited.oom_kills or 0,
         uptime_s=exited.uptime_s,
         cpu_user_s=exited.cpu_user_s,
         cpu_system_s=exited.cpu_system_s,
         memory_max_bytes=exited.memory_max_bytes,
         survivors_killed=exited.survivors_killed,
         bundle=bundle,
+        end=autopsy.explanation.kind,
+        explanation=autopsy.explanation.text,
+        is_graceful=autopsy.explanation.is_graceful,
+        fingerprint=autopsy.fingerprint,
+        error=autopsy.words.error,
+        frames=autopsy.words.frames,
+        place=autopsy.words.place,
+        refused_processes=exited.refused_processes,
     )
 
 

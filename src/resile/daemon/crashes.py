@@ -1,14 +1,16 @@
 """Crash bundles: what was known at the moment in which a service ended badly, in one JSON file.
 
-A bundle holds the exit, what it used, the last lines that it wrote, the pressure on the machine,
-and where the kernel left a core. The oldest go when there are more than are to be kept, each
-with the core that it names.
+A bundle holds why it ended and how often that has happened, what it used, the last lines that it wrote with
+the stack trace among them, where its threads stood if it hung, the pressure on the machine, and where the
+kernel left a core. What the core tells is added when it has been read. The oldest go when there are more than
+are to be kept, each with the core that it names.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +19,37 @@ from resile.core.codec import decode, encode
 from resile.core.files import make_private_dir, write_durable
 from resile.core.ids import new_id
 from resile.core.units import format_size
+from resile.daemon.autopsy import Autopsy
+from resile.daemon.core_summary import CoreSummaries
 from resile.daemon.cores import CoreFile, find_core, remove_core
 from resile.daemon.protocol import Exited
+from resile.daemon.stacks import ProcessStack
 from resile.errors import OperationError
 from resile.health import read_pressure
+from resile.incidents import Problem
 
-FORMAT = 1
+FORMAT = 2
 KEPT_WHEN_PRUNED = 10
 """Bundles that even a full disk does not cost: they are the evidence of what happens now."""
 PRESSURE = Path("/proc/pressure")
 CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crash:
+    """What is known of one crash.
+
+    Args:
+        exited: What the guard saw.
+        autopsy: Why it ended.
+        problem: What it has in common with earlier ones; None if it is no crash, but left a core.
+        stacks: Where its threads stood, if it hung.
+    """
+
+    exited: Exited
+    autopsy: Autopsy
+    problem: Problem | None = None
+    stacks: tuple[ProcessStack, ...] = ()
 
 
 class Crashes:
@@ -38,6 +61,7 @@ class Crashes:
         keep: Bundles to keep.
         clock: Where time comes from.
         core_pattern: How the kernel names core files.
+        summaries: Sums them up. Default: with gdb, where there is one.
     """
 
     def __init__(
@@ -48,6 +72,7 @@ class Crashes:
         keep: int,
         clock: Clock,
         core_pattern: Path = CORE_PATTERN,
+        summaries: CoreSummaries | None = None,
     ) -> None:
         self._folder = state / "crashes"
         self._logs = state / "logs"
@@ -55,37 +80,61 @@ class Crashes:
         self._keep = keep
         self._clock = clock
         self._core_pattern = core_pattern
+        self._summaries = summaries or CoreSummaries()
 
     def path_for(self, exited: Exited) -> Path:
         """Choose where an exit's bundle will be."""
         name = new_id(f"{exited.service}-{exited.generation}", at=exited.at)
         return self._folder / f"{name}.json"
 
-    def write(self, exited: Exited, path: Path) -> None:
+    def write(self, crash: Crash, path: Path) -> None:
         """Write a bundle; durable when it returns.
 
         Without room it is left out: the exit itself is in the journal. The core goes then too, as
         what no bundle names would stay for ever.
         """
+        exited = crash.exited
         core_text, core = self._core(exited)
         bundle = {
             "format": FORMAT,
+            "why": encode(crash.autopsy.explanation),
+            "error": crash.autopsy.words.error,
+            "frames": list(crash.autopsy.words.frames),
+            "problem": encode(crash.problem),
             "exit": {k: v for k, v in encode(exited).items() if k != "tail"},
+            "trace": encode(crash.autopsy.words.trace),
+            "stacks": encode(crash.stacks),
             "log": str(self._logs / f"{exited.service}.log"),
             "last_lines": list(exited.tail),
             "core": core_text,
             "core_file": encode(core),
+            "core_summary": None,
             "pressure": dict(_pressure()),
             "load": os.getloadavg(),
         }
         try:
             make_private_dir(self._folder)
-            write_durable(path, json.dumps(bundle, indent=1).encode())
+            write_durable(path, _text(bundle))
         except OperationError:
             if core is not None:
                 remove_core(core)
             return
         self._drop_oldest(self._keep)
+
+    def add_core_summary(self, path: Path) -> None:
+        """Add to a bundle what its core tells, if it has one. Blocks for seconds; durable when it returns.
+
+        A bundle that has gone meanwhile stays gone, and one that cannot be written stays as it is.
+        """
+        try:
+            bundle = json.loads(path.read_bytes())
+            core = decode(CoreFile, bundle["core_file"])
+        except (OSError, ValueError, KeyError, TypeError):  # It has no core, mostly.
+            return
+        bundle["core_summary"] = self._summaries.of(Path(core.path))
+        with contextlib.suppress(OperationError):
+            if path.exists():
+                write_durable(path, _text(bundle))
 
     def prune(self) -> str:
         """Remove what is prunable, to make room.
@@ -120,6 +169,10 @@ def _remove_core_of(bundle: Path) -> int:
     except (OSError, ValueError, KeyError, TypeError):  # An old bundle, or without a core.
         return 0
     return remove_core(core)
+
+
+def _text(bundle: Mapping[str, Any]) -> bytes:
+    return json.dumps(bundle, indent=1).encode()
 
 
 def _pressure() -> Iterator[tuple[str, Any]]:

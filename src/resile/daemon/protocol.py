@@ -137,7 +137,10 @@ class Exited(Message):
     exit_code: int | None = None
     signal: str = ""
     core_dumped: bool = False
-    oom_kills: int = 0
+    oom_kills: int | None = None
+    """None: nobody counts them here."""
+    memory_limit_hits: int = 0
+    refused_processes: int = 0
     uptime_s: float = 0.0
     cpu_user_s: float = 0.0
     cpu_system_s: float = 0.0

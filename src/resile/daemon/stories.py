@@ -50,13 +50,14 @@ class Stories:
             for i in shown
             if i.incident_id in self._finished
         }
-        return [self._view(incident, now) for incident in shown]
+        return [self._view(incident, book, now) for incident in shown]
 
-    def _view(self, incident: Incident, now: datetime) -> dict[str, Any]:
+    def _view(self, incident: Incident, book: IncidentBook, now: datetime) -> dict[str, Any]:
         known = self._finished.get(incident.incident_id)
         if known is not None and known[0] is incident:
             return known[1]
-        view = incident_view(incident, self._records_of(incident), now)
+        crashes = book.crashes_of(incident)
+        view = incident_view(incident, self._records_of(incident), now, crashes=crashes)
         if not incident.is_active:
             self._finished[incident.incident_id] = (incident, view)
         return view

@@ -240,4 +240,5 @@ def _binding(spec: CheckSpec) -> CheckBinding:
         service=spec.service,
         group=spec.group,
         fault=FaultKind.DISK_NEARLY_FULL if is_disk else FaultKind.CHECK_DOWN,
+        is_heartbeat=spec.kind is CheckKind.HEARTBEAT,
     )

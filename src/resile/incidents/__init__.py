@@ -3,7 +3,7 @@
 from resile.incidents.book import IncidentBook
 from resile.incidents.decide import decide
 from resile.incidents.escapes import ESCAPE_KINDS, escapes_in, suspects
-from resile.incidents.model import Incident, IncidentState, KnownFault
+from resile.incidents.model import Incident, IncidentState, KnownFault, Problem
 from resile.incidents.store_troubles import StoreWaiting
 from resile.incidents.timeline import TIMELINE_KINDS, Line, timeline
 from resile.incidents.troubles import (
@@ -28,6 +28,7 @@ __all__ = [
     "IncidentState",
     "KnownFault",
     "Line",
+    "Problem",
     "StoreWaiting",
     "UptimeBook",
     "Waiting",

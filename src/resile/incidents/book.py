@@ -10,7 +10,7 @@ from typing import Any
 from resile.core.codec import decode, encode
 from resile.core.events import Event, Payload
 from resile.incidents.fold import FOLDS
-from resile.incidents.model import BookRecord, Incident, KnownFault
+from resile.incidents.model import BookRecord, Incident, KnownFault, Problem, problem_key
 from resile.incidents.pages import Pages
 from resile.recover import Graph, SystemSpec
 
@@ -46,18 +46,13 @@ class IncidentBook(Pages):
         twin = IncidentBook.__new__(IncidentBook)
         Pages.__init__(twin, self.spec, self.graph)
         twin.incidents, twin.faults = dict(self.incidents), dict(self.faults)
+        twin.problems = dict(self.problems)
         twin.read_seq, twin.trouble_seq = self.read_seq, self.trouble_seq
         return twin
 
     def snapshot(self) -> dict[str, Any]:
         """Give the book as JSON data, for a checkpoint."""
-        record = BookRecord(
-            incidents=self.incidents,
-            faults=self.faults,
-            read_seq=self.read_seq,
-            trouble_seq=self.trouble_seq,
-        )
-        data: dict[str, Any] = encode(record)
+        data: dict[str, Any] = encode(self._record())
         return data
 
     @classmethod
@@ -70,15 +65,14 @@ class IncidentBook(Pages):
         record = decode(BookRecord, snapshot)
         book = cls(spec)
         book.incidents, book.faults = dict(record.incidents), dict(record.faults)
+        book.problems = dict(record.problems)
         book.read_seq, book.trouble_seq = record.read_seq, record.trouble_seq
         return book
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IncidentBook):
             return NotImplemented
-        mine = (self.spec, self.incidents, self.faults, self.read_seq, self.trouble_seq)
-        theirs = (other.spec, other.incidents, other.faults, other.read_seq, other.trouble_seq)
-        return mine == theirs
+        return self.spec == other.spec and self._record() == other._record()
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -97,3 +91,20 @@ class IncidentBook(Pages):
     def unassigned(self) -> list[KnownFault]:
         """Give the faults that belong to no incident yet."""
         return self.faults_of("")
+
+    def problem(self, service: str, fingerprint: str) -> Problem | None:
+        """Give what is known of equal crashes of a service; None if there were none."""
+        return self.problems.get(problem_key(service, fingerprint))
+
+    def crashes_of(self, incident: Incident) -> list[Problem]:
+        """Give the problems of which crashes were seen in an incident, as far as they are remembered."""
+        return [self.problems[key] for key in incident.crashes if key in self.problems]
+
+    def _record(self) -> BookRecord:
+        return BookRecord(
+            incidents=self.incidents,
+            faults=self.faults,
+            read_seq=self.read_seq,
+            trouble_seq=self.trouble_seq,
+            problems=self.problems,
+        )

@@ -90,7 +90,7 @@ def _assign(book: IncidentBook, _now: datetime) -> Iterator[Finding]:
         return len(book.graph.ancestors(fault.target) & targets), fault.began_at, fault.fault_id
 
     fault = min(waiting, key=rank)
-    yield _joined(book, fault) or _reopened(book, fault) or _opened(fault)
+    yield _joined(book, fault) or _reopened(book, fault) or _opened(book, fault)
 
 
 def _absorb(book: IncidentBook, _now: datetime) -> Iterator[Finding]:
@@ -205,7 +205,7 @@ def _reopened(book: IncidentBook, fault: KnownFault) -> IncidentReopened | None:
     return None
 
 
-def _opened(fault: KnownFault) -> IncidentOpened:
+def _opened(book: IncidentBook, fault: KnownFault) -> IncidentOpened:
     kind, _, name = fault.target.partition("/")
     name = f"a run under {name}" if kind == "profile" else name or kind
     reason = f": {fault.reason}" if fault.reason else ""
@@ -214,9 +214,17 @@ def _opened(fault: KnownFault) -> IncidentOpened:
         fault_id=fault.fault_id,
         target=fault.target,
         severity=fault.priority,
-        title=f"{name} {_TITLES[fault.kind]}{reason}",
+        title=f"{name} {_TITLES[fault.kind]}{reason}{_seen_before(book, fault)}",
         began_at=fault.began_at,
     )
+
+
+def _seen_before(book: IncidentBook, fault: KnownFault) -> str:
+    """Say that a crash is one of several that are equal; empty if it is the first of its kind."""
+    problem = book.problems.get(fault.problem)
+    if problem is None or problem.count == 1:
+        return ""
+    return f" (crash {problem.count} of this kind since {problem.first_at:%Y-%m-%d %H:%M} UTC)"
 
 
 def _root(book: IncidentBook, incident: Incident) -> KnownFault | None:

@@ -21,25 +21,61 @@ from resile.core.events import (
     IncidentResolved,
     NoticeSent,
     Payload,
+    ProcessExited,
     TroubleEnded,
     TroubleNoticed,
 )
 from resile.core.vocabulary import FaultKind, Outcome
 from resile.incidents import flapping
 from resile.incidents.model import (
+    CRASHES_MAX,
     FAULTS_MAX,
     INCIDENTS_MAX,
     MEMBERS_MAX,
+    PROBLEMS_MAX,
     Incident,
     KnownFault,
+    Problem,
     Told,
     failure_class,
     most_urgent,
+    problem_key,
 )
 from resile.incidents.pages import Pages
+from resile.recover import service_of
+
+
+def _process_exited(book: Pages, payload: ProcessExited, at: datetime) -> None:
+    """Count a crash, and note it in the incidents of its service."""
+    if not payload.fingerprint:
+        return
+    key = problem_key(payload.service, payload.fingerprint)
+    known = book.problems.pop(key, None)
+    book.problems[key] = Problem(
+        service=payload.service,
+        fingerprint=payload.fingerprint,
+        count=known.count + 1 if known else 1,
+        first_at=known.first_at if known else at,
+        last_at=at,
+        text=payload.explanation,
+        place=payload.place,
+        bundle=payload.bundle,
+    )
+    for oldest in list(book.problems)[:-PROBLEMS_MAX]:
+        del book.problems[oldest]
+    for incident in list(book.incidents.values()):
+        if incident.is_active and payload.subject in incident.members:
+            _note_crash(book, incident, key)
+
+
+def _note_crash(book: Pages, incident: Incident, key: str) -> None:
+    others = (crash for crash in incident.crashes if crash != key)
+    book.change(incident.incident_id, crashes=(*others, key)[-CRASHES_MAX:])
 
 
 def _fault_opened(book: Pages, payload: FaultOpened, at: datetime) -> None:
+    fingerprint = payload.evidence.get("fingerprint", "")
+    name = service_of(payload.target)
     book.faults[payload.fault_id] = KnownFault(
         fault_id=payload.fault_id,
         kind=payload.fault,
@@ -49,6 +85,7 @@ def _fault_opened(book: Pages, payload: FaultOpened, at: datetime) -> None:
         began_at=payload.began_at,
         opened_at=at,
         reason=payload.reason,
+        problem=problem_key(name, fingerprint) if name and fingerprint else "",
     )
 
 
@@ -271,6 +308,8 @@ def _take_in(book: Pages, incident_id: str, fault_id: str, target: str, at: date
         began_at=min(incident.began_at, fault.began_at) if fault else incident.began_at,
         objective=most_urgent(incident.objective, (fault or incident).objective),
     )
+    if fault is not None and fault.problem:
+        _note_crash(book, book.incidents[incident_id], fault.problem)
     _refresh(book, incident_id, at)
 
 
@@ -330,6 +369,7 @@ FOLDS: Mapping[type[Payload], Callable[[Pages, Any, datetime], None]] = {
     IncidentFlapping: _flapping,
     IncidentResolved: _resolved,
     NoticeSent: _notice_sent,
+    ProcessExited: _process_exited,
     TroubleEnded: _trouble_ended,
     TroubleNoticed: _trouble_noticed,
 }

@@ -36,6 +36,10 @@ FAULTS_MAX = 50
 """So many ids of faults are remembered for an incident, the newest."""
 MEMBERS_MAX = 200
 """So many targets are remembered for an incident, the first."""
+PROBLEMS_MAX = 500
+"""So many problems are counted; the one that has not been seen for longest is forgotten."""
+CRASHES_MAX = 10
+"""So many problems are remembered for an incident, the newest."""
 
 
 class IncidentState(StrEnum):
@@ -58,6 +62,36 @@ class Told(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Equal crashes of one service.
+
+    Args:
+        service: Whose.
+        fingerprint: What they have in common.
+        count: How many there were.
+        first_at: When the first one was seen.
+        last_at: When the last one was.
+        text: Why the last one ended, in one line.
+        place: Where in its program that was; empty if nobody knows.
+        bundle: Path of its crash bundle; empty if there is none.
+    """
+
+    service: str
+    fingerprint: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    text: str
+    place: str = ""
+    bundle: str = ""
+
+
+def problem_key(service: str, fingerprint: str) -> str:
+    """Name a problem of a service."""
+    return f"{service}/{fingerprint}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFault:
     """A fault as incidents see it; kept while its incident is not resolved.
 
@@ -74,6 +108,7 @@ class KnownFault:
         closed_at: When its end was seen; None while it is open.
         restored_at: When the trouble really ended.
         is_withdrawn: It was closed because an operator took its target out.
+        problem: The key of the problem that it is a crash of; empty if it is none.
     """
 
     fault_id: str
@@ -88,6 +123,7 @@ class KnownFault:
     closed_at: datetime | None = None
     restored_at: datetime | None = None
     is_withdrawn: bool = False
+    problem: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -128,6 +164,7 @@ class Incident:
         told: What people know.
         told_severity: The severity that they know.
         notices_count: How many notices went out.
+        crashes: Keys of the problems of which crashes were seen in it, oldest first.
     """
 
     incident_id: str
@@ -157,6 +194,7 @@ class Incident:
     told: Told = Told.NOTHING
     told_severity: Priority | None = None
     notices_count: int = 0
+    crashes: tuple[str, ...] = ()
 
     @property
     def state(self) -> IncidentState:
@@ -180,12 +218,13 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookRecord:
-    """The whole state of the book, as a checkpoint keeps it; both maps are by id."""
+    """The whole state of the book, as a checkpoint keeps it; the maps are by id, or by key."""
 
     incidents: Mapping[str, Incident] = field(default_factory=dict)
     faults: Mapping[str, KnownFault] = field(default_factory=dict)
     read_seq: int = 0
     trouble_seq: int = 0
+    problems: Mapping[str, Problem] = field(default_factory=dict)
 
 
 ESCAPE = FaultKind.ESCAPE_ATTEMPT.value

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from resile.incidents.model import Incident, KnownFault
+from resile.incidents.model import Incident, KnownFault, Problem
 from resile.recover import Graph, SystemSpec
 
 
@@ -20,6 +20,8 @@ class Pages:
         self.graph = graph
         self.incidents: dict[str, Incident] = {}
         self.faults: dict[str, KnownFault] = {}
+        self.problems: dict[str, Problem] = {}
+        """By key, the one that was seen last at the end."""
         self.read_seq = 0
         """How far the journal was read for what contained runs tried: others append that."""
         self.trouble_seq = 0

@@ -6,11 +6,17 @@ from typing import Any
 
 from resile.core.codec import encode
 from resile.core.journal.port import Record
-from resile.incidents.model import Incident
+from resile.incidents.model import Incident, Problem
 from resile.incidents.timeline import timeline
 
 
-def incident_view(incident: Incident, records: Iterable[Record], now: datetime) -> dict[str, Any]:
+def incident_view(
+    incident: Incident,
+    records: Iterable[Record],
+    now: datetime,
+    *,
+    crashes: Iterable[Problem] = (),
+) -> dict[str, Any]:
     """Give the shape of `/api/incidents`.
 
     `duration_s` is the time of trouble so far, without the good times between. `is_within_rto`
@@ -21,6 +27,7 @@ def incident_view(incident: Incident, records: Iterable[Record], now: datetime) 
         incident: The incident.
         records: What its timeline is told from; see `timeline`.
         now: For a duration that is not over.
+        crashes: The problems of which crashes were seen in it.
     """
     spell_s = 0.0
     if incident.restored_at is None:
@@ -49,5 +56,6 @@ def incident_view(incident: Incident, records: Iterable[Record], now: datetime) 
         "is_security": incident.is_security,
         "faults": list(incident.faults),
         "members": list(incident.members),
+        "crashes": [encode(problem) for problem in crashes],
         "timeline": [encode(line) for line in timeline(incident, records)],
     }

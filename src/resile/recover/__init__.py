@@ -27,6 +27,7 @@ from resile.recover.model import (
     service_target,
 )
 from resile.recover.state import state_of
+from resile.recover.wanted import asked_of, is_early, may_end_well
 from resile.recover.world import World
 
 __all__ = [
@@ -49,11 +50,14 @@ __all__ = [
     "Strategy",
     "SystemSpec",
     "World",
+    "asked_of",
     "check_state_of",
     "check_target",
     "come_to_rest",
     "decide",
+    "is_early",
     "made_id",
+    "may_end_well",
     "service_of",
     "service_target",
     "state_of",

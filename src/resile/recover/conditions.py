@@ -55,9 +55,16 @@ def hanging_checks(world: World, name: str, now: datetime) -> dict[str, CheckSta
         return {}
     patience = timedelta(seconds=world.service_spec(name).ready_timeout_s)
     is_over = now >= status.started_at + patience
-    proven_at = status.ready_at if _proves_readiness(world, name) else None
+    proven_at = status.ready_at if proves_readiness(world, name) else None
     down = down_checks(world, name, CheckGroup.LIVE)
     return {c: s for c, s in down.items() if s.was_good or is_over or _is_after(s, proven_at)}
+
+
+def proves_readiness(world: World, name: str) -> bool:
+    """Tell whether a service has a ready check or says READY=1; else it is ready once it runs."""
+    checks = world.checks_of(name, CheckGroup.READY)
+    is_checked = not all(world.is_maintained(check_target(check)) for check in checks)
+    return world.service_spec(name).is_notify or is_checked
 
 
 def hang_due_at(world: World, name: str) -> datetime | None:
@@ -154,13 +161,6 @@ def upstream_good_since(world: World, name: str) -> datetime | None:
     """
     times = [_works_since(world, need) for need in world.graph.upstream(name)]
     return max((time for time in times if time is not None), default=None)
-
-
-def _proves_readiness(world: World, name: str) -> bool:
-    """Tell whether a service has a ready check or says READY=1; else it is ready once it runs."""
-    checks = world.checks_of(name, CheckGroup.READY)
-    is_checked = not all(world.is_maintained(check_target(check)) for check in checks)
-    return world.service_spec(name).is_notify or is_checked
 
 
 def _is_after(status: CheckStatus, at: datetime | None) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from resile.core.events import Step
-from resile.core.vocabulary import ActionKind, CheckState, Desired, FaultKind, Priority
+from resile.core.vocabulary import ActionKind, CheckState, Desired, EndKind, FaultKind, Priority
 
 GOOD_STATES = frozenset({CheckState.UP, CheckState.DEGRADED})
 """A check in one of these lets work go on."""
@@ -29,6 +29,8 @@ class Exit:
         signal: Its name; empty if none.
         oom_kills: How many of its processes the kernel killed for want of memory.
         bundle: Path of the crash bundle; empty if there is none.
+        end: Why it ended, in one word.
+        fingerprint: Equal crashes have equal ones; empty if nothing went wrong.
     """
 
     at: datetime
@@ -40,6 +42,8 @@ class Exit:
     signal: str = ""
     oom_kills: int = 0
     bundle: str = ""
+    end: EndKind = EndKind.UNKNOWN
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -181,6 +181,8 @@ def _evidence(ended: Exit) -> dict[str, Any]:
         "signal": ended.signal,
         "oom_kills": ended.oom_kills,
         "bundle": ended.bundle,
+        "end": ended.end.value,
+        "fingerprint": ended.fingerprint,
     }
 
 

@@ -95,12 +95,14 @@ class CheckBinding:
         service: The service that it looks at; empty for a system check.
         group: What its result is used for.
         fault: What its DOWN means where the group alone does not tell (system checks).
+        is_heartbeat: It waits for something to be said, instead of looking by itself.
     """
 
     check: str
     service: str
     group: CheckGroup
     fault: FaultKind = FaultKind.CHECK_DOWN
+    is_heartbeat: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,6 +131,19 @@ class TimelineEntry(Shape):
     seq: int = 0
 
 
+class Crash(Shape):
+    """Equal crashes of a service, of which one at least was seen in an incident."""
+
+    service: str
+    fingerprint: str
+    count: int = Field(ge=1, description="How many there were, in other incidents too.")
+    first_at: AwareDatetime
+    last_at: AwareDatetime
+    text: str = Field(default="", description="Why the last one ended.")
+    place: str = Field(default="", description="Where in its program; empty: nobody knows.")
+    bundle: str = Field(default="", description="Path of the last one's crash bundle.")
+
+
 class Incident(Shape):
     """One story of trouble, from its begin to its end."""
 
@@ -161,6 +174,7 @@ class Incident(Shape):
     )
     faults: list[str] = []
     members: list[str] = []
+    crashes: list[Crash] = []
     timeline: list[TimelineEntry] = []
 
 

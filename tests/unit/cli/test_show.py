@@ -49,16 +49,45 @@ def test_status_is_a_table_of_plain_text_in_a_pipe(resile, daemon):
 
     assert lines[0] == "shop: DEGRADED, 1 open incident"
     assert lines[1].split() == [
-        *("SERVICE", "STATE", "PHASE", "PID", "UPTIME"),
+        *("SERVICE", "STATE", "SCORE", "PHASE", "PID", "UPTIME"),
         *("RESTARTS", "MEMORY", "CPU", "REASON"),
     ]
-    assert lines[2].split() == ["api", "UP", "running", "12", "1m30s", "3", "3MiB", "25%"]
-    assert lines[3].split() == ["db", "DOWN", "backoff", "-", "-", "0", "-", "-", *REASON]
+    assert lines[2].split() == ["api", "UP", "-", "running", "12", "1m30s", "3", "3MiB", "25%"]
+    assert lines[3].split() == ["db", "DOWN", "-", "backoff", "-", "-", "0", "-", "-", *REASON]
     assert lines[-1].split() == ["disk", "UP", "80%", "free"]
     assert "api.live" not in "".join(lines)
 
 
 REASON = ("exit", "[31mcode", "3")
+
+
+def test_status_tells_scores_what_they_lack_and_what_runs_out(resile, daemon):
+    health = {
+        "score": 84,
+        "grade": "DEGRADED",
+        "change": -4.4,
+        "dimensions": {},
+        "deductions": [{"points": 10.0, "what": "prediction", "why": "memory runs out"}],
+    }
+    prediction = {
+        "target": "service/api",
+        "resource": "memory",
+        "detail": "rss_max",
+        "left_s": 241.0,
+        "confidence": 0.82,
+    }
+    api, db = STATUS["services"]
+    ahead = {"health": health, "predictions": [prediction]}
+    services = [api | {"health": health}, db | {"health": health | {"change": None}}]
+    daemon.routes["GET", "/api/status"] = (200, STATUS | ahead | {"services": services})
+
+    lines = resile("status").out.splitlines()
+
+    assert lines[0] == "shop: DEGRADED, score 84 (-4), 1 open incident"
+    assert lines[2].split()[:4] == ["api", "UP", "84", "(-4)"]
+    assert lines[3].split()[:3] == ["db", "DOWN", "84"]
+    assert "service/api  memory rss_max  4m1s      82%" in lines
+    assert lines[-1].split() == ["-10", "prediction", "memory", "runs", "out"]
 
 
 def test_status_of_nothing_says_what_to_add(resile, daemon):
@@ -176,6 +205,27 @@ def test_head_that_is_none_is_refused(resile, journal, head):
 def test_missing_journal_is_told(resile):
     assert resile("journal", "verify").code == 4
     assert resile("journal", "head").code == 4
+
+
+def test_incident_tells_what_crashed_in_it_and_how_often(resile, daemon):
+    crash = {
+        "service": "api",
+        "fingerprint": "f00d",
+        "count": 3,
+        "first_at": "2026-01-01T12:00:00+00:00",
+        "last_at": "2026-01-02T12:00:00+00:00",
+        "text": "killed by SIGSEGV: why",
+        "place": "app.py:work",
+        "bundle": "/state/crashes/x.json",
+    }
+    daemon.routes["GET", "/api/incidents/inc_1"] = (200, {**INCIDENT, "crashes": [crash]})
+
+    out = resile("incidents", "show", "inc_1").out
+
+    assert "crash         api: killed by SIGSEGV: why" in out
+    assert "problem       f00d, crash 3 since 2026-01-01" in out
+    assert ", in app.py:work" in out
+    assert "bundle        /state/crashes/x.json" in out
 
 
 def test_incidents_are_listed(resile, daemon):

@@ -161,6 +161,7 @@ def test_counters_are_read(root: Path) -> None:
         memory_idle_bytes=512,
         memory_max_bytes=8192,
         cpu_s=1.5,
+        memory_limit_hits=1,
         oom_kills=2,
         processes=3,
         refused_processes=47,

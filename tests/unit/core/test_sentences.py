@@ -57,6 +57,21 @@ def test_every_kind_of_event_has_a_sentence() -> None:
             "api (pid 7) ended: killed by SIGKILL after 1m1s for want of memory",
         ),
         (
+            ProcessExited(
+                service="api",
+                generation=1,
+                pid=7,
+                signal="SIGSEGV",
+                explanation="killed by SIGSEGV: why",
+                uptime_s=61,
+            ),
+            "api (pid 7) was killed by SIGSEGV: why, after 1m1s",
+        ),
+        (
+            ProcessExited(service="api", generation=1, pid=7, explanation="ended when asked"),
+            "api (pid 7) ended when asked",
+        ),
+        (
             ServiceChanged(
                 service="api", before=CheckState.UP, after=CheckState.DOWN, phase=Phase.BACKOFF
             ),

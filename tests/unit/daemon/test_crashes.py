@@ -2,13 +2,21 @@
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from resile.daemon.crashes import KEPT_WHEN_PRUNED, Crashes
+from resile.core.vocabulary import EndKind
+from resile.daemon.autopsy import Autopsy
+from resile.daemon.core_summary import CoreSummaries
+from resile.daemon.crashes import KEPT_WHEN_PRUNED, Crash, Crashes
 from resile.daemon.protocol import Exited
+from resile.daemon.stacks import ProcessStack
+from resile.health.ends import Explanation, read_last_words
+from resile.incidents import Problem
 from resile.testing import FakeClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -26,7 +34,13 @@ def crash(second: int = 0, **fields: object) -> Exited:
     )
 
 
-def crashes(tmp_path: Path, *, keep: int = 50, core_pattern: str = "core") -> Crashes:
+def crashes(
+    tmp_path: Path,
+    *,
+    keep: int = 50,
+    core_pattern: str = "core",
+    summaries: CoreSummaries | None = None,
+) -> Crashes:
     pattern = tmp_path / "core_pattern"
     pattern.write_text(f"{core_pattern}\n")
     folder = tmp_path / "service"
@@ -37,6 +51,7 @@ def crashes(tmp_path: Path, *, keep: int = 50, core_pattern: str = "core") -> Cr
         keep=keep,
         clock=FakeClock(NOW),
         core_pattern=pattern,
+        summaries=summaries,
     )
 
 
@@ -54,9 +69,12 @@ def cores(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in (tmp_path / "service").iterdir())
 
 
-def written(folder: Crashes, exited: Exited) -> Path:
+def written(folder: Crashes, exited: Exited, **known: Any) -> Path:
     path = folder.path_for(exited)
-    folder.write(exited, path)
+    words = read_last_words(exited.tail, exit_code=exited.exit_code, signal=exited.signal)
+    why = Explanation(kind=EndKind.MEMORY_VIOLATION, text="killed by SIGSEGV: why")
+    autopsy = Autopsy(explanation=why, words=words, fingerprint="abc")
+    folder.write(Crash(exited=exited, autopsy=autopsy, **known), path)
     return path
 
 
@@ -67,7 +85,65 @@ def test_bundle_holds_the_end_and_the_last_lines(tmp_path: Path) -> None:
     assert bundle["exit"]["signal"] == "SIGSEGV"
     assert bundle["last_lines"] == ["one", "two"]
     assert bundle["core"] == ""
+    assert bundle["why"] == {
+        "kind": "memory_violation",
+        "text": "killed by SIGSEGV: why",
+        "is_graceful": False,
+    }
+    assert (bundle["trace"], bundle["problem"], bundle["stacks"]) == (None, None, [])
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_bundle_holds_the_stack_trace_and_how_often_it_has_happened(tmp_path: Path) -> None:
+    lines = ("Fatal Python error: Aborted", "", "Current thread 0x1 (most recent call first):")
+    lines += ('  File "/srv/app.py", line 7 in work',)
+    problem = Problem(
+        service="api", fingerprint="abc", count=3, first_at=NOW, last_at=NOW, text="why"
+    )
+    stack = ProcessStack(
+        pid=7, name="api", threads_count=1, fds_count=None, memory_bytes=None, threads=()
+    )
+
+    path = written(
+        crashes(tmp_path), replace(crash(), tail=lines), problem=problem, stacks=(stack,)
+    )
+
+    bundle = json.loads(path.read_text())
+    assert bundle["trace"]["lines"] == list(lines)
+    assert bundle["frames"] == ["srv/app.py:work"]
+    assert bundle["problem"]["count"] == 3
+    assert bundle["stacks"][0]["name"] == "api"
+
+
+class Summaries(CoreSummaries):
+    """Sums up whatever it is given."""
+
+    def of(self, path: Path) -> dict[str, Any]:
+        return {"signal": "SIGSEGV", "of": path.name}
+
+
+def test_what_a_core_tells_is_added_to_its_bundle(tmp_path: Path) -> None:
+    folder = crashes(tmp_path, summaries=Summaries())
+    path = written(folder, dumped(tmp_path, 0))
+    assert json.loads(path.read_text())["core_summary"] is None
+
+    folder.add_core_summary(path)
+
+    bundle = json.loads(path.read_text())
+    assert bundle["core_summary"] == {"signal": "SIGSEGV", "of": "core.1"}
+    assert bundle["last_lines"] == ["one", "two"]
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", "[]", '{"core_file": null}'])
+def test_nothing_is_added_to_a_bundle_without_a_core(tmp_path: Path, text: str | None) -> None:
+    folder = crashes(tmp_path, summaries=Summaries())
+    path = tmp_path / "bundle.json"
+    if text is not None:
+        path.write_text(text)
+
+    folder.add_core_summary(path)
+
+    assert (path.read_text() if path.exists() else None) == text
 
 
 def test_oldest_bundles_go_when_there_are_too_many(tmp_path: Path) -> None:
@@ -100,9 +176,9 @@ def test_prune_takes_rotated_logs_and_leaves_the_newest_bundles(tmp_path: Path) 
 def test_bundle_is_left_out_when_there_is_no_room_for_it(tmp_path: Path) -> None:
     (tmp_path / "crashes").write_text("a file where the folder should be")
 
-    folder = crashes(tmp_path)
+    path = written(crashes(tmp_path), crash())
 
-    folder.write(crash(), folder.path_for(crash()))
+    assert not path.exists()
 
 
 def test_bundle_without_room_takes_its_core_along(tmp_path: Path) -> None:

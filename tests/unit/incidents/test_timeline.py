@@ -86,7 +86,7 @@ def test_a_view_is_plain_json_in_the_declared_shape() -> None:
     assert set(view) == {
         "id", "title", "severity", "state", "target", "began_at", "opened_at", "restored_at",
         "resolved_at", "acknowledged_by", "flapping", "absorbed_into", "duration_s", "rto_s",
-        "is_within_rto", "is_withdrawn", "is_security", "faults", "members", "timeline",
+        "is_within_rto", "is_withdrawn", "is_security", "faults", "members", "crashes", "timeline",
     }  # fmt: skip
     assert view["state"] == "resolved"
     assert view["acknowledged_by"] == "ann"

@@ -33,7 +33,9 @@ class CgroupUsage:
             back before it kills.
         memory_max_bytes: The most so far.
         cpu_s: Processor time of all its processes, the ended ones included.
-        oom_kills: Processes that the kernel killed for want of memory.
+        memory_limit_hits: How often it needed more memory than its own limit allows: the kernel
+            had to take some back (v1; newer kernels do not count that), or could not (v2).
+        oom_kills: Processes that the kernel killed for want of memory, here or on the machine.
         processes: Processes and threads now.
         refused_processes: Processes and threads that the kernel refused at the limit.
     """
@@ -42,6 +44,7 @@ class CgroupUsage:
     memory_idle_bytes: int | None = None
     memory_max_bytes: int | None = None
     cpu_s: float | None = None
+    memory_limit_hits: int | None = None
     oom_kills: int | None = None
     processes: int | None = None
     refused_processes: int | None = None

@@ -69,6 +69,7 @@ class LegacyCgroup:
             memory_idle_bytes=_folders.read_field(f"{memory}/memory.stat", "total_inactive_file"),
             memory_max_bytes=_folders.read_int(f"{memory}/memory.max_usage_in_bytes"),
             cpu_s=None if cpu_ns is None else cpu_ns / 1e9,
+            memory_limit_hits=_limit_hits(memory),
             oom_kills=_folders.read_field(f"{memory}/memory.oom_control", "oom_kill"),
             processes=_folders.read_int(f"{pids}/pids.current"),
             refused_processes=_folders.read_field(f"{pids}/pids.events", "max"),
@@ -139,6 +140,12 @@ def _limit_files(limits: CgroupLimits) -> list[tuple[str, str, str]]:
         (Controller.CPU, "cpu.cfs_quota_us", str(quota if limits.cpu_share else -1)),
         (Controller.PIDS, "pids.max", str(limits.processes or "max")),
     ]
+
+
+def _limit_hits(folder: str) -> int | None:
+    """Count how often a limit was reached; where swap counts too, its account is asked first."""
+    own = _folders.read_int(f"{folder}/memory.failcnt")
+    return own or _folders.read_int(f"{folder}/memory.memsw.failcnt") or own
 
 
 def _limit_swap(folder: str, memory_bytes: int) -> None:

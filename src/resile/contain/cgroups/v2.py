@@ -57,6 +57,7 @@ class UnifiedCgroup:
             memory_idle_bytes=_folders.read_field(f"{self._folder}/memory.stat", "inactive_file"),
             memory_max_bytes=_folders.read_int(f"{self._folder}/memory.peak"),
             cpu_s=self.cpu_s(),
+            memory_limit_hits=_folders.read_field(f"{self._folder}/memory.events", "oom"),
             oom_kills=_folders.read_field(f"{self._folder}/memory.events", "oom_kill"),
             processes=_folders.read_int(f"{self._folder}/pids.current"),
             refused_processes=_folders.read_field(f"{self._folder}/pids.events", "max"),

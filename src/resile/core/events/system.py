@@ -9,6 +9,7 @@ from resile.core.events.envelope import Payload
 from resile.core.vocabulary import (
     CheckGroup,
     CheckState,
+    EndKind,
     Phase,
     Verb,
 )
@@ -152,6 +153,21 @@ class ProcessExited(_ServicePayload):
     survivors_killed: int = 0
     bundle: str = ""
     """Path of the crash bundle; empty where none was written (an ordinary stop)."""
+    end: EndKind = EndKind.UNKNOWN
+    explanation: str = ""
+    """In one line, such as `killed by SIGSEGV: ...`; empty in old records."""
+    is_graceful: bool = False
+    """It ended of its own accord and in order."""
+    fingerprint: str = ""
+    """Equal crashes have equal ones; empty where nothing went wrong."""
+    error: str = ""
+    """What it complained of last, as far as that explains its end."""
+    frames: tuple[str, ...] = ()
+    """Where in its program it was, the innermost first; empty where nobody knows."""
+    place: str = ""
+    """The innermost of these that is the program's own, and no library's."""
+    refused_processes: int = 0
+    """Processes that it was refused at its limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

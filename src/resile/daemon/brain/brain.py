@@ -31,6 +31,7 @@ from resile.core.process import identity_of
 from resile.core.vocabulary import Verb
 from resile.daemon.actions import Actions, Exits
 from resile.daemon.adopt import plan_adoption
+from resile.daemon.autopsy import OomKills
 from resile.daemon.ballast import BALLAST_NAME, Ballast
 from resile.daemon.brain.endings import Endings
 from resile.daemon.brain.history import read_uptime
@@ -41,7 +42,9 @@ from resile.daemon.console import Console
 from resile.daemon.crashes import Crashes
 from resile.daemon.desks import Desks, open_desks
 from resile.daemon.escapes import EscapeWatch
+from resile.daemon.groups import members_of
 from resile.daemon.guard_client import GuardClient, Told
+from resile.daemon.hangs import Hangs
 from resile.daemon.loop import Loop
 from resile.daemon.measures import Measures
 from resile.daemon.protocol import Exited, Instance, Notified, StopWanted
@@ -110,6 +113,7 @@ class Brain:
         self._guard = GuardClient(guard_socket, on_told=self._on_told, on_lost=self._on_lost)
         self._exits = Exits()
         launches = launch_specs(config, environ=environ, state=state, config_file=config_file)
+        hangs = Hangs(self._world, members=lambda *which: members_of(state, *which), clock=clock)
         crashes = Crashes(
             state,
             folders={name: launch.cwd for name, launch in launches.items()},
@@ -122,11 +126,20 @@ class Brain:
             exits=self._exits,
             clock=clock,
             prune=crashes.prune,
+            before_kill=hangs.look,
         )
         self._broadcast = Broadcast(journal.read)
         self._loop = self._make_loop()
         self._endings = Endings(
-            self._world, loop=self._loop, guard=self._guard, exits=self._exits, crashes=crashes
+            self._world,
+            self._book,
+            loop=self._loop,
+            guard=self._guard,
+            exits=self._exits,
+            crashes=crashes,
+            hangs=hangs,
+            limits={name: launch.limits for name, launch in launches.items()},
+            kills=lambda exited: OomKills(group=exited.oom_kills),
         )
         self._watching = Watching(self._world, loop=self._loop, checks=self._checks, clock=clock)
         self._console = Console(clock=clock)

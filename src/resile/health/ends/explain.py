@@ -101,7 +101,7 @@ def _stopped(end: ProcessEnd) -> Explanation | None:
     asked = end.asked
     if asked is None:
         return None
-    why = ": it was not ready in time" if asked.is_unready else ""
+    why = f": {asked.because}" if asked.because else ""
     if _signal_of(end) == _KILL:
         how = (
             "killed by resile"
@@ -119,7 +119,7 @@ def _stopped(end: ProcessEnd) -> Explanation | None:
 
 
 def _kind_when_asked(asked: Asked, kind: EndKind) -> EndKind:
-    return EndKind.START_FAILED if asked.is_unready else kind
+    return EndKind.START_FAILED if asked.is_start_failure else kind
 
 
 def _refused(end: ProcessEnd) -> Explanation | None:

@@ -13,13 +13,15 @@ class Asked:
         is_kill: It was to be killed at once, not asked first.
         hang: What was seen of its hang, in one line; empty if it was not taken for hung.
         is_heartbeat: What was seen is a missing heartbeat.
-        is_unready: It is replaced because it did not become ready.
+        because: Why else recovery replaces it, in one line; empty if an operator wanted it.
+        is_start_failure: That is because it did not become ready.
     """
 
     is_kill: bool = False
     hang: str = ""
     is_heartbeat: bool = False
-    is_unready: bool = False
+    because: str = ""
+    is_start_failure: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,17 +20,14 @@ class LastWords:
     Args:
         error: What it complained of, in one line; empty if it did not, or that explains nothing.
         frames: Where it was, the innermost first; empty where nobody knows.
+        place: The innermost of them that is the program's own; empty where nobody knows.
         trace: The last stack trace, whether it explains the end or not; None if there is none.
     """
 
     error: str = ""
     frames: tuple[str, ...] = ()
+    place: str = ""
     trace: Trace | None = None
-
-    @property
-    def place(self) -> str:
-        """The innermost frame; empty where nobody knows."""
-        return self.frames[0] if self.frames else ""
 
 
 def read_last_words(
@@ -52,7 +49,7 @@ def read_last_words(
     if is_hang or signal:
         return _of_signalled(lines, trace, signal=signal, is_hang=is_hang)
     if trace is not None and trace.kind is TraceKind.UNCAUGHT and trace.left <= LINES_BEHIND_MAX:
-        return LastWords(error=trace.error, frames=trace.frames, trace=trace)
+        return _of_trace(trace, trace.error)
     return LastWords(error=last_complaint(lines), trace=trace)
 
 
@@ -66,4 +63,8 @@ def _of_signalled(
     if trace is None or not is_dump or not is_meant or trace.left > LINES_BEHIND_MAX:
         return LastWords(error=last_complaint(lines) if has_reason else "", trace=trace)
     error = trace.error or (last_complaint(lines[: trace.start]) if has_reason else "")
-    return LastWords(error=error, frames=trace.frames, trace=trace)
+    return _of_trace(trace, error)
+
+
+def _of_trace(trace: Trace, error: str) -> LastWords:
+    return LastWords(error=error, frames=trace.frames, place=trace.place, trace=trace)

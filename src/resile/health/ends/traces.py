@@ -7,11 +7,11 @@ Source: traceback.c and faulthandler.c of CPython 3.11 to 3.14.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
-from typing import Final
+from typing import Final, NamedTuple
 
 from resile.health.ends.complaints import shown
 
@@ -22,6 +22,8 @@ FRAMES_MAX: Final = 5
 """The innermost ones: what stands further out is the same for many faults."""
 
 _FRAME: Final = re.compile(r'^[\s|+-]*File "(?P<path>[^"]+)", line \d+,? in (?P<name>.+?)\s*$')
+_LIBRARY: Final = re.compile(r"^<frozen |/lib(64)?/python\d")
+"""The standard library, and what is installed beside it."""
 _HEAD: Final = re.compile(r"(^|[\s:])(Exception Group )?Traceback \(most recent call last\):\s*$")
 _GROUP_HEAD: Final = "Exception Group Traceback"
 _GROUP_ERROR: Final = re.compile(r"^\s+\| (?P<error>[A-Za-z_][\w.]*(: .*)?)$")
@@ -53,6 +55,11 @@ _SIGNAL_ERRORS: Final = frozenset(
 """They say no more than the signal does."""
 
 
+class _Frame(NamedTuple):
+    name: str
+    is_own: bool
+
+
 class TraceKind(StrEnum):
     """What made a program write its stack."""
 
@@ -72,6 +79,7 @@ class Trace:
         kind: What made the program write it.
         lines: As they were written, cut; at most `TRACE_LINES_MAX`.
         frames: Where it was, as `folder/module.py:function`, the innermost first.
+        place: The innermost of them that is the program's own, and no library's; empty if there is no frame.
         error: The exception with its message, fit to be shown; empty where it says no more than the signal.
         start: Index of its first line in the log.
         left: How many lines the program wrote after it.
@@ -80,6 +88,7 @@ class Trace:
     kind: TraceKind
     lines: tuple[str, ...]
     frames: tuple[str, ...]
+    place: str
     error: str
     start: int
     left: int
@@ -124,11 +133,12 @@ def _uncaught(lines: Sequence[str], start: int) -> Trace:
     while (next_head := _linked_head(lines, end)) is not None:
         head = next_head
         end, error = _section_end(lines, head)
-    frames = [_frame_of(line) for line in lines[head:end]]
+    frames = [frame for line in reversed(lines[head:end]) if (frame := _frame_of(line))]
     return Trace(
         kind=TraceKind.UNCAUGHT,
         lines=_kept(lines[start:end]),
-        frames=_innermost(frame for frame in reversed(frames) if frame),
+        frames=_innermost(frames),
+        place=_own(frames),
         error=shown(error),
         start=start,
         left=len(lines) - end,
@@ -164,45 +174,54 @@ def _dumped(lines: Sequence[str], start: int) -> Trace:
     while not lines[end - 1].strip():
         end -= 1
     error = fatal["error"] if fatal else ""
+    frames = _frames_of_current(lines[start:end])
     return Trace(
         kind=TraceKind.FATAL if fatal else TraceKind.DUMP,
         lines=_kept(lines[start:end]),
-        frames=_innermost(_frames_of_current(lines[start:end])),
+        frames=_innermost(frames),
+        place=_own(frames),
         error="" if error in _SIGNAL_ERRORS else shown(error),
         start=start,
         left=len(lines) - end,
     )
 
 
-def _frames_of_current(lines: Sequence[str]) -> list[str]:
+def _frames_of_current(lines: Sequence[str]) -> list[_Frame]:
     """Give the frames of the thread that failed; of the first one where none says so."""
     threads = [(i, m) for i, line in enumerate(lines) if (m := _THREAD.match(line))]
     if not threads:
         return [frame for line in lines if (frame := _frame_of(line))]
     begin = next((i for i, match in threads if match["current"] != "Thread"), threads[0][0])
-    frames: list[str] = []
+    frames: list[_Frame] = []
     for line in lines[begin + 1 :]:
         frame = _frame_of(line)
-        if not frame:
+        if frame is None:
             break
         frames.append(frame)
     return frames
 
 
-def _frame_of(line: str) -> str:
-    """Name a frame by its module and function, which outlive a change of lines; empty if it is none."""
+def _frame_of(line: str) -> _Frame | None:
+    """Name a frame by its module and function, which outlive a change of lines; None if it is none."""
     match = _FRAME.match(line[:LINE_LENGTH_MAX])
     if match is None:
-        return ""
-    return f"{'/'.join(PurePath(match['path']).parts[-2:])}:{match['name']}"
+        return None
+    name = f"{'/'.join(PurePath(match['path']).parts[-2:])}:{match['name']}"
+    return _Frame(name, _LIBRARY.search(match["path"]) is None)
 
 
-def _innermost(frames: Iterator[str] | Sequence[str]) -> tuple[str, ...]:
+def _own(frames: Sequence[_Frame]) -> str:
+    """Name the innermost frame of the program itself, or of a library if all are."""
+    own = (frame.name for frame in frames if frame.is_own)
+    return next(own, frames[0].name if frames else "")
+
+
+def _innermost(frames: Sequence[_Frame]) -> tuple[str, ...]:
     """Keep the innermost frames; a function that calls itself is one."""
     kept: list[str] = []
     for frame in frames:
-        if not kept or kept[-1] != frame:
-            kept.append(frame)
+        if not kept or kept[-1] != frame.name:
+            kept.append(frame.name)
         if len(kept) == FRAMES_MAX:
             break
     return tuple(kept)

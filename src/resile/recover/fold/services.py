@@ -166,25 +166,29 @@ def _forget_checks(store: Store, name: str) -> None:
 
 
 def _exit_of(payload: ProcessExited, at: datetime, *, is_expected: bool) -> Exit:
-    if payload.is_lost:
-        text = "ended while nobody could see how"
-    elif payload.signal:
-        text = f"killed by {payload.signal}"
-    else:
-        text = f"ended with exit code {payload.exit_code}"
-    if payload.oom_kills:
-        text += " for want of memory"
     return Exit(
         at=at,
         generation=payload.generation,
         is_expected=is_expected,
         is_clean=payload.exit_code == 0,
-        text=text,
+        text=payload.explanation or _plain_text(payload),
         exit_code=payload.exit_code,
         signal=payload.signal,
         oom_kills=payload.oom_kills,
         bundle=payload.bundle,
+        end=payload.end,
+        fingerprint=payload.fingerprint,
     )
+
+
+def _plain_text(payload: ProcessExited) -> str:
+    """Tell an end that nobody explained: old records have none."""
+    how = f"ended with exit code {payload.exit_code}"
+    if payload.is_lost:
+        how = "ended while nobody could see how"
+    elif payload.signal:
+        how = f"killed by {payload.signal}"
+    return f"{how} for want of memory" if payload.oom_kills else how
 
 
 FOLDS: Folds = {

@@ -219,7 +219,9 @@ def test_what_did_not_end_when_asked_was_killed() -> None:
 
 
 def test_what_was_not_ready_in_time_failed_to_start() -> None:
-    explanation = explain(ProcessEnd(exit_code=0, asked=Asked(is_unready=True)))
+    asked = Asked(because="it was not ready in time", is_start_failure=True)
+
+    explanation = explain(ProcessEnd(exit_code=0, asked=asked))
 
     assert explanation.kind is EndKind.START_FAILED
     assert explanation.text == "ended when asked: it was not ready in time"

@@ -95,6 +95,29 @@ def test_exception_group_is_one_trace() -> None:
     assert trace.left == 1
 
 
+def test_place_is_the_programs_own_where_a_library_failed() -> None:
+    deep = FATAL.replace(
+        '  File "/srv/app/main.py", line 17 in crash',
+        '  File "/usr/lib/python3.11/socket.py", line 1 in recv\n'
+        '  File "/srv/app/main.py", line 17 in crash',
+    )
+
+    trace = find_trace(lines(deep))
+
+    assert trace is not None
+    assert trace.frames[0] == "python3.11/socket.py:recv"
+    assert trace.place == "app/main.py:crash"
+
+
+def test_place_is_a_librarys_where_all_frames_are() -> None:
+    trace = find_trace(
+        ["Traceback (most recent call last):", '  File "/usr/lib/python3/a.py", line 1, in f', "E"]
+    )
+
+    assert trace is not None
+    assert trace.place == "python3/a.py:f"
+
+
 def test_what_faulthandler_writes_is_read_from_the_thread_that_failed() -> None:
     trace = find_trace(["before", *lines(FATAL), "after"])
 
