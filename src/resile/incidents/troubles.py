@@ -1,7 +1,7 @@
-"""Tell from the records of storekeeper and secretkeeper what is an incident, and when it is over. Pure.
+"""Tell from the records of storekeeper, secretkeeper and predictions what is an incident, and when it is over. Pure.
 
-Both journal by themselves. Whoever reads their records gets here what is to be journalled about
-them; what of it is trouble, `store_troubles` and `secret_troubles` say.
+They are journalled by themselves. Whoever reads them gets here what is to be journalled about
+them; what of it is trouble, `store_troubles`, `secret_troubles` and `prediction_troubles` say.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from datetime import datetime
 
 from resile.core.events import TroubleEnded, TroubleNoticed
 from resile.core.journal.port import Record
-from resile.incidents import secret_troubles, store_troubles
+from resile.incidents import prediction_troubles, secret_troubles, store_troubles
 from resile.incidents._trouble import Told
 from resile.incidents.book import IncidentBook
 from resile.incidents.fold import trouble_fault
@@ -19,7 +19,9 @@ from resile.incidents.model import KnownFault
 from resile.incidents.secret_troubles import SecretWaiting
 from resile.incidents.store_troubles import StoreWaiting
 
-TROUBLE_KINDS = tuple(sorted((*store_troubles.KINDS, *secret_troubles.KINDS)))
+TROUBLE_KINDS = tuple(
+    sorted((*store_troubles.KINDS, *secret_troubles.KINDS, *prediction_troubles.KINDS))
+)
 """What is to be read from the journal."""
 LASTING_KINDS = tuple(sorted((*store_troubles.LASTING_KINDS, *secret_troubles.LASTING_KINDS)))
 """What of it matters later, too."""
@@ -27,7 +29,7 @@ OPEN_MAX = 100
 """So many troubles of one kind and target are told; a disk that dies damages every file."""
 TARGETS_MAX = 50
 """So many targets are told of one kind: whoever asks for secrets chooses its own name, and each is an incident."""
-_FAULTS = {*store_troubles.PRIORITIES, *secret_troubles.FAULTS}
+_FAULTS = {*store_troubles.PRIORITIES, *secret_troubles.FAULTS, *prediction_troubles.FAULTS}
 
 
 @dataclass(slots=True)
@@ -92,6 +94,7 @@ def lasting_in(
 def _about(record: Record, open_: Sequence[KnownFault], waiting: Waiting) -> Iterator[Told]:
     yield from store_troubles.about(record, open_)
     yield from secret_troubles.about(record, open_, waiting.secrets)
+    yield from prediction_troubles.about(record, open_)
 
 
 def _open(book: IncidentBook) -> Iterator[KnownFault]:
