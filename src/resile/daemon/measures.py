@@ -6,6 +6,7 @@ from typing import Any
 from resile.core.events import Event, FaultClosed, FaultOpened, ProcessStarted
 from resile.core.metrics import Registry
 from resile.core.vocabulary import CheckState, Outcome
+from resile.daemon.foresight.measures import ForesightMeasures
 from resile.daemon.lanes import PolicyMeasures
 from resile.daemon.secret_measures import SecretMeasures
 from resile.daemon.store_measures import StoreMeasures
@@ -72,6 +73,7 @@ class Measures:
         self._store = StoreMeasures(registry)
         self.policies = PolicyMeasures(registry)
         self.secrets = SecretMeasures(registry)
+        self.foresight = ForesightMeasures(registry)
         self._incidents = registry.gauge(
             "resile_incidents_open_count", "Incidents that are not resolved."
         )
@@ -91,6 +93,7 @@ class Measures:
         elif isinstance(payload, FaultClosed):
             self._count_end(payload)
         self.secrets.apply(payload)
+        self.foresight.apply(payload)
 
     def text(
         self,

@@ -15,13 +15,14 @@ from resile.core.events import (
 from resile.core.journal import Query, Record, SqliteJournal
 from resile.core.vocabulary import CheckState, Phase, Verb
 from resile.daemon.broadcast import Broadcast
+from resile.daemon.foresight import SYSTEM, Foresight
 from resile.daemon.loop import Loop
 from resile.daemon.measures import Measures
 from resile.daemon.stories import Stories
 from resile.errors import RejectedError
 from resile.health import CheckKind, CheckResult, CheckSpec, ProcessSample, Scheduler
 from resile.incidents import IncidentBook, UptimeBook
-from resile.recover import World, check_state_of, state_of
+from resile.recover import World, check_state_of, service_target, state_of
 
 if TYPE_CHECKING:
     from resile.daemon.desks import Desks
@@ -60,6 +61,8 @@ class BrainView:
         clock: Where time comes from.
         measures: The metrics.
         desks: The contained runs, the store, the guards, degraded mode and the secrets.
+        samples: Gives what the main process of each service uses.
+        foresight: The scores, and what is expected to run out.
         address: Tells the dashboard's host and port; None while the port is taken.
         pids: Of this brain and of its guard.
     """
@@ -80,6 +83,8 @@ class BrainView:
         clock: Clock,
         measures: Measures,
         desks: "Desks",
+        samples: Callable[[], Mapping[str, ProcessSample]],
+        foresight: Foresight,
         address: Callable[[], tuple[str, int] | None],
         pids: tuple[int, int],
     ) -> None:
@@ -96,10 +101,11 @@ class BrainView:
         self._clock = clock
         self._measures = measures
         self._desks = desks
+        self._samples = samples
+        self._foresight = foresight
         self._address = address
         self._brain_pid, self._guard_pid = pids
         self._started_at = clock.now()
-        self.samples: Mapping[str, ProcessSample] = {}
         self.journal_trouble = ""
 
     @property
@@ -130,7 +136,8 @@ class BrainView:
     def status(self) -> Mapping[str, Any]:
         """Give the whole state in one answer."""
         now = self._clock.now()
-        services = [self._service(name, now) for name in self._world.services]
+        samples = self._samples()
+        services = [self._service(name, samples.get(name), now) for name in self._world.services]
         results = self._scheduler.results()
         head = self._journal.head()
         address = self._address()
@@ -147,6 +154,8 @@ class BrainView:
             "services": services,
             "checks": [self._check(spec, results.get(spec.id)) for spec in self._checks],
             "incidents_open": len(self._book.active()),
+            "health": self._foresight.health(SYSTEM),
+            "predictions": self._foresight.predictions(),
             "http": dict(zip(("host", "port"), address, strict=True)) if address else None,
         }
 
@@ -166,8 +175,9 @@ class BrainView:
         """Give the Prometheus text."""
         self._desks.lanes.measure()
         self._measures.secrets.take(self._desks.secrets.overview())
+        self._measures.foresight.take(self._foresight)
         return self._measures.text(
-            self._world, self._book, self.samples, dropped_count=self._loop.dropped
+            self._world, self._book, self._samples(), dropped_count=self._loop.dropped
         )
 
     async def request(self, verb: Verb, services: tuple[str, ...], who: str) -> None:
@@ -219,9 +229,8 @@ class BrainView:
         actor = f"operator:{who}" if who else "operator"
         await self._loop.record(IncidentAcknowledged(incident_id=incident_id, who=who), actor=actor)
 
-    def _service(self, name: str, now: datetime) -> dict[str, Any]:
+    def _service(self, name: str, sample: ProcessSample | None, now: datetime) -> dict[str, Any]:
         status = self._world.service(name)
-        sample = self.samples.get(name)
         since = status.state_since or self._started_at
         _, reason = state_of(self._world, name)
         bars = self._uptime.bars(name, now)
@@ -237,6 +246,7 @@ class BrainView:
             "depends_on": list(self._world.service_spec(name).depends_on),
             "memory_bytes": sample.rss_bytes if sample else None,
             "cpu_share": round(sample.cpu_share, 4) if sample else None,
+            "health": self._foresight.health(service_target(name)),
             "uptime_s": (now - status.started_at).total_seconds() if status.started_at else 0.0,
             "uptime": {
                 "availability": self._uptime.availability(name, now),

@@ -9,7 +9,14 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from resile.core.vocabulary import CheckGroup, CheckState, Phase, Priority
+from resile.core.vocabulary import (
+    CheckGroup,
+    CheckState,
+    Phase,
+    Priority,
+    Resource,
+    ServiceState,
+)
 
 
 class Shape(BaseModel):
@@ -32,6 +39,42 @@ class Uptime(Shape):
     bars: list[Bar] = []
 
 
+class Deduction(Shape):
+    """What was taken off a score."""
+
+    points: float
+    what: str = Field(description="The dimension, `prediction` or `cap`.")
+    why: str
+
+
+class HealthScore(Shape):
+    """How well something is, in points, and why there are not more."""
+
+    score: int = Field(ge=0, le=100)
+    grade: ServiceState
+    change: float | None = Field(
+        default=None, description="The last hour against the one before, in points; null: unknown."
+    )
+    dimensions: dict[str, int] = Field(default={}, description="0 to 100, by dimension.")
+    deductions: list[Deduction] = Field(default=[], description="The most first.")
+
+
+class Prediction(Shape):
+    """A resource that is expected to run out."""
+
+    id: str
+    resource: Resource
+    target: str
+    detail: str = ""
+    predictor: str
+    made_at: AwareDatetime
+    left_s: float
+    confidence: float = Field(ge=0, le=1)
+    used: float = Field(description="Bytes or a count; 0 where only time runs out.")
+    limit: float
+    slope_per_s: float
+
+
 class Service(Shape):
     """A supervised service."""
 
@@ -46,6 +89,7 @@ class Service(Shape):
     depends_on: list[str] = []
     memory_bytes: int | None = None
     cpu_share: float | None = Field(default=None, description="1.0 is one core.")
+    health: HealthScore | None = Field(default=None, description="null: nothing is known of it.")
     uptime_s: float | None = None
     uptime: Uptime = Uptime()
 
@@ -112,6 +156,8 @@ class Status(Shape):
     services: list[Service] = []
     checks: list[Check] = []
     incidents_open: int = 0
+    health: HealthScore | None = Field(default=None, description="null: nothing is known yet.")
+    predictions: list[Prediction] = Field(default=[], description="What comes first is first.")
     http: Address | None = Field(default=None, description="null: the port is taken.")
 
 

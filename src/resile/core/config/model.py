@@ -111,6 +111,11 @@ class ResileSection(Section):
         {},
         description="How often a remedy may be tried until a person must look.",
     )
+    predictor: str = setting(
+        "trend",
+        description="What predicts that memory, disks and descriptors run out: `trend`, or the name of "
+        "another package's predictor (entry point group `resile.predictors`).",
+    )
     stable: Annotated[float, DurationIn("0s", "1h")] = setting(
         "1s", description="A symptom must be gone so long until a recovery counts, 0s to 1h."
     )

@@ -36,12 +36,14 @@ from resile.daemon.ballast import BALLAST_NAME, Ballast
 from resile.daemon.brain.endings import Endings
 from resile.daemon.brain.history import read_uptime
 from resile.daemon.brain.projections import Incidents, Recovery
+from resile.daemon.brain.sources import Sources
 from resile.daemon.brain.watching import UNASKED, Watching
 from resile.daemon.broadcast import Broadcast
 from resile.daemon.console import Console
 from resile.daemon.crashes import Crashes
 from resile.daemon.desks import Desks, open_desks
 from resile.daemon.escapes import EscapeWatch
+from resile.daemon.foresight import Foresight, ForesightPlan
 from resile.daemon.groups import members_of
 from resile.daemon.guard_client import GuardClient, Told
 from resile.daemon.hangs import Hangs
@@ -146,6 +148,7 @@ class Brain:
         self._measures = Measures()
         self._servers = Servers(config=config.resile.http, state=state, clock=clock)
         self._desks = self._open_desks(environ)
+        self._foresight = self._look_ahead()
         self._sweep = RunSweep(lambda: recover_left(state, environ, clock), say=self._console.say)
         self._view = self._make_view()
 
@@ -168,6 +171,7 @@ class Brain:
                     ("sweep", self._sweep.run()),
                     ("escapes", escapes.run()),
                     ("troubles", troubles.run()),
+                    ("foresight", self._foresight.run()),
                     ("store", keeping.run(self._world, self._loop)),
                     ("lanes", self._desks.lanes.serve()),
                     ("secrets", self._desks.secrets.serve()),
@@ -215,6 +219,18 @@ class Brain:
             clock=self._clock,
         )
 
+    def _look_ahead(self) -> Foresight:
+        foresight = Foresight(
+            ForesightPlan.of(self._config, self._checks, state=self._state),
+            world=self._world,
+            book=self._book,
+            tell=self._loop.tell,
+            sources=Sources(self._watching, self._desks),
+            clock=self._clock,
+        )
+        foresight.read(self._journal)
+        return foresight
+
     def _make_view(self) -> BrainView:
         return BrainView(
             name=self._config.resile.name,
@@ -230,6 +246,8 @@ class Brain:
             clock=self._clock,
             measures=self._measures,
             desks=self._desks,
+            samples=lambda: self._watching.samples,
+            foresight=self._foresight,
             address=lambda: self._servers.address,
             pids=(os.getpid(), os.getppid()),
         )
@@ -256,6 +274,7 @@ class Brain:
         for instance in adoption.undeclared:
             self._spawn(self._end_undeclared(instance))
         self._watching.start(self._streaks, adoption.running, self._journal)
+        self._foresight.adopt(adoption.running)
         if is_same_guard:
             now = self._clock.now()
             for action in self._world.in_flight.values():
@@ -293,6 +312,7 @@ class Brain:
     async def _end(self, code: int) -> None:
         self._broadcast.close()
         self._desks.close()
+        self._foresight.close()
         await self._watching.close()
         for task in self._tasks:
             task.cancel()
@@ -357,6 +377,7 @@ class Brain:
             self._measures.apply(record.event)
             self._desks.secrets.apply(record.event)
             self._watching.apply(record.event.payload(), record.event.at)
+            self._foresight.apply(record.event.payload())
             self._console.show(record)
         self._stories.add(records)
         self._broadcast.publish(records)
@@ -381,7 +402,7 @@ class Brain:
     async def _sample(self) -> None:
         rounds = 0
         while True:
-            self._view.samples = self._watching.sample()
+            self._watching.sample()
             if rounds % BALLAST_EVERY == 0 and not self._view.journal_trouble:
                 await asyncio.to_thread(self._ballast.restore)
             rounds += 1

@@ -45,6 +45,8 @@ class Watching:
         self._checks = checks
         self._clock = clock
         self._sampler = ProcessSampler(clock=clock)
+        self.samples: Mapping[str, ProcessSample] = {}
+        """Of each service, as they were measured last."""
         self.scheduler = Scheduler(
             checks,
             clock=clock,
@@ -76,9 +78,9 @@ class Watching:
         await asyncio.to_thread(self.scheduler.close)
         self._sampler.close()
 
-    def sample(self) -> Mapping[str, ProcessSample]:
-        """Give the figures of each service's main process."""
-        return self._sampler.sample()
+    def sample(self) -> None:
+        """Measure each service's main process anew."""
+        self.samples = self._sampler.sample()
 
     def apply(self, payload: Payload | None, at: datetime) -> None:
         """Follow what the journal tells of processes and heartbeats; None: of a kind to come."""

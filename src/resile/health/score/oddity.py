@@ -9,8 +9,8 @@ minutes of its start, so this keeps an hour of medians and no more.
 """
 
 import math
-import statistics
 from collections import deque
+from collections.abc import Collection, Iterable
 
 WINDOW_S = 60.0
 LOOKS_MIN = 5
@@ -78,7 +78,7 @@ class Oddity:
     @property
     def usual_s(self) -> float | None:
         """The latency that is usual; None while it is not known."""
-        return statistics.median(self._usual_s) if len(self._usual_s) >= KNOWN_COUNT else None
+        return _median(self._usual_s) if len(self._usual_s) >= KNOWN_COUNT else None
 
     @property
     def is_slow(self) -> bool:
@@ -91,13 +91,13 @@ class Oddity:
         return sum(self._odd_bad) >= _ODD_OF_LAST
 
     @property
-    def bad_share(self) -> float:
-        """Tell which part of the looks of the last windows was bad; 0 before the first."""
-        return statistics.fmean(self._recent) if self._recent else 0.0
+    def bad_share(self) -> float | None:
+        """Tell which part of the looks of the last windows was bad; None before the first."""
+        return _mean(self._recent) if self._recent else None
 
     def _close(self) -> None:
         if self._latencies_s:
-            self._judge_latency(statistics.median(self._latencies_s))
+            self._judge_latency(_median(self._latencies_s))
         self._judge_bad()
         self._latencies_s = []
         self._looks = self._bad = 0
@@ -106,7 +106,7 @@ class Oddity:
         usual_s = self.usual_s
         limit_s = math.inf
         if usual_s is not None:
-            spread_s = statistics.median(abs(one - usual_s) for one in self._usual_s)
+            spread_s = _median(abs(one - usual_s) for one in self._usual_s)
             limit_s = max(
                 usual_s + SPREADS * spread_s, LATENCY_FACTOR * usual_s, usual_s + LATENCY_FLOOR_S
             )
@@ -118,8 +118,17 @@ class Oddity:
         rate = self._bad / self._looks
         limit = math.inf
         if len(self._bad_rates) >= KNOWN_COUNT:
-            usual = statistics.fmean(self._bad_rates) * self._looks
+            usual = _mean(self._bad_rates) * self._looks
             limit = usual + BAD_DEVIATIONS * math.sqrt(max(usual, BAD_USUAL_MIN))
         self._recent.append(rate)
         self._odd_bad.append(self._bad > limit)
         self._bad_rates.append(min(rate, limit / self._looks))
+
+
+def _mean(values: Collection[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _median(values: Iterable[float]) -> float:
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2]

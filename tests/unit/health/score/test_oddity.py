@@ -99,6 +99,8 @@ def test_bad_looks_that_never_were_are_odd() -> None:
     looking.look(4, bad=0.4)
 
     assert looking.oddity.is_failing
+    assert looking.oddity.bad_share is not None
+    assert looking.oddity.bad_share is not None
     assert 0.1 < looking.oddity.bad_share < 0.6
 
 
