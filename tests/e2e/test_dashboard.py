@@ -271,6 +271,23 @@ def test_a_silent_daemon_is_never_shown_as_good(browser: Any) -> None:
     page.context.close()
 
 
+def test_scores_and_what_runs_out_are_shown_with_their_reasons(browser: Any) -> None:
+    with serving(scenes.one_down()) as site:
+        page = visit(browser, site).page
+
+        assert page.locator("#figure-health").inner_text() == "58"
+        assert "scanner: DOWN" in page.locator("#figure-health").get_attribute("title")
+        fact = page.locator('[data-service="archive"] .facts > span', has_text="score")
+        assert fact.inner_text() == "score 65 ▲1"
+        assert "\u221235 latency: slow" in fact.get_attribute("title")
+        memory, certificate = page.locator("#predictions > li").all()
+        assert memory.locator(".name").inner_text() == "archive"
+        assert memory.locator(".ms").inner_text() == "in about 4 min 1 s"
+        assert memory.locator(".why").inner_text() == "410 MiB of 512 MiB used, 82 % confidence"
+        assert certificate.locator(".why").inner_text() == "check/journal.db, 82 % confidence"
+        page.context.close()
+
+
 def test_hostile_text_is_shown_as_text(browser: Any) -> None:
     with serving(scenes.hostile()) as site:
         page = visit(browser, site).page

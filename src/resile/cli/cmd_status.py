@@ -13,7 +13,10 @@ from resile.cli.output import print_json, print_styled, print_table
 from resile.cli.places import find_places
 from resile.core.units import format_duration, format_size
 
-_HEADS = ("service", "state", "phase", "pid", "uptime", "restarts", "memory", "cpu", "reason")
+_HEADS = (
+    *("service", "state", "score", "phase", "pid", "uptime", "restarts", "memory", "cpu"),
+    "reason",
+)
 
 
 @click.command()
@@ -37,15 +40,51 @@ def command(config: Path | None, *, as_json: bool) -> None:
     if system:
         print()
         print_table(("check", "state", "reason"), [_check_row(check) for check in system])
+    _print_ahead(answer)
 
 
 def _print_verdict(answer: Mapping[str, Any]) -> None:
     state, count = answer.get("state", "UNKNOWN"), answer.get("incidents_open", 0)
     incidents = {0: "no open incident", 1: "1 open incident"}.get(count, f"{count} open incidents")
+    score = f", score {_score(answer)}" if answer.get("health") else ""
     style = {"UP": "bold green", "DOWN": "bold red"}.get(state, "bold yellow")
-    print_styled(f"{answer.get('name', '')}: {state}, {incidents}", style)
+    print_styled(f"{answer.get('name', '')}: {state}{score}, {incidents}", style)
     if sys.stdout.isatty():
         print()
+
+
+def _print_ahead(answer: Mapping[str, Any]) -> None:
+    """Print what is expected to run out, and what was taken off the system's score."""
+    if predictions := answer.get("predictions"):
+        print()
+        heads = ("runs out", "of", "in about", "confidence")
+        print_table(heads, [_prediction_row(one) for one in predictions])
+    if deductions := (answer.get("health") or {}).get("deductions"):
+        print()
+        whys = ("points", "taken off for", "because")
+        print_table(whys, [_deduction_row(one) for one in deductions])
+
+
+def _prediction_row(prediction: Mapping[str, Any]) -> tuple[str, ...]:
+    detail = prediction.get("detail")
+    return (
+        str(prediction["target"]),
+        f"{prediction['resource']} {detail}" if detail else str(prediction["resource"]),
+        format_duration(prediction["left_s"]),
+        f"{prediction['confidence']:.0%}",
+    )
+
+
+def _deduction_row(deduction: Mapping[str, Any]) -> tuple[str, ...]:
+    return (f"-{deduction['points']:g}", str(deduction["what"]), str(deduction["why"]))
+
+
+def _score(of: Mapping[str, Any]) -> str:
+    health = of.get("health")
+    if not health:
+        return "-"
+    change = round(health.get("change") or 0)
+    return f"{health['score']} ({change:+})" if change else str(health["score"])
 
 
 def _service_row(service: Mapping[str, Any]) -> tuple[str, ...]:
@@ -53,6 +92,7 @@ def _service_row(service: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         str(service["name"]),
         str(service["state"]),
+        _score(service),
         str(service.get("phase", "")),
         str(service.get("pid") or "-"),
         "-" if uptime is None else format_duration(uptime),

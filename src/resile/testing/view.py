@@ -45,6 +45,14 @@ class FakeSystemView:
         self.services: dict[str, dict[str, Any]] = {}
         self.checks: dict[str, dict[str, Any]] = {}
         self.incident_list: list[dict[str, Any]] = []
+        self.health: dict[str, Any] | None = {
+            "score": 100,
+            "grade": "HEALTHY",
+            "change": None,
+            "dimensions": {"availability": 100},
+            "deductions": [],
+        }
+        self.predictions: list[dict[str, Any]] = []
         self.records: list[Record] = []
         self.requests: list[tuple[Verb, tuple[str, ...], str]] = []
         self.acknowledged: list[tuple[str, str]] = []
@@ -77,6 +85,7 @@ class FakeSystemView:
             "depends_on": [],
             "memory_bytes": 48 << 20,
             "cpu_share": 0.012,
+            "health": self.health,
             "uptime_s": (self.now - self.started_at).total_seconds(),
             "uptime": {"availability": 1.0, "bars": self.bars({})},
         } | facts
@@ -145,6 +154,8 @@ class FakeSystemView:
             "services": list(self.services.values()),
             "checks": list(self.checks.values()),
             "incidents_open": sum(i["state"] != "resolved" for i in self.incident_list),
+            "health": self.health,
+            "predictions": self.predictions,
             "http": {"host": "127.0.0.1", "port": 8470},
         }
 

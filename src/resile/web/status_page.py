@@ -31,6 +31,7 @@ _PAGE = """<!doctype html>
 <section class="card hero"><p class="verdict">{glyph} {text}</p>
 <p class="muted">As of {now}. <a href="/">Dashboard</a></p></section>
 <h2>Services</h2>{services}
+<h2>Expected to run out</h2>{predictions}
 <h2>Checks</h2>{checks}
 <h2>Incidents</h2>{incidents}
 </main></body></html>
@@ -48,8 +49,12 @@ def status_page(status: Facts, incidents: Sequence[Facts], *, now: datetime) -> 
         text=escape(said["text"]),
         now=f"{now:%Y-%m-%d %H:%M:%S} UTC",
         services=_table(
-            ("State", "Service", "PID", "Restarts", "Since", "Reason"),
+            ("State", "Score", "Service", "PID", "Restarts", "Since", "Reason"),
             [_service_cells(service) for service in status.get("services", ())],
+        ),
+        predictions=_table(
+            ("Target", "Resource", "In about", "Confidence"),
+            [_prediction_cells(one) for one in status.get("predictions", ())],
         ),
         checks=_table(
             ("State", "Check", "Since", "Reason"),
@@ -68,12 +73,19 @@ def _service_cells(service: Facts) -> tuple[object, ...]:
     reason = service.get("reason", "")
     return (
         state,
+        (service.get("health") or {}).get("score", "-"),
         service["name"],
         pid,
         service.get("restarts", 0),
         _time(service.get("since")),
         reason,
     )
+
+
+def _prediction_cells(prediction: Facts) -> tuple[object, ...]:
+    resource = f"{prediction['resource']} {prediction.get('detail', '')}".rstrip()
+    left = format_duration(prediction["left_s"])
+    return (prediction["target"], resource, left, f"{prediction['confidence']:.0%}")
 
 
 def _check_cells(check: Facts) -> tuple[object, ...]:

@@ -109,7 +109,43 @@ def one_down(view: FakeSystemView | None = None) -> FakeSystemView:
     }
     view.checks["scanner.live"] |= {"state": CheckState.DOWN, "reason": "connection refused"}
     view.incident_list.insert(0, opened(at))
+    view.health = score(58, "FAILED", -12.4, ("availability", "scanner: DOWN: killed by SIGKILL"))
+    view.services["archive"]["health"] = score(65, "DEGRADED", 1.2, ("latency", "slow"))
+    view.predictions = [
+        prediction(view, "service/archive", "memory", limit=512 << 20),
+        prediction(view, "check/journal.db", "certificate", limit=0),
+    ]
     return view
+
+
+def score(
+    points: int, grade: str, change: float | None, *deductions: tuple[str, str]
+) -> dict[str, Any]:
+    """A health score."""
+    return {
+        "score": points,
+        "grade": grade,
+        "change": change,
+        "dimensions": {"availability": points},
+        "deductions": [{"points": 35.0, "what": what, "why": why} for what, why in deductions],
+    }
+
+
+def prediction(view: FakeSystemView, target: str, resource: str, *, limit: int) -> dict[str, Any]:
+    """Something that is expected to run out in four minutes."""
+    return {
+        "id": f"prd_{resource}",
+        "resource": resource,
+        "target": target,
+        "detail": "" if limit else target,
+        "predictor": "trend",
+        "made_at": view.now.isoformat(),
+        "left_s": 241.3,
+        "confidence": 0.82,
+        "used": 0.8 * limit,
+        "limit": limit,
+        "slope_per_s": limit / 1e5,
+    }
 
 
 def empty() -> FakeSystemView:
@@ -138,6 +174,8 @@ def hostile() -> FakeSystemView:
     incident |= {"title": HOSTILE, "acknowledged_by": HOSTILE}
     incident["timeline"] = [{**step, "text": HOSTILE}]
     view.incident_list.append(incident)
+    view.health = view.services[HOSTILE]["health"] = score(0, "CRITICAL", -9.0, (HOSTILE, HOSTILE))
+    view.predictions = [prediction(view, HOSTILE, "disk", limit=1 << 40) | {"detail": HOSTILE * 3}]
     return view
 
 

@@ -6,6 +6,7 @@ import { addEvents, startEvents } from '/static/events.js';
 import { renderHeader, renderStale } from '/static/header.js';
 import { renderIncidents } from '/static/incidents.js';
 import { ask, follow, together } from '/static/live.js';
+import { renderOutlook } from '/static/outlook.js';
 import { renderChecks, renderServices } from '/static/services.js';
 
 const POLL_MS = 5000;
@@ -25,6 +26,7 @@ async function refresh() {
     renderHeader(status);
     renderServices(status);
     renderChecks(status);
+    renderOutlook(status);
     renderIncidents(incidents);
     document.body.dataset.ready = '';
   } catch {

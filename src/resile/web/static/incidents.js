@@ -6,7 +6,7 @@ import { ago, clock, duration, plural } from '/static/format.js';
 const DAY_MS = 86400e3;
 const BAD = /^(client\.quarantined|escape\.noticed|fault\.opened|fault\.escalated|incident\.(opened|raised|reopened)|guard\.lost|provider\.lost|trouble\.noticed)$/;
 const GOOD = /^(client\.released|escape\.contained|fault\.closed|incident\.resolved|provider\.found|service\.ready|trouble\.ended)$/;
-const ODD = /^(rotation\.waits|secret\.anomaly)$/;
+const ODD = /^(prediction\.made|rotation\.waits|secret\.anomaly)$/;
 const WITHDRAWN = /^withdrawn:|\bwithdrawn after\b/;
 const OURS = /^(action|plan)\./;
 

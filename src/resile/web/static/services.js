@@ -2,6 +2,7 @@
 
 import { byId, el, mark, setAttribute, setMark, setText, setTime, showEmpty, sync } from '/static/dom.js';
 import { bytes, clock, count, latency, percent, plural, share, span } from '/static/format.js';
+import { scoreFact } from '/static/outlook.js';
 import { addTooltip } from '/static/tooltip.js';
 
 const WORDS = { UP: 'Up', DEGRADED: 'Degraded', DOWN: 'Down', MAINTENANCE: 'Maintenance', SUPPRESSED: 'Suppressed', UNKNOWN: 'Unknown' };
@@ -93,6 +94,7 @@ function factsOf(service, checks) {
     { label: 'pid', text: service.pid ? String(service.pid) : '–' },
     { label: 'restarts', text: count(service.restarts) },
     { label: 'for', at: service.since },
+    ...scoreFact(service.health),
   ];
   if (service.memory_bytes) facts.push({ label: 'memory', text: bytes(service.memory_bytes) });
   if (typeof service.cpu_share === 'number') facts.push({ label: 'cpu', text: percent(service.cpu_share) });
