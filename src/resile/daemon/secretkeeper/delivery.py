@@ -60,6 +60,8 @@ class _State:
     asked: _Asked | None = None
     written: list[_Written] = field(default_factory=list)
     failed_s: dict[tuple[str, str], float] = field(default_factory=dict)
+    looked_s: dict[str, float] = field(default_factory=dict)
+    """By secret: when its current version was last asked for."""
     tidy_s: float = 0.0
 
 
@@ -123,6 +125,7 @@ class Delivery:
     def step(self) -> None:
         """Do what can be done now."""
         self._settle()
+        self._doubt()
         with self._lock:
             names, self._state.dirty = self._state.dirty, set()
         for name in sorted(names):
@@ -132,6 +135,16 @@ class Delivery:
         if self._clock.monotonic() >= self._state.tidy_s:
             self._state.tidy_s = self._clock.monotonic() + TIDY_S
             self._tidy()
+
+    def _doubt(self) -> None:
+        """Look again at what is older than its ttl: another tool may have changed it, which nobody tells."""
+        now_s = self._clock.monotonic()
+        held = {n for how in HANDED for one in self._registry.handed_out(how) for n in one.versions}
+        looked_s = {name: self._state.looked_s.get(name, now_s) for name in held}
+        old = {name for name in held if now_s - looked_s[name] >= self._plan.secret(name).ttl_s}
+        self._state.looked_s = {**looked_s, **dict.fromkeys(old, now_s)}
+        with self._lock:
+            self._state.dirty |= old
 
     def _deliver(self, name: str) -> bool:
         """Bring all holders of a secret to its current version; False if something is left to do."""

@@ -22,8 +22,6 @@ NAMES_MAX = 500
 HOLDERS_MAX, HOLDERS_OF_ALL_MAX = 50, 2000
 """Of one secret, and of all together."""
 ENDED_MAX = 50
-VERSION_OLD_S = 300.0
-"""A version of a secret that nobody changed here is asked for again after this: others may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +132,9 @@ class Status:
         return list(names)[:NAMES_MAX]
 
     def _kept(self, estate: Estate, name: str, now_s: float) -> _Kept:
-        """Tell which versions there are, as it was known a moment ago; of one that nobody knows, none."""
+        """Tell which versions there are, as it was known within its ttl; of one that nobody knows, none."""
         known, read_s = self._versions.get(name, (_Kept(), 0.0))
-        if name in self._versions and now_s - read_s < VERSION_OLD_S:
+        if name in self._versions and now_s - read_s < self._plan.secret(name).ttl_s:
             return known
         try:
             versions = estate.provider.history(name)

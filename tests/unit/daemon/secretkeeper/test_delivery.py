@@ -221,3 +221,17 @@ def test_nothing_is_done_for_those_who_have_the_current_one_or_ask_themselves(
     scene.delivery.step()
 
     assert (scene.restarts, scene.reads) == ([], [])
+
+
+def test_what_another_tool_has_changed_is_found_when_its_ttl_is_over(
+    scene: Scene, start: Callable[..., "subprocess.Popen[bytes]"]
+) -> None:
+    start("web", Deliver.ENV, {"db": "1"})
+    scene.delivery.step()
+    scene.current["db"] = "2"
+
+    scene.step_after(ENV.ttl_s - 1)
+    assert scene.restarts == []
+
+    scene.step_after(1)
+    assert scene.restarts == ["web"]
