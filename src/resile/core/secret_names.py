@@ -3,6 +3,8 @@
 import re
 
 SECRET_NAME_LENGTH_MAX = 200
+DYNAMIC_PREFIX = "dynamic/"
+"""What the names of credentials begin with that Vault makes for each reader, with a lease."""
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*(/[a-zA-Z0-9_][a-zA-Z0-9_.-]*)*")
 
 

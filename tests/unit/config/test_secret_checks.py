@@ -52,3 +52,24 @@ def test_file_below_a_file_is_found(tmp_path: Path, service: str, is_wrong: bool
     )
 
     assert ("cannot be a folder as well" in found) is is_wrong
+
+
+@pytest.mark.parametrize(
+    ("provider", "deliver", "is_wrong"),
+    [
+        ("vault", "env", True),
+        ("vault", "file", True),
+        ("vault", "api", False),
+        ("local", "env", False),
+    ],
+)
+def test_credential_with_a_lease_is_handed_to_nobody(
+    tmp_path: Path, provider: str, deliver: str, is_wrong: bool
+) -> None:
+    found = problems(
+        tmp_path,
+        f'[secrets]\nprovider = "{provider}"\n[secret."dynamic/database/creds/app"]\n'
+        f'services = ["web"]\ndeliver = "{deliver}"\n',
+    )
+
+    assert ("given by the api alone" in found) is is_wrong

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from resile.core.config.faults import Fault, did_you_mean
-from resile.core.secret_names import variable_of
+from resile.core.secret_names import DYNAMIC_PREFIX, variable_of
 
 
 def secret_faults(data: Mapping[str, Any]) -> Iterator[Fault]:
     """Find every fault between the tables of secrets and services. Data of the wrong type is passed over."""
     secrets, services = _tables(data, "secret"), _tables(data, "service")
+    where = data.get("secrets")
+    is_vault = isinstance(where, dict) and where.get("provider") == "vault"
     for name, table in secrets.items():
         for index, service in enumerate(_services(table)):
             if service not in services:
@@ -18,10 +20,22 @@ def secret_faults(data: Mapping[str, Any]) -> Iterator[Fault]:
                     message=f'no service is called "{service}"',
                     hint=did_you_mean(service, services),
                 )
+        if is_vault:
+            yield from _lease_handed(name, table)
     for service in services:
         mine = {name: table for name, table in secrets.items() if service in _services(table)}
         yield from _same_variable(service, mine)
         yield from _file_in_a_file(service, mine)
+
+
+def _lease_handed(name: str, table: Mapping[str, Any]) -> Iterator[Fault]:
+    """Find what would end while a service still has it: only who asks can have its lease renewed."""
+    if name.startswith(DYNAMIC_PREFIX) and table.get("deliver", "api") != "api":
+        yield Fault(
+            path=("secret", name, "deliver"),
+            message="what is made for each reader has a lease, and is given by the api alone",
+            hint="leave deliver out, and ask for it: resile.secret",
+        )
 
 
 def _same_variable(service: str, secrets: Mapping[str, Mapping[str, Any]]) -> Iterator[Fault]:

@@ -12,19 +12,21 @@ from collections import OrderedDict
 
 from resile.clients.vault import NEVER, Session, VaultClient, leases
 from resile.core.clock import Clock
+from resile.core.secret_names import DYNAMIC_PREFIX
 from resile.errors import SecretRevokedError, UnknownSecretError
 from resile.secrets.value import Secret
 
-PREFIX = "dynamic/"
-"""What their names begin with: `dynamic/database/creds/app` is made at `database/creds/app`."""
 LEASES_MAX = 10_000
 _PATH = re.compile(r"(.+)/creds/[^/]+")
 """Of a database, AWS, RabbitMQ... No other path of the server can be reached by a name."""
 
 
 def is_dynamic(name: str) -> bool:
-    """Tell whether a name is that of a credential that is made when it is read."""
-    return name.startswith(PREFIX)
+    """Tell whether a name is that of a credential that is made when it is read.
+
+    `dynamic/database/creds/app` is made at `database/creds/app`.
+    """
+    return name.startswith(DYNAMIC_PREFIX)
 
 
 class Leases:
@@ -49,7 +51,7 @@ class Leases:
         Raises:
             UnknownSecretError: If there is no such role.
         """
-        path = name.removeprefix(PREFIX)
+        path = name.removeprefix(DYNAMIC_PREFIX)
         if not _PATH.fullmatch(path):
             raise UnknownSecretError(
                 f"{name!r} is no credential of Vault",
