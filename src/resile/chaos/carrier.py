@@ -43,9 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if carrying.is_over():
         return 0
     end_with(carrying)
-    for file in options.join:
-        _join(file)
     try:
+        for file in options.join:
+            _join(file)
         work_of(record.fault)(carrying)
     except OSError as exc:
         carrying.say({"error": exc.strerror or str(exc)})

@@ -5,6 +5,7 @@ holds the gate meanwhile, so that it cannot end between a look at it and the rec
 """
 
 import argparse
+import contextlib
 import logging
 import os
 import signal
@@ -110,7 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if lock is None:
         return 0
     with lock:
-        os.write(options.ready_fd, b"1")
+        with contextlib.suppress(OSError):  # Who started us may be dead: others may begin faults.
+            os.write(options.ready_fd, b"1")
         os.close(options.ready_fd)
         story = Story(options.state / "journal", clock=host.clock, actor="watchdog")
         _watch(Watchdog(host, story), host, lock)

@@ -48,3 +48,8 @@ def processes(facts: Facts) -> tuple[Identity, ...]:
 def about(found: Iterable[Identity], **more: Any) -> Mapping[str, Any]:
     """Write the processes that a record is about."""
     return {"processes": [encode(one) for one in found], **more}
+
+
+def trouble(record: UndoRecord, host: Host) -> str:
+    """Tell why what carries a fault cannot do its work; empty if it does not complain."""
+    return str(host.ledger.said(record.fault_id).get("error", ""))

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from resile.chaos.arguments import Kind, Parameter
 from resile.chaos.carrying import Carrying
-from resile.chaos.faults.base import CarriedFault
+from resile.chaos.faults.base import CarriedFault, trouble
 from resile.chaos.groups import joined
 from resile.chaos.model import Facts, Proof, TargetKind, UndoRecord, Wish
 from resile.chaos.port import Host
@@ -45,6 +45,8 @@ class Burn(CarriedFault):
 
     def verify_active(self, record: UndoRecord, host: Host) -> Proof:
         """Look whether all of them have used a processor."""
+        if why := trouble(record, host):
+            return Proof(holds=False, detail=why)
         living = host.carriers.living(record.fault_id)
         stats = [stat for who in living if (stat := read_stat(who.pid)) is not None]
         busy = [stat for stat in stats if stat.cpu_ticks >= _PROVEN_TICKS]

@@ -1,18 +1,20 @@
 """Memory that somebody else takes: within a service's limit, or of the machine."""
 
 import os
+from pathlib import Path
 from typing import ClassVar
 
 from resile.chaos.arguments import Kind, Parameter
 from resile.chaos.carrying import Carrying
-from resile.chaos.faults.base import CarriedFault
+from resile.chaos.faults.base import CarriedFault, about, processes, trouble
 from resile.chaos.groups import joined
 from resile.chaos.model import Facts, Proof, TargetKind, UndoRecord, Wish
 from resile.chaos.port import Host
-from resile.chaos.targets import group_of, service_of
+from resile.chaos.targets import group_of, members_of, service_of
 from resile.contain import Cgroup
+from resile.core.process import Identity, is_alive
 from resile.core.units import format_size
-from resile.errors import RejectedError
+from resile.errors import OperationError, RejectedError
 from resile.health import read_memory, read_stat
 
 _KEPT_SHARE = 0.1
@@ -22,8 +24,9 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _PROVEN_SHARE = 0.9
 _REST_S = 60.0
 CARRIER, SERVICE = "carrier", "service"
-_SPARED = "-1000"
-"""For oom_score_adj: the kernel never chooses this process (proc_pid_oom_score_adj(5))."""
+_FIRST = 1000
+"""For oom_score_adj: the kernel chooses this process before any other (proc_pid_oom_score_adj(5)). Who
+may not write it, as a process of another user, has no such victim."""
 
 
 class Pressure(CarriedFault):
@@ -37,7 +40,7 @@ class Pressure(CarriedFault):
         Parameter(
             name="victim",
             kind=Kind.TEXT,
-            text="whom the kernel kills at the limit; the service needs root",
+            text="whom the kernel kills at the limit: the process that takes it, or the service",
             default=CARRIER,
             choices=(CARRIER, SERVICE),
         ),
@@ -45,10 +48,6 @@ class Pressure(CarriedFault):
 
     def plan(self, wish: Wish, host: Host) -> Facts:
         """Find the group to take it in, and refuse to take what the machine needs."""
-        if wish.arguments["victim"] == SERVICE and os.geteuid() != 0:
-            raise RejectedError(
-                "only root can spare a process from the kernel", hint="say victim=carrier"
-            )
         memory = read_memory()
         left = memory.available_bytes - wish.arguments["size"]
         if left < memory.total_bytes * _KEPT_SHARE:
@@ -58,16 +57,26 @@ class Pressure(CarriedFault):
             )
         group = _group(wish.target, host)
         kills = group.usage().oom_kills if group is not None else None
-        return {"join": joined(wish.target, host), "oom_kills": kills}
+        victims = members_of(wish.target, host) if wish.target and _wants_service(wish) else ()
+        return about(
+            victims,
+            scores=[_score(who) for who in victims],
+            join=joined(wish.target, host),
+            oom_kills=kills,
+        )
 
     def apply(self, record: UndoRecord, host: Host) -> None:
-        """Start the process."""
+        """Mark the victims, and start the process."""
+        for who in processes(record.facts):
+            _mark(who, _FIRST)
         if not host.carriers.living(record.fault_id):
             host.carriers.start(record, join_files=record.facts["join"])
 
     def verify_active(self, record: UndoRecord, host: Host) -> Proof:
         """Look whether it has the memory, or the kernel has killed for want of it."""
         wanted = record.arguments["size"]
+        if why := trouble(record, host):
+            return Proof(holds=False, detail=why)
         living = host.carriers.living(record.fault_id)
         stat = read_stat(living[0].pid) if living else None
         held = stat.rss_bytes if stat is not None else 0
@@ -77,11 +86,22 @@ class Pressure(CarriedFault):
             return Proof(holds=True, detail="the kernel killed for want of memory")
         return Proof(holds=False, detail=f"{format_size(held)} of {format_size(wanted)} are taken")
 
+    def undo(self, record: UndoRecord, host: Host) -> None:
+        """End the process, and let the kernel choose as before."""
+        host.carriers.kill(record.fault_id)
+        for who, score in zip(processes(record.facts), record.facts["scores"], strict=True):
+            _mark(who, score)
+
+    def verify_gone(self, record: UndoRecord, host: Host) -> Proof:
+        """Look whether the process is gone, and no victim is marked."""
+        for who, score in zip(processes(record.facts), record.facts["scores"], strict=True):
+            if score != _FIRST and _score(who) == _FIRST:
+                return Proof(holds=False, detail=f"process {who.pid} would be killed first")
+        return super().verify_gone(record, host)
+
 
 def press(carrying: Carrying) -> None:
     """Take the memory bit by bit, and keep it: the process is ended with its fault."""
-    if carrying.record.arguments["victim"] == SERVICE:
-        _spare_me()
     kept: list[bytearray] = []
     left = carrying.record.arguments["size"]
     while left > 0:
@@ -94,12 +114,41 @@ def press(carrying: Carrying) -> None:
         carrying.clock.sleep(_REST_S)
 
 
-def _spare_me() -> None:
-    fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+def _wants_service(wish: Wish) -> bool:
+    return bool(wish.arguments["victim"] == SERVICE)
+
+
+def _score(who: Identity) -> int:
+    """Tell how gladly the kernel kills a process; 0 for one that has ended."""
+    if not is_alive(who):
+        return 0
     try:
-        os.write(fd, _SPARED.encode())
-    finally:
-        os.close(fd)
+        return int(Path(f"/proc/{who.pid}/oom_score_adj").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
+
+
+def _mark(who: Identity, score: int) -> None:
+    """Set that; nothing happens if the process has ended.
+
+    Raises:
+        OperationError: If the kernel refuses.
+    """
+    if not is_alive(who):
+        return
+    try:
+        fd = os.open(f"/proc/{who.pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, str(score).encode())
+        finally:
+            os.close(fd)
+    except (FileNotFoundError, ProcessLookupError):
+        return
+    except OSError as exc:
+        raise OperationError(
+            f"the kernel does not let us choose process {who.pid}: {exc.strerror}",
+            hint="say victim=carrier",
+        ) from exc
 
 
 def _group(target: str, host: Host) -> Cgroup | None:

@@ -8,7 +8,7 @@ import ipaddress
 from typing import ClassVar, Final
 
 from resile.chaos.arguments import Kind, Parameter
-from resile.chaos.faults.base import CarriedFault
+from resile.chaos.faults.base import CarriedFault, trouble
 from resile.chaos.model import Facts, Proof, TargetKind, UndoRecord, Wish
 from resile.chaos.port import Host
 from resile.chaos.proxy.redirect import why_not
@@ -82,9 +82,9 @@ class Proxied(CarriedFault):
 
     def verify_active(self, record: UndoRecord, host: Host) -> Proof:
         """Look whether it has spoilt anything: a proxy that nobody uses proves nothing."""
+        if why := trouble(record, host):
+            return Proof(holds=False, detail=why)
         said = host.ledger.said(record.fault_id)
-        if "error" in said:
-            return Proof(holds=False, detail=str(said["error"]))
         if not host.carriers.living(record.fault_id) or "port" not in said:
             return Proof(holds=False, detail="the proxy does not listen yet")
         came, struck = said["connections"], said["struck"]

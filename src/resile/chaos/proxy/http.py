@@ -1,6 +1,7 @@
 """Requests that a proxy answers itself, or lets wait: one request for each connection."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -16,19 +17,19 @@ _BODY_READ_S: Final = 0.2
 """A body that is not read would turn the answer's end into a reset."""
 
 
-async def answer_error(client: Side, toxic: Toxic) -> bool:
+async def answer_error(client: Side, head: bytes, toxic: Toxic) -> bool:
     """Answer with an error instead of the server; tell whether it was done."""
     if toxic.chance.random() >= toxic.arguments["share"]:
         return False
     toxic.tally.struck()
     status = toxic.arguments["status"]
-    await _drop_body(client)
+    await _drop_body(client, head)
     await client.send(_answer(status, {"error": "injected by resile chaos"}))
     client.close()
     return True
 
 
-async def let_wait(_client: Side, toxic: Toxic) -> bool:
+async def let_wait(_client: Side, _head: bytes, toxic: Toxic) -> bool:
     """Let a request wait before the server gets it."""
     if toxic.chance.random() < toxic.arguments["share"]:
         toxic.tally.struck()
@@ -83,10 +84,22 @@ def _answer(status: int, body: Mapping[str, Any]) -> bytes:
     return head.encode() + content
 
 
-async def _drop_body(client: Side) -> None:
-    try:
+async def _drop_body(client: Side, head: bytes) -> None:
+    """Read what is left of a body, but not for long."""
+    left = _body_bytes(head)
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_BODY_READ_S):
-            while await client.reader.read(READ_BYTES):
-                pass
-    except TimeoutError:
-        return
+            while left > 0 and (data := await client.reader.read(READ_BYTES)):
+                left -= len(data)
+
+
+def _body_bytes(head: bytes) -> int:
+    """Tell how much of the body is still to come; one that does not tell its length is long."""
+    lines, _, body = head.partition(_END)
+    for line in lines.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-length" and value.strip().isdigit():
+            return int(value) - len(body)
+        if name.strip().lower() == b"transfer-encoding":
+            return HEAD_BYTES_MAX
+    return 0

@@ -68,7 +68,7 @@ class Proxy:
     async def _serve_http(self, client: Side) -> None:
         head = await http.read_head(client)
         spoil = http.answer_error if self.fault == "http.error" else http.let_wait
-        if not head or await spoil(client, self.toxic):
+        if not head or await spoil(client, head, self.toxic):
             return
         async with self._connection() as server:
             await http.hand_on(head, client, server)
