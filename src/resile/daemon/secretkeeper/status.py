@@ -1,11 +1,12 @@
 """How things stand, for the pages: every secret without its value, who holds it, how it is rotated."""
 
-import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
+from math import inf
+from typing import Any, TypeVar
 
 from resile.core.codec import encode
 from resile.core.secret_names import variable_of
@@ -14,8 +15,10 @@ from resile.daemon.secretkeeper.consumers import Registry
 from resile.daemon.secretkeeper.estate import Estate
 from resile.daemon.secretkeeper.model import Plan
 from resile.daemon.secretkeeper.quarantine import Quarantine
-from resile.errors import ResileError
+from resile.errors import ProviderDownError, ResileError
 from resile.secrets import Consumer, Version
+
+T = TypeVar("T")
 
 NAMES_MAX = 500
 """The declared ones come first. With their holders they fit into a line, over the socket and to the brain."""
@@ -54,6 +57,8 @@ class Status:
         self._quarantine = quarantine
         self._lock = threading.Lock()
         self._versions: dict[str, tuple[_Kept, float]] = {}
+        self._away_s = -inf
+        """The look in which the provider was away last."""
 
     def changed(self, name: str) -> None:
         """Ask for the version of a secret anew."""
@@ -87,7 +92,7 @@ class Status:
         consumers = self._registry.consumers()
         rotating = {one.name: one for one in estate.rotations.open()}
         rows, room = [], HOLDERS_OF_ALL_MAX
-        for name in self._names(estate):
+        for name in self._names(estate, now_s):
             kept = self._kept(estate, name, now_s)
             version, rotation = kept.current, rotating.get(name)
             row = self._declared(estate, name)
@@ -120,15 +125,14 @@ class Status:
             "is_canary": plan.is_canary,
         }
 
-    def _names(self, estate: Estate) -> list[str]:
+    def _names(self, estate: Estate, now_s: float) -> list[str]:
         names = dict.fromkeys(self._plan.secrets)
         provider = estate.provider
-        with contextlib.suppress(ResileError):  # What is declared is known while it is away, too.
-            found = provider.names()
-            if provider.kind == "env":  # Which knows `db/password` as `db_password`.
-                declared = {variable_of(name) for name in names}
-                found = tuple(name for name in found if variable_of(name) not in declared)
-            names.update(dict.fromkeys(found))
+        found = self._ask(provider.names, now_s) or ()  # What is declared is known in any case.
+        if provider.kind == "env":  # Which knows `db/password` as `db_password`.
+            declared = {variable_of(name) for name in names}
+            found = tuple(name for name in found if variable_of(name) not in declared)
+        names.update(dict.fromkeys(found))
         return list(names)[:NAMES_MAX]
 
     def _kept(self, estate: Estate, name: str, now_s: float) -> _Kept:
@@ -136,9 +140,8 @@ class Status:
         known, read_s = self._versions.get(name, (_Kept(), 0.0))
         if name in self._versions and now_s - read_s < self._plan.secret(name).ttl_s:
             return known
-        try:
-            versions = estate.provider.history(name)
-        except ResileError:  # What was known is shown while the provider is away.
+        versions = self._ask(partial(estate.provider.history, name), now_s)
+        if versions is None:  # What was known is shown while the provider is away.
             return known
         known = _Kept(
             current=next((v for v in versions if v.stage is SecretStage.CURRENT), None),
@@ -147,6 +150,18 @@ class Status:
         )
         self._versions[name] = known, now_s
         return known
+
+    def _ask(self, question: Callable[[], T], now_s: float) -> T | None:
+        """Ask the provider; None if it fails. One that is away is asked once in a look: it may take long."""
+        if self._away_s == now_s:
+            return None
+        try:
+            return question()
+        except ProviderDownError:
+            self._away_s = now_s
+        except ResileError:
+            pass
+        return None
 
 
 def _holder(one: Consumer) -> dict[str, Any]:

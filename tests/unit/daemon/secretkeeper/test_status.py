@@ -38,7 +38,7 @@ class Scene:
             clock=clock,
             random=random.Random(1),
         )
-        self._clock = clock
+        self.clock = clock
         self._estate = Estate(
             provider=provider,
             authority=Authority(provider, rotations, tell=_nothing, clock=clock),
@@ -49,7 +49,7 @@ class Scene:
         self.close = rotations.close
 
     def rows(self) -> list[dict[str, Any]]:
-        now, now_s = self._clock.now(), self._clock.monotonic()
+        now, now_s = self.clock.now(), self.clock.monotonic()
         rows: list[dict[str, Any]] = self.status.of(self._estate, reason="", now=now, now_s=now_s)[
             "secrets"
         ]
@@ -75,6 +75,30 @@ def test_value_before_can_come_back_until_it_is_destroyed(tmp_path: Path) -> Non
     scene.close()
 
     assert found == [("1", False), ("2", True), ("2", False)]
+
+
+@pytest.mark.parametrize("has_names", [True, False])
+def test_provider_that_is_away_is_asked_once_in_a_look(tmp_path: Path, *, has_names: bool) -> None:
+    asked: list[str] = []
+
+    class Away(FakeProvider):
+        def names(self) -> tuple[str, ...]:
+            asked.append("names")
+            return ("a", "b", "c") if has_names else super().names()
+
+        def history(self, name: str) -> tuple[Version, ...]:
+            asked.append(name)
+            return super().history(name)
+
+    provider = Away()
+    provider.is_away = True
+    scene = Scene(tmp_path, provider)
+    for _ in range(2):
+        scene.rows()
+        scene.clock.advance(1.0)
+    scene.close()
+
+    assert asked == (["names", NAME] if has_names else ["names"]) * 2
 
 
 def test_variable_of_a_declared_secret_is_no_second_secret(tmp_path: Path) -> None:
