@@ -1,6 +1,6 @@
 """Say in one sentence what an event tells: for the page, the command and the terminal. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from resile.core import events
@@ -44,8 +44,28 @@ def _exited(payload: events.ProcessExited) -> str:
 
 
 def _decided(payload: events.PlanDecided) -> str:
-    steps = ", then ".join(f"{s.action} {_name(s.target)}" for s in payload.steps)
+    steps = _steps(payload.steps)
+    if payload.is_undo:
+        return f"plan {payload.playbook} is undone: {steps}"
     return f"plan {payload.playbook} (attempt {payload.attempt}): {steps}"
+
+
+def _proposed(payload: events.PlanProposed) -> str:
+    steps = _steps(payload.steps)
+    asks = f"`resile playbooks approve {payload.plan_id}` lets it be done"
+    return f"plan {payload.playbook} waits for a person: {steps}; {asks}"
+
+
+def _answered(payload: events.ProposalAnswered) -> str:
+    answer = "approved" if payload.is_approved else "refused"
+    return f"{payload.who or 'somebody'} {answer} the plan for {_name(payload.target)}"
+
+
+def _steps(steps: Iterable[events.Step]) -> str:
+    return ", then ".join(
+        f"run {step.command[0]}" if step.command else f"{step.action} {_name(step.target)}"
+        for step in steps
+    )
 
 
 def _acted(payload: events.ActionStarted) -> str:
@@ -54,6 +74,7 @@ def _acted(payload: events.ActionStarted) -> str:
         ActionKind.STOP: "stops",
         ActionKind.KILL: "kills",
         ActionKind.PRUNE: "makes room for",
+        ActionKind.RUN: f"runs {payload.command[0] if payload.command else 'a command'} for",
     }
     return f"resile {verbs[payload.action]} {_name(payload.target)}"
 
@@ -263,6 +284,8 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.FaultClosed: _closed,
     events.PlanDecided: _decided,
     events.PlanFinished: _judged,
+    events.PlanProposed: _proposed,
+    events.ProposalAnswered: _answered,
     events.PolicyClosed: lambda p: f"{_breaker(p)} closed{_because(p.reason)}",
     events.PolicyForced: _forced,
     events.PolicyHalfOpened: lambda p: f"{_breaker(p)} probes{_because(p.reason)}",

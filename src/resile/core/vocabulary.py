@@ -163,7 +163,7 @@ class EndKind(StrEnum):
 
 
 class ActionKind(StrEnum):
-    """What resile can do to a target. Each is idempotent."""
+    """What resile can do to a target. Each is idempotent, but for a RUN that does not say so."""
 
     START = "start"
     STOP = "stop"
@@ -172,6 +172,8 @@ class ActionKind(StrEnum):
     """Kill the whole cgroup at once."""
     PRUNE = "prune"
     """Remove what is declared prunable: old rotated logs and crash bundles."""
+    RUN = "run"
+    """Run a playbook's command to its end, with a time-out."""
 
 
 class Outcome(StrEnum):

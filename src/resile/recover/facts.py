@@ -7,10 +7,13 @@ All of it is made of what `core.codec` can write, because it is the brain's chec
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from resile.core.events import Step
 from resile.core.vocabulary import ActionKind, CheckState, Desired, EndKind, FaultKind, Priority
 
+TRIED_MAX = 200
+"""Playbooks of a fault's plans that are remembered: twice as many as one may have attempts."""
 GOOD_STATES = frozenset({CheckState.UP, CheckState.DEGRADED})
 """A check in one of these lets work go on."""
 
@@ -142,6 +145,11 @@ class OpenFault:
             because a person was called.
         attempts: How many plans were made for it.
         is_escalated: A person was called.
+        evidence: What was known of it when it opened.
+        tried: The playbooks of its plans, in their order; the last `TRIED_MAX`.
+        refused: Playbooks that a person said no to.
+        doubt: Why the command that must prove its end failed; empty if none did. While there is
+            one the fault is not over.
     """
 
     fault_id: str
@@ -153,6 +161,10 @@ class OpenFault:
     reason: str
     attempts: int = 0
     is_escalated: bool = False
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    tried: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +176,8 @@ class OpenPlan:
         progressed_at: When the plan was decided, or its last step finished.
         error: Why a step failed; empty if none did.
         is_overridden: An operator asked for something else meanwhile.
+        undo: What is done when it has not helped.
+        is_undo: It undoes another plan.
     """
 
     plan_id: str
@@ -179,6 +193,34 @@ class OpenPlan:
     done: int = 0
     error: str = ""
     is_overridden: bool = False
+    undo: tuple[Step, ...] = ()
+    is_undo: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A plan that waits for a person, or was approved and is not begun yet.
+
+    Args:
+        fault_id: Empty if an operator asked for it without a fault.
+        proposed_at: Since when it waits.
+        is_approved: A person said yes.
+        who: Who did.
+    """
+
+    plan_id: str
+    fault_id: str
+    playbook: str
+    target: str
+    attempt: int
+    steps: tuple[Step, ...]
+    verify_s: float
+    stable_s: float
+    proposed_at: datetime
+    undo: tuple[Step, ...] = ()
+    why: str = ""
+    is_approved: bool = False
+    who: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +235,9 @@ class InFlight:
     fault_id: str
     step: int
     started_at: datetime
+    command: tuple[str, ...] = ()
+    timeout_s: float = 0.0
+    is_repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +290,7 @@ class WorldRecord:
         is_shutdown_wanted: Everything is to be stopped.
         guard_pid: Of the guard of this run; 0 before the first.
         guard_identity: Tells it from every other guard, those of earlier boots included.
+        proposals: Plans that wait for a person, by id.
         faults_count: Faults ever opened; it makes ids differ.
         actions_count: Actions ever started; it makes ids differ.
     """
@@ -260,5 +306,6 @@ class WorldRecord:
     is_shutdown_wanted: bool = False
     guard_pid: int = 0
     guard_identity: str = ""
+    proposals: Mapping[str, Proposal] = field(default_factory=dict)
     faults_count: int = 0
     actions_count: int = 0

@@ -8,13 +8,13 @@ when that one is ready again.
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from resile.core.events import ActionStarted, ServiceReady
+from resile.core.events import ActionStarted, ServiceReady, Step
 from resile.core.vocabulary import ActionKind, CheckGroup, Desired
-from resile.recover import steps
+from resile.recover import faults, steps
 from resile.recover.facts import OpenPlan
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import check_target, service_target
-from resile.recover.world import World
+from resile.recover.world import STOP_ACTIONS, World
 
 STOP_RETRY_S_MIN, STOP_RETRY_S_MAX = 0.5, 10.0
 """Between two tries to stop what cannot be stopped; doubles. It is never given up: it is an
@@ -45,7 +45,7 @@ def act(world: World, now: datetime) -> Iterator[Finding]:
     """Yield the actions that are due: of plans, and of the operator's orders; one a target."""
     findings = list(_wanted(world, now))
     actions = [finding for finding in findings if isinstance(finding, ActionStarted)]
-    ending = {action.target for action in actions if action.action is not ActionKind.START}
+    ending = {action.target for action in actions if action.action in STOP_ACTIONS}
     taken: set[str] = set()
     for finding in findings:
         if isinstance(finding, ActionStarted):
@@ -64,6 +64,7 @@ def started(
     plan_id: str = "",
     fault_id: str = "",
     step: int = 0,
+    run: Step | None = None,
 ) -> ActionStarted:
     """Make the intent to act. A start names the next generation, all else the current one."""
     name = world.known_service(target)
@@ -79,6 +80,9 @@ def started(
         plan_id=plan_id,
         fault_id=fault_id,
         step=step,
+        command=() if run is None else run.command,
+        timeout_s=0.0 if run is None else run.timeout_s,
+        is_repeatable=run is not None and run.is_repeatable,
     )
 
 
@@ -111,8 +115,16 @@ def _plan_step(world: World, plan: OpenPlan, now: datetime) -> Iterator[Finding]
         return
     if step.action is ActionKind.START and not steps.may_start(world, plan, step.target):
         return
-    if step.not_before is not None and now < step.not_before:
-        yield step.not_before
+    not_before = step.not_before
+    if step.action is ActionKind.RUN:
+        if not steps.is_in_order(world, plan):
+            return
+        if step.is_check:
+            not_before = _provable_at(world, plan)
+            if not_before is None:
+                return
+    if not_before is not None and now < not_before:
+        yield not_before
         return
     yield started(
         world,
@@ -122,7 +134,17 @@ def _plan_step(world: World, plan: OpenPlan, now: datetime) -> Iterator[Finding]
         plan_id=plan.plan_id,
         fault_id=plan.fault_id,
         step=index,
+        run=step,
     )
+
+
+def _provable_at(world: World, plan: OpenPlan) -> datetime | None:
+    """Tell from when the command that proves a plan may run; None while the symptom is there."""
+    fault = world.faults.get(plan.fault_id)
+    if fault is None:
+        return plan.progressed_at
+    since = faults.gone_since(world, fault)
+    return None if since is None else since + timedelta(seconds=plan.stable_s)
 
 
 def _is_to_start(world: World, name: str) -> bool:

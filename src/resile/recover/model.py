@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from resile.core.events import Payload
 from resile.core.vocabulary import CheckGroup, FaultKind
+from resile.recover.playbook import Playbook
 
 
 class RestartPolicy(StrEnum):
@@ -127,6 +128,12 @@ class BudgetSpec:
     window_s: float = 1800.0
 
 
+def _shipped() -> tuple[Playbook, ...]:
+    from resile.recover.playbooks.reading import shipped  # It needs this module.
+
+    return shipped()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemSpec:
     """Everything that is declared, by name. `depends_on` of a service may name a check too."""
@@ -137,6 +144,12 @@ class SystemSpec:
     budget: BudgetSpec = field(default_factory=BudgetSpec)
     stable_s: float = 1.0
     """How long a symptom must be gone until a recovery counts. Default 1 s."""
+    playbooks: tuple[Playbook, ...] = field(default_factory=_shipped)
+    """What may be done about faults, by name. Default: the shipped ones."""
+
+    def playbook(self, name: str) -> Playbook | None:
+        """Give the playbook of a name; None if it is not declared any more."""
+        return next((book for book in self.playbooks if book.name == name), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

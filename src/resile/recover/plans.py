@@ -1,9 +1,11 @@
 """Decide what to do about each fault, and when to call a person. Pure."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from resile.core.events import FaultEscalated, FaultOpened, PlanDecided, Step
+from resile.core.events import FaultEscalated, FaultOpened, PlanDecided, PlanProposed, Step
 from resile.core.units import format_duration
 from resile.core.vocabulary import FaultKind
 from resile.recover import budget, conditions, faults, steps
@@ -11,7 +13,9 @@ from resile.recover.facts import OpenFault
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import service_target
 from resile.recover.objectives import priority_of, rto_ends_at
-from resile.recover.playbooks import Remedy, remedy_for
+from resile.recover.playbook import Approval, Playbook
+from resile.recover.playbooks import Remedy, candidates, hindrances, remedy_of
+from resile.recover.spread import is_spread, is_too_wide
 from resile.recover.world import World
 
 
@@ -42,23 +46,50 @@ def escalate(world: World, now: datetime) -> Iterator[Finding]:
 
 
 def plan(world: World, now: datetime) -> Iterator[Finding]:
-    """Yield a plan for each fault that is present, has none, and may have one."""
-    taken = _worked_on(world)
+    """Yield a plan for each fault that is present, has none, and may have one.
+
+    A fault whose plan waits for a person gets none until that is answered.
+    """
+    taken = worked_on(world)
+    for finding in (*_approved(world), *_wanted(world, now)):
+        if isinstance(finding, PlanDecided):
+            targets = {step.target for step in finding.steps}
+            if targets & taken:
+                continue
+            taken |= targets
+        yield finding
+
+
+def _wanted(world: World, now: datetime) -> Iterator[Finding]:
+    taken = worked_on(world)
     for fault in world.faults.values():
-        if world.plan_for(fault.fault_id) or not faults.is_present(world, fault, now):
+        if world.plan_for(fault.fault_id) or world.proposal_for(fault.fault_id):
             continue
-        if fault.target in taken or _is_operators(world, fault):
+        if not fault.doubt and not faults.is_present(world, fault, now):
             continue
-        for finding in _plan_one(world, fault, now):
-            if isinstance(finding, PlanDecided):
-                targets = {step.target for step in finding.steps}
-                if targets & taken:
-                    continue
-                taken |= targets
-            yield finding
+        if fault.target not in taken and not _is_operators(world, fault):
+            yield from _plan_one(world, fault, now)
 
 
-def _worked_on(world: World) -> set[str]:
+def _approved(world: World) -> Iterator[Finding]:
+    """Yield the plans that a person said yes to, exactly as they were shown."""
+    for proposal in world.proposals.values():
+        if not proposal.is_approved or (proposal.fault_id and world.plan_for(proposal.fault_id)):
+            continue
+        yield PlanDecided(
+            plan_id=proposal.plan_id,
+            fault_id=proposal.fault_id,
+            playbook=proposal.playbook,
+            attempt=proposal.attempt,
+            steps=proposal.steps,
+            verify_s=proposal.verify_s,
+            stable_s=proposal.stable_s,
+            target=proposal.target,
+            undo=proposal.undo,
+        )
+
+
+def worked_on(world: World) -> set[str]:
     """Give the targets that must be left to what goes on already.
 
     A plan that waits for services which others must bring up takes nothing: whoever brings
@@ -79,21 +110,43 @@ def _is_operators(world: World, fault: OpenFault) -> bool:
 
 
 def _plan_one(world: World, fault: OpenFault, now: datetime) -> Iterator[Finding]:
-    remedy = remedy_for(world, fault, now)
-    if isinstance(remedy, datetime):
-        yield remedy
-    elif remedy is None:
-        yield from _unanswered(world, fault)
-    else:
-        allowed_at = budget.allowed_at(world, fault, remedy.playbook, now)
-        if allowed_at <= now:
-            yield _decided(world, fault, remedy, now)
+    """Yield what is to be done about a fault: by the first candidate that nothing keeps from it."""
+    is_answered = False
+    spent: Playbook | None = None
+    waits: list[datetime] = []
+    for playbook in candidates(world, fault):
+        keeping = list(hindrances(world, playbook, fault, now))
+        if any(hindrance.until is None for hindrance in keeping):
+            continue
+        is_answered = True
+        due_at = max((h.until for h in keeping if h.until is not None), default=now)
+        if due_at > now:
+            waits.append(due_at)
+            continue
+        remedy = remedy_of(world, playbook, fault)
+        allowed_at = budget.allowed_at(world, fault, playbook, now)
+        if allowed_at > now or is_too_wide(world, playbook, fault, remedy):
+            spent = spent or playbook
+            waits.append(allowed_at)
+            continue
+        cool_at = budget.cool_at(world, fault, playbook) or now
+        if cool_at > now:
+            waits.append(cool_at)
+        elif not is_spread(world, playbook, fault, remedy):
+            yield _decided_or_proposed(world, fault, playbook, remedy, now)
             return
-        if not fault.is_escalated:
-            count = world.spec.budget.attempts if fault.attempts == 0 else fault.attempts
-            yield _escalated(fault, f"{remedy.playbook} was tried {count} times")
-        if allowed_at != budget.NEVER:
-            yield allowed_at
+    if not is_answered:
+        yield from _unanswered(world, fault)
+    elif spent is not None and not fault.is_escalated:
+        yield _escalated(fault, _spent(world, fault, spent))
+    yield from (wait for wait in waits if wait != budget.NEVER)
+
+
+def _spent(world: World, fault: OpenFault, playbook: Playbook) -> str:
+    if is_too_wide(world, playbook, fault, remedy_of(world, playbook, fault)):
+        return f"{playbook.name} would work on more than {playbook.blast_radius} at once"
+    count = world.spec.budget.attempts if fault.attempts == 0 else fault.attempts
+    return f"{playbook.name} was tried {count} times"
 
 
 def _unanswered(world: World, fault: OpenFault) -> Iterator[Finding]:
@@ -144,25 +197,30 @@ def _escalated(fault: OpenFault, reason: str) -> FaultEscalated:
     )
 
 
-def _decided(world: World, fault: OpenFault, remedy: Remedy, now: datetime) -> PlanDecided:
+def _decided_or_proposed(
+    world: World, fault: OpenFault, playbook: Playbook, remedy: Remedy, now: datetime
+) -> PlanDecided | PlanProposed:
     attempt = fault.attempts + 1
-    return PlanDecided(
-        plan_id=made_id("pln", now, fault.fault_id, attempt),
-        fault_id=fault.fault_id,
-        playbook=remedy.playbook,
-        attempt=attempt,
-        steps=_unhurried(remedy.steps, now),
-        verify_s=remedy.verify_s,
-        stable_s=world.spec.stable_s,
-        target=fault.target,
-    )
+    plan_id = made_id("pln", now, fault.fault_id, attempt)
+    common: dict[str, Any] = {
+        "plan_id": plan_id,
+        "fault_id": fault.fault_id,
+        "playbook": remedy.playbook,
+        "attempt": attempt,
+        "steps": _unhurried(remedy.steps, now),
+        "verify_s": remedy.verify_s,
+        "stable_s": world.spec.stable_s,
+        "target": fault.target,
+        "undo": _unhurried(remedy.undo, now),
+    }
+    if playbook.approval is Approval.ASK:
+        return PlanProposed(**common, why=playbook.why)
+    return PlanDecided(**common)
 
 
 def _unhurried(planned: tuple[Step, ...], now: datetime) -> tuple[Step, ...]:
     """Leave out delays that are over already."""
     return tuple(
-        step
-        if step.not_before is None or step.not_before > now
-        else Step(action=step.action, target=step.target)
+        step if step.not_before is None or step.not_before > now else replace(step, not_before=None)
         for step in planned
     )

@@ -21,12 +21,18 @@ def is_blocked(world: World, plan: OpenPlan) -> bool:
     due = world.next_step(plan)
     if due is None or due[1].action is not ActionKind.START or is_acting(world, plan):
         return False
-    return _is_in_order(world, plan) and not _is_startable(world, due[1].target)
+    return is_in_order(world, plan) and not _is_startable(world, due[1].target)
+
+
+def is_verifying(world: World, plan: OpenPlan) -> bool:
+    """Tell whether all that a plan does is done, so that the symptom must go away now."""
+    due = world.next_step(plan)
+    return due is None or due[1].is_check
 
 
 def may_start(world: World, plan: OpenPlan, target: str) -> bool:
     """Tell whether a plan's start may go ahead: dependencies work, earlier starts are ready."""
-    return _is_in_order(world, plan) and _is_startable(world, target)
+    return is_in_order(world, plan) and _is_startable(world, target)
 
 
 def started_by(world: World, plan: OpenPlan) -> list[str]:
@@ -35,7 +41,7 @@ def started_by(world: World, plan: OpenPlan) -> list[str]:
     return [name for target in starts if (name := world.known_service(target)) is not None]
 
 
-def _is_in_order(world: World, plan: OpenPlan) -> bool:
+def is_in_order(world: World, plan: OpenPlan) -> bool:
     """Tell whether whatever a plan has started is ready, or is not wanted any more."""
     return all(
         world.service(name).is_ready

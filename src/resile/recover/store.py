@@ -47,6 +47,7 @@ class Store:
         self.is_shutdown_wanted = record.is_shutdown_wanted
         self.guard_pid = record.guard_pid
         self.guard_identity = record.guard_identity
+        self.proposals = {i: p for i, p in record.proposals.items() if self.is_declared(p.target)}
         self.faults_count = record.faults_count
         self.actions_count = record.actions_count
 
@@ -64,6 +65,7 @@ class Store:
             is_shutdown_wanted=self.is_shutdown_wanted,
             guard_pid=self.guard_pid,
             guard_identity=self.guard_identity,
+            proposals=dict(self.proposals),
             faults_count=self.faults_count,
             actions_count=self.actions_count,
         )

@@ -3,19 +3,22 @@
 A symptom that is gone must stay gone for `stable_s`; the time of recovery is the START of that
 stable time. A fault whose target the operator stopped or put into maintenance, or that is not declared any
 more, is withdrawn; so is one that is only due to maintenance of what its target needs.
+
+Where a playbook names a command that must prove the end, that runs when the symptom is gone; while
+it fails, the fault stays open. A plan that has not helped is undone by a second one, if its playbook
+says how. That one, and what an operator asked for without a fault, is over when its steps are done.
 """
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from resile.core.events import FaultClosed, PlanFinished
-from resile.core.vocabulary import Desired, FaultKind, Outcome
+from resile.core.events import FaultClosed, PlanDecided, PlanFinished
+from resile.core.vocabulary import ActionKind, Desired, FaultKind, Outcome
 from resile.recover import conditions, faults, steps
 from resile.recover.facts import OpenFault, OpenPlan
-from resile.recover.findings import Finding
+from resile.recover.findings import Finding, made_id
 from resile.recover.model import service_of
 from resile.recover.objectives import measured
-from resile.recover.playbooks import traits_of
 from resile.recover.world import World
 
 
@@ -27,13 +30,15 @@ def settle(world: World, now: datetime) -> Iterator[Finding]:
         else:
             yield from _settle_one(world, fault, now)
     for plan in world.plans.values():
-        if plan.fault_id not in world.faults:
+        if not plan.fault_id:
+            yield from _judge_steps(world, plan, now)
+        elif plan.fault_id not in world.faults:
             yield _finished(plan, is_effective=False, detail="its fault is closed")
 
 
 def _settle_one(world: World, fault: OpenFault, now: datetime) -> Iterator[Finding]:
     plan = world.plan_for(fault.fault_id)
-    since = faults.gone_since(world, fault)
+    since = None if fault.doubt else faults.gone_since(world, fault)
     if since is not None and not _is_half_done(world, plan):
         stable_s = world.spec.stable_s if plan is None else plan.stable_s
         stable_at = since + timedelta(seconds=stable_s)
@@ -49,13 +54,52 @@ def _settle_one(world: World, fault: OpenFault, now: datetime) -> Iterator[Findi
 
 def _judge(world: World, plan: OpenPlan, fault: OpenFault, now: datetime) -> Iterator[Finding]:
     """Yield the plan's end if it did not help, else when to judge again."""
+    if plan.is_undo:
+        yield from _judge_steps(world, plan, now)
+        return
     detail = _failure(world, plan, fault, now)
     if detail:
         yield _finished(plan, is_effective=False, detail=detail)
-    elif world.next_step(plan) is None:
+        yield from _undone(plan, now)
+    elif steps.is_verifying(world, plan):
         yield plan.progressed_at + timedelta(seconds=plan.verify_s)
     else:
         yield from _ready_deadlines(world, plan)
+
+
+def _judge_steps(world: World, plan: OpenPlan, now: datetime) -> Iterator[Finding]:
+    """Yield the end of a plan that is over when its steps are done, else when to judge again."""
+    if steps.is_acting(world, plan):
+        return
+    due_at = plan.progressed_at + timedelta(seconds=plan.verify_s)
+    detail = plan.error or ("an operator took over" if plan.is_overridden else "")
+    if not detail and world.next_step(plan) is None and steps.is_in_order(world, plan):
+        yield _finished(plan, is_effective=True, detail="every step is done")
+        return
+    if not detail and now >= due_at:
+        detail = "it did not come to its end in time"
+    if not detail:
+        yield due_at
+        return
+    yield _finished(plan, is_effective=False, detail=detail)
+    yield from _undone(plan, now)
+
+
+def _undone(plan: OpenPlan, now: datetime) -> Iterator[PlanDecided]:
+    """Yield the plan that undoes one which did not help, if it did anything and says how."""
+    if not plan.undo or plan.done == 0 or plan.is_overridden:
+        return
+    yield PlanDecided(
+        plan_id=made_id("pln", now, plan.plan_id, "undo"),
+        fault_id=plan.fault_id,
+        playbook=plan.playbook,
+        attempt=plan.attempt,
+        steps=plan.undo,
+        verify_s=plan.verify_s,
+        stable_s=plan.stable_s,
+        target=plan.target,
+        is_undo=True,
+    )
 
 
 def _failure(world: World, plan: OpenPlan, fault: OpenFault, now: datetime) -> str:
@@ -65,9 +109,12 @@ def _failure(world: World, plan: OpenPlan, fault: OpenFault, now: datetime) -> s
         return "an operator took over"
     if world.next_step(plan) is not None:
         lost = [n for n in steps.started_by(world, plan) if conditions.is_failing(world, n, now)]
-        return f"{', '.join(lost)} did not come up" if lost else ""
-    is_back = faults.is_present(world, fault, now)
-    if is_back and traits_of(plan.playbook).is_symptom_reset:
+        if lost or not steps.is_verifying(world, plan):
+            return f"{', '.join(lost)} did not come up" if lost else ""
+    # A new process begins with every check unknown: a symptom that it shows is a new one. After
+    # anything else the old one may simply need its time to go away.
+    has_begun_anew = any(step.action is ActionKind.START for step in plan.steps)
+    if has_begun_anew and faults.is_present(world, fault, now):
         return "the symptom is back"
     if now >= plan.progressed_at + timedelta(seconds=plan.verify_s):
         return "the symptom did not go away"
@@ -87,6 +134,8 @@ def _is_half_done(world: World, plan: OpenPlan | None) -> bool:
         return False
     if steps.is_acting(world, plan):
         return True
+    if plan.is_undo:
+        return not plan.error and world.next_step(plan) is not None
     return plan.done > 0 and not plan.error and world.next_step(plan) is not None
 
 

@@ -15,6 +15,7 @@ from resile.recover.facts import (
     CheckStatus,
     OpenFault,
     OpenPlan,
+    Proposal,
     ServiceStatus,
     WorldRecord,
 )
@@ -125,6 +126,10 @@ class World(Store):
         """Give the open plan of a fault; None if there is none."""
         return next((p for p in self.plans.values() if p.fault_id == fault_id), None)
 
+    def proposal_for(self, fault_id: str) -> Proposal | None:
+        """Give the plan of a fault that waits for a person; None if none does."""
+        return next((p for p in self.proposals.values() if p.fault_id == fault_id), None)
+
     def next_step(self, plan: OpenPlan) -> tuple[int, Step] | None:
         """Give the step that is due next and its index; None if every step is done.
 
@@ -210,8 +215,10 @@ class World(Store):
 
     def _is_moot(self, step: Step) -> bool:
         name = self.known_service(step.target)
+        if step.action in (ActionKind.PRUNE, ActionKind.RUN):
+            return False
         if name is None:
-            return step.action is not ActionKind.PRUNE
+            return True
         status = self.services[name]
         if step.action is ActionKind.START:
             return status.is_alive or status.is_quarantined or status.desired is Desired.STOPPED

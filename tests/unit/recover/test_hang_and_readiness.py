@@ -8,10 +8,12 @@ from resile.core.events import FaultClosed, FaultEscalated, FaultOpened, PlanDec
 from resile.core.vocabulary import CheckState, FaultKind, Outcome, Priority, Verb
 from resile.recover import BudgetSpec
 from resile.recover.faults import UPSTREAM_GRACE_S
-from resile.recover.playbooks import NOT_READY_PATIENCE_S
+from resile.recover.playbooks import shipped
 
 LIVE = system(service("a"), checks="a.live")
 PAIR = system(service("a"), service("b", "a"), checks="a.live a.ready b.live b.ready")
+
+(NOT_READY_PATIENCE_S,) = (b.match.after_s for b in shipped() if b.name == "restart_unready_once")
 
 
 def up(shell: Shell) -> Shell:

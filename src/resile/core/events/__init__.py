@@ -65,6 +65,8 @@ if TYPE_CHECKING:
         FaultOpened,
         PlanDecided,
         PlanFinished,
+        PlanProposed,
+        ProposalAnswered,
         Step,
     )
     from resile.core.events.runs import (
@@ -169,6 +171,7 @@ __all__ = [
     "Payload",
     "PlanDecided",
     "PlanFinished",
+    "PlanProposed",
     "PolicyClosed",
     "PolicyForced",
     "PolicyHalfOpened",
@@ -179,6 +182,7 @@ __all__ = [
     "PredictionMade",
     "ProcessExited",
     "ProcessStarted",
+    "ProposalAnswered",
     "ProviderFound",
     "ProviderLost",
     "RotationAdvanced",

@@ -47,18 +47,28 @@ class FaultOpened(_FaultPayload):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One action of a plan. Steps run one after the other; `not_before` delays one."""
+    """One action of a plan. Steps run one after the other; `not_before` delays one.
+
+    A RUN has a `command` and its `timeout_s`. It may be run again if it `is_repeatable`; the plan
+    has helped only if one that `is_check` exits with 0, which runs when the symptom is gone.
+    """
 
     action: ActionKind
     target: str
     not_before: datetime | None = None
+    command: tuple[str, ...] = ()
+    timeout_s: float = 0.0
+    is_repeatable: bool = False
+    is_check: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanDecided(_FaultPayload):
     """What will be done about a fault, decided from the fault, the policy and the budget.
 
-    Verified when the symptom has been gone for `stable_s`; given up `verify_s` after the last step.
+    Verified when the symptom has been gone for `stable_s`; given up `verify_s` after the last step,
+    and then `undo` is done by a second plan, which `is_undo`. Without a `fault_id` an operator
+    asked for it.
     """
 
     kind: ClassVar[str] = "plan.decided"
@@ -70,6 +80,40 @@ class PlanDecided(_FaultPayload):
     verify_s: float
     stable_s: float
     target: str = ""
+    undo: tuple[Step, ...] = ()
+    is_undo: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanProposed(_FaultPayload):
+    """A plan that waits for a person's yes; nothing else is done about its fault until then.
+
+    Without a `fault_id` an operator asked for it.
+    """
+
+    kind: ClassVar[str] = "plan.proposed"
+    plan_id: str
+    fault_id: str
+    playbook: str
+    attempt: int
+    steps: tuple[Step, ...]
+    verify_s: float
+    stable_s: float
+    target: str
+    undo: tuple[Step, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalAnswered(_FaultPayload):
+    """A person said yes or no to a proposed plan. After a no its playbook is not proposed again for the fault."""
+
+    kind: ClassVar[str] = "proposal.answered"
+    plan_id: str
+    fault_id: str
+    target: str
+    is_approved: bool
+    who: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +128,9 @@ class ActionStarted(_FaultPayload):
     plan_id: str = ""
     fault_id: str = ""
     step: int = 0
+    command: tuple[str, ...] = ()
+    timeout_s: float = 0.0
+    is_repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

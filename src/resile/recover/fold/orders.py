@@ -63,7 +63,7 @@ def _release(store: Store, name: str) -> None:
     target = service_target(name)
     store.remedies = tuple(r for r in store.remedies if r.target != target)
     for fault in [f for f in store.faults.values() if f.target == target]:
-        store.faults[fault.fault_id] = replace(fault, attempts=0)
+        store.faults[fault.fault_id] = replace(fault, attempts=0, tried=(), refused=(), doubt="")
     for plan in [p for p in store.plans.values() if p.target == target]:
         store.plans[plan.plan_id] = replace(plan, is_overridden=True)
 

@@ -11,9 +11,11 @@ from resile.core.events import (
     FaultOpened,
     PlanDecided,
     PlanFinished,
+    PlanProposed,
+    ProposalAnswered,
 )
 from resile.core.vocabulary import ActionKind, FaultKind
-from resile.recover.facts import InFlight, OpenFault, OpenPlan, Remedy
+from resile.recover.facts import TRIED_MAX, InFlight, OpenFault, OpenPlan, Proposal, Remedy
 from resile.recover.fold.table import Folds
 from resile.recover.model import service_target
 from resile.recover.store import Store
@@ -36,6 +38,7 @@ def _fault_opened(store: Store, payload: FaultOpened, _at: datetime) -> None:
         objective=payload.priority,
         began_at=payload.began_at,
         reason=payload.reason,
+        evidence=payload.evidence,
     )
     head = store.restarts[0].service if store.restarts else ""
     if payload.target == service_target(head) and payload.fault in _KINDS_THAT_HALT_A_ROLL:
@@ -54,6 +57,8 @@ def _fault_escalated(store: Store, payload: FaultEscalated, _at: datetime) -> No
 
 def _fault_closed(store: Store, payload: FaultClosed, _at: datetime) -> None:
     store.faults.pop(payload.fault_id, None)
+    left = {i: p for i, p in store.proposals.items() if p.fault_id != payload.fault_id}
+    store.proposals = left
 
 
 def _plan_decided(store: Store, payload: PlanDecided, at: datetime) -> None:
@@ -68,17 +73,55 @@ def _plan_decided(store: Store, payload: PlanDecided, at: datetime) -> None:
         stable_s=payload.stable_s,
         decided_at=at,
         progressed_at=at,
+        undo=payload.undo,
+        is_undo=payload.is_undo,
     )
+    store.proposals.pop(payload.plan_id, None)
+    if payload.is_undo:
+        return
     fault = store.faults.get(payload.fault_id)
     if fault is not None:
-        store.faults[fault.fault_id] = replace(fault, attempts=fault.attempts + 1)
+        tried = (*fault.tried, payload.playbook)[-TRIED_MAX:]
+        store.faults[fault.fault_id] = replace(fault, attempts=fault.attempts + 1, tried=tried)
     _remember_remedy(store, Remedy(playbook=payload.playbook, target=payload.target, at=at))
 
 
 def _remember_remedy(store: Store, remedy: Remedy) -> None:
-    oldest = remedy.at - timedelta(seconds=store.spec.budget.window_s)
+    cool_downs_s = [book.cool_down_s for book in store.spec.playbooks]
+    oldest = remedy.at - timedelta(seconds=max(store.spec.budget.window_s, *cool_downs_s))
     kept = [r for r in store.remedies if r.at > oldest][-REMEDIES_MAX + 1 :]
     store.remedies = (*kept, remedy)
+
+
+def _plan_proposed(store: Store, payload: PlanProposed, at: datetime) -> None:
+    store.proposals[payload.plan_id] = Proposal(
+        plan_id=payload.plan_id,
+        fault_id=payload.fault_id,
+        playbook=payload.playbook,
+        target=payload.target,
+        attempt=payload.attempt,
+        steps=payload.steps,
+        verify_s=payload.verify_s,
+        stable_s=payload.stable_s,
+        proposed_at=at,
+        undo=payload.undo,
+        why=payload.why,
+    )
+
+
+def _proposal_answered(store: Store, payload: ProposalAnswered, _at: datetime) -> None:
+    proposal = store.proposals.get(payload.plan_id)
+    if proposal is None:
+        return
+    if payload.is_approved:
+        answered = replace(proposal, is_approved=True, who=payload.who)
+        store.proposals[proposal.plan_id] = answered
+        return
+    del store.proposals[proposal.plan_id]
+    fault = store.faults.get(proposal.fault_id)
+    if fault is not None:
+        refused = tuple(sorted({*fault.refused, proposal.playbook}))
+        store.faults[fault.fault_id] = replace(fault, refused=refused)
 
 
 def _plan_finished(store: Store, payload: PlanFinished, _at: datetime) -> None:
@@ -96,6 +139,9 @@ def _action_started(store: Store, payload: ActionStarted, at: datetime) -> None:
         fault_id=payload.fault_id,
         step=payload.step,
         started_at=at,
+        command=payload.command,
+        timeout_s=payload.timeout_s,
+        is_repeatable=payload.is_repeatable,
     )
     name = store.known_service(payload.target)
     if name is None or payload.action is not ActionKind.START:
@@ -124,19 +170,29 @@ def _action_finished(store: Store, payload: ActionFinished, at: datetime) -> Non
             progressed_at=at,
             error="" if payload.is_ok else payload.detail or f"{action.action} failed",
         )
+        _note_proof(store, plan, action, payload)
     name = store.known_service(action.target)
     if name is not None:
         _note_outcome(store, name, action, payload, at)
+
+
+def _note_proof(store: Store, plan: OpenPlan, action: InFlight, payload: ActionFinished) -> None:
+    """Keep a fault open while the command that must prove its end fails."""
+    fault = store.faults.get(plan.fault_id)
+    is_check = action.step < len(plan.steps) and plan.steps[action.step].is_check
+    if fault is not None and is_check:
+        doubt = "" if payload.is_ok else payload.detail or "its verification failed"
+        store.faults[fault.fault_id] = replace(fault, doubt=doubt)
 
 
 def _note_outcome(
     store: Store, name: str, action: InFlight, payload: ActionFinished, at: datetime
 ) -> None:
     status = store.services[name]
-    if action.action is not ActionKind.START:
+    if action.action in (ActionKind.STOP, ActionKind.KILL):
         failures = 0 if payload.is_ok else status.stop_failures + 1
         store.change(name, stop_failures=failures, stop_failed_at=at if failures else None)
-    elif not payload.is_ok and not status.is_alive:
+    elif action.action is ActionKind.START and not payload.is_ok and not status.is_alive:
         error = payload.detail or "it could not be started"
         store.change(name, start_error=error, start_failed_at=at)
 
@@ -147,6 +203,8 @@ FOLDS: Folds = {
     FaultClosed: _fault_closed,
     PlanDecided: _plan_decided,
     PlanFinished: _plan_finished,
+    PlanProposed: _plan_proposed,
+    ProposalAnswered: _proposal_answered,
     ActionStarted: _action_started,
     ActionFinished: _action_finished,
 }

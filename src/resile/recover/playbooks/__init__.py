@@ -1,7 +1,19 @@
 """Playbooks: which remedy a fault gets, and of what steps it is made."""
 
-from resile.recover.playbooks.choose import NOT_READY_PATIENCE_S, remedy_for
-from resile.recover.playbooks.model import Remedy, Traits, traits_of
+from resile.recover.playbooks.choose import candidates, hindrances, misfit
+from resile.recover.playbooks.model import Hindrance, Remedy
+from resile.recover.playbooks.reading import playbooks_of, shipped
 from resile.recover.playbooks.restart import backoff_s
+from resile.recover.playbooks.steps import remedy_of
 
-__all__ = ["NOT_READY_PATIENCE_S", "Remedy", "Traits", "backoff_s", "remedy_for", "traits_of"]
+__all__ = [
+    "Hindrance",
+    "Remedy",
+    "backoff_s",
+    "candidates",
+    "hindrances",
+    "misfit",
+    "playbooks_of",
+    "remedy_of",
+    "shipped",
+]

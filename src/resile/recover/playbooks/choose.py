@@ -1,77 +1,98 @@
-"""Which remedy a fault gets. Pure: the world and the time decide.
+"""Which playbooks fit a fault, in what order, and what keeps one from being used. Pure.
 
-| fault | remedy |
-|---|---|
-| CRASH, START_FAILED (dead) | `restart`, unless its policy does not want it back |
-| START_FAILED (not ready in time) | `replace_unready`, unless something upstream is broken |
-| CRASH_LOOP | none: quarantined until an operator starts it |
-| HANG | `replace_hung`; liveness does not look upstream |
-| NOT_READY | waits `NOT_READY_PATIENCE_S`, then `restart_unready_once` |
-| DEPENDENCY_DOWN | none: the dependency's own fault is worked on |
-| DISK_NEARLY_FULL | `prune` |
-| CHECK_DOWN | none: a person is told |
+The candidates of a fault are tried from the highest priority down; where the last one that was
+tried names another in its `then`, that one comes first. Faults that no playbook fits are left to
+others: DEPENDENCY_DOWN to the dependency's own fault, CRASH_LOOP and CHECK_DOWN to a person.
 """
 
-from dataclasses import replace
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 
-from resile.core.events import Step
-from resile.core.vocabulary import ActionKind, FaultKind
+from resile.core.units import format_duration
+from resile.core.vocabulary import FaultKind
 from resile.recover import conditions
 from resile.recover.facts import OpenFault
 from resile.recover.model import service_of
-from resile.recover.playbooks import restart
-from resile.recover.playbooks.model import Remedy
+from resile.recover.playbook import Do, Match, Playbook
+from resile.recover.playbooks.model import Hindrance
 from resile.recover.world import World
 
-NOT_READY_PATIENCE_S = 60.0
-"""A service that lives may get ready again by itself. Half of the objective of P1 is left for the
-one restart that is tried afterwards; more would only hurt what it still does."""
-PRUNE_VERIFY_S = 120.0
-"""A disk check's interval, three times, with room."""
+_STARTS = frozenset({Do.START, Do.RESTART})
+_FAILING = frozenset({FaultKind.CRASH, FaultKind.START_FAILED, FaultKind.CRASH_LOOP})
 
 
-def remedy_for(world: World, fault: OpenFault, now: datetime) -> Remedy | datetime | None:
-    """Choose a remedy for a fault whose symptom is present.
+def candidates(world: World, fault: OpenFault) -> tuple[Playbook, ...]:
+    """Give the playbooks that fit a fault and were not refused, the first to be tried first."""
+    books = [
+        b for b in world.spec.playbooks if b.name not in fault.refused and not misfit(b, fault)
+    ]
+    books.sort(key=lambda book: (-book.priority, book.name))
+    last = next((b for b in world.spec.playbooks if fault.tried[-1:] == (b.name,)), None)
+    if last is not None and last.then:
+        books.sort(key=lambda book: book.name != last.then)
+    return tuple(books)
 
-    Returns:
-        The remedy; or the time before which nothing is to be done; or None if only others can help.
-    """
+
+def misfit(playbook: Playbook, fault: OpenFault) -> str:
+    """Tell why a playbook is not for a fault; empty if it is."""
+    match = playbook.match
+    if fault.kind not in match.faults:
+        return f"it is for {', '.join(sorted(match.faults))}, not for {fault.kind}"
+    if not any(fnmatchcase(fault.target, pattern) for pattern in match.targets):
+        return f"it is for {', '.join(match.targets)}, not for {fault.target}"
+    return _unlike(match, fault)
+
+
+def hindrances(
+    world: World, playbook: Playbook, fault: OpenFault, now: datetime
+) -> Iterator[Hindrance]:
+    """Yield what keeps a playbook that fits a fault from being used on it now."""
     name = service_of(fault.target)
+    match = playbook.match
     if name is None:
-        return _prune(fault) if fault.kind is FaultKind.DISK_NEARLY_FULL else None
-    if fault.kind in (FaultKind.CRASH, FaultKind.START_FAILED):
-        return _for_failing(world, fault, name)
-    if fault.kind is FaultKind.HANG:
-        return restart.replace_hung(world, name)
-    if fault.kind is FaultKind.NOT_READY:
-        return _for_unready(world, fault, name, now)
-    return None
-
-
-def _for_failing(world: World, fault: OpenFault, name: str) -> Remedy | None:
-    status = world.service(name)
-    if status.is_quarantined or not conditions.may_restart(world, name):
-        return None
-    if not status.is_alive:
-        return restart.restart(world, fault, name)
-    if conditions.broken_upstream(world, name):
-        return None
-    return restart.replace_unready(world, name)
-
-
-def _for_unready(
-    world: World, fault: OpenFault, name: str, now: datetime
-) -> Remedy | datetime | None:
-    if conditions.broken_upstream(world, name):
-        return None
-    settled_at = conditions.upstream_good_since(world, name) or fault.began_at
-    due_at = max(fault.began_at, settled_at) + timedelta(seconds=NOT_READY_PATIENCE_S)
+        since = fault.began_at
+    else:
+        yield from _of_service(world, playbook, fault, name)
+        since = _settled_at(world, fault, name) if match.needs_upstream else fault.began_at
+    due_at = since + timedelta(seconds=match.after_s)
     if now < due_at:
-        return due_at
-    return replace(restart.replace_unready(world, name), playbook="restart_unready_once")
+        patience = format_duration(match.after_s)
+        yield Hindrance(
+            why=f"it waits {patience}, as the fault may go away by itself", until=due_at
+        )
 
 
-def _prune(fault: OpenFault) -> Remedy:
-    step = Step(action=ActionKind.PRUNE, target=fault.target)
-    return Remedy(playbook="prune", steps=(step,), verify_s=PRUNE_VERIFY_S)
+def _unlike(match: Match, fault: OpenFault) -> str:
+    evidence = fault.evidence
+    if match.signals and evidence.get("signal") not in match.signals:
+        return f"it is for an end by {', '.join(sorted(match.signals))}"
+    if match.exit_codes and evidence.get("exit_code") not in match.exit_codes:
+        return f"it is for exit code {', '.join(map(str, sorted(match.exit_codes)))}"
+    if match.is_oom is not None and bool(evidence.get("oom_kills")) is not match.is_oom:
+        return f"it is for an end {'for' if match.is_oom else 'that was not for'} want of memory"
+    if match.ends and evidence.get("end") not in match.ends:
+        return f"it is for an end by {', '.join(sorted(match.ends))}"
+    return ""
+
+
+def _of_service(
+    world: World, playbook: Playbook, fault: OpenFault, name: str
+) -> Iterator[Hindrance]:
+    status = world.service(name)
+    match = playbook.match
+    if fault.kind in _FAILING and any(step.do in _STARTS for step in playbook.steps):
+        if status.is_quarantined:
+            yield Hindrance(why="it is quarantined: an operator starts it again")
+        elif not conditions.may_restart(world, name):
+            policy = world.service_spec(name).restart.policy
+            yield Hindrance(why=f"its restart policy is {policy}")
+    if match.is_alive is not None and status.is_alive is not match.is_alive:
+        yield Hindrance(why="a process of it runs" if status.is_alive else "no process of it runs")
+    if match.needs_upstream and (broken := conditions.broken_upstream(world, name)):
+        yield Hindrance(why=f"{', '.join(broken)} does not work")
+
+
+def _settled_at(world: World, fault: OpenFault, name: str) -> datetime:
+    settled_at = conditions.upstream_good_since(world, name) or fault.began_at
+    return max(fault.began_at, settled_at)

@@ -1,6 +1,7 @@
-"""What a playbook gives: the steps that may make a symptom go away, and how it is judged."""
+"""What a playbook comes to for one fault: steps that may make its symptom go away, or what keeps it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from resile.core.events import Step
 
@@ -13,39 +14,23 @@ class Remedy:
         playbook: Its name.
         steps: One after the other.
         verify_s: Given up so long after the last step.
+        undo: What is done when it has not helped.
     """
 
     playbook: str
     steps: tuple[Step, ...]
     verify_s: float
+    undo: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
-    """How a playbook is bounded and judged.
+class Hindrance:
+    """Why a playbook is not used now.
 
     Args:
-        attempts_max: Tries for one fault; 0 means as many as the budget says.
-        is_budgeted: False if something else bounds it (a restart has its intensity).
-        is_symptom_reset: A symptom that is seen after the last step is a new one, so the remedy
-            has failed at once; else it may simply need its time.
+        why: In words that follow the playbook's name, such as "a process of it runs".
+        until: When it is over; None if only an event can end it.
     """
 
-    attempts_max: int = 0
-    is_budgeted: bool = True
-    is_symptom_reset: bool = True
-
-
-TRAITS = {
-    "restart": Traits(is_budgeted=False),
-    "replace_hung": Traits(),
-    "replace_unready": Traits(),
-    "restart_unready_once": Traits(attempts_max=1),
-    "prune": Traits(is_symptom_reset=False),
-}
-"""Of every playbook by its name."""
-
-
-def traits_of(playbook: str) -> Traits:
-    """Give the traits of a playbook; those of an unknown one (a newer writer's) are the default."""
-    return TRAITS.get(playbook, Traits())
+    why: str
+    until: datetime | None = None

@@ -1,48 +1,15 @@
-"""Remedies that put a new process in the place of one that is dead, hung or not ready.
+"""How long a restart waits, and who is restarted with a service. Pure.
 
-- `restart`: the process is dead. A start, after the back-off: none for the first, then doubling
-  from `backoff_min_s` to `backoff_max_s` with full jitter. Bounded by the restart intensity.
-- `replace_hung`: kill, then start. A hung process is not asked to drain.
-- `replace_unready`: stop, then start, for a process that lives and is not ready.
-
-The group's strategy decides who else is stopped and started with it: dependents and later
-members stop first, and start last.
+The first restart waits for nothing; then delays double from `backoff_min_s` to `backoff_max_s`
+with full jitter. The group's strategy decides who else is stopped and started.
 
 Source of full jitter: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 """
 
-from datetime import datetime, timedelta
-
-from resile.core.events import Step
-from resile.core.vocabulary import ActionKind, Desired
-from resile.recover.facts import OpenFault
+from resile.core.vocabulary import Desired
 from resile.recover.findings import fraction
 from resile.recover.model import GroupSpec, RestartSpec, Strategy, service_target
-from resile.recover.playbooks.model import Remedy
 from resile.recover.world import World
-
-VERIFY_MARGIN_S = 60.0
-"""Beyond the time to become ready: checks with long intervals need it to see the change."""
-
-
-def restart(world: World, fault: OpenFault, name: str) -> Remedy:
-    """Start a dead service after its back-off."""
-    status = world.service(name)
-    spec = world.service_spec(name).restart
-    delay_s = backoff_s(spec, status.backoff_attempt, fault.fault_id)
-    since = status.down_since or fault.began_at
-    not_before = since + timedelta(seconds=delay_s)
-    return _remedy(world, "restart", name, not_before=not_before)
-
-
-def replace_hung(world: World, name: str) -> Remedy:
-    """Kill a service and start it."""
-    return _remedy(world, "replace_hung", name, end=ActionKind.KILL)
-
-
-def replace_unready(world: World, name: str) -> Remedy:
-    """Stop a service and start it."""
-    return _remedy(world, "replace_unready", name, end=ActionKind.STOP)
 
 
 def backoff_s(spec: RestartSpec, attempt: int, seed: str) -> float:
@@ -95,30 +62,3 @@ def _is_wanted(world: World, name: str) -> bool:
     if status is None or world.is_finished(name) or world.is_maintained(service_target(name)):
         return False
     return status.desired is Desired.RUNNING and not status.is_quarantined
-
-
-def _remedy(
-    world: World,
-    playbook: str,
-    name: str,
-    *,
-    end: ActionKind | None = None,
-    not_before: datetime | None = None,
-) -> Remedy:
-    together = affected(world, name)
-    steps = [Step(action=end, target=service_target(name))] if end else []
-    steps += [
-        Step(action=ActionKind.STOP, target=service_target(other))
-        for other in reversed(together)
-        if other != name and world.service(other).is_alive
-    ]
-    steps += [
-        Step(
-            action=ActionKind.START,
-            target=service_target(other),
-            not_before=not_before if other == name else None,
-        )
-        for other in together
-    ]
-    verify_s = world.service_spec(name).ready_timeout_s + VERIFY_MARGIN_S
-    return Remedy(playbook=playbook, steps=tuple(steps), verify_s=verify_s)

@@ -1,0 +1,90 @@
+"""What a playbook's steps come to for one target in the present world. Pure.
+
+The group's strategy decides who else is stopped and started with a service: dependents and later
+members stop first, and start last.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from resile.core.events import Step
+from resile.core.vocabulary import ActionKind
+from resile.recover.facts import OpenFault
+from resile.recover.model import service_of, service_target
+from resile.recover.playbook import Do, Playbook, PlaybookStep
+from resile.recover.playbooks.model import Remedy
+from resile.recover.playbooks.restart import affected, backoff_s
+from resile.recover.world import World
+
+VERIFY_MARGIN_S = 60.0
+"""Beyond the time to become ready: checks with long intervals need it to see the change."""
+CHECK_VERIFY_S = 120.0
+"""Of a target that is a check: a disk check's interval, three times, with room."""
+
+_ENDS = {Do.STOP: ActionKind.STOP, Do.KILL: ActionKind.KILL, Do.RESTART: ActionKind.STOP}
+
+
+def remedy_of(world: World, playbook: Playbook, fault: OpenFault) -> Remedy:
+    """Work a playbook out for a fault."""
+    name = service_of(fault.target)
+    steps = [*_worked_out(world, playbook.steps, fault)]
+    verify = playbook.verify
+    if verify.command:
+        steps.append(
+            Step(
+                action=ActionKind.RUN,
+                target=fault.target,
+                command=verify.command,
+                timeout_s=verify.timeout_s,
+                is_repeatable=True,
+                is_check=True,
+            )
+        )
+    usual_s = CHECK_VERIFY_S
+    if name is not None:
+        usual_s = world.service_spec(name).ready_timeout_s + VERIFY_MARGIN_S
+    return Remedy(
+        playbook=playbook.name,
+        steps=tuple(steps),
+        verify_s=usual_s if verify.within_s is None else verify.within_s,
+        undo=tuple(_worked_out(world, playbook.undo, fault)),
+    )
+
+
+def _worked_out(world: World, planned: Iterable[PlaybookStep], fault: OpenFault) -> Iterator[Step]:
+    name = service_of(fault.target)
+    for step in planned:
+        if step.do is Do.COMMAND:
+            yield Step(
+                action=ActionKind.RUN,
+                target=fault.target,
+                command=step.command,
+                timeout_s=step.timeout_s,
+                is_repeatable=step.is_repeatable,
+            )
+        elif step.do is Do.PRUNE:
+            yield Step(action=ActionKind.PRUNE, target=fault.target)
+        elif name is not None:
+            yield from _of_service(world, step, fault, name)
+
+
+def _of_service(world: World, step: PlaybookStep, fault: OpenFault, name: str) -> Iterator[Step]:
+    end = _ENDS.get(step.do)
+    if end is not None:
+        yield Step(action=end, target=fault.target)
+    if step.do not in (Do.START, Do.RESTART):
+        return
+    together = affected(world, name)
+    for other in reversed(together):
+        if other != name and world.service(other).is_alive:
+            yield Step(action=ActionKind.STOP, target=service_target(other))
+    not_before = _backed_off(world, fault, name) if step.has_backoff else None
+    for other in together:
+        delay = not_before if other == name else None
+        yield Step(action=ActionKind.START, target=service_target(other), not_before=delay)
+
+
+def _backed_off(world: World, fault: OpenFault, name: str) -> datetime:
+    status = world.service(name)
+    delay_s = backoff_s(world.service_spec(name).restart, status.backoff_attempt, fault.fault_id)
+    return (status.down_since or fault.began_at) + timedelta(seconds=delay_s)

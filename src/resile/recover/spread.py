@@ -1,0 +1,47 @@
+"""How many services of a group are worked on at once. Pure.
+
+A remedy that helps one member may be the outage of the whole group where it is used on all of them
+at once: a playbook's blast radius bounds that.
+"""
+
+from collections.abc import Iterable
+
+from resile.core.events import Step
+from resile.recover import steps
+from resile.recover.facts import OpenFault
+from resile.recover.model import service_of, service_target
+from resile.recover.playbook import Playbook
+from resile.recover.playbooks import Remedy
+from resile.recover.world import World
+
+
+def is_too_wide(world: World, playbook: Playbook, fault: OpenFault, remedy: Remedy) -> bool:
+    """Tell whether a remedy alone would work on more members than its playbook allows."""
+    touched = _touched(remedy.steps) & _group_of(world, fault.target)
+    return 0 < playbook.blast_radius < len(touched)
+
+
+def is_spread(world: World, playbook: Playbook, fault: OpenFault, remedy: Remedy) -> bool:
+    """Tell whether others of the group are worked on, so that a remedy has to wait for them."""
+    if not playbook.blast_radius:
+        return False
+    others = {action.target for action in world.in_flight.values()}
+    for plan in world.plans.values():
+        others |= steps.remaining_targets(world, plan)
+        others |= {service_target(n) for n in steps.started_by(world, plan) if _is_down(world, n)}
+    group = _group_of(world, fault.target)
+    return len((_touched(remedy.steps) | others) & group) > playbook.blast_radius
+
+
+def _is_down(world: World, name: str) -> bool:
+    return not world.service(name).is_ready
+
+
+def _group_of(world: World, target: str) -> set[str]:
+    name = service_of(target)
+    members = next((g.services for g in world.spec.groups if name in g.services), ())
+    return {service_target(member) for member in members}
+
+
+def _touched(planned: Iterable[Step]) -> set[str]:
+    return {step.target for step in planned}
