@@ -50,27 +50,38 @@ def decode(kind: type[T], data: Any) -> T:
         raise ValueError(f"data does not fit {kind.__name__}: {exc!r}") from exc
 
 
-def _decode(kind: Any, data: Any) -> Any:  # noqa: PLR0911, C901 - one line for each kind of value
+def _decode(kind: Any, data: Any) -> Any:
+    """Read a value; classes first, as they are most of what records hold."""
+    if isinstance(kind, type):
+        return _decode_class(kind, data)
     origin = get_origin(kind)
-    if kind is Any or kind is object:
-        return data
     if origin in (Union, types.UnionType):
         return _decode_union(kind, data)
     if origin is tuple:
         return tuple(_decode(get_args(kind)[0], item) for item in data)
     if origin is frozenset:
         return frozenset(_decode(get_args(kind)[0], item) for item in data)
-    if origin is not None and issubclass(origin, Mapping):
-        key_kind, value_kind = get_args(kind)
-        return {_decode(key_kind, k): _decode(value_kind, v) for k, v in data.items()}
-    if kind is datetime:
-        return datetime.fromisoformat(data)
+    key_kind, value_kind = get_args(kind)
+    return {_decode(key_kind, k): _decode(value_kind, v) for k, v in data.items()}
+
+
+def _decode_class(kind: Any, data: Any) -> Any:  # noqa: PLR0911 - one line for each kind of value
     if kind is float:
         return float(data)
+    if kind in _PLAIN:
+        return _checked(kind, data)
+    if kind is Any or kind is object:
+        return data
+    if kind is datetime:
+        return datetime.fromisoformat(data)
     if issubclass(kind, Enum):
         return kind(data)
     if dataclasses.is_dataclass(kind):
         return _decode_dataclass(kind, data)
+    return _checked(kind, data)
+
+
+def _checked(kind: Any, data: Any) -> Any:
     if not isinstance(data, kind):
         raise TypeError(f"{data!r} is not a {kind.__name__}")
     return data
