@@ -27,6 +27,8 @@ LOOK_S = 0.5
 """Between two looks at what runs and what is in maintenance."""
 ASK_TIMEOUT_S = 75.0
 """A compromise waits for its consumers for a minute at most."""
+SILENCE_S_MAX = 60.0
+"""It tells how it is every ten seconds: one that is silent for longer hangs, and the next one is started."""
 ASKED_MAX = 100
 KINDS = ("secret.", "secrets.", "rotation.", "client.", "provider.")
 """What the keeper may have journalled begins so."""
@@ -109,8 +111,8 @@ class SecretKeeping:
         self._writer = writer
         watching = asyncio.create_task(self._tell_what_runs(writer))
         try:
-            with contextlib.suppress(ConnectionError, ValueError):
-                while line := await reader.readline():
+            with contextlib.suppress(ConnectionError, ValueError, TimeoutError):
+                while line := await _next(reader):
                     self._hear(json.loads(line), writer)
         finally:
             watching.cancel()
@@ -153,6 +155,11 @@ class SecretKeeping:
                 told = services, maintained
                 send(writer, {"services": services, "maintenance": maintained})
             await asyncio.sleep(LOOK_S)
+
+
+async def _next(reader: asyncio.StreamReader) -> bytes:
+    async with asyncio.timeout(SILENCE_S_MAX):
+        return await reader.readline()
 
 
 def payloads_of(told: Sequence[Sequence[Any]]) -> list[Payload]:

@@ -1,6 +1,7 @@
 """The brain's side of the secretkeeper: what it takes from it, and what the pages get."""
 
 import asyncio
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,25 @@ def keeping_of(folder: Path, toml: str) -> tuple[SecretKeeping, Loop]:
     loop = Loop()
     keeping = SecretKeeping(config, folder, loop=loop, world=World(system_spec(config)))  # type: ignore[arg-type]
     return keeping, loop
+
+
+def test_keeper_that_is_silent_for_too_long_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secret_keeping, "SILENCE_S_MAX", 0.05)
+    keeping, _ = keeping_of(tmp_path, DECLARED)
+
+    async def scenario() -> None:
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        theirs.sendall(b'{"status": {"secrets": []}}\n')
+        await asyncio.wait_for(keeping._talk(reader, writer), 20)
+        writer.close()
+        theirs.close()
+
+    asyncio.run(scenario())
+
+    assert keeping.status == {"secrets": []}
 
 
 def hear(keeping: SecretKeeping, *messages: dict[str, Any]) -> list[bytes]:
