@@ -83,6 +83,8 @@ class Shell:
         self.world = World(spec)
         self.book = IncidentBook(spec)
         self.journal: list[Event] = []
+        self._told: list[Payload | None] = []
+        """What the journal's events hold, read once: tests ask for them after each step."""
         self.programs = {name: Program() for name in spec.services}
         self.running: dict[str, Process] = {}
         self.generations: dict[str, int] = dict.fromkeys(spec.services, 0)
@@ -95,10 +97,6 @@ class Shell:
         self.performed: list[ActionStarted] = []
         self.fails: set[ActionKind] = set()
         """Kinds of action that fail."""
-        self.ran: list[tuple[str, ...]] = []
-        """The commands that were run, in order."""
-        self.commands: dict[str, Callable[[], str]] = {}
-        """What commands do, by their program; each gives its error, or nothing. Others do nothing."""
         self._heap: list[_Happening] = []
         self._orders = count()
         self._pids = count(1000)
@@ -227,8 +225,7 @@ class Shell:
 
     def payloads(self, *kinds: type[Payload]) -> list[Any]:
         """Give the journalled payloads of some kinds, in order."""
-        found = (event.payload() for event in self.journal)
-        return [payload for payload in found if isinstance(payload, kinds)]
+        return [payload for payload in self._told if isinstance(payload, kinds)]
 
     def state(self, name: str) -> CheckState:
         return self.world.service(name).state
@@ -253,8 +250,9 @@ class Shell:
         for event in batch:
             self.world.apply(event)
             self.book.apply(event)
-        for event in batch:
-            payload = event.payload()
+        told = [event.payload() for event in batch]
+        self._told += told
+        for payload in told:
             if isinstance(payload, ProcessStarted | ProcessExited):
                 self._forget_checks(payload.service)
             if isinstance(payload, ActionStarted):
@@ -271,24 +269,10 @@ class Shell:
             self._later(self._program(action).start_s, lambda: self._start(action), brains=True)
         elif action.action is ActionKind.PRUNE:
             self._soon(0.01, action)
-        elif action.action is ActionKind.RUN:
-            self._run(action)
         else:
             is_kill = action.action is ActionKind.KILL
             delay_s = 0.0 if is_kill else self._program(action).stop_s
             self._later(delay_s, lambda: self._end(action), brains=True)
-
-    def _run(self, action: ActionStarted | InFlight) -> None:
-        if isinstance(action, InFlight) and not action.is_repeatable:
-            self._later(0.01, lambda: self._finish(action), brains=True)
-            return
-
-        def end() -> None:
-            self.ran.append(action.command)
-            error = self.commands.get(action.command[0], lambda: "")()
-            self._finish(action, error=error)
-
-        self._later(0.05, end, brains=True)
 
     def _program(self, action: ActionStarted | InFlight) -> Program:
         return self.programs[action.target.partition("/")[2]]
