@@ -153,6 +153,7 @@ def test_a_rotation_warns_what_it_cuts_and_says_what_it_cut(
 
     row.locator("select").select_option("compromise")
     expect(row.locator(".warning")).to_contain_text("dispatcher (pid 4312), reasoner (pid 4326)")
+    assert row.locator("form input").bounding_box()["width"] > 300, "there is room for the reason"
     view.secrets.cut = ["reasoner (pid 4326)"]
     row.locator("form input").fill("INC-12")
     row.locator("form input").press("Enter")

@@ -65,6 +65,6 @@ async function carryOut(form, box, work) {
     setText(box.querySelector('.restored'), done);
     setText(box.querySelector('.failed'), failed ?? '');
   } catch (error) {
-    box.querySelector('.failed').replaceChildren(`${visible(error.message)} `, el('span', 'muted', visible(error.hint ?? '')));
+    box.querySelector('.failed').replaceChildren(`${visible(error.message)}\n`, el('span', 'muted', visible(error.hint ?? '')));
   }
 }
