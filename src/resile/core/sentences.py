@@ -262,6 +262,9 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.JournalPruned: lambda p: f"the journal let go of its records up to {p.through_seq}",
     events.JournalSealed: lambda p: f"the journal sealed records {p.first_seq} to {p.last_seq}",
     events.MaintenanceChanged: _maintained,
+    events.MemoryPressureChanged: lambda p: (
+        f"memory of {_name(p.target)} is {p.after}, was {p.before}{_because(p.reason)}"
+    ),
     events.RunAlerted: lambda p: f"the run uses {p.measured} of {p.limit}, {p.allowed} allowed",
     events.RunBegun: lambda p: f"contained run of {' '.join(p.command)}",
     events.RunBreached: lambda p: f"{p.label}: {p.detail}",

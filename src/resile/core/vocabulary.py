@@ -129,6 +129,22 @@ class FaultKind(StrEnum):
     """The provider of secrets does not answer."""
     EXHAUSTION_PREDICTED = "exhaustion_predicted"
     """A resource is expected to run out soon."""
+    MEMORY_PRESSURE = "memory_pressure"
+    """A service is about to reach its memory limit, or the machine is about to have none left."""
+
+
+class MemoryLevel(StrEnum):
+    """How scarce memory is."""
+
+    CALM = "calm"
+    HIGH = "high"
+    CRITICAL = "critical"
+    """The kernel is about to kill."""
+
+    def is_worse_than(self, other: "MemoryLevel") -> bool:
+        """Compare two levels."""
+        order = tuple(MemoryLevel)
+        return order.index(self) > order.index(other)
 
 
 class EndKind(StrEnum):

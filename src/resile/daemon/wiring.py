@@ -27,6 +27,8 @@ INTERNAL_PREFIX = "RESILE_"
 """Variables of this name steer the daemon; services do not inherit them."""
 WATCHDOG_LOOKS = 4
 """So often in its time is a watchdog looked at: a hang is noticed at most a quarter late."""
+SLOW_SHARE = 0.97
+"""Of its memory limit: a little above where it counts as about to reach it."""
 STOP_MARGIN_S = 10.0
 """What a stop may take beyond its drain: the kill of a large tree."""
 
@@ -140,6 +142,7 @@ def _service(name: str, section: ServiceSection) -> ServiceSpec:
         watchdog_s=section.watchdog,
         stop_timeout_s=section.stop.drain + STOP_MARGIN_S,
         is_critical=section.critical,
+        is_restarted_before_oom=section.oom == "restart",
     )
 
 
@@ -156,6 +159,7 @@ def _launch(
         cwd=str(section.cwd),
         limits=CgroupLimits(
             memory_bytes=section.limits.memory or 0,
+            memory_slow_bytes=_slow_bytes(section),
             cpu_share=section.limits.cpu or 0.0,
             processes=section.limits.processes or 0,
         ),
@@ -167,6 +171,12 @@ def _launch(
         log_files_max=config.resile.log_files_max,
         log_lines_per_s_max=config.resile.log_lines_per_s_max,
     )
+
+
+def _slow_bytes(section: ServiceSection) -> int:
+    """Tell from where on a service is slowed down, so that it can be restarted before it is killed."""
+    is_restarted = section.oom == "restart"
+    return int((section.limits.memory or 0) * SLOW_SHARE) if is_restarted else 0
 
 
 def _handing(service: str, config: Config, state: Path) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ _TITLES = {
     FaultKind.NOT_READY: "is not ready",
     FaultKind.DEPENDENCY_DOWN: "suffers from a dependency",
     FaultKind.DISK_NEARLY_FULL: "is nearly full",
+    FaultKind.MEMORY_PRESSURE: "is about to run out of memory",
     FaultKind.CHECK_DOWN: "is down",
     FaultKind.ESCAPE_ATTEMPT: "tried what its sandbox prevents",
     FaultKind.STORE_DAMAGED: "has a damaged file",

@@ -18,6 +18,7 @@ TIMELINE_KINDS = (
     "fault.*",
     "incident.*",
     "maintenance.changed",
+    "memory.pressure",
     "notice.sent",
     "operator.requested",
     "plan.*",

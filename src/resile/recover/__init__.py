@@ -13,6 +13,7 @@ from resile.recover.findings import Finding, Stage, come_to_rest, made_id
 from resile.recover.graph import Graph
 from resile.recover.maintenance import check_state_of
 from resile.recover.model import (
+    MACHINE_TARGET,
     BudgetSpec,
     CheckBinding,
     Decision,
@@ -31,6 +32,7 @@ from resile.recover.wanted import asked_of, is_early, may_end_well
 from resile.recover.world import World
 
 __all__ = [
+    "MACHINE_TARGET",
     "BudgetSpec",
     "CheckBinding",
     "CheckStatus",

@@ -10,7 +10,15 @@ from datetime import datetime
 from typing import Any
 
 from resile.core.events import Step
-from resile.core.vocabulary import ActionKind, CheckState, Desired, EndKind, FaultKind, Priority
+from resile.core.vocabulary import (
+    ActionKind,
+    CheckState,
+    Desired,
+    EndKind,
+    FaultKind,
+    MemoryLevel,
+    Priority,
+)
 
 TRIED_MAX = 200
 """Playbooks of a fault's plans that are remembered: twice as many as one may have attempts."""
@@ -134,6 +142,21 @@ class CheckStatus:
     was_good: bool = False
     reason: str = ""
     latency_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PressureStatus:
+    """How scarce memory is for a target.
+
+    Args:
+        level: How scarce.
+        since: Since when it has this level.
+        reason: In one line.
+    """
+
+    level: MemoryLevel
+    since: datetime
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +304,7 @@ class WorldRecord:
     Args:
         services: By name.
         checks: By id.
+        pressures: How scarce memory is, by target, as far as it ever was.
         faults: The open ones by id.
         plans: The open ones by id.
         in_flight: By id of the action.
@@ -297,6 +321,7 @@ class WorldRecord:
 
     services: Mapping[str, ServiceStatus] = field(default_factory=dict)
     checks: Mapping[str, CheckStatus] = field(default_factory=dict)
+    pressures: Mapping[str, PressureStatus] = field(default_factory=dict)
     faults: Mapping[str, OpenFault] = field(default_factory=dict)
     plans: Mapping[str, OpenPlan] = field(default_factory=dict)
     in_flight: Mapping[str, InFlight] = field(default_factory=dict)

@@ -14,6 +14,8 @@ for what is present; a fault is closed when it has been gone for the stable time
 - DEPENDENCY_DOWN of a service: the same while something upstream is broken. If that works again
   for `UPSTREAM_GRACE_S` and the ready check is still DOWN, NOT_READY opens beside it. While all
   that is broken upstream is so because of maintenance, it is no fault.
+- MEMORY_PRESSURE: memory is critically scarce, of a service that runs or of the machine. Gone when it
+  is not any more, or the process is gone.
 - DISK_NEARLY_FULL, DEPENDENCY_DOWN, CHECK_DOWN of a system check: it is DOWN. Gone when it is good.
 
 What an action of ours or an operator brought about is no fault, nor is what happens in maintenance.
@@ -25,11 +27,11 @@ from typing import Any
 
 from resile.core.events import FaultOpened
 from resile.core.units import format_duration
-from resile.core.vocabulary import CheckGroup, CheckState, Desired, FaultKind
+from resile.core.vocabulary import CheckGroup, CheckState, Desired, FaultKind, MemoryLevel
 from resile.recover import conditions, maintenance
-from resile.recover.facts import CheckStatus, Exit, OpenFault
+from resile.recover.facts import CheckStatus, Exit, OpenFault, PressureStatus
 from resile.recover.findings import Finding, made_id
-from resile.recover.model import check_target, service_of, service_target
+from resile.recover.model import MACHINE_TARGET, check_target, service_of, service_target
 from resile.recover.objectives import priority_of
 from resile.recover.world import World
 
@@ -51,6 +53,8 @@ def detect(world: World, now: datetime) -> Iterator[Finding]:
             yield from _failing(world, name, now)
             yield from _hanging(world, name, now)
             yield from _unready(world, name, now)
+            yield from _short_of_memory(world, service_target(name))
+    yield from _short_of_memory(world, MACHINE_TARGET)
     for check, binding in world.spec.checks.items():
         status = world.check(check)
         if world.is_maintained(check_target(check)):
@@ -63,6 +67,8 @@ def detect(world: World, now: datetime) -> Iterator[Finding]:
 
 def is_present(world: World, fault: OpenFault, now: datetime) -> bool:
     """Tell whether the symptom of an open fault is there now, so that a remedy makes sense."""
+    if fault.kind is FaultKind.MEMORY_PRESSURE:
+        return _scarcity(world, fault.target) is not None
     name = service_of(fault.target)
     if name is None:
         return world.check(fault.target.partition("/")[2]).state is CheckState.DOWN
@@ -76,6 +82,8 @@ def is_present(world: World, fault: OpenFault, now: datetime) -> bool:
 
 def gone_since(world: World, fault: OpenFault) -> datetime | None:
     """Tell since when the symptom of an open fault is gone; None if it is not."""
+    if fault.kind is FaultKind.MEMORY_PRESSURE:
+        return _relieved_since(world, fault)
     name = service_of(fault.target)
     if name is None:
         return world.check(fault.target.partition("/")[2]).good_since
@@ -173,6 +181,29 @@ def _unready(world: World, name: str, now: datetime) -> Iterator[Finding]:
             f"{', '.join(broken)} does not work; {reason}",
             upstream=list(broken),
         )
+
+
+def _short_of_memory(world: World, target: str) -> Iterator[Finding]:
+    scarcity = _scarcity(world, target)
+    if scarcity is not None and world.fault_on(target, FaultKind.MEMORY_PRESSURE) is None:
+        kind = FaultKind.MEMORY_PRESSURE
+        yield _opened(world, kind, target, scarcity.since, scarcity.reason)
+
+
+def _relieved_since(world: World, fault: OpenFault) -> datetime | None:
+    status = world.pressures.get(fault.target)
+    if status is None:
+        return fault.began_at
+    return None if status.level is MemoryLevel.CRITICAL else status.since
+
+
+def _scarcity(world: World, target: str) -> PressureStatus | None:
+    """Give how scarce memory is for a target, if it is critical and something of the target runs."""
+    status = world.pressures.get(target)
+    name = world.known_service(target)
+    is_there = name is None or world.service(name).is_alive
+    is_critical = status is not None and status.level is MemoryLevel.CRITICAL
+    return status if is_critical and is_there else None
 
 
 def _evidence(ended: Exit) -> dict[str, Any]:

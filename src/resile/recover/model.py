@@ -75,6 +75,7 @@ class ServiceSpec:
         watchdog_s: It must ping at least so often; 0 means that it does not.
         stop_timeout_s: The longest that a stop may take: drain, grace and kill together.
         is_critical: Its loss is an outage (P0); else P1.
+        is_restarted_before_oom: It is restarted in order when it is about to reach its memory limit.
     """
 
     name: str
@@ -85,6 +86,7 @@ class ServiceSpec:
     watchdog_s: float = 0.0
     stop_timeout_s: float = 10.0
     is_critical: bool = False
+    is_restarted_before_oom: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +166,10 @@ class Decision:
 
     payloads: tuple[Payload, ...] = ()
     wake_at: datetime | None = None
+
+
+MACHINE_TARGET = "machine"
+"""Names the machine as the target of a fault."""
 
 
 def service_target(service: str) -> str:

@@ -39,7 +39,10 @@ def priority_of(spec: SystemSpec, kind: FaultKind, target: str) -> Priority:
 
     A service's own fault is P0 if the service is critical, else P1. A service that merely
     suffers from its dependency is degraded: P2. What a system check found depends on its kind.
+    Memory that is about to run out has not run out: P3.
     """
+    if kind is FaultKind.MEMORY_PRESSURE:
+        return Priority.P3
     name = service_of(target)
     if name is None:
         return _SYSTEM_PRIORITIES.get(kind, Priority.P2)

@@ -71,6 +71,8 @@ class Match:
         exit_codes: It ended with one of them.
         is_oom: Whether the kernel must have killed it for want of memory, or must not.
         ends: Why it ended; one must fit.
+        needs_oom_restart: The service must say that it is to be restarted before it is killed for
+            want of memory.
     """
 
     faults: frozenset[FaultKind]
@@ -82,6 +84,7 @@ class Match:
     exit_codes: frozenset[int] = frozenset()
     is_oom: bool | None = None
     ends: frozenset[str] = frozenset()
+    needs_oom_restart: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any
 from resile.core.vocabulary import CheckGroup
 from resile.recover.facts import CheckStatus, InFlight, ServiceStatus, WorldRecord
 from resile.recover.graph import Graph
-from resile.recover.model import SystemSpec, service_of, service_target
+from resile.recover.model import MACHINE_TARGET, SystemSpec, service_of, service_target
 
 
 class Store:
@@ -38,6 +38,7 @@ class Store:
         """Take a state over; what is not declared is left out, what is new starts afresh."""
         self.services = {n: record.services.get(n, ServiceStatus()) for n in self.spec.services}
         self.checks = {c: record.checks.get(c, CheckStatus()) for c in self.spec.checks}
+        self.pressures = {t: p for t, p in record.pressures.items() if self.has_memory(t)}
         self.faults = dict(record.faults)
         self.plans = dict(record.plans)
         self.in_flight = {i: a for i, a in record.in_flight.items() if self.is_declared(a.target)}
@@ -56,6 +57,7 @@ class Store:
         return WorldRecord(
             services=dict(self.services),
             checks=dict(self.checks),
+            pressures=dict(self.pressures),
             faults=dict(self.faults),
             plans=dict(self.plans),
             in_flight=dict(self.in_flight),
@@ -109,6 +111,10 @@ class Store:
         """Tell whether a target is a declared service or check."""
         kind, _, name = target.partition("/")
         return name in (self.spec.services if kind == "service" else self.spec.checks)
+
+    def has_memory(self, target: str) -> bool:
+        """Tell whether memory of a target is watched: of a declared service, or of the machine."""
+        return target == MACHINE_TARGET or service_of(target) in self.spec.services
 
     def change(self, name: str, **changes: Any) -> None:
         """Replace fields of a service's status; for the fold alone."""

@@ -17,7 +17,7 @@ from resile.core.vocabulary import ActionKind, Desired, FaultKind, Outcome
 from resile.recover import conditions, faults, steps
 from resile.recover.facts import OpenFault, OpenPlan
 from resile.recover.findings import Finding, made_id
-from resile.recover.model import service_of
+from resile.recover.model import MACHINE_TARGET, service_of
 from resile.recover.objectives import measured
 from resile.recover.world import World
 
@@ -142,6 +142,8 @@ def _is_half_done(world: World, plan: OpenPlan | None) -> bool:
 def _is_withdrawn(world: World, fault: OpenFault) -> bool:
     if world.is_maintained(fault.target):
         return True
+    if fault.target == MACHINE_TARGET:
+        return False
     name = service_of(fault.target)
     if name is None:
         return fault.target.partition("/")[2] not in world.checks

@@ -10,6 +10,7 @@ from resile.recover.world import STOP_ACTIONS, World
 _WHY = {
     FaultKind.START_FAILED: "it was not ready in time",
     FaultKind.NOT_READY: "it was not ready any more",
+    FaultKind.MEMORY_PRESSURE: "it was about to reach its memory limit",
 }
 """Why recovery replaces a process that lives, for the faults that lead to that."""
 

@@ -219,6 +219,10 @@ ONE_FAULT = [
         "3: service.a.live.heartbeat: needs notify = true",
     ),
     (
+        "[service.a]\ncommand = ['x']\noom = 'restart'",
+        "3: service.a.oom: needs limits.memory",
+    ),
+    (
         "[service.a]\ncommand = ['x']\nwatchdog = '1s'",
         "3: service.a.watchdog: needs notify = true (add notify = true to the service",
     ),

@@ -62,6 +62,15 @@ def test_no_limit_is_written_as_such(root: Path) -> None:
     }
 
 
+def test_memory_above_which_members_are_slowed_down_is_written(root: Path) -> None:
+    limits = CgroupLimits(memory_bytes=100 << 20, memory_slow_bytes=97 << 20)
+    (root / "app-1" / "memory.high").touch()
+
+    open_tree(layout(root, ALL)).create("app-1", limits)
+
+    assert (root / "app-1" / "memory.high").read_text() == str(97 << 20)
+
+
 def test_a_share_below_what_the_kernel_takes_is_its_least(root: Path) -> None:
     open_tree(layout(root, ALL)).create("app-1", CgroupLimits(cpu_share=0.001))
 

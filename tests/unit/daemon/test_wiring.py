@@ -74,3 +74,37 @@ def test_services_are_told_what_is_switched_off(tmp_path: Path) -> None:
         "RESILE_CONTAIN__OVERLAY": "false",
     }
     assert switches_of(env) == Switches(is_enabled=False, has_overlay=False)
+
+
+def test_service_that_is_restarted_before_it_is_killed_is_slowed_down_near_its_limit(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "resile.toml"
+    path.write_text(
+        "".join(
+            f'[service.{name}]\ncommand = ["x"]\nlimits = {{ memory = "100MiB" }}\noom = "{name}"\n'
+            for name in ("warn", "restart")
+        )
+    )
+    config = load_config(path, environ={})
+
+    launches = wiring.launch_specs(config, environ={}, **PLACES)
+    services = wiring.system_spec(config).services
+
+    assert services["restart"].is_restarted_before_oom
+    assert not services["warn"].is_restarted_before_oom
+    assert launches["restart"].limits.memory_slow_bytes == 97 << 20
+    assert launches["warn"].limits.memory_slow_bytes == 0
+
+
+def test_heartbeats_are_told_from_other_checks(tmp_path: Path) -> None:
+    path = tmp_path / "resile.toml"
+    path.write_text(
+        '[service.a]\ncommand = ["x"]\nnotify = true\nwatchdog = "5s"\n'
+        'live = { tcp = "127.0.0.1:1" }\n'
+    )
+
+    checks = wiring.system_spec(load_config(path, environ={})).checks
+
+    assert checks["a.watchdog"].is_heartbeat
+    assert not checks["a.live"].is_heartbeat

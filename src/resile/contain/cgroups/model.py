@@ -11,6 +11,8 @@ class CgroupLimits:
 
     Args:
         memory_bytes: Resident and cached memory; above it the kernel kills.
+        memory_slow_bytes: Above it the kernel slows the members down and takes back what it can,
+            so that whoever watches has time to act. Only v2 can.
         cpu_share: 1.0 is one core.
         processes: Processes and threads at once.
         is_one_fate: If the kernel kills one member for want of memory, it kills all of them;
@@ -18,6 +20,7 @@ class CgroupLimits:
     """
 
     memory_bytes: int = 0
+    memory_slow_bytes: int = 0
     cpu_share: float = 0.0
     processes: int = 0
     is_one_fate: bool = False

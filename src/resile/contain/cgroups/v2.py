@@ -119,6 +119,8 @@ def _limit_files(limits: CgroupLimits, enforced: tuple[str, ...]) -> list[tuple[
     files = []
     if Controller.MEMORY in enforced:
         files.append(("memory.max", str(limits.memory_bytes or "max")))
+        if limits.memory_slow_bytes:
+            files.append(("memory.high", str(limits.memory_slow_bytes)))
         files.append(("memory.oom.group", str(int(limits.is_one_fate))))
         if limits.memory_bytes:
             files.append(("memory.swap.max", "0"))

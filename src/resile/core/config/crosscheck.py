@@ -27,6 +27,7 @@ def cross_check(data: Mapping[str, Any]) -> tuple[Fault, ...]:
             _group_members,
             _processes,
             _unnotified,
+            _unlimited,
             _halted,
             secret_faults,
             policy_faults,
@@ -112,6 +113,18 @@ def _processes(data: Mapping[str, Any]) -> Iterator[Fault]:
                 path=("check", name, "process"),
                 message=f'no service is called "{target}"',
                 hint=did_you_mean(target, services),
+            )
+
+
+def _unlimited(data: Mapping[str, Any]) -> Iterator[Fault]:
+    for name, table in _tables(data, "service").items():
+        limits = table.get("limits")
+        has_limit = isinstance(limits, Mapping) and limits.get("memory") is not None
+        if table.get("oom") == "restart" and not has_limit:
+            yield Fault(
+                path=("service", name, "oom"),
+                message="needs limits.memory",
+                hint='add limits = { memory = "512MiB" }; nothing is reached without a limit',
             )
 
 

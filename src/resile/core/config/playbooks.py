@@ -14,7 +14,14 @@ from resile.core.config.units import DurationIn
 
 STEPS_MAX = 20
 """More steps than that are a program; a command step can start one."""
-SHIPPED = ("prune", "replace_hung", "replace_unready", "restart", "restart_unready_once")
+SHIPPED = (
+    "prune",
+    "replace_hung",
+    "replace_unready",
+    "restart",
+    "restart_before_oom",
+    "restart_unready_once",
+)
 """The names of the playbooks in `resile/recover/playbooks/shipped`; a `then` may name them."""
 
 FaultName = Literal[
@@ -26,6 +33,7 @@ FaultName = Literal[
     "dependency_down",
     "disk_nearly_full",
     "check_down",
+    "memory_pressure",
 ]
 EndName = Literal[
     "unknown",
@@ -83,6 +91,7 @@ class MatchSection(Section):
         "Default: either.",
     )
     ends: tuple[EndName, ...] = setting([], description="Why it ended, in one word; one must fit.")
+    oom_restart: Flag = setting(False, description='Only for services that say `oom = "restart"`.')
 
 
 class StepSection(Section):

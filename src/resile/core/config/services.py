@@ -145,6 +145,12 @@ class ServiceSection(Section):
         description="Services and checks that must be up before it starts. Their loss later does "
         "not restart it.",
     )
+    oom: Literal["warn", "restart"] = setting(
+        "warn",
+        description="When it is about to reach `limits.memory`, where the kernel would kill it: `warn` "
+        "opens an incident of priority P3, `restart` restarts it in order, too. What restarts is bounded "
+        "by the budget.",
+    )
     critical: Flag = setting(
         False,
         description="Its loss is an outage: priority P0, to be recovered within 30 s. Else P1, "

@@ -10,6 +10,7 @@ from resile.core.vocabulary import (
     CheckGroup,
     CheckState,
     EndKind,
+    MemoryLevel,
     Phase,
     Verb,
 )
@@ -168,6 +169,27 @@ class ProcessExited(_ServicePayload):
     """The innermost of these that is the program's own, and no library's."""
     refused_processes: int = 0
     """Processes that it was refused at its limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPressureChanged(Payload):
+    """Memory is more or less scarce than it was: of a service against its limit, or of the machine.
+
+    `target` is `service/NAME` or `machine`.
+    """
+
+    kind: ClassVar[str] = "memory.pressure"
+    target: str
+    before: MemoryLevel
+    after: MemoryLevel
+    used_bytes: int
+    limit_bytes: int
+    reason: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The target."""
+        return self.target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,6 @@ from resile.core.process import identity_of
 from resile.core.vocabulary import Verb
 from resile.daemon.actions import Actions, Exits
 from resile.daemon.adopt import plan_adoption
-from resile.daemon.autopsy import OomKills
 from resile.daemon.ballast import BALLAST_NAME, Ballast
 from resile.daemon.brain.endings import Endings
 from resile.daemon.brain.history import read_uptime
@@ -44,11 +43,12 @@ from resile.daemon.crashes import Crashes
 from resile.daemon.desks import Desks, open_desks
 from resile.daemon.escapes import EscapeWatch
 from resile.daemon.foresight import Foresight, ForesightPlan
-from resile.daemon.groups import members_of
+from resile.daemon.groups import group_of, members_of
 from resile.daemon.guard_client import GuardClient, Told
 from resile.daemon.hangs import Hangs
 from resile.daemon.loop import Loop
 from resile.daemon.measures import Measures
+from resile.daemon.memory_watch import MemoryWatch
 from resile.daemon.protocol import Exited, Instance, Notified, StopWanted
 from resile.daemon.replay import CHECKPOINT_EVERY, checkpoint_of, replay
 from resile.daemon.run_sweep import RunSweep, recover_left
@@ -130,6 +130,14 @@ class Brain:
             prune=crashes.prune,
             before_kill=hangs.look,
         )
+        self._memory = MemoryWatch(
+            self._world,
+            limits={
+                n: one.limits.memory_bytes for n, one in launches.items() if one.limits.memory_bytes
+            },
+            group_of=lambda *which: group_of(state, *which),
+            clock=clock,
+        )
         self._broadcast = Broadcast(journal.read)
         self._loop = self._make_loop()
         self._endings = Endings(
@@ -141,7 +149,7 @@ class Brain:
             crashes=crashes,
             hangs=hangs,
             limits={name: launch.limits for name, launch in launches.items()},
-            kills=lambda exited: OomKills(group=exited.oom_kills),
+            kills=self._memory.kills,
         )
         self._watching = Watching(self._world, loop=self._loop, checks=self._checks, clock=clock)
         self._console = Console(clock=clock)
@@ -403,6 +411,7 @@ class Brain:
         rounds = 0
         while True:
             self._watching.sample()
+            self._loop.tell(*self._memory.look())
             if rounds % BALLAST_EVERY == 0 and not self._view.journal_trouble:
                 await asyncio.to_thread(self._ballast.restore)
             rounds += 1

@@ -7,14 +7,15 @@ from resile.core.events import (
     BrainStopped,
     CheckChanged,
     GuardLost,
+    MemoryPressureChanged,
     ProcessExited,
     ProcessStarted,
     ServiceChanged,
     ServiceNotified,
     ServiceReady,
 )
-from resile.core.vocabulary import ActionKind, Desired
-from resile.recover.facts import GOOD_STATES, CheckStatus, Exit
+from resile.core.vocabulary import ActionKind, Desired, MemoryLevel
+from resile.recover.facts import GOOD_STATES, CheckStatus, Exit, PressureStatus
 from resile.recover.fold.table import Folds
 from resile.recover.model import service_target
 from resile.recover.store import Store
@@ -44,6 +45,7 @@ def _begin_run(store: Store) -> None:
     """Forget what belonged to one run of the daemon: orders, quarantines, actions."""
     store.in_flight = {}
     store.restarts = ()
+    store.pressures = {}
     store.is_shutdown_wanted = False
     for name in store.services:
         store.change(
@@ -89,6 +91,7 @@ def _process_started(store: Store, payload: ProcessStarted, at: datetime) -> Non
         start_failed_at=None,
         restarts=status.restarts + is_restart,
     )
+    _relieve(store, payload.service, at)
     _forget_checks(store, payload.service)
 
 
@@ -114,7 +117,22 @@ def _process_exited(store: Store, payload: ProcessExited, at: datetime) -> None:
         ended=_exit_of(payload, at, is_expected=_is_exit_expected(store, payload.service)),
         backoff_attempt=0 if is_rested else status.backoff_attempt,
     )
+    _relieve(store, payload.service, at)
     _forget_checks(store, payload.service)
+
+
+def _memory_pressure(store: Store, payload: MemoryPressureChanged, at: datetime) -> None:
+    if store.has_memory(payload.target):
+        store.pressures[payload.target] = PressureStatus(
+            level=payload.after, since=at, reason=payload.reason
+        )
+
+
+def _relieve(store: Store, name: str, at: datetime) -> None:
+    """Forget how scarce memory was for a process that is gone."""
+    target = service_target(name)
+    if target in store.pressures:
+        store.pressures[target] = PressureStatus(level=MemoryLevel.CALM, since=at)
 
 
 def _service_notified(store: Store, payload: ServiceNotified, _at: datetime) -> None:
@@ -201,4 +219,5 @@ FOLDS: Folds = {
     ServiceReady: _service_ready,
     ServiceChanged: _service_changed,
     CheckChanged: _check_changed,
+    MemoryPressureChanged: _memory_pressure,
 }

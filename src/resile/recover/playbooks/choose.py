@@ -89,6 +89,8 @@ def _of_service(
             yield Hindrance(why=f"its restart policy is {policy}")
     if match.is_alive is not None and status.is_alive is not match.is_alive:
         yield Hindrance(why="a process of it runs" if status.is_alive else "no process of it runs")
+    if match.needs_oom_restart and not world.service_spec(name).is_restarted_before_oom:
+        yield Hindrance(why='the service does not say oom = "restart"')
     if match.needs_upstream and (broken := conditions.broken_upstream(world, name)):
         yield Hindrance(why=f"{', '.join(broken)} does not work")
 

@@ -84,6 +84,7 @@ def _match(section: "MatchSection") -> Match:
         exit_codes=frozenset(section.exit_codes),
         is_oom=section.oom,
         ends=frozenset(section.ends),
+        needs_oom_restart=section.oom_restart,
     )
 
 
