@@ -18,6 +18,7 @@ from typing import Any
 import click
 import pytest
 
+from resile.chaos import load_experiment
 from resile.core.config import load_config
 from resile.core.events import payload_kinds
 from resile.core.journal import open_journal
@@ -62,7 +63,7 @@ class Block:
     Args:
         page: Where it stands.
         language: As it says.
-        mark: Of the comment right before it: `run`, `file: NAME`, `verifier`, or nothing.
+        mark: Of the comment right before it: `run`, `file: NAME`, `verifier`, `experiment`, or nothing.
         text: Its content.
     """
 
@@ -247,7 +248,10 @@ def test_configuration_in_the_docs_is_valid(block: Block, tmp_path: Path) -> Non
     path.write_text(block.text)
 
     try:
-        load_config(path, environ={})
+        if block.mark == "experiment":
+            load_experiment(path)
+        else:
+            load_config(path, environ={})
     except Exception as exc:
         problems = getattr(exc, "problems", ())
         raise AssertionError(f"{name_of(block.page)}: {exc}: {problems}") from exc

@@ -17,6 +17,7 @@ HOMES: Final = {
         "ProcessCall",
         "PythonCall",
         "ServiceCall",
+        "Settle",
         "Tolerance",
         "ToleranceKind",
         "Variables",

@@ -12,7 +12,7 @@ from typing import Final
 from resile.chaos.catalogue import find_fault, obstacle
 from resile.chaos.decide import STOPPED, verdict_of
 from resile.chaos.experiments.calling import Caller
-from resile.chaos.experiments.method import Method, StoppedEarlyError
+from resile.chaos.experiments.method import DeviatedError, Method, StoppedEarlyError
 from resile.chaos.experiments.model import Experiment, Injection, Probe
 from resile.chaos.experiments.report import FaultReport, Report
 from resile.chaos.experiments.running import Runner, ThreadRunner
@@ -152,6 +152,7 @@ class Engine:
         method = Method(
             host=self._host,
             caller=caller,
+            probes=experiment.probes,
             injector=self._injector(report.experiment_id),
             runner=self._parts.runner,
             report=report,
@@ -164,13 +165,15 @@ class Engine:
             method.run(experiment.method)
         except StoppedEarlyError as exc:
             aborted = str(exc)
+        except DeviatedError as exc:
+            deviation = str(exc)
         finally:
             method.end_faults(aborted or "its step is over")
             watch.stop()
         report.method_ended_s = clock.monotonic() - began_s
         if aborted:
             report.abort_s = clock.monotonic() - method.stopped_at_s
-        if experiment.is_judged_before_rollbacks and not aborted:
+        if experiment.is_judged_before_rollbacks and not aborted and not deviation:
             deviation = self._deviation(experiment, caller, within_s=0.0)
         method.roll_back(experiment.rollbacks)
         after = self._after(experiment, caller, report, began_s)

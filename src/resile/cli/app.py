@@ -13,6 +13,7 @@ COMMANDS = {
     "beat": "Send a heartbeat to a check that waits for it.",
     "cat": "Write a file of a snapshot to standard output.",
     "changes": "List what was committed in a folder.",
+    "chaos": "Break things on purpose, and take it back.",
     "commit": "Commit the changes of a contained run.",
     "config": "Check, show and describe resile.toml.",
     "dashboard": "Print a link that lets the dashboard decide about runs.",

@@ -11,7 +11,7 @@ from tests.support.chaotic import (
     probe,
 )
 
-from resile.chaos import Experiment, Pause
+from resile.chaos import Experiment, Pause, Settle
 from resile.core.events import ExperimentBegun, ExperimentEnded, FaultInjected, FaultUndone
 from resile.core.vocabulary import ExperimentVerdict as Verdict
 from resile.errors import ConfigError
@@ -255,6 +255,31 @@ def test_faults_in_the_background_overlap_and_end_with_the_method(host, world):
         ("undo", "jug"),
     ]
     assert [step.kind for step in report.steps] == ["fault", "fault", "pause"]
+
+
+def test_a_step_may_wait_until_the_system_is_well_again(host, clock, questions):
+    questions["well"] = lambda: not 1 <= clock.monotonic() < 4
+
+    report = engine_of(host).run(
+        experiment(injection("jug", hold_s=2.0), Settle(name="s", within_s=9.0), injection("cup"))
+    )
+
+    assert report.verdict is Verdict.PASSED
+    assert [fault.applied_s for fault in report.faults] == pytest.approx([0.0, 4.0], abs=0.2)
+
+
+def test_a_system_that_is_not_well_in_time_between_two_steps_has_deviated(
+    host, world, clock, questions
+):
+    questions["well"] = lambda: clock.monotonic() < 1
+
+    report = engine_of(host).run(
+        experiment(injection("jug", hold_s=2.0), Settle(name="s", within_s=3.0), injection("cup"))
+    )
+
+    assert report.verdict is Verdict.DEVIATED
+    assert ("apply", "cup") not in world.history
+    assert report.steps[-1].kind == "steady"
 
 
 def test_an_action_that_fails_proves_nothing_and_the_rest_goes_on(host, world, questions):

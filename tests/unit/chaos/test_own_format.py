@@ -5,7 +5,15 @@ import tomllib
 import pytest
 from tests.support.chaotic import TableFault, World
 
-from resile.chaos import HttpCall, Injection, Pause, ProcessCall, PythonCall, ServiceCall
+from resile.chaos import (
+    HttpCall,
+    Injection,
+    Pause,
+    ProcessCall,
+    PythonCall,
+    ServiceCall,
+    Settle,
+)
 from resile.chaos.catalogue import FAULTS
 from resile.chaos.experiments.model import ToleranceKind
 from resile.chaos.experiments.own import read_own
@@ -58,6 +66,9 @@ target = "service/api"
 pause = "1s"
 
 [[step]]
+steady = "30s"
+
+[[step]]
 http = "http://127.0.0.1:8481/jobs"
 method = "post"
 arguments = { n = 1 }
@@ -93,12 +104,13 @@ def test_everything_that_may_be_written_is_read():
     assert there.call == PythonCall(module="os.path", func="exists", arguments={"path": "x"})
     assert api.call == ServiceCall(service="api")
     assert json.tolerance.kind is ToleranceKind.JSONPATH
-    late, kill, pause, post, beside = found.method
+    late, kill, pause, settle, post, beside = found.method
     assert isinstance(late, Injection)
     assert late.wish.arguments["latency"] == 0.2
     assert (late.hold_s, late.wish.ttl_s, late.is_background) == (5.0, 120.0, True)
     assert (kill.hold_s, kill.wish.ttl_s, kill.name) == (0.0, 30.0, "process.kill service/api")
     assert pause == Pause(name="pause", pause_s=1.0)
+    assert settle == Settle(name="steady again", within_s=30.0)
     assert (post.call.method, post.tolerance.value, post.is_action) == ("POST", 202, True)
     assert (beside.is_action, beside.is_background, beside.tolerance) == (False, True, None)
     assert found.injections == (late, kill)

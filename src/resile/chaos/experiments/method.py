@@ -6,9 +6,10 @@ from typing import Final
 
 from resile.chaos.catalogue import find_fault
 from resile.chaos.experiments.calling import Caller
-from resile.chaos.experiments.model import Activity, Injection, Pause, Step
+from resile.chaos.experiments.model import Activity, Injection, Pause, Probe, Settle, Step
 from resile.chaos.experiments.report import FaultReport, Report, StepReport
 from resile.chaos.experiments.running import TICK_S, Runner, Stop
+from resile.chaos.experiments.steady import first_breach
 from resile.chaos.experiments.tolerances import holds
 from resile.chaos.injecting import Injector
 from resile.chaos.model import UndoRecord
@@ -28,12 +29,17 @@ class StoppedEarlyError(Exception):
     """The method ended early; its text is why."""
 
 
+class DeviatedError(Exception):
+    """The steady state did not come back in the middle of the method; its text is what did not hold."""
+
+
 class Method:
     """Does steps one after the other. Not thread-safe.
 
     Args:
         host: The world.
         caller: Does calls.
+        probes: The steady state.
         injector: Begins and ends faults.
         runner: Runs calls that may be left alone.
         report: What is done is noted there.
@@ -46,6 +52,7 @@ class Method:
         *,
         host: Host,
         caller: Caller,
+        probes: Sequence[Probe],
         injector: Injector,
         runner: Runner,
         report: Report,
@@ -57,6 +64,7 @@ class Method:
         self._host = host
         self._clock = host.clock
         self._caller = caller
+        self._probes = probes
         self._injector = injector
         self._runner = runner
         self._report = report
@@ -71,6 +79,7 @@ class Method:
 
         Raises:
             StoppedEarlyError: If it was stopped; its faults are still active.
+            DeviatedError: If a step waited for the steady state in vain; the same holds.
         """
         for step in steps:
             self._wait(0.0)
@@ -79,6 +88,8 @@ class Method:
                     self._inject(step)
                 case Activity():
                     self._act(step)
+                case Settle():
+                    self._settle(step)
                 case Pause():
                     began_s = self._now_s()
                     self._wait(step.pause_s)
@@ -127,6 +138,21 @@ class Method:
         self._note(
             step.name, "fault", began_s, is_ok=fault.proven_s is not None, detail=fault.detail
         )
+
+    def _settle(self, step: Settle) -> None:
+        """Wait until the steady state holds.
+
+        Raises:
+            DeviatedError: If it does not in time.
+        """
+        began_s, deadline_s = self._now_s(), self._clock.monotonic() + step.within_s
+        while (breach := first_breach(self._probes, self._caller, self._clock)) is not None:
+            if self._clock.monotonic() >= deadline_s:
+                detail = f"{breach.probe} {breach.detail}"
+                self._note(step.name, "steady", began_s, is_ok=False, detail=detail)
+                raise DeviatedError(detail)
+            self._wait(PROVE_EVERY_S)
+        self._note(step.name, "steady", began_s, is_ok=True)
 
     def _wait_for_proof(self, record: UndoRecord, fault: FaultReport) -> None:
         deadline_s = self._clock.monotonic() + PROVE_S

@@ -175,7 +175,15 @@ class Pause:
     pause_s: float
 
 
-Step = Activity | Injection | Pause
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """A step that waits until the steady state holds again; if it does not, the system has deviated."""
+
+    name: str
+    within_s: float
+
+
+Step = Activity | Injection | Pause | Settle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

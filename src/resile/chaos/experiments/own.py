@@ -16,6 +16,7 @@ from resile.chaos.experiments.model import (
     ProcessCall,
     PythonCall,
     ServiceCall,
+    Settle,
     Step,
     Tolerance,
     ToleranceKind,
@@ -101,6 +102,9 @@ def _steps(file: Table, faults: Mapping[str, Fault]) -> list[Step]:
         elif table.has("pause"):
             seconds = table.duration("pause", 0.0, high=3600)
             step = Pause(name=table.text("name", "pause"), pause_s=seconds)
+        elif table.has("steady"):
+            seconds = table.duration("steady", 0.0, high=3600)
+            step = Settle(name=table.text("name", "steady again"), within_s=seconds)
         else:
             step = _activity(table, is_action=table.flag("action", default=True))
         table.finish()

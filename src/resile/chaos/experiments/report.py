@@ -16,7 +16,7 @@ class StepReport:
 
     Args:
         name: Of the step.
-        kind: `fault`, `action`, `probe`, `pause` or `rollback`.
+        kind: `fault`, `action`, `probe`, `pause`, `steady` or `rollback`.
         began_s: When.
         took_s: For how long.
         is_ok: It did what it should; None: nobody said what that is.

@@ -29,6 +29,13 @@ class _Limit(LastingFault):
     files: ClassVar[tuple[str, str]]
     """Of v1 and of v2."""
 
+    def obstacle(self, host: Host) -> str:
+        """Tell whether anything limits that here."""
+        if why := super().obstacle(host):
+            return why
+        _folder(host, self.controller)
+        return ""
+
     def plan(self, wish: Wish, host: Host) -> Facts:
         """Keep the limit as it is."""
         service = service_of(wish.target, host)
