@@ -322,10 +322,18 @@ def test_one_client_cannot_have_all_connections_without_a_word(
         for _ in range(2):
             silent = undo.enter_context(socket.socket(socket.AF_UNIX))
             silent.connect(str(scene.path))
-        wire = undo.enter_context(scene.connect())
+        deadline_s = time.monotonic() + DEADLINE_S
+        while (
+            True
+        ):  # Who they are is found out in threads: one that comes later may be welcome before.
+            with scene.connect() as wire:
+                welcome = wire.welcome or {}
+            if "refused" in welcome:
+                break
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
 
-        assert wire.welcome is not None
-        assert "connections already" in wire.welcome["refused"]
+        assert "connections already" in welcome["refused"]
 
 
 def test_one_client_cannot_have_all_connections(
