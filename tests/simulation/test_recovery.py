@@ -27,6 +27,10 @@ from resile.recover import (
     World,
     decide,
 )
+from resile.recover.playbook import Do, Match, Playbook, PlaybookStep, Verify
+from resile.recover.playbooks import shipped
+
+KINDS = (FaultKind.HANG, FaultKind.NOT_READY, FaultKind.START_FAILED, FaultKind.DISK_NEARLY_FULL)
 
 SEEDS = range(300)
 SEEDS_A_TEST = 5
@@ -64,7 +68,33 @@ def some_spec(rng: random.Random) -> SystemSpec:
         members = tuple(names[: rng.randint(2, len(names))])
         groups = (GroupSpec(name="g", services=members, strategy=rng.choice(list(Strategy))),)
     return SystemSpec(
-        services=services, checks=checks, groups=groups, budget=BudgetSpec(window_s=300.0)
+        services=services,
+        checks=checks,
+        groups=groups,
+        budget=BudgetSpec(window_s=300.0),
+        playbooks=(*shipped(), *some_playbooks(rng)),
+    )
+
+
+def some_playbooks(rng: random.Random) -> tuple[Playbook, ...]:
+    """Make up to two playbooks of a user's own, with commands, proofs, undoing and limits."""
+    command = PlaybookStep(do=Do.COMMAND, command=("mend",), is_repeatable=rng.random() < 0.5)
+    restart = PlaybookStep(do=Do.RESTART)
+    return tuple(
+        Playbook(
+            name=f"ours-{index}",
+            why="For tests.",
+            match=Match(faults=frozenset(rng.sample(KINDS, 2)), needs_upstream=rng.random() < 0.3),
+            steps=rng.choice(((command,), (command, restart), (restart, command))),
+            undo=rng.choice(((), (command,))),
+            verify=Verify(within_s=rng.choice((5.0, None)), command=rng.choice(((), ("prove",)))),
+            attempts=rng.choice((0, 1, 2)),
+            cool_down_s=rng.choice((0.0, 30.0)),
+            priority=rng.choice((10, 200)),
+            blast_radius=rng.choice((0, 1)),
+            then=rng.choice(("", "replace_hung")),
+        )
+        for index in range(rng.choice((0, 0, 1, 2)))
     )
 
 
@@ -96,6 +126,7 @@ class Chaos:
             self.crash_loop,
             self.be_slow,
             self.fill_disk,
+            self.fail_commands,
             self.kill_brain,
             self.kill_brain,
             self.checkpoint,
@@ -128,6 +159,10 @@ class Chaos:
     def fill_disk(self) -> None:
         self.shell.system_checks_down.add("disk")
 
+    def fail_commands(self) -> None:
+        for name in ("mend", "prove"):
+            self.shell.commands[name] = self.rng.choice((lambda: "", lambda: "exit code 1"))
+
     def checkpoint(self) -> None:
         self.shell.checkpoint()
 
@@ -151,6 +186,7 @@ class Chaos:
         """Take every cause of trouble away, as its own repair or an operator would."""
         shell = self.shell
         shell.system_checks_down.clear()
+        shell.commands.clear()
         for program in shell.programs.values():
             program.start_error = ""
             program.exit_after_s = None
@@ -206,17 +242,18 @@ def check_starts(shell: Shell) -> None:
 def check_budget(shell: Shell) -> None:
     """Check that no budgeted playbook was used more often than its window allows."""
     budget = shell.spec.budget
-    orders = [e.at for e in shell.journal if e.kind == "operator.requested"]
-    uses: dict[tuple[str, str], list[float]] = {}
-    for event in shell.journal:
+    orders = [n for n, e in enumerate(shell.journal) if e.kind == "operator.requested"]
+    uses: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for index, event in enumerate(shell.journal):
         payload = event.payload()
-        if isinstance(payload, PlanDecided) and payload.playbook != "restart":
+        is_use = isinstance(payload, PlanDecided) and not payload.is_undo
+        if is_use and payload.playbook != "restart":
             key = (payload.playbook, payload.target)
-            uses.setdefault(key, []).append(event.at.timestamp())
+            uses.setdefault(key, []).append((index, event.at.timestamp()))
     for key, times in uses.items():
         for first, last in zip(times, times[budget.attempts :], strict=False):
-            is_released = any(first < at.timestamp() <= last for at in orders)
-            assert last - first >= budget.window_s or is_released, (key, times)
+            is_released = any(first[0] < order < last[0] for order in orders)
+            assert last[1] - first[1] >= budget.window_s or is_released, (key, times)
 
 
 def check_end(shell: Shell) -> None:

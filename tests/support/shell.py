@@ -97,6 +97,10 @@ class Shell:
         self.performed: list[ActionStarted] = []
         self.fails: set[ActionKind] = set()
         """Kinds of action that fail."""
+        self.ran: list[tuple[str, ...]] = []
+        """The commands that were run, in order."""
+        self.commands: dict[str, Callable[[], str]] = {}
+        """What commands do, by their program; each gives its error, or nothing. Others do nothing."""
         self._heap: list[_Happening] = []
         self._orders = count()
         self._pids = count(1000)
@@ -269,10 +273,24 @@ class Shell:
             self._later(self._program(action).start_s, lambda: self._start(action), brains=True)
         elif action.action is ActionKind.PRUNE:
             self._soon(0.01, action)
+        elif action.action is ActionKind.RUN:
+            self._run(action)
         else:
             is_kill = action.action is ActionKind.KILL
             delay_s = 0.0 if is_kill else self._program(action).stop_s
             self._later(delay_s, lambda: self._end(action), brains=True)
+
+    def _run(self, action: ActionStarted | InFlight) -> None:
+        if isinstance(action, InFlight) and not action.is_repeatable:
+            self._later(0.01, lambda: self._finish(action), brains=True)
+            return
+
+        def end() -> None:
+            self.ran.append(action.command)
+            error = self.commands.get(action.command[0], lambda: "")()
+            self._finish(action, error=error)
+
+        self._later(0.05, end, brains=True)
 
     def _program(self, action: ActionStarted | InFlight) -> Program:
         return self.programs[action.target.partition("/")[2]]

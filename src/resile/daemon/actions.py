@@ -1,6 +1,6 @@
-"""The effects: start, stop, kill, prune. Each is idempotent, so a new brain may do it again.
+"""The effects: start, stop, kill, prune, run. Each is idempotent, so a new brain may do it again.
 
-A start names its generation: the guard starts it once. A stop or a kill is done when the guard
+A run is only if its playbook says so; else a new brain tells that nobody saw its end. A start names its generation: the guard starts it once. A stop or a kill is done when the guard
 says that the cgroup is empty; one of a generation that has ended is done at once.
 """
 
@@ -14,6 +14,7 @@ from resile.core.clock import Clock
 from resile.core.events import ActionFinished, ActionStarted, Payload, ProcessStarted
 from resile.core.vocabulary import ActionKind
 from resile.daemon.launch import LaunchSpec
+from resile.daemon.playbook_commands import PlaybookCommands, in_daemon_thread
 from resile.daemon.protocol import Instance, Spawn
 from resile.errors import OperationError, ResileError
 
@@ -79,6 +80,7 @@ class Actions:
         exits: Told by the brain when an exit is durable.
         clock: For durations.
         prune: Removes what may go, and says in one line what it freed; runs in a thread.
+        commands: Runs the commands of playbooks; in threads. Default: there are none.
         before_kill: Looks at what is about to be killed; it never raises, and takes a few seconds
             at most. Default: nobody looks.
     """
@@ -91,6 +93,7 @@ class Actions:
         exits: Exits,
         clock: Clock,
         prune: Callable[[], str],
+        commands: PlaybookCommands | None = None,
         before_kill: Callable[[ActionStarted], Awaitable[None]] | None = None,
     ) -> None:
         self._before_kill = before_kill
@@ -99,6 +102,8 @@ class Actions:
         self._exits = exits
         self._clock = clock
         self._prune = prune
+        self._commands = commands
+        self._resumed_s: dict[str, float] = {}
         self._begun_before_s: dict[str, float] = {}
 
     def note_begun(self, target: str, seconds_ago: float) -> None:
@@ -107,6 +112,10 @@ class Actions:
         A drain is not begun anew, or brains that die faster than it would never come to the kill.
         """
         self._begun_before_s[target.removeprefix("service/")] = max(0.0, seconds_ago)
+
+    def note_resumed(self, action_id: str, seconds_ago: float) -> None:
+        """Note that a command was begun by a dead brain so long ago."""
+        self._resumed_s[action_id] = max(0.0, seconds_ago)
 
     async def perform(self, action: ActionStarted) -> Sequence[Payload]:
         """Do it, and give what is to be journalled of it."""
@@ -134,6 +143,8 @@ class Actions:
     async def _do(self, action: ActionStarted) -> tuple[Sequence[Payload], str]:
         if action.action is ActionKind.KILL and self._before_kill is not None:
             await self._before_kill(action)
+        if action.action is ActionKind.RUN:
+            return (), await self._run_command(action)
         verbs = {
             ActionKind.START: self._start,
             ActionKind.STOP: self._stop,
@@ -141,6 +152,14 @@ class Actions:
             ActionKind.PRUNE: self._make_room,
         }
         return await verbs[action.action](action.target.removeprefix("service/"), action.generation)
+
+    async def _run_command(self, action: ActionStarted) -> str:
+        if self._commands is None or not action.command:
+            raise OperationError("there is no command to run")
+        commands, begun_s = self._commands, self._resumed_s.pop(action.action_id, None)
+        if begun_s is None:
+            return await in_daemon_thread(lambda: commands.run(action))
+        return await in_daemon_thread(lambda: commands.resume(action, begun_s=begun_s))
 
     async def _start(self, service: str, generation: int) -> tuple[Sequence[Payload], str]:
         launch = self._launches.get(service)

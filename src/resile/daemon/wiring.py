@@ -22,6 +22,7 @@ from resile.recover import (
     Strategy,
     SystemSpec,
 )
+from resile.recover.playbooks import playbooks_of
 
 INTERNAL_PREFIX = "RESILE_"
 """Variables of this name steer the daemon; services do not inherit them."""
@@ -46,6 +47,7 @@ def system_spec(config: Config) -> SystemSpec:
             attempts=config.resile.budget.attempts, window_s=config.resile.budget.window
         ),
         stable_s=config.resile.stable,
+        playbooks=playbooks_of(config.playbook),
     )
 
 
@@ -105,6 +107,14 @@ def launch_specs(
         name: _launch(section, inherited, config=config, handing=_handing(name, config, state))
         for name, section in config.service.items()
     }
+
+
+def command_environ(
+    environ: Mapping[str, str], *, state: Path, config_file: Path
+) -> dict[str, str]:
+    """Give the environment of the playbooks' commands: as a service's, without one's own variables."""
+    told = {STATE_VARIABLE: str(state), CONFIG_VARIABLE: str(config_file)}
+    return {**_inherited(environ), **told}
 
 
 def _inherited(environ: Mapping[str, str]) -> dict[str, str]:

@@ -54,7 +54,7 @@ def plan(world: World, now: datetime) -> Iterator[Finding]:
     for finding in (*_approved(world), *_wanted(world, now)):
         if isinstance(finding, PlanDecided):
             targets = {step.target for step in finding.steps}
-            if targets & taken:
+            if targets & taken or is_spread(world, finding, taken):
                 continue
             taken |= targets
         yield finding
@@ -132,7 +132,7 @@ def _plan_one(world: World, fault: OpenFault, now: datetime) -> Iterator[Finding
         cool_at = budget.cool_at(world, fault, playbook) or now
         if cool_at > now:
             waits.append(cool_at)
-        elif not is_spread(world, playbook, fault, remedy):
+        else:
             yield _decided_or_proposed(world, fault, playbook, remedy, now)
             return
     if not is_answered:

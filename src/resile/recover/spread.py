@@ -4,9 +4,9 @@ A remedy that helps one member may be the outage of the whole group where it is 
 at once: a playbook's blast radius bounds that.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from resile.core.events import Step
+from resile.core.events import PlanDecided, Step
 from resile.recover import steps
 from resile.recover.facts import OpenFault
 from resile.recover.model import service_of, service_target
@@ -21,20 +21,26 @@ def is_too_wide(world: World, playbook: Playbook, fault: OpenFault, remedy: Reme
     return 0 < playbook.blast_radius < len(touched)
 
 
-def is_spread(world: World, playbook: Playbook, fault: OpenFault, remedy: Remedy) -> bool:
-    """Tell whether others of the group are worked on, so that a remedy has to wait for them."""
-    if not playbook.blast_radius:
+def is_spread(world: World, plan: PlanDecided, taken: Collection[str]) -> bool:
+    """Tell whether others of the group are worked on, so that a plan has to wait for them.
+
+    They are, until it is sure that what was done has helped.
+
+    Args:
+        world: The state.
+        plan: About to be begun.
+        taken: Targets that are worked on, or are about to be.
+    """
+    playbook = world.spec.playbook(plan.playbook)
+    if playbook is None or not playbook.blast_radius:
         return False
-    others = {action.target for action in world.in_flight.values()}
-    for plan in world.plans.values():
-        others |= steps.remaining_targets(world, plan)
-        others |= {service_target(n) for n in steps.started_by(world, plan) if _is_down(world, n)}
-    group = _group_of(world, fault.target)
-    return len((_touched(remedy.steps) | others) & group) > playbook.blast_radius
-
-
-def _is_down(world: World, name: str) -> bool:
-    return not world.service(name).is_ready
+    others = {*taken, *(action.target for action in world.in_flight.values())}
+    for other in world.plans.values():
+        # One that waits for services which others must bring up would keep those from it for ever.
+        if not steps.is_blocked(world, other):
+            others |= _touched(other.steps)
+    group = _group_of(world, plan.target)
+    return len((_touched(plan.steps) | others) & group) > playbook.blast_radius
 
 
 def _group_of(world: World, target: str) -> set[str]:

@@ -46,9 +46,11 @@ from resile.daemon.foresight import Foresight, ForesightPlan
 from resile.daemon.groups import group_of, members_of
 from resile.daemon.guard_client import GuardClient, Told
 from resile.daemon.hangs import Hangs
+from resile.daemon.launch import LaunchSpec
 from resile.daemon.loop import Loop
 from resile.daemon.measures import Measures
 from resile.daemon.memory_watch import MemoryWatch
+from resile.daemon.playbook_commands import PlaybookCommands
 from resile.daemon.protocol import Exited, Instance, Notified, StopWanted
 from resile.daemon.replay import CHECKPOINT_EVERY, checkpoint_of, replay
 from resile.daemon.run_sweep import RunSweep, recover_left
@@ -57,7 +59,7 @@ from resile.daemon.store_keeping import StoreKeeping
 from resile.daemon.stories import Stories
 from resile.daemon.trouble_watch import TroubleWatch
 from resile.daemon.view import BrainView
-from resile.daemon.wiring import check_specs, launch_specs, system_spec
+from resile.daemon.wiring import check_specs, command_environ, launch_specs, system_spec
 from resile.errors import JournalError, ResileError
 
 logger = logging.getLogger(__name__)
@@ -128,29 +130,13 @@ class Brain:
             exits=self._exits,
             clock=clock,
             prune=crashes.prune,
+            commands=self._playbook_commands(environ, config_file),
             before_kill=hangs.look,
         )
-        self._memory = MemoryWatch(
-            self._world,
-            limits={
-                n: one.limits.memory_bytes for n, one in launches.items() if one.limits.memory_bytes
-            },
-            group_of=lambda *which: group_of(state, *which),
-            clock=clock,
-        )
+        self._memory = self._watch_memory(launches)
         self._broadcast = Broadcast(journal.read)
         self._loop = self._make_loop()
-        self._endings = Endings(
-            self._world,
-            self._book,
-            loop=self._loop,
-            guard=self._guard,
-            exits=self._exits,
-            crashes=crashes,
-            hangs=hangs,
-            limits={name: launch.limits for name, launch in launches.items()},
-            kills=self._memory.kills,
-        )
+        self._endings = self._make_endings(crashes, hangs, launches)
         self._watching = Watching(self._world, loop=self._loop, checks=self._checks, clock=clock)
         self._console = Console(clock=clock)
         self._measures = Measures()
@@ -193,6 +179,37 @@ class Brain:
                 worker.cancel()
         await self._end(code)
         return code
+
+    def _playbook_commands(self, environ: Mapping[str, str], config_file: Path) -> PlaybookCommands:
+        return PlaybookCommands(
+            folder=config_file.parent,
+            environ=command_environ(environ, state=self._state, config_file=config_file),
+            clock=self._clock,
+        )
+
+    def _watch_memory(self, launches: Mapping[str, LaunchSpec]) -> MemoryWatch:
+        limits = {name: one.limits.memory_bytes for name, one in launches.items()}
+        return MemoryWatch(
+            self._world,
+            limits={name: limit for name, limit in limits.items() if limit},
+            group_of=lambda *which: group_of(self._state, *which),
+            clock=self._clock,
+        )
+
+    def _make_endings(
+        self, crashes: Crashes, hangs: Hangs, launches: Mapping[str, LaunchSpec]
+    ) -> Endings:
+        return Endings(
+            self._world,
+            self._book,
+            loop=self._loop,
+            guard=self._guard,
+            exits=self._exits,
+            crashes=crashes,
+            hangs=hangs,
+            limits={name: launch.limits for name, launch in launches.items()},
+            kills=self._memory.kills,
+        )
 
     def _make_loop(self) -> Loop:
         return Loop(
@@ -288,6 +305,7 @@ class Brain:
             for action in self._world.in_flight.values():
                 begun_s = (now - action.started_at).total_seconds()
                 self._actions.note_begun(action.target, begun_s)
+                self._actions.note_resumed(action.action_id, begun_s)
             self._loop.resume(
                 ActionStarted(
                     action_id=action.action_id,
@@ -297,6 +315,9 @@ class Brain:
                     plan_id=action.plan_id,
                     fault_id=action.fault_id,
                     step=action.step,
+                    command=action.command,
+                    timeout_s=action.timeout_s,
+                    is_repeatable=action.is_repeatable,
                 )
                 for action in self._world.in_flight.values()
             )

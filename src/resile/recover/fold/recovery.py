@@ -124,6 +124,19 @@ def _proposal_answered(store: Store, payload: ProposalAnswered, _at: datetime) -
         store.faults[fault.fault_id] = replace(fault, refused=refused)
 
 
+def forget_actions(store: Store) -> None:
+    """Forget what is in flight when a run of the daemon is over.
+
+    A command that may not be repeated counts as done: only the verification tells whether it was.
+    """
+    for action in store.in_flight.values():
+        plan = store.plans.get(action.plan_id)
+        if action.action is ActionKind.RUN and not action.is_repeatable and plan is not None:
+            done = max(plan.done, action.step + 1)
+            store.plans[plan.plan_id] = replace(plan, done=done)
+    store.in_flight = {}
+
+
 def _plan_finished(store: Store, payload: PlanFinished, _at: datetime) -> None:
     store.plans.pop(payload.plan_id, None)
 

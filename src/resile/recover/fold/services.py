@@ -16,6 +16,7 @@ from resile.core.events import (
 )
 from resile.core.vocabulary import ActionKind, Desired, MemoryLevel
 from resile.recover.facts import GOOD_STATES, CheckStatus, Exit, PressureStatus
+from resile.recover.fold.recovery import forget_actions
 from resile.recover.fold.table import Folds
 from resile.recover.model import service_target
 from resile.recover.store import Store
@@ -43,7 +44,7 @@ def _guard_lost(store: Store, _payload: GuardLost, _at: datetime) -> None:
 
 def _begin_run(store: Store) -> None:
     """Forget what belonged to one run of the daemon: orders, quarantines, actions."""
-    store.in_flight = {}
+    forget_actions(store)
     store.restarts = ()
     store.pressures = {}
     store.is_shutdown_wanted = False
