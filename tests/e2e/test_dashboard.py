@@ -123,6 +123,9 @@ def test_a_kill_is_shown_as_it_happens(browser: Any) -> None:
         expect(row.locator(".bars i")).to_have_count(60)
         incident = page.locator("[data-incident=inc_1]")
         expect(incident.locator("h3")).to_have_text("scanner crashed: killed by SIGKILL")
+        expect(incident.locator(".crashes")).to_contain_text(
+            "Problem 200b513da9cb in scanner/rules.py:match, seen 3 times since"
+        )
         expect(incident.locator(".timeline li")).to_have_count(5)
         expect(incident.locator(".timeline li").first).to_be_visible()
         expect(page.locator(".event .kind").first).to_have_text("check.changed")

@@ -30,6 +30,18 @@ def opened(at: datetime) -> dict[str, Any]:
         "is_withdrawn": False,
         "faults": ["flt_1"],
         "members": ["service/scanner"],
+        "crashes": [
+            {
+                "service": "scanner",
+                "fingerprint": "200b513da9cb",
+                "count": 3,
+                "first_at": (at - timedelta(days=2)).isoformat(),
+                "last_at": at.isoformat(),
+                "text": "killed by SIGKILL",
+                "place": "scanner/rules.py:match",
+                "bundle": "/srv/.resile/crashes/scanner-3.json",
+            }
+        ],
         "timeline": [
             step(at, 0, "process.exited", "pid 4319 killed by SIGKILL", 21),
             step(at, 0.002, "fault.opened", "P1 crash: killed by SIGKILL", 23),

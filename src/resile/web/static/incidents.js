@@ -1,7 +1,7 @@
 // Incidents: what is open now with its course against its objective, and what the last day resolved.
 
 import { byId, el, setAttribute, setText, setTime, showEmpty, sync } from '/static/dom.js';
-import { ago, clock, duration, plural } from '/static/format.js';
+import { ago, clock, duration, moment, plural } from '/static/format.js';
 
 const DAY_MS = 86400e3;
 const BAD = /^(client\.quarantined|escape\.noticed|fault\.opened|fault\.escalated|incident\.(opened|raised|reopened)|guard\.lost|provider\.lost|trouble\.noticed)$/;
@@ -45,7 +45,7 @@ function createIncident(incident) {
   const node = el('li', 'incident',
     el('div', 'line top-line', el('span', 'chip'), el('h3')),
     el('p', 'course', el('span', 'took'), el('span', 'stands')),
-    bar, more);
+    bar, el('ul', 'crashes'), more);
   node.dataset.incident = incident.id;
   return node;
 }
@@ -56,9 +56,21 @@ function updateIncident(node, incident) {
   setAttribute(chip, 'data-severity', incident.severity);
   setText(node.querySelector('h3'), incident.title);
   showCourse(node, incident);
+  sync(node.querySelector('.crashes'), incident.crashes ?? [], (crash) => `${crash.service} ${crash.fingerprint}`,
+    () => el('li', '', el('span'), el('code'), el('span')), updateCrash);
   setText(node.querySelector('summary'), `Timeline, ${plural(incident.timeline.length, 'step')}`);
   sync(node.querySelector('.timeline'), incident.timeline.map((step) => ({ ...step, began: incident.began_at })),
     (step) => `${step.seq} ${step.kind}`, createStep, updateStep);
+}
+
+// Equal crashes: how many there were, where, and the evidence of the last one.
+function updateCrash(node, crash) {
+  const place = crash.place ? ` in ${crash.place}` : '';
+  const others = crash.count > 1 ? `, seen ${crash.count} times since ${moment(crash.first_at)}` : ', seen for the first time';
+  setText(node.firstChild, 'Problem ');
+  setText(node.children[1], crash.fingerprint);
+  setText(node.lastChild, `${place}${others}`);
+  setAttribute(node, 'title', [`${crash.service}: ${crash.text}`, crash.bundle].filter(Boolean).join('\n'));
 }
 
 function showCourse(node, incident) {
