@@ -6,6 +6,8 @@ once they are folded, asking again gives none.
 1. A fault joins the open incident that has a fault of the same target; or of a target upstream,
    however far, if it began from a minute before to two minutes after that one, or if recovery has
    found the upstream to be its cause.
+   What is only expected to run out and what is wrong already are never one incident: nothing was
+   down while it was expected.
 2. Else it reopens the incident of the same fingerprint (target and sort of trouble) that was
    resolved within the last half hour. Else it opens one.
 3. An incident whose root lies upstream of another's root absorbs it, with its earlier beginning.
@@ -95,7 +97,7 @@ def _assign(book: IncidentBook, _now: datetime) -> Iterator[Finding]:
 
 
 def _absorb(book: IncidentBook, _now: datetime) -> Iterator[Finding]:
-    active = book.active()
+    active = [incident for incident in book.active() if not incident.is_prediction]
     for taker in active:
         for taken in active:
             if taker is taken:
@@ -175,10 +177,14 @@ _STAGES: tuple[Stage[IncidentBook], ...] = (
 
 
 def _joined(book: IncidentBook, fault: KnownFault) -> IncidentJoined | None:
-    for incident in book.active():
+    is_prediction = fault.kind is FaultKind.EXHAUSTION_PREDICTED
+    active = [one for one in book.active() if one.is_prediction is is_prediction]
+    for incident in active:
         if any(f.target == fault.target for f in book.faults_of(incident.incident_id)):
             return _join(incident, fault, "the same target")
-    causes = [(_cause(book, fault, incident), incident) for incident in book.active()]
+    if is_prediction:
+        return None
+    causes = [(_cause(book, fault, incident), incident) for incident in active]
     found = [(cause, incident) for cause, incident in causes if cause is not None]
     if not found:
         return None

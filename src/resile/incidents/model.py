@@ -211,6 +211,11 @@ class Incident:
         return self.failure_class == ESCAPE
 
     @property
+    def is_prediction(self) -> bool:
+        """Tell whether it is of what is only expected: nothing is wrong yet."""
+        return self.failure_class == FaultKind.EXHAUSTION_PREDICTED.value
+
+    @property
     def is_active(self) -> bool:
         """Tell whether it is neither resolved nor absorbed."""
         return self.resolved_at is None and not self.absorbed_into

@@ -1,8 +1,8 @@
 """Tell from the records of predictions what is trouble to come, and when it is over. Pure.
 
-A prediction is P3: somebody may do something about it in time, and nobody is got out of bed for it. What
-it predicts has a fault of its own when it happens, on the same target, and the incident rises with it.
-What a muted predictor expects is recorded, and no trouble.
+A prediction is P3: somebody may do something about it in time, and nobody is got out of bed for it. When
+it comes true, that is a fault with an incident of its own. What a muted predictor expects is
+recorded, and no trouble.
 """
 
 from collections.abc import Iterator, Sequence

@@ -76,16 +76,53 @@ def test_incident_is_over_when_it_is_known_what_came_of_it(outcome: PredictionOu
     assert desk.only().state is IncidentState.RESOLVED
 
 
-def test_fault_that_was_predicted_joins_its_incident_and_raises_it() -> None:
+def test_fault_that_was_predicted_is_an_incident_of_its_own_with_its_own_time() -> None:
     desk = Kept()
     desk.read(made(desk))
-
     desk.run(100)
-    desk.fault("a", priority=Priority.P1)
 
-    incident = desk.only()
-    assert incident.severity is Priority.P1
-    assert len(incident.faults) == 2
+    fault_id = desk.fault("a", priority=Priority.P1)
+    desk.read(ended(PredictionOutcome.CAME_TRUE))
+    desk.run(1)
+    desk.close(fault_id)
+    desk.run(60)
+
+    expected, real = desk.book.incidents.values()
+    assert (expected.severity, real.severity) == (Priority.P3, Priority.P1)
+    assert (expected.down_s, real.down_s) == (100, 1)
+    assert {expected.state, real.state} == {IncidentState.RESOLVED}
+
+
+def test_prediction_of_what_is_upstream_explains_no_fault() -> None:
+    desk = Kept()
+    desk.read(made(desk, "service/a"))
+
+    desk.fault("b")
+    desk.fault("a")
+    desk.run(5)
+
+    found = {i.target: i.faults for i in desk.book.incidents.values() if not i.absorbed_into}
+    assert set(found) == {"service/a"}
+    assert sorted(map(len, (i.faults for i in desk.active()))) == [1, 2]
+
+
+def test_predictions_of_one_target_are_one_incident() -> None:
+    desk = Kept()
+
+    desk.read(made(desk), made(desk, detail="rss_max"))
+
+    assert len(desk.only().faults) == 2
+
+
+def test_it_is_the_same_incident_when_it_is_expected_again_soon() -> None:
+    desk = Kept()
+    desk.read(made(desk))
+    desk.read(ended(PredictionOutcome.DID_NOT))
+    desk.run(60)
+
+    desk.read(made(desk))
+
+    assert desk.only().reopened_count == 1
 
 
 def test_resources_of_one_target_are_told_apart() -> None:

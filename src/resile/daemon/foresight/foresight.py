@@ -21,7 +21,7 @@ from resile.core.events import (
 )
 from resile.core.journal import Journal, Query
 from resile.core.log_line import log_line
-from resile.core.vocabulary import CheckState, FaultKind, Phase
+from resile.core.vocabulary import CheckState, EndKind, FaultKind, Phase
 from resile.daemon.foresight import expiring, scoring
 from resile.daemon.foresight.disks import DiskGauge
 from resile.daemon.foresight.gauging import Gauges, pools
@@ -48,6 +48,7 @@ CRASHES_FOR_S = 600.0
 CRASHES_MAX = 100
 """So many bad ends are remembered, of all services."""
 _CRASHES = (FaultKind.CRASH, FaultKind.CRASH_LOOP, FaultKind.HANG, FaultKind.START_FAILED)
+_WANTED_ENDS = (EndKind.STOPPED, EndKind.KILLED, EndKind.UNKNOWN)
 _GOOD = (CheckState.UP, CheckState.DEGRADED)
 
 
@@ -130,9 +131,7 @@ class Foresight:
         if isinstance(payload, ProcessStarted):
             self._gauges.began(payload.service, payload.cgroup)
         elif isinstance(payload, ProcessExited):
-            target = service_target(payload.service)
-            lacked_memory = payload.oom_kills > 0
-            self._told(self._predictions.end_process(target, lacked_memory=lacked_memory))
+            self._end_process(payload)
         elif isinstance(payload, PlanFinished) and payload.is_effective:
             self._told(self._predictions.avert(payload.target, payload.detail or "a plan helped"))
         elif isinstance(payload, FaultOpened) and payload.fault in _CRASHES:
@@ -191,6 +190,21 @@ class Foresight:
         self._told(self._predictions.observe(readings))
         self._told(self._predictions.expire(expiries))
         self._score()
+
+    def _end_process(self, exited: ProcessExited) -> None:
+        has_failed = not exited.is_graceful and exited.end not in _WANTED_ENDS
+        self._told(
+            self._predictions.end_process(
+                service_target(exited.service),
+                has_failed=has_failed,
+                lacked_memory=exited.end is EndKind.OOM,
+            )
+        )
+        if exited.end is EndKind.MACHINE_OOM:
+            ended = self._predictions.end_process(
+                scoring.SYSTEM, has_failed=True, lacked_memory=True
+            )
+            self._told(ended)
 
     def _score(self) -> None:
         now_s = self._clock.monotonic()

@@ -11,6 +11,7 @@ from resile.core.clock import Clock
 from resile.core.events import Payload, PredictionEnded, PredictionMade
 from resile.core.vocabulary import PredictionOutcome, Resource
 from resile.health.prediction import dates
+from resile.health.prediction.decide import REACHED_SHARE
 from resile.health.prediction.guard import NAME, TrendGuard
 from resile.health.prediction.model import Expiry, Forecast, Reading, Source
 from resile.health.prediction.port import MakePredictor
@@ -21,6 +22,9 @@ KINDS = (PredictionEnded.kind, PredictionMade.kind)
 """What a new brain reads from the journal."""
 GONE_S = 60.0
 """What was not measured for so long is not watched any more."""
+NEAR_SHARE = 0.9
+"""Whoever fails with so much of a limit used has failed because of it, for all that anybody knows: the last
+tenth may be gone between two samples."""
 SOURCES_MAX = 2000
 """So many resources are watched: memory and descriptors of some hundred services, and disks."""
 
@@ -71,18 +75,21 @@ class Predictions:
         """Take every date that is known; give what is to be journalled."""
         return self._dates.look(expiries, self._clock.now())
 
-    def end_process(self, target: str, *, lacked_memory: bool) -> tuple[Payload, ...]:
+    def end_process(
+        self, target: str, *, has_failed: bool, lacked_memory: bool
+    ) -> tuple[Payload, ...]:
         """End the predictions of a process that is gone, in the way that its end tells.
 
         Args:
-            target: `service/NAME`.
+            target: `service/NAME`; or `system`, where the whole machine had no memory.
+            has_failed: It was to run, and ended badly: what it had nearly used up is why.
             lacked_memory: The kernel killed it for want of memory.
         """
         told: list[Payload] = []
         for source, known in self._watched.items():
             if source.target == target:
                 lacked_it = lacked_memory and source.resource is Resource.MEMORY
-                came_true = lacked_it or known.is_full
+                came_true = lacked_it or known.is_above(NEAR_SHARE if has_failed else REACHED_SHARE)
                 outcome = PredictionOutcome.CAME_TRUE if came_true else PredictionOutcome.AVERTED
                 told += known.end(outcome, "killed for want of it" if lacked_it else "it ended")
         return tuple(told)

@@ -8,7 +8,7 @@ from resile.core.clock import Clock
 from resile.core.events import PredictionEnded, PredictionMade
 from resile.core.ids import new_id
 from resile.core.vocabulary import PredictionOutcome
-from resile.health.prediction.decide import REACHED_SHARE, Standing, Verdict, advance
+from resile.health.prediction.decide import Standing, Verdict, advance
 from resile.health.prediction.model import SAMPLE_S, Forecast, Outlook, Reading, Source
 from resile.health.prediction.port import MakePredictor
 from resile.health.prediction.track import TrackRecord
@@ -45,10 +45,9 @@ class Watched:
         self._made: PredictionMade | None = None
         self._made_at = clock.now()
 
-    @property
-    def is_full(self) -> bool:
-        """Tell whether the limit was as good as reached when it was last measured."""
-        return self._reading is not None and self._reading.share >= REACHED_SHARE
+    def is_above(self, share: float) -> bool:
+        """Tell whether so much of the limit was used when it was last measured."""
+        return self._reading is not None and self._reading.share >= share
 
     def restore(self, payload: PredictionMade | PredictionEnded, at: datetime) -> None:
         """Take up what an earlier brain journalled of it, in order."""

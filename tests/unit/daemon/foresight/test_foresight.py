@@ -20,7 +20,14 @@ from resile.core.events import (
     announce,
 )
 from resile.core.metrics import Registry
-from resile.core.vocabulary import CheckState, FaultKind, PredictionOutcome, Priority, Resource
+from resile.core.vocabulary import (
+    CheckState,
+    EndKind,
+    FaultKind,
+    PredictionOutcome,
+    Priority,
+    Resource,
+)
 from resile.daemon.foresight import SYSTEM, Foresight, ForesightMeasures, ForesightPlan
 from resile.daemon.foresight.foresight import CRASHES_FOR_S
 from resile.errors import JournalError
@@ -127,14 +134,19 @@ def test_leak_is_predicted_journalled_and_shown(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize(
-    ("oom_kills", "outcome"), [(1, PredictionOutcome.CAME_TRUE), (0, PredictionOutcome.AVERTED)]
+    ("end", "outcome"),
+    [
+        (EndKind.OOM, PredictionOutcome.CAME_TRUE),
+        (EndKind.EXIT, PredictionOutcome.CAME_TRUE),
+        (EndKind.STOPPED, PredictionOutcome.AVERTED),
+    ],
 )
 def test_end_of_the_process_ends_its_predictions(
-    watched: Watched, oom_kills: int, outcome: PredictionOutcome
+    watched: Watched, end: EndKind, outcome: PredictionOutcome
 ) -> None:
     watched.leak(0.3, 0.95, 250)
 
-    watched.foresight.apply(ProcessExited(service="a", generation=1, pid=1, oom_kills=oom_kills))
+    watched.foresight.apply(ProcessExited(service="a", generation=1, pid=1, end=end))
 
     *_, ended = watched.told
     assert isinstance(ended, PredictionEnded)

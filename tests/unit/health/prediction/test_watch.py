@@ -129,15 +129,21 @@ def test_what_did_not_reach_it_in_time_did_not_come_true(told: type[Told]) -> No
     assert outcomes(payloads) == [PredictionOutcome.DID_NOT]
 
 
+TRUE, AVERTED = PredictionOutcome.CAME_TRUE, PredictionOutcome.AVERTED
+
+
 @pytest.mark.parametrize(
-    ("lacked_memory", "share", "memory", "files"),
+    ("has_failed", "lacked_memory", "share", "memory", "files"),
     [
-        (True, 0.9, PredictionOutcome.CAME_TRUE, PredictionOutcome.AVERTED),
-        (False, 0.9, PredictionOutcome.AVERTED, PredictionOutcome.AVERTED),
+        (True, True, 0.8, TRUE, AVERTED),
+        (True, False, 0.8, AVERTED, AVERTED),
+        (True, False, 0.9, TRUE, TRUE),
+        (False, False, 0.95, AVERTED, AVERTED),
     ],
 )
 def test_end_of_the_process_tells_what_came_of_it(
     told: type[Told],
+    has_failed: bool,
     lacked_memory: bool,
     share: float,
     memory: PredictionOutcome,
@@ -147,7 +153,9 @@ def test_end_of_the_process_tells_what_came_of_it(
     for source in (MEMORY, FILES, OTHER):
         watching.see(source, count=3, share=share)
 
-    payloads = watching.predictions.end_process("service/api", lacked_memory=lacked_memory)
+    payloads = watching.predictions.end_process(
+        "service/api", has_failed=has_failed, lacked_memory=lacked_memory
+    )
 
     assert outcomes(payloads) == [memory, files]
     assert [one.target for one in watching.predictions.forecasts()] == ["service/other"]
