@@ -55,7 +55,9 @@ def test_a_hang_whose_process_died_is_gone(stage, child):
     stage.end(record)
 
 
-@pytest.mark.parametrize("pid", [1, os.getpid(), os.getppid(), 2**22 - 1])
+@pytest.mark.parametrize(
+    "pid", [1, os.getpid(), os.getppid(), 2**22 - 1], ids=["init", "itself", "parent", "none"]
+)
 def test_what_is_not_ours_is_not_hit(stage, pid):
     with pytest.raises(RejectedError):
         stage.inject("process.hang", f"pid/{pid}")
