@@ -1,4 +1,4 @@
-"""What every provider of secrets promises, wherever they are kept.
+"""What every provider of secrets promises, wherever they are kept; of candidates see test_secret_candidates.py.
 
 A provider joins by a `Case` in tests/support/secret_providers.py.
 """
@@ -6,14 +6,23 @@ A provider joins by a `Case` in tests/support/secret_providers.py.
 import itertools
 import os
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from pathlib import Path
 from threading import Barrier
 
 import pytest
-from tests.support.secret_providers import READ_ONLY, WRITABLE, Case, as_params
+from tests.support.secret_providers import (
+    FOUR,
+    ONE,
+    PENDING,
+    THREE,
+    TWO,
+    WRITERS,
+    Case,
+    Reader,
+    stages,
+    token,
+)
 
 from resile.core.vocabulary import SecretStage
 from resile.errors import (
@@ -25,12 +34,10 @@ from resile.errors import (
 from resile.secrets import (
     NAME_LENGTH_MAX,
     VALUE_BYTES_MAX,
-    Provider,
     Version,
     WritableProvider,
 )
 
-ONE, TWO, THREE, FOUR = b"value one \xc3\xa4", b"value two", b'{"username": "u"}', b"value four"
 NOT_TEXT = bytes(range(256)) * 3
 BAD_NAMES = (
     "",
@@ -47,68 +54,6 @@ BAD_NAMES = (
     "a\0b",
     "é",
 )
-WRITERS = 8
-PENDING = SecretStage.PENDING
-_NUMBERS = itertools.count()
-
-Reader = Callable[[Mapping[str, bytes]], Provider]
-
-
-@pytest.fixture(params=as_params(WRITABLE))
-def case(request: pytest.FixtureRequest) -> Case:
-    return request.param
-
-
-@pytest.fixture
-def provider(
-    case: Case, request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[WritableProvider]:
-    made = case.make(request, tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def reader(
-    any_kind: Case | str, request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[Reader]:
-    """Makes a provider with some secrets in it."""
-    with ExitStack() as stack:
-
-        def make(values: Mapping[str, bytes]) -> Provider:
-            if isinstance(any_kind, str):
-                provider = READ_ONLY[any_kind](tmp_path, values)
-            else:
-                provider = writable = any_kind.make(request, tmp_path)
-                for name, value in values.items():
-                    writable.write(name, value, token=token())
-            stack.callback(provider.close)
-            return provider
-
-        yield make
-
-
-@pytest.fixture(params=[*as_params(WRITABLE), *READ_ONLY])
-def any_kind(request: pytest.FixtureRequest) -> Case | str:
-    return request.param
-
-
-@pytest.fixture
-def name() -> str:
-    return f"t{os.urandom(6).hex()}/password"
-
-
-def token() -> str:
-    return f"tok_{next(_NUMBERS):026d}"
-
-
-def stages(provider: WritableProvider, name: str) -> dict[str, str]:
-    """Give the number of each stage but the retired ones."""
-    return {
-        one.stage.value: one.number
-        for one in provider.history(name)
-        if one.stage is not SecretStage.RETIRED
-    }
 
 
 # Reading, of all ---------------------------------------------------------------------------------
@@ -347,191 +292,6 @@ def test_the_same_token_with_another_value_is_a_conflict(
         provider.write(name, TWO, token=same)
 
     assert provider.read(name).reveal_bytes() == ONE
-
-
-# Candidates --------------------------------------------------------------------------------------
-
-
-def test_a_candidate_is_given_to_nobody_who_asks_for_the_current_version(
-    provider: WritableProvider, name: str
-) -> None:
-    first = provider.write(name, ONE, token=token())
-
-    candidate = provider.write(name, TWO, stage=PENDING, expect=first.number, token=token())
-
-    assert candidate.stage is PENDING
-    assert provider.read(name).reveal_bytes() == ONE
-    pending = provider.read(name, version="pending")
-    assert (pending.reveal_bytes(), pending.stage) == (TWO, PENDING)
-    assert stages(provider, name) == {"current": first.number, "pending": candidate.number}
-    assert provider.history(name)[0].stage is PENDING
-
-
-def test_a_name_may_begin_with_a_candidate(provider: WritableProvider, name: str) -> None:
-    rotation = token()
-    provider.write(name, ONE, stage=PENDING, expect="", token=rotation)
-
-    with pytest.raises(UnknownSecretError):
-        provider.read(name)
-    assert provider.read(name, version="pending").reveal_bytes() == ONE
-
-    provider.promote(name, token=rotation, expect="")
-
-    assert provider.read(name).reveal_bytes() == ONE
-    with pytest.raises(UnknownSecretError):
-        provider.read(name, version="previous")
-
-
-def test_a_candidate_of_another_token_is_a_conflict(provider: WritableProvider, name: str) -> None:
-    provider.write(name, ONE, token=token())
-    provider.write(name, TWO, stage=PENDING, token=token())
-
-    with pytest.raises(SecretConflictError):
-        provider.write(name, THREE, stage=PENDING, token=token())
-
-    assert provider.read(name, version="pending").reveal_bytes() == TWO
-
-
-def test_a_candidate_takes_the_place_of_its_own_token(
-    provider: WritableProvider, name: str
-) -> None:
-    provider.write(name, ONE, token=token())
-    rotation = token()
-    first = provider.write(name, TWO, stage=PENDING, token=rotation)
-
-    same = provider.write(name, TWO, stage=PENDING, token=rotation)
-    provider.write(name, THREE, stage=PENDING, token=rotation)
-
-    assert same.number == first.number
-    assert provider.read(name, version="pending").reveal_bytes() == THREE
-    assert [one.stage for one in provider.history(name)].count(PENDING) == 1
-
-
-def test_a_candidate_is_promoted(provider: WritableProvider, name: str) -> None:
-    first, rotation = provider.write(name, ONE, token=token()), token()
-    provider.write(name, TWO, stage=PENDING, token=rotation)
-
-    now = provider.promote(name, token=rotation, expect=first.number)
-
-    assert now.stage is SecretStage.CURRENT
-    assert stages(provider, name) == {"current": now.number, "previous": first.number}
-    assert provider.read(name).reveal_bytes() == TWO
-    assert provider.read(name).version == now.number
-    assert provider.read(name, version="previous").reveal_bytes() == ONE
-    with pytest.raises(UnknownSecretError):
-        provider.read(name, version="pending")
-
-
-def test_promoting_twice_is_as_good_as_once(provider: WritableProvider, name: str) -> None:
-    first, rotation = provider.write(name, ONE, token=token()), token()
-    provider.write(name, TWO, stage=PENDING, token=rotation)
-
-    once = provider.promote(name, token=rotation, expect=first.number)
-    twice = provider.promote(name, token=rotation, expect=first.number)
-
-    assert (twice.number, twice.stage) == (once.number, SecretStage.CURRENT)
-    assert stages(provider, name) == {"current": once.number, "previous": first.number}
-
-
-def test_what_was_never_a_candidate_is_not_promoted(provider: WritableProvider, name: str) -> None:
-    with pytest.raises(UnknownSecretError):
-        provider.promote(name, token=token(), expect=None)
-    provider.write(name, ONE, token=token())
-    provider.write(name, TWO, stage=PENDING, token=token())
-
-    with pytest.raises(UnknownSecretError):
-        provider.promote(name, token=token(), expect=None)
-
-    assert provider.read(name).reveal_bytes() == ONE
-
-
-def test_a_candidate_is_not_promoted_over_a_version_that_came_meanwhile(
-    provider: WritableProvider, name: str
-) -> None:
-    first, rotation = provider.write(name, ONE, token=token()), token()
-    provider.write(name, TWO, stage=PENDING, token=rotation)
-    provider.write(name, THREE, token=token())
-
-    with pytest.raises(SecretConflictError):
-        provider.promote(name, token=rotation, expect=first.number)
-
-    assert provider.read(name).reveal_bytes() == THREE
-    assert provider.read(name, version="pending").reveal_bytes() == TWO
-
-
-def test_of_many_who_promote_one_candidate_all_get_the_same_version(
-    provider: WritableProvider, name: str
-) -> None:
-    first, rotation = provider.write(name, ONE, token=token()), token()
-    provider.write(name, TWO, stage=PENDING, token=rotation)
-    barrier = Barrier(WRITERS)
-
-    def promote(_: int) -> str:
-        barrier.wait(timeout=30)
-        return provider.promote(name, token=rotation, expect=first.number).number
-
-    with ThreadPoolExecutor(WRITERS) as pool:
-        numbers = set(pool.map(promote, range(WRITERS)))
-
-    assert numbers == {provider.read(name).version}
-    assert provider.read(name, version="previous").reveal_bytes() == ONE
-
-
-def test_a_discarded_candidate_is_gone_and_the_current_version_is_as_it_was(
-    provider: WritableProvider, name: str
-) -> None:
-    rotation = token()
-    provider.discard(name, token=rotation)
-    first = provider.write(name, ONE, token=token())
-    provider.write(name, TWO, stage=PENDING, token=rotation)
-    provider.discard(name, token=token())
-    assert provider.read(name, version="pending").reveal_bytes() == TWO
-
-    for _ in range(2):
-        provider.discard(name, token=rotation)
-
-    with pytest.raises((UnknownSecretError, SecretRevokedError)):
-        provider.read(name, version="pending")
-    with pytest.raises(UnknownSecretError):
-        provider.promote(name, token=rotation, expect=None)
-    assert provider.read(name).version == first.number
-    assert stages(provider, name) == {"current": first.number}
-
-
-def test_a_token_may_begin_again_after_its_candidate_was_discarded(
-    provider: WritableProvider, name: str
-) -> None:
-    first, rotation = provider.write(name, ONE, token=token()), token()
-    provider.write(name, TWO, stage=PENDING, token=rotation)
-    provider.discard(name, token=rotation)
-
-    provider.write(name, THREE, stage=PENDING, token=rotation)
-    provider.promote(name, token=rotation, expect=first.number)
-
-    assert provider.read(name).reveal_bytes() == THREE
-
-
-def test_discarding_takes_nothing_that_was_promoted(provider: WritableProvider, name: str) -> None:
-    rotation = token()
-    provider.write(name, TWO, stage=PENDING, token=rotation)
-    provider.promote(name, token=rotation, expect="")
-
-    provider.discard(name, token=rotation)
-
-    assert provider.read(name).reveal_bytes() == TWO
-
-
-def test_a_name_whose_only_candidate_was_discarded_has_no_value(
-    provider: WritableProvider, name: str
-) -> None:
-    rotation = token()
-    provider.write(name, TWO, stage=PENDING, token=rotation)
-
-    provider.discard(name, token=rotation)
-
-    for version in ("current", "previous"):
-        with pytest.raises(UnknownSecretError):
-            provider.read(name, version=version)
 
 
 # Destroying --------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ by `request.getfixturevalue`; its marks keep the tests that share it on one work
 test, so nothing has to be removed from a server between two.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.support import moto_server
 from tests.support.openbao import OpenBao
 
 from resile.clients.vault import AppRole, Target
+from resile.core.vocabulary import SecretStage
 from resile.secrets import Provider, WritableProvider
 from resile.secrets.providers.aws import AwsProvider
 from resile.secrets.providers.env import EnvProvider
@@ -26,6 +28,13 @@ from resile.testing.secrets import FakeProvider
 
 QUICK = KeyCost(iterations=1, lanes=1, memory_kib=64)
 PASSPHRASE = b"correct horse battery staple"
+ONE, TWO, THREE, FOUR = b"value one \xc3\xa4", b"value two", b'{"username": "u"}', b"value four"
+WRITERS = 8
+PENDING = SecretStage.PENDING
+_NUMBERS = itertools.count()
+
+Reader = Callable[[Mapping[str, bytes]], Provider]
+"""Makes a provider with some secrets in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,3 +130,17 @@ READ_ONLY: Mapping[str, Callable[[Path, Mapping[str, bytes]], Provider]] = {
 def as_params(cases: tuple[Case, ...]) -> list[Any]:
     """Give what a fixture is parametrized with."""
     return [pytest.param(case, id=case.kind, marks=case.marks) for case in cases]
+
+
+def token() -> str:
+    """Give one that nobody has used."""
+    return f"tok_{next(_NUMBERS):026d}"
+
+
+def stages(provider: WritableProvider, name: str) -> dict[str, str]:
+    """Give the number of each stage but the retired ones."""
+    return {
+        one.stage.value: one.number
+        for one in provider.history(name)
+        if one.stage is not SecretStage.RETIRED
+    }
