@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,19 @@ logger = logging.getLogger(__name__)
 FILE_NAME = "consumers.json"
 LIVE_S = 30.0
 """Three heartbeats of a process, or so long a connection may be lost: then it is not waited for."""
+RETURN_S = 15.0
+"""Clients that nobody remembers have so long to connect again; one that lost its line tries every few seconds."""
+FORGOTTEN = Consumer(
+    consumer_id="forgotten",
+    label="clients from before, which could not be read: they have a moment to connect again",
+    version="",
+)
+"""Whoever used it before, as long as nobody knows who that was. A compromise waits until its deadline only."""
 LOOK_S = 0.2
 """Between two looks at who lives: a rotation that waits asks a hundred times a second."""
 HOLDERS_MAX = 1000
+HOLDERS_OF_ONE_MAX = 256
+"""Of one client, so that none keeps the others from registering."""
 NAMES_MAX = 200
 """Of one process."""
 _VERSION = 1
@@ -100,7 +111,10 @@ class Registry:
         self._on_change = on_change
         self._on_revoke = on_revoke
         self._lock = threading.Lock()
-        self._holders = {one.key: one for one in _load(self._path)}
+        holders, is_whole = _load(self._path)
+        self._holders = {one.key: one for one in holders}
+        self._whole_s = -inf if is_whole else clock.monotonic() + RETURN_S
+        """From then on all who use secrets are known."""
         self._contacts = {key: _Contact(clock.monotonic()) for key in self._holders}
         self._looked_s = -LOOK_S
 
@@ -108,7 +122,8 @@ class Registry:
 
     def holding(self, name: str) -> tuple[Consumer, ...]:
         """Give those that use it, with what they acknowledged."""
-        return tuple(self.consumers().get(name, ()))
+        known = self.consumers().get(name, ())
+        return tuple(known) if self._is_whole() else (*known, FORGOTTEN)
 
     def tell(self, name: str, version: str) -> None:
         """Tell all of them that this version is current now. Does not wait."""
@@ -265,6 +280,10 @@ class Registry:
                 for connection in self._contacts[one.key].connections
             )
 
+    def _is_whole(self) -> bool:
+        """Tell whether who is not known uses nothing."""
+        return self._clock.monotonic() >= self._whole_s
+
     def _is_live(self, one: Holder) -> bool:
         """Tell whether it is waited for: what was handed to a service is used as long as that lives."""
         silent_s = self._clock.monotonic() - self._contacts[one.key].heard_s
@@ -281,10 +300,21 @@ class Registry:
         return list(self._holders.values())
 
     def _admit(self, holder: Holder) -> Holder:
-        if len(self._holders) >= HOLDERS_MAX and len(self._alive()) >= HOLDERS_MAX:
-            raise RejectedError(f"{HOLDERS_MAX} processes use secrets already")
+        if holder.key not in self._holders:
+            self._need_room(holder.client)
         self._contacts.setdefault(holder.key, _Contact(self._clock.monotonic()))
         return self._holders.setdefault(holder.key, holder)
+
+    def _need_room(self, client: str) -> None:
+        if (
+            len(self._holders) < HOLDERS_OF_ONE_MAX
+        ):  # Then there is room for any, the dead included.
+            return
+        alive = self._alive()
+        if len(alive) >= HOLDERS_MAX:
+            raise RejectedError(f"{HOLDERS_MAX} processes use secrets already")
+        if sum(one.client == client for one in alive) >= HOLDERS_OF_ONE_MAX:
+            raise RejectedError(f"{HOLDERS_OF_ONE_MAX} processes of {client} use secrets already")
 
     def _put(self, holder: Holder, versions: Mapping[str, str]) -> None:
         self._holders[holder.key] = replace(holder, versions={**holder.versions, **versions})
@@ -292,7 +322,11 @@ class Registry:
 
     def _keep(self) -> None:
         """Write the file; a keeper that dies at any moment leaves a whole one."""
-        data = {"version": _VERSION, "holders": [encode(one) for one in self._holders.values()]}
+        data = {
+            "version": _VERSION,
+            "is_whole": self._is_whole(),  # For the next life, if this one is short.
+            "holders": [encode(one) for one in self._holders.values()],
+        }
         try:
             write_atomic(self._path, json.dumps(data).encode())
         except OperationError as exc:
@@ -315,13 +349,17 @@ def _holder(client: Client, *, how: Deliver) -> Holder:
     )
 
 
-def _load(path: Path) -> list[Holder]:
-    """Read the holders that live still; without a file that can be read there are none."""
+def _load(path: Path) -> tuple[list[Holder], bool]:
+    """Read the holders that live still, and whether those are all: without a file there are none."""
     try:
-        holders = [decode(Holder, one) for one in json.loads(path.read_bytes())["holders"]]
+        data = json.loads(path.read_bytes())
+        holders = [decode(Holder, one) for one in data["holders"]]
+        is_whole = data.get("is_whole") is not False
     except FileNotFoundError:
-        return []
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        logger.warning("secretkeeper.consumers_not_read reason=%s", exc)
-        return []
-    return [one for one in holders if is_alive(one.process)]
+        return [], True
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+        logger.warning(
+            "secretkeeper.consumers_not_read reason=%s rotations_wait_s=%g", exc, RETURN_S
+        )
+        return [], False
+    return [one for one in holders if is_alive(one.process)], is_whole

@@ -11,7 +11,14 @@ import pytest
 
 from resile.core.process import identity_of
 from resile.daemon.secretkeeper import consumers
-from resile.daemon.secretkeeper.consumers import FILE_NAME, LIVE_S, LOOK_S, Registry
+from resile.daemon.secretkeeper.consumers import (
+    FILE_NAME,
+    FORGOTTEN,
+    LIVE_S,
+    LOOK_S,
+    RETURN_S,
+    Registry,
+)
 from resile.daemon.secretkeeper.model import Client, Deliver
 from resile.errors import RejectedError
 from resile.testing.clock import FakeClock
@@ -87,17 +94,56 @@ def test_there_may_not_be_too_many(scene: Scene, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(RejectedError):
         scene.registry.watch(1, me, "other", "")
 
+    monkeypatch.setattr(consumers, "HOLDERS_OF_ONE_MAX", 1)
     monkeypatch.setattr(consumers, "HOLDERS_MAX", 1)
     with pytest.raises(RejectedError):
         scene.registry.handed(me, Deliver.ENV, {NAME: "1"}, "")
 
 
-def test_file_that_is_spoilt_is_as_none(scene: Scene) -> None:
-    (scene.folder / FILE_NAME).write_text("{")
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"holders": 1}', '{"holders": [{}]}'])
+def test_whom_a_spoilt_file_names_has_time_to_come_back(scene: Scene, content: str) -> None:
+    (scene.folder / FILE_NAME).write_text(content)
 
     scene.restarted()
 
+    assert scene.registry.holding(NAME) == (FORGOTTEN,)
+    assert scene.registry.consumers() == {}
+    scene.clock.advance(RETURN_S)
     assert scene.states() == []
+
+
+def test_keeper_that_is_killed_while_it_waits_leaves_that_to_the_next(scene: Scene) -> None:
+    (scene.folder / FILE_NAME).write_text("{")
+    scene.restarted().watch(1, client(os.getpid()), NAME, "1")
+
+    scene.restarted()
+
+    assert scene.states() == [("1", True), ("", True)]
+    scene.clock.advance(RETURN_S)
+    scene.registry.ack(client(os.getpid()), NAME, "2")
+    scene.restarted()
+    assert scene.states() == [("2", True)]
+
+
+def test_without_a_file_nobody_is_waited_for(scene: Scene) -> None:
+    assert not (scene.folder / FILE_NAME).exists()
+    assert scene.registry.holding(NAME) == ()
+
+
+def test_client_may_not_have_all_places(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, start: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    monkeypatch.setattr(consumers, "HOLDERS_OF_ONE_MAX", 2)
+    mine = [client(start().pid) for _ in range(3)]
+    for one in mine[:2]:
+        scene.registry.watch(1, one, NAME, "1")
+
+    with pytest.raises(RejectedError, match="2 processes of service/web"):
+        scene.registry.watch(1, mine[2], NAME, "1")
+    scene.registry.watch(1, mine[0], "other", "1")
+    scene.registry.watch(2, client(mine[2].pid, "other"), NAME, "1")
+
+    assert len(scene.states()) == 3
 
 
 def test_consumer_uses_what_it_acknowledged(scene: Scene) -> None:
