@@ -31,6 +31,7 @@ COMMANDS = {
     "logs": "Show a service's output.",
     "ls": "List what is in a snapshot.",
     "maintenance": "Say that you work on a service or a check.",
+    "playbooks": "Show, rehearse and use playbooks, or approve a plan.",
     "policies": "Show the guards of every process, or steer a breaker.",
     "recover": "Finish or undo what a crash left of contained runs.",
     "repair": "Mend a damaged store.",

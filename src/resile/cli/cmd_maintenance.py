@@ -8,8 +8,8 @@ from resile.cli.api import Api
 from resile.cli.options import config_option, duration, json_option
 from resile.cli.output import print_json, say
 from resile.cli.places import find_places
+from resile.cli.targets import full_target
 from resile.cli.who import operator
-from resile.errors import ConfigError
 
 
 @click.command()
@@ -28,7 +28,7 @@ def command(
     incident of it opens. What is wrong when it ends is a fault at once.
     """
     api = Api(find_places(config))
-    full = _full_target(api, target)
+    full = full_target(api, target)
     body = {"target": full, "is_on": switch == "on", "why": why, "who": operator()}
     if for_s is not None:
         body["for_s"] = for_s
@@ -37,14 +37,3 @@ def command(
         print_json(answer)
     else:
         say(f"{target} is in maintenance" if switch == "on" else f"{target} is watched again")
-
-
-def _full_target(api: Api, name: str) -> str:
-    status = api.get("/api/status")
-    kinds = {check["id"]: "check" for check in status["checks"]}
-    kinds |= {service["name"]: "service" for service in status["services"]}
-    if name not in kinds:
-        raise ConfigError(
-            f"there is no service or check {name!r}", hint="`resile status` lists them"
-        )
-    return f"{kinds[name]}/{name}"

@@ -1,4 +1,4 @@
-"""What the pages show beside the brain's own state: contained runs, the store, guards, degraded mode, secrets."""
+"""What the pages show beside the brain's own state: contained runs, the store, guards, degraded mode, secrets, playbooks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from resile.daemon.contained import ContainedRuns
 from resile.daemon.lanes import DegradationDesk, Instance, LaneDesk
 from resile.daemon.loop import Loop
 from resile.daemon.measures import Measures
+from resile.daemon.playbooks_desk import PlaybooksDesk
 from resile.daemon.secret_keeping import SecretKeeping
 from resile.daemon.secrets_desk import SecretsDesk
 from resile.daemon.stored import StoreDesk, StorePlace
@@ -19,13 +20,14 @@ from resile.recover import World
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desks:
-    """All five. Live on the brain's event loop."""
+    """All six. Live on the brain's event loop."""
 
     runs: ContainedRuns
     store: StoreDesk
     lanes: LaneDesk
     degradation: DegradationDesk
     secrets: SecretsDesk
+    playbooks: PlaybooksDesk
 
     def close(self) -> None:
         """Let go of their threads; what is being carried out goes on to its end."""
@@ -44,7 +46,7 @@ def open_desks(
     measures: Measures,
     clock: Clock,
 ) -> Desks:
-    """Open all five; none looks at anything before it is asked.
+    """Open all six; none looks at anything before it is asked.
 
     Args:
         config: Says where the store is.
@@ -69,6 +71,7 @@ def open_desks(
         store=StoreDesk(StorePlace.of(config, state), journal=journal, tell=loop.tell, clock=clock),
         lanes=lanes,
         degradation=DegradationDesk(lanes, loop=loop),
+        playbooks=PlaybooksDesk(world=world, loop=loop, clock=clock),
         secrets=_secrets(config, state, journal, loop, world=world, clock=clock),
     )
 

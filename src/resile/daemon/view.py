@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from resile.daemon.desks import Desks
     from resile.web import (
         DegradationView,
+        PlaybooksView,
         PoliciesView,
         RunsView,
         SecretsView,
@@ -132,6 +133,11 @@ class BrainView:
     def secrets(self) -> "SecretsView":
         """The secrets, without their values."""
         return self._desks.secrets
+
+    @property
+    def playbooks(self) -> "PlaybooksView":
+        """The playbooks."""
+        return self._desks.playbooks
 
     def status(self) -> Mapping[str, Any]:
         """Give the whole state in one answer."""

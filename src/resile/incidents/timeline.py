@@ -24,6 +24,7 @@ TIMELINE_KINDS = (
     "plan.*",
     "process.exited",
     "process.started",
+    "proposal.answered",
     "provider.*",
     "rotation.*",
     "secret.anomaly",

@@ -207,18 +207,18 @@ def _decided_or_proposed(
         "fault_id": fault.fault_id,
         "playbook": remedy.playbook,
         "attempt": attempt,
-        "steps": _unhurried(remedy.steps, now),
+        "steps": unhurried(remedy.steps, now),
         "verify_s": remedy.verify_s,
         "stable_s": world.spec.stable_s,
         "target": fault.target,
-        "undo": _unhurried(remedy.undo, now),
+        "undo": unhurried(remedy.undo, now),
     }
     if playbook.approval is Approval.ASK:
         return PlanProposed(**common, why=playbook.why)
     return PlanDecided(**common)
 
 
-def _unhurried(planned: tuple[Step, ...], now: datetime) -> tuple[Step, ...]:
+def unhurried(planned: tuple[Step, ...], now: datetime) -> tuple[Step, ...]:
     """Leave out delays that are over already."""
     return tuple(
         step if step.not_before is None or step.not_before > now else replace(step, not_before=None)

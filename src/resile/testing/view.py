@@ -12,6 +12,7 @@ from resile.core.journal.port import Query, Record
 from resile.core.vocabulary import CheckGroup, CheckState, Phase, Verb
 from resile.errors import RejectedError
 from resile.testing.degraded import FakeDegradation
+from resile.testing.playbooks_view import FakePlaybooks
 from resile.testing.runs import FakeRuns
 from resile.testing.secrets_view import FakeSecrets
 from resile.testing.steered import FakePolicies
@@ -63,6 +64,7 @@ class FakeSystemView:
         self.policies = FakePolicies()
         self.degradation = FakeDegradation()
         self.secrets = FakeSecrets()
+        self.playbooks = FakePlaybooks()
         self.metrics_text = "# TYPE resile_up gauge\nresile_up 1\n"
         self.failure: Exception | None = None
         """What the next question raises; for tests of error paths."""

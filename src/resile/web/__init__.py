@@ -3,6 +3,7 @@
 from resile.web.app import create_app, create_control_app
 from resile.web.port import (
     DegradationView,
+    PlaybooksView,
     PoliciesView,
     RestorePoint,
     RunsView,
@@ -15,6 +16,7 @@ from resile.web.verdict import verdict
 
 __all__ = [
     "DegradationView",
+    "PlaybooksView",
     "PoliciesView",
     "RestorePoint",
     "RunsView",

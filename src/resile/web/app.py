@@ -17,6 +17,7 @@ from resile.web.routes import (
     health,
     incidents,
     pages,
+    playbooks,
     policies,
     runs,
     secrets,
@@ -67,6 +68,7 @@ def create_control_app(view: SystemView, *, clock: Clock = SYSTEM_CLOCK) -> Fast
     """
     app = _create(view, clock, Access(None))
     app.include_router(control.router)
+    app.include_router(playbooks.router)
     _surround(app)
     return app
 

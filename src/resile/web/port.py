@@ -231,6 +231,43 @@ class SecretsView(Protocol):
         ...
 
 
+class PlaybooksView(Protocol):
+    """The playbooks of this system. Used from the event loop only."""
+
+    def overview(self) -> Mapping[str, Any]:
+        """Give every playbook as it is declared, and the plans that wait for a person."""
+        ...
+
+    def rehearse(self, name: str, *, fault: str, target: str) -> Mapping[str, Any]:
+        """Tell what a playbook would do now, and what keeps it from that. Nothing is done.
+
+        Args:
+            name: Of the playbook.
+            fault: A kind of fault; empty: those that it is for.
+            target: `service/NAME` or `check/ID`; empty: those with such a fault now, else all.
+
+        Raises:
+            RejectedError: If there is no such playbook, kind or target.
+        """
+        ...
+
+    async def run(self, name: str, *, target: str, who: str) -> Mapping[str, Any]:
+        """Use a playbook on a target now; give its plan. Durable when this returns, not done.
+
+        Raises:
+            RejectedError: If there is no such playbook or target, or the target is worked on.
+        """
+        ...
+
+    async def answer(self, plan_id: str, *, is_approved: bool, who: str) -> Mapping[str, Any]:
+        """Say yes or no to a plan that waits; give it. Durable when this returns.
+
+        Raises:
+            RejectedError: If no such plan waits.
+        """
+        ...
+
+
 class SystemView(Protocol):
     """What may be asked. Used from the event loop only."""
 
@@ -257,6 +294,11 @@ class SystemView(Protocol):
     @property
     def secrets(self) -> SecretsView:
         """The secrets."""
+        ...
+
+    @property
+    def playbooks(self) -> PlaybooksView:
+        """The playbooks."""
         ...
 
     def status(self) -> Mapping[str, Any]:

@@ -1,0 +1,134 @@
+"""`resile playbooks`: what it prints, what it asks the daemon, and how it ends."""
+
+from typing import Any
+
+import pytest
+
+from resile.core.codec import encode
+from resile.recover.playbooks import shipped
+
+PATH = ("GET", "/api/playbooks")
+STATUS = ("GET", "/api/status")
+STEP = {"action": "run", "target": "service/api", "not_before": None, "command": ["mend", "-f"]}
+PLAN = {"plan_id": "pln_1", "target": "service/api", "steps": [STEP]}
+
+
+def playbooks(*proposals: dict[str, Any]) -> dict[str, Any]:
+    return {"playbooks": [encode(book) for book in shipped()], "proposals": list(proposals)}
+
+
+@pytest.fixture
+def system(daemon):
+    daemon.routes[STATUS] = (200, {"services": [{"name": "api"}], "checks": [{"id": "disk"}]})
+    daemon.routes[PATH] = (200, playbooks())
+    return daemon
+
+
+def test_an_unknown_target_is_refused_before_anything_is_asked(resile, system):
+    done = resile("playbooks", "run", "restart", "apy", "--yes")
+
+    assert done.code == 2
+    assert "there is no service or check 'apy'" in done.err
+
+
+def test_nothing_is_run_where_nobody_can_be_asked(resile, system):
+    done = resile("playbooks", "run", "restart", "api")
+
+    assert done.code == 3
+    assert "resile playbooks run restart service/api --yes" in done.err
+
+
+def test_an_unknown_playbook_is_told_with_the_known_ones(resile, system):
+    done = resile("playbooks", "show", "restrt")
+
+    assert done.code == 2
+    assert "replace_hung" in done.err
+
+
+def test_the_list_shows_playbooks_and_what_waits(resile, system):
+    waiting = {**PLAN, "playbook": "ours"}
+    system.routes[PATH] = (200, playbooks(waiting))
+
+    lines = resile("playbooks", "list").out.splitlines()
+
+    assert lines[0].split() == ["PLAYBOOK", "FOR", "STEPS", "PRIORITY", "APPROVAL", "FROM"]
+    assert "pln_1 waits: ours for service/api" in lines
+    assert lines[-1].strip() == "resile playbooks approve pln_1"
+    assert "  run mend -f" in lines
+
+
+def test_a_playbook_is_shown_with_all_that_is_declared(resile, system):
+    lines = resile("playbooks", "show", "restart_unready_once").out.splitlines()
+
+    assert lines[0].startswith("restart_unready_once (version 1): ")
+    assert lines[1] == "for      not_ready of *"
+    assert "does     1. stop" in lines
+    assert "         attempts: 1" in lines
+
+
+def test_without_a_daemon_the_files_are_read(resile, places):
+    folder = places.config.parent / "playbooks"
+    folder.mkdir()
+    (folder / "ours.toml").write_text(
+        'why = "For tests."\nmatch = { faults = ["hang"] }\nsteps = [{ do = "restart" }]\n'
+    )
+
+    listed = resile("playbooks", "list", "--json").data
+
+    assert "ours" in [book["name"] for book in listed["playbooks"]]
+
+
+def test_a_rehearsal_tells_what_keeps_it_from_being_done(resile, system):
+    system.routes["GET", "/api/playbooks/ours/rehearsal"] = (
+        200,
+        {
+            "rehearsals": [
+                {
+                    "playbook": "ours",
+                    "fault": "hang",
+                    "target": "service/api",
+                    "is_open": False,
+                    "steps": [STEP],
+                    "undo": [STEP],
+                    "verify_s": 90.0,
+                    "hindrances": ["the target is in maintenance"],
+                    "before": ["other"],
+                    "asks": True,
+                }
+            ]
+        },
+    )
+
+    out = resile("playbooks", "test", "ours", "--target", "api").out
+
+    assert out.splitlines() == [
+        "hang of service/api (supposed)",
+        "  would: run mend -f",
+        "  helped if the symptom is gone in 1m30s",
+        "  undo:  run mend -f",
+        "  after: other",
+        "  a person must approve it",
+        "  not now: the target is in maintenance",
+    ]
+
+
+@pytest.mark.parametrize(("word", "is_approved"), [("approve", True), ("refuse", False)])
+def test_an_answer_goes_to_the_daemon(resile, system, word, is_approved):
+    path = ("POST", "/api/playbooks/proposals/pln_1/answer")
+    system.routes[path] = (202, PLAN)
+
+    done = resile("playbooks", word, "pln_1")
+
+    assert done.code == 0
+    assert done.out.startswith("pln_1 is ")
+    assert system.asked[-1][2]["is_approved"] is is_approved
+
+
+def test_a_playbook_is_used_when_that_is_sure(resile, system):
+    path = ("POST", "/api/playbooks/ours/run")
+    system.routes[path] = (202, PLAN)
+
+    done = resile("playbooks", "run", "ours", "api", "--yes")
+
+    assert done.out == "pln_1: run mend -f\n"
+    assert system.asked[-1][2]["target"] == "service/api"
