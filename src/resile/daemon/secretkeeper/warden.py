@@ -17,12 +17,12 @@ from resile.daemon.secretkeeper.quarantine import Quarantine
 from resile.daemon.secretkeeper.recording import Tell
 from resile.daemon.secretkeeper.renewing import WHO
 from resile.errors import ResileError
-from resile.secrets.anomaly import Access, Finding, Note, NoteKind, Read
+from resile.secrets.anomaly import Access, Finding, Note, NoteKind, Read, Settings
 
 logger = logging.getLogger(__name__)
 
-NOTES_MAX = 100
-"""Of one message."""
+NOTES_MAX = 2 * Settings().failures
+"""Of one message: more of the same would change nothing that is found."""
 
 Rotate = Callable[[str, RotationReason, str], None]
 """Has a secret rotated, for a reason and because of something; does not wait."""

@@ -11,9 +11,10 @@ from resile.core.vocabulary import AccessOutcome, RotationReason, SecretResponse
 from resile.daemon.secretkeeper.consumers import Registry
 from resile.daemon.secretkeeper.model import Client
 from resile.daemon.secretkeeper.quarantine import FILE_NAME, Quarantine
-from resile.daemon.secretkeeper.warden import WHO, Warden
+from resile.daemon.secretkeeper.renewing import WHO
+from resile.daemon.secretkeeper.warden import NOTES_MAX, Warden
 from resile.errors import ProviderDownError
-from resile.secrets.anomaly import Access, Finding, Note, NoteKind, Read, Signal
+from resile.secrets.anomaly import Access, Finding, Note, NoteKind, Read, Settings, Signal
 from resile.testing.clock import FakeClock
 
 CLIENT = Client(name="service/web", pid=1, uid=0, service="web", program="app.py")
@@ -169,6 +170,12 @@ def test_release_forgives_and_is_told_once(scene: Scene) -> None:
 
     assert scene.told == [ClientReleased(client=CLIENT.name, who="ada")]
     assert scene.watch.forgiven == [CLIENT.name] * 2
+
+
+def test_large_count_of_notes_costs_few_looks(scene: Scene) -> None:
+    scene.warden.noted(CLIENT, "db/password", NoteKind.AUTH_FAILED, 10**9)
+
+    assert Settings().failures <= len(scene.watch.notes) == NOTES_MAX <= 20
 
 
 def test_what_is_known_goes_to_the_watch(scene: Scene) -> None:
