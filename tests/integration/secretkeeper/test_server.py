@@ -24,6 +24,7 @@ from resile.contain import Host, Limits, Runs, run
 from resile.core.clock import SYSTEM_CLOCK
 from resile.core.events import Payload, SecretAccessed
 from resile.core.vocabulary import AccessOutcome, SecretStage
+from resile.daemon.lanes.throttle import BURST
 from resile.daemon.secretkeeper import connection, pace, server
 from resile.daemon.secretkeeper.consumers import Registry
 from resile.daemon.secretkeeper.folders import Folders
@@ -219,6 +220,17 @@ def test_who_does_not_speak_our_words_is_refused(scene: Scene, hello: bytes) -> 
         assert wire.welcome is not None
         assert "refused" in wire.welcome
         assert wire.receive() is None
+
+
+def test_who_is_refused_again_and_again_does_not_fill_the_log(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(BURST + 10):
+        with scene.connect(hello=b"nonsense\n") as wire:
+            assert wire.receive() is None
+
+    told = [one for one in caplog.messages if "secretkeeper.refused" in one]
+    assert 1 <= len(told) < BURST + 10
 
 
 def test_process_of_another_pid_namespace_gets_nothing_and_is_recorded(scene: Scene) -> None:

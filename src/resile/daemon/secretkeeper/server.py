@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from resile.clients import wire
 from resile.core.clock import Clock
+from resile.daemon.lanes.throttle import Throttle
 from resile.daemon.secretkeeper.connection import Connection, Talk
 from resile.daemon.secretkeeper.model import Client
 from resile.daemon.secretkeeper.pace import Paces
@@ -71,7 +72,9 @@ class Server:
         self._verbs = verbs
         self._heard = heard
         self._left = left
+        self._monotonic = clock.monotonic
         self._paces = Paces(clock.monotonic)
+        self._throttle = Throttle()
         self._numbers = itertools.count(1)
         self._open: dict[int, Connection] = {}
         self._writers: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
@@ -120,12 +123,18 @@ class Server:
                 number, opened=self._opened, heard=lambda one: self._heard(one.number, one.client)
             )
             if wrong:
-                logger.warning("secretkeeper.refused reason=%s", wrong)
+                self._tell_refused(wrong)
         finally:
             del self._writers[task]
             connection = self._open.pop(number, None)
             if connection is not None:
                 self._left(number, connection.client)
+
+    def _tell_refused(self, why: str) -> None:
+        """Log it; who connects again and again does not fill the log."""
+        unsaid = self._throttle.admit("refused", self._monotonic())
+        if unsaid is not None:
+            logger.warning("secretkeeper.refused reason=%s unsaid=%d", why, unsaid)
 
     def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Talk:
         return Talk(
