@@ -1,5 +1,6 @@
 """Whoever changes secrets goes through here: it tells the journal and the consumers of each change."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
@@ -8,7 +9,13 @@ from resile.core.events import SecretRevoked, SecretsRekeyed, SecretWritten
 from resile.core.events.envelope import Payload
 from resile.core.ids import new_id
 from resile.core.vocabulary import SecretStage
-from resile.errors import ConfigError, SecretConflictError, SecretRevokedError
+from resile.errors import (
+    ConfigError,
+    OperationError,
+    ResileError,
+    SecretConflictError,
+    SecretRevokedError,
+)
 from resile.secrets.advice import Advice
 from resile.secrets.checking import unknown_version
 from resile.secrets.doctor import advise
@@ -18,6 +25,8 @@ from resile.secrets.rotation import Rotations
 from resile.secrets.value import Secret
 
 ALL_VERSIONS = ""
+UNTOLD_MAX = 1000
+"""Records that wait for a journal that can be written again; they are lost with this process."""
 
 
 @runtime_checkable
@@ -33,7 +42,7 @@ class Authority:
     """Reads and changes secrets for operators. Safe to share between threads. It caches nothing.
 
     What it does is done when the provider says so; then consumers are told, and the journal. So an error of the
-    journal comes after the change. Each call may be made again.
+    journal comes after the change, and says that; `settle` tells it again. Each call may be made again.
 
     Args:
         provider: Keeps the secrets.
@@ -57,6 +66,7 @@ class Authority:
         self._tell = tell
         self._clock = clock
         self._consumers = consumers
+        self._untold: deque[Payload] = deque()
 
     def read(self, name: str, *, version: str = CURRENT_VERSION) -> Secret:
         """Give a version of a secret; who asks is recorded elsewhere.
@@ -86,6 +96,7 @@ class Authority:
         Raises:
             ConfigError: If the provider takes no new values.
             SecretConflictError: If another version is current, or a rotation of it is open.
+            OperationError: If it is written, but could not be journalled.
             SecretError: As the provider's.
         """
         if self._is_rotating(name):
@@ -103,6 +114,7 @@ class Authority:
             UnknownSecretError: If there is no previous version.
             SecretRevokedError: If the previous version was retired: its credential opens nothing any more.
             SecretConflictError: If somebody else changed it meanwhile.
+            OperationError: If it is written, but could not be journalled.
             SecretError: As the provider's.
         """
         if self._rotations is not None and self._is_rotating(name):
@@ -134,6 +146,7 @@ class Authority:
         Raises:
             ConfigError: If the provider takes no new values.
             UnknownSecretError: If there is no such version.
+            OperationError: If it is done, but could not be journalled.
             SecretError: As the provider's.
         """
         writable = self._writable()
@@ -143,14 +156,17 @@ class Authority:
         if self._consumers is not None:
             for number in (ALL_VERSIONS,) if version == ALL_VERSIONS else numbers:
                 self._consumers.revoke(name, number)
-        for number in numbers:
-            self._tell(SecretRevoked(name=name, number=number, who=who, why=why))
+        self._record(
+            f"{name}: {f'version {version}' if version else 'every version'} is destroyed",
+            *(SecretRevoked(name=name, number=number, who=who, why=why) for number in numbers),
+        )
 
     def rekey(self, *, who: str) -> int:
         """Seal everything with a new master key; give how many versions there were.
 
         Raises:
             ConfigError: If the provider has no master key of its own.
+            OperationError: If it is done, but could not be journalled.
             SecretError: As the provider's.
         """
         if not isinstance(self._provider, Rekeyed):
@@ -159,12 +175,37 @@ class Authority:
                 hint="change it where the secrets are kept",
             )
         versions = self._provider.rekey()
-        self._tell(SecretsRekeyed(versions=versions, who=who))
+        self._record(
+            "every value is sealed with the new master key",
+            SecretsRekeyed(versions=versions, who=who),
+        )
         return versions
 
     def check(self) -> tuple[Advice, ...]:
         """Look for what is not as it should be; the worst first. Never fails for a provider that does."""
         return advise(self._provider, self._rotations, clock=self._clock)
+
+    def settle(self) -> None:
+        """Tell the journal what it could not take before. Call it from one thread, now and then.
+
+        Raises:
+            ResileError: If it cannot take it yet.
+        """
+        while self._untold:
+            self._tell(self._untold[0])
+            self._untold.popleft()
+
+    def _record(self, done: str, *payloads: Payload) -> None:
+        """Journal what is done; what is not taken is kept for `settle`, as far as there is room."""
+        for index, payload in enumerate(payloads):
+            try:
+                self._tell(payload)
+            except ResileError as exc:
+                self._untold.extend(payloads[index:][: UNTOLD_MAX - len(self._untold)])
+                raise OperationError(
+                    f"{done}, but the journal has no record of it yet",
+                    hint="it need not be done again; see why the journal cannot be written: resile status",
+                ) from exc
 
     def _written(
         self, name: str, value: bytes, *, who: str, expect: str | None, is_rollback: bool = False
@@ -173,8 +214,9 @@ class Authority:
         version = self._writable().write(name, value, expect=expect, token=token)
         if self._consumers is not None:
             self._consumers.tell(name, version.number)
-        self._tell(
-            SecretWritten(name=name, number=version.number, who=who, is_rollback=is_rollback)
+        self._record(
+            f"{name}: version {version.number} is written, and is current",
+            SecretWritten(name=name, number=version.number, who=who, is_rollback=is_rollback),
         )
         return version
 

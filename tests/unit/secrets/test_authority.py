@@ -8,10 +8,11 @@ import pytest
 from tests.support.secret_providers import env_provider, local_provider
 from tests.unit.secrets.rotation.kit import NAME, Kit
 
-from resile.core.events import SecretRevoked, SecretsRekeyed, SecretWritten
+from resile.core.events import Payload, SecretRevoked, SecretsRekeyed, SecretWritten
 from resile.core.vocabulary import SecretStage
 from resile.errors import (
     ConfigError,
+    OperationError,
     ProviderDownError,
     SecretConflictError,
     SecretRevokedError,
@@ -108,6 +109,31 @@ def test_an_unknown_version_is_not_revoked(kit: Kit, authority: Authority) -> No
     assert (kit.told, kit.consumers.revoked) == ([], [])
 
 
+def test_without_a_journal_it_says_what_is_done_and_tells_it_later(kit: Kit) -> None:
+    down = [True]
+
+    def tell(payload: Payload) -> None:
+        if down:
+            raise ProviderDownError("no secret is given")
+        kit.told.append(payload)
+
+    authority = Authority(kit.provider, None, tell=tell, clock=kit.clock, consumers=kit.consumers)
+    with pytest.raises(OperationError, match="version 2 is written, and is current, but") as caught:
+        authority.put(NAME, b"new", who="ann")
+    assert "need not be done again" in caught.value.hint
+    with pytest.raises(OperationError, match="every version is destroyed, but"):
+        authority.revoke(NAME, "", who="ann", why="odd")
+    with pytest.raises(ProviderDownError):
+        authority.settle()
+
+    down.clear()
+    for _ in range(2):
+        authority.settle()
+
+    assert [type(one) for one in kit.told] == [SecretWritten, SecretRevoked, SecretRevoked]
+    assert kit.consumers.told == [(NAME, "2")]
+
+
 # Done --------------------------------------------------------------------------------------------
 
 
@@ -196,7 +222,7 @@ def test_a_change_whose_journal_fails_is_done_all_the_same_and_fails_loudly(kit:
 
     authority = Authority(kit.provider, None, tell=fail, clock=kit.clock, consumers=kit.consumers)
 
-    with pytest.raises(ProviderDownError):
+    with pytest.raises(OperationError):
         authority.revoke(NAME, "1", who="ann", why="leaked")
 
     assert kit.consumers.revoked == [(NAME, "1")]

@@ -176,6 +176,7 @@ class Keeper:
         while True:
             now_s = self._clock.monotonic()
             _attempt(self._recorder.flush)
+            _attempt(self._settle)
             _attempt(self._health.look)
             if now_s - look_s >= LOOK_S:
                 look_s = now_s
@@ -186,6 +187,10 @@ class Keeper:
                 told, told_s = status, now_s
                 self._line.send({"status": status})
             self._clock.sleep(TICK_S)
+
+    def _settle(self) -> None:
+        if self._estate is not None:
+            self._estate.authority.settle()
 
     def _keep_rotating(self) -> None:
         """Open the provider, finish what an earlier life left, and rotate what is missing or due."""
