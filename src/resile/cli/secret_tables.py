@@ -53,6 +53,8 @@ def standing_lines(overview: Facts) -> Iterator[str]:
             yield _open_line(secret["name"], secret["rotation"])
     for one in overview["quarantined"]:
         yield f"{one['client']} gets no secrets: {one['why']}; resile secrets release {one['client']}"
+    if more := overview.get("quarantined_more"):
+        yield f"{more} more clients get no secrets: resile events --kind client.quarantined"
 
 
 def history_row(version: Version, now: datetime) -> tuple[str, ...]:

@@ -68,4 +68,5 @@ class SecretMeasures:
         self._is_up.set(float(overview["provider"]["is_well"]))
         self._consumers.set(sum(len(one["holders"]) for one in rows))
         self._open.set(sum(one["rotation"] is not None for one in rows))
-        self._quarantined.set(len(overview["quarantined"]))
+        more = overview.get("quarantined_more", 0)
+        self._quarantined.set(len(overview["quarantined"]) + more)

@@ -20,6 +20,7 @@ class FakeSecrets:
         self.rows: list[dict[str, Any]] = []
         self.anomalies: list[dict[str, Any]] = []
         self.quarantined: list[dict[str, Any]] = []
+        self.quarantined_more = 0
         self.rotations: list[dict[str, Any]] = []
         self.rotated: list[tuple[str, RotationReason, str, str]] = []
         """Name, reason, why, who."""
@@ -57,6 +58,7 @@ class FakeSecrets:
             "secrets": self.rows,
             "anomalies": self.anomalies,
             "quarantined": self.quarantined,
+            "quarantined_more": self.quarantined_more,
             "rotations": self.rotations,
         }
 

@@ -113,7 +113,10 @@ class Secrets(Shape):
     provider: Provider
     secrets: list[SecretState]
     anomalies: list[Anomaly] = Field(default=[], description="The newest first.")
-    quarantined: list[Quarantined] = Field(default=[], description="Those that are cut off.")
+    quarantined: list[Quarantined] = Field(
+        default=[], description="Those that are cut off, the newest first."
+    )
+    quarantined_more: int = Field(default=0, description="So many older ones are not listed.")
     rotations: list[EndedRotation] = Field(default=[], description="The newest first.")
     may_decide: bool = Field(description="Whoever asked may rotate, roll back and release.")
 

@@ -125,6 +125,12 @@ def test_what_is_not_at_rest_is_told_with_what_to_type() -> None:
     ]
 
 
+def test_clients_that_are_cut_off_and_not_listed_are_counted() -> None:
+    (line,) = standing_lines(overview(quarantined_more=7))
+
+    assert line.startswith("7 more clients get no secrets: resile events")
+
+
 def test_history_tells_when_a_version_was_written_if_that_is_known() -> None:
     known = Version(number="2", stage=SecretStage.CURRENT, created_at=NOW - timedelta(hours=2))
     unknown = Version(number="1", stage=SecretStage.RETIRED)

@@ -177,3 +177,14 @@ def test_a_client_of_any_name_is_released(view: FakeSystemView, app: FastAPI, cl
 
     assert answer.json() == {"client": client}
     assert view.secrets.released == [(client, "ann")]
+
+
+def test_a_client_that_is_not_listed_any_more_can_be_released(
+    view: FakeSystemView, app: FastAPI
+) -> None:
+    view.secrets.quarantined_more = 1
+
+    answer = ask(app, "/api/secrets/clients/user/0/old/release", "POST", headers=SIGNED)
+
+    assert answer.status_code == 200
+    assert view.secrets.released == [("user/0/old", "operator")]

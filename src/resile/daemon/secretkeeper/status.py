@@ -25,6 +25,7 @@ NAMES_MAX = 500
 HOLDERS_MAX, HOLDERS_OF_ALL_MAX = 50, 2000
 """Of one secret, and of all together."""
 ENDED_MAX = 50
+QUARANTINED_MAX = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +79,15 @@ class Status:
         kind = str(self._plan.settings["provider"]) if estate is None else estate.provider.kind
         with self._lock:
             rows = [] if estate is None else self._rows(estate, now, now_s)
+        cut = self._quarantine.all()
         return {
             "provider": {"kind": kind, "is_well": not reason, "reason": reason},
             "secrets": rows,
             "quarantined": [
                 {"client": one.client, "why": one.why, "at": one.at.isoformat()}
-                for one in self._quarantine.all()
+                for one in cut[:QUARANTINED_MAX]
             ],
+            "quarantined_more": max(0, len(cut) - QUARANTINED_MAX),
             "rotations": [] if estate is None else _ended(estate),
         }
 

@@ -39,8 +39,9 @@ async def read_secrets(view: AskedView, *, is_allowed: MayDecide) -> Response:
 )
 async def release_client(client: str, view: AskedView, wish: Who = None) -> Response:
     """Give a client that was cut off its secrets again."""
-    known = [one["client"] for one in view.secrets.overview()["quarantined"]]
-    if client not in known:
+    overview = view.secrets.overview()
+    known = [one["client"] for one in overview["quarantined"]]
+    if client not in known and not overview.get("quarantined_more"):
         raise ApiError(404, f"No client {client!r} is cut off.", hint=_hint(client, known))
     await view.secrets.release(client, who=(wish or secret_models.SecretWish()).who)
     return json_answer({"client": client})

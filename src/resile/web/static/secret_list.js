@@ -47,13 +47,13 @@ export function nextOf(secrets) {
 // The daemon has not heard of its keeper yet.
 export const isUnknown = ({ kind, is_well: isWell }) => !kind && !isWell;
 
-export function verdictOf({ provider, secrets, quarantined }) {
+export function verdictOf({ provider, secrets, quarantined, quarantined_more: more = 0 }) {
   const rotating = secrets.filter((secret) => secret.rotation);
   const known = rotating.filter((secret) => secret.rotation.reason === 'compromise');
   const held = rotating.filter((secret) => isHeld(secret.rotation));
   const missed = secrets.filter((secret) => !secret.rotation && isMissed(secret));
   const overdue = secrets.filter((secret) => !secret.rotation && isOverdue(secret));
-  if (quarantined.length) return ['DOWN', `${plural(quarantined.length, 'client')} ${quarantined.length === 1 ? 'is' : 'are'} cut off: ${told(quarantined.map((one) => one.client))}`];
+  if (quarantined.length) return ['DOWN', `${plural(quarantined.length + more, 'client')} ${quarantined.length + more === 1 ? 'is' : 'are'} cut off: ${told(quarantined.map((one) => one.client))}`];
   if (known.length) return ['DOWN', `Somebody else has ${told(names(known))}: ${known.length === 1 ? 'it is' : 'they are'} being replaced`];
   if (isUnknown(provider)) return ['UNKNOWN', 'The secrets are not known yet'];
   if (!provider.is_well) return ['DEGRADED', `${visible(provider.kind)} gives no secrets`];

@@ -10,7 +10,7 @@ from resile.daemon.secretkeeper.consumers import Registry
 from resile.daemon.secretkeeper.estate import Estate
 from resile.daemon.secretkeeper.model import Plan, SecretPlan
 from resile.daemon.secretkeeper.quarantine import Quarantine
-from resile.daemon.secretkeeper.status import Status
+from resile.daemon.secretkeeper.status import QUARANTINED_MAX, Status
 from resile.secrets import Provider, Version
 from resile.secrets.authority import Authority
 from resile.secrets.providers.env import EnvProvider
@@ -45,14 +45,16 @@ class Scene:
             rotations=rotations,
         )
         plan = Plan(state=folder, settings={"ttl": 300, "max_stale": 60}, secrets=PLAN)
-        self.status = Status(plan, registry=registry, quarantine=Quarantine(folder, clock=clock))
+        self.quarantine = Quarantine(folder, clock=clock)
+        self.status = Status(plan, registry=registry, quarantine=self.quarantine)
         self.close = rotations.close
 
-    def rows(self) -> list[dict[str, Any]]:
+    def told(self) -> dict[str, Any]:
         now, now_s = self.clock.now(), self.clock.monotonic()
-        rows: list[dict[str, Any]] = self.status.of(self._estate, reason="", now=now, now_s=now_s)[
-            "secrets"
-        ]
+        return self.status.of(self._estate, reason="", now=now, now_s=now_s)
+
+    def rows(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.told()["secrets"]
         return rows
 
 
@@ -122,3 +124,16 @@ def test_credential_of_each_reader_is_not_one_that_is_missing(
     scene.close()
 
     assert (row["version"], row["is_made_when_read"]) == ("", is_dynamic)
+
+
+def test_of_many_that_are_cut_off_the_newest_are_listed(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, FakeProvider())
+    for number in range(QUARANTINED_MAX + 3):
+        scene.clock.advance(1.0)
+        scene.quarantine.cut_off(f"user/{number}/x", why="odd", who="ann")
+    told = scene.told()
+    scene.close()
+
+    assert len(told["quarantined"]) == QUARANTINED_MAX
+    assert told["quarantined"][0]["client"] == f"user/{QUARANTINED_MAX + 2}/x"
+    assert told["quarantined_more"] == 3
