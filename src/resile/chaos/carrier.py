@@ -14,9 +14,10 @@ from pathlib import Path
 
 from resile.chaos.carrying import Carrying, end_with
 from resile.chaos.ledger import Ledger
-from resile.chaos.works import work_of
+from resile.chaos.works import beginning_of, work_of
 from resile.core.clock import SYSTEM_CLOCK
 from resile.core.process import identity_of
+from resile.errors import ResileError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,13 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     carrying = Carrying(record=record, ledger=ledger, number=options.number, clock=SYSTEM_CLOCK)
     if carrying.is_over():
         return 0
-    end_with(carrying)
     try:
         for file in options.join:
             _join(file)
+        begin = beginning_of(record.fault)
+        if begin is not None:
+            begin(carrying)
+        end_with(carrying)
         work_of(record.fault)(carrying)
-    except OSError as exc:
-        carrying.say({"error": exc.strerror or str(exc)})
+    except (OSError, ResileError) as exc:
+        carrying.say({"error": str(exc)})
         return 1
     return 0
 

@@ -16,6 +16,7 @@ from resile.chaos.faults import (
     network,
     policy,
     process,
+    syscalls,
 )
 from resile.chaos.model import Ability
 from resile.chaos.port import Fault, Host
@@ -34,6 +35,8 @@ _ALL: Final[tuple[Fault, ...]] = (
     limits.Threads(),
     disk.Full(),
     bits.BitFlip(),
+    syscalls.Errno(),
+    syscalls.Delay(),
     *network.NETWORK_FAULTS,
     *network.HTTP_FAULTS,
     dependency.Down(),

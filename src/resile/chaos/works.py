@@ -11,7 +11,13 @@ Work = Callable[[Carrying], None]
 _WORKS: Final = {
     "cpu.burn": ("faults.cpu", "burn"),
     "memory.pressure": ("faults.memory", "press"),
+    "disk.errno": ("faults.syscalls", "trace"),
+    "disk.delay": ("faults.syscalls", "trace"),
     "load.spike": ("load", "drive"),
+}
+_BEGINNINGS: Final = {
+    "disk.errno": ("faults.syscalls", "begin"),
+    "disk.delay": ("faults.syscalls", "begin"),
 }
 _FAMILIES: Final = {"network.": ("proxy.serving", "serve"), "http.": ("proxy.serving", "serve")}
 
@@ -27,6 +33,15 @@ def work_of(fault: str) -> Work:
     )
     if found is None:
         raise AssertionError(f"{fault} is carried by nobody")
-    module, name = found
+    return _loaded(*found)
+
+
+def beginning_of(fault: str) -> Work | None:
+    """Give what a carrier does while it has one thread only; None for most."""
+    found = _BEGINNINGS.get(fault)
+    return None if found is None else _loaded(*found)
+
+
+def _loaded(module: str, name: str) -> Work:
     work: Work = getattr(import_module(f"resile.chaos.{module}"), name)
     return work

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -255,3 +256,94 @@ def test_files_elsewhere_are_not_hit(stage):
         stage.inject("disk.bitflip", "/etc/hostname")
     with pytest.raises(ConfigError, match="no file with content"):
         stage.inject("disk.bitflip", ".")
+
+
+# System calls -------------------------------------------------------------------------------------
+
+SYNCS = """
+import os, sys, time
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
+print("up", flush=True)
+for line in sys.stdin:
+    began = time.monotonic()
+    try:
+        os.fsync(fd); print("synced", time.monotonic() - began, flush=True)
+    except OSError as exc:
+        print(exc.errno, flush=True)
+"""
+
+
+@pytest.fixture
+def syncing(stage, tmp_path):
+    if why := stage.host.faults["disk.errno"].obstacle(stage.host):
+        pytest.skip(why)
+    with subprocess.Popen(
+        [sys.executable, "-c", SYNCS, str(tmp_path / "file")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.readline()
+
+        def asked():
+            process.stdin.write("\n")
+            process.stdin.flush()
+            return process.stdout.readline().split()
+
+        yield process, asked
+        process.stdin.close()
+
+
+def asked_until(asked, fits):
+    deadline_s = time.monotonic() + 20
+    while not fits(answer := asked()):
+        assert time.monotonic() < deadline_s, answer
+        time.sleep(0.02)
+
+
+def test_syncs_fail_and_work_again(stage, syncing):
+    process, asked = syncing
+    assert asked()[0] == "synced"
+    record = stage.inject("disk.errno", pid_of(process), error="EIO")
+
+    asked_until(asked, lambda answer: answer == [str(errno.EIO)])
+    stage.active(record)
+    stage.end(record)
+    assert asked()[0] == "synced"
+
+
+def test_syncs_take_long_and_are_quick_again(stage, syncing):
+    process, asked = syncing
+    record = stage.inject("disk.delay", pid_of(process), latency="300ms")
+
+    asked_until(asked, lambda answer: float(answer[1]) >= 0.3)
+    stage.active(record)
+    stage.end(record)
+    assert float(asked()[1]) < 0.3
+
+
+def test_tracing_ends_with_its_time_though_nobody_ends_it(stage, syncing):
+    process, asked = syncing
+    record = stage.inject("disk.errno", pid_of(process), ttl_s=1.5)
+    asked_until(asked, lambda answer: answer == [str(errno.EIO)])
+
+    asked_until(asked, lambda answer: answer[0] == "synced")
+    stage.end(record)
+
+
+def test_a_process_that_is_traced_already_is_left_alone(stage, syncing):
+    process, asked = syncing
+    record = stage.inject("disk.errno", pid_of(process))
+    asked_until(asked, lambda answer: answer == [str(errno.EIO)])
+
+    with pytest.raises(RejectedError, match="traced already"):
+        stage.inject("disk.delay", pid_of(process), latency="1s")
+    stage.end(record)
+
+
+@pytest.mark.parametrize(
+    "options", [{"call": "fsync;rm"}, {"path": "relative"}, {"ttl_s": 301.0}, {"call": ""}]
+)
+def test_what_strace_would_not_do_is_refused(stage, syncing, options):
+    with pytest.raises(ConfigError):
+        stage.inject("disk.errno", pid_of(syncing[0]), **options)

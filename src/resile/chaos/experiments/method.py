@@ -17,7 +17,7 @@ from resile.chaos.port import Host
 from resile.errors import OperationError, ResileError
 
 PROVE_S: Final = 2.0
-"""A fault that is over at once is looked for so long."""
+"""A fault is looked for so long before it is held: what carries it takes a moment to begin."""
 PROVE_EVERY_S: Final = 0.1
 ROLLBACK_S: Final = 60.0
 """An action that takes back what the method did is waited for so long."""
@@ -128,11 +128,10 @@ class Method:
         self._faults[record.fault_id] = fault
         self._prove(record)
         is_momentary = find_fault(record.fault, self._host.faults).is_momentary
-        if is_momentary:
-            self._wait_for_proof(record, fault)
         if step.is_background and not is_momentary:
             self._note(step.name, "fault", began_s, is_ok=None, detail=fault.detail)
             return
+        self._wait_for_proof(record, fault)
         self._wait(step.hold_s)
         self._end(record, "its step is over")
         self._note(
