@@ -10,6 +10,7 @@ import click
 from resile.cli.options import config_option, json_option
 from resile.cli.output import print_json
 from resile.cli.places import find_places
+from resile.errors import ConfigError
 
 _SECRET_NAME = re.compile(r"pass|secret|token|key|credential|dsn", re.IGNORECASE)
 _HIDDEN = "***"
@@ -25,10 +26,18 @@ def command() -> None:
 @json_option
 def check(config: Path | None, *, as_json: bool) -> None:
     """Tell every error in the file, each with its line. Exit code 2 if there is one."""
+    from resile.cli.preflight import playbook_problems
     from resile.core.config import load_config
 
-    file = find_places(config).config
+    places = find_places(config)
+    file = places.config
     loaded = load_config(file, environ=os.environ)
+    if missing := tuple(playbook_problems(loaded, places, environ=os.environ)):
+        raise ConfigError(
+            f"{file} has playbooks whose programs are not there",
+            hint="install them, or name them by their path; relative paths start beside the file",
+            problems=missing,
+        )
     if as_json:
         print_json({"file": str(file), "errors": [], "digest": loaded.digest})
         return

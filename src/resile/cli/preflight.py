@@ -29,6 +29,7 @@ def check_ready_to_start(config: Config, places: Places, *, environ: Mapping[str
         refuse_second(places)
         problems += _socket_problems(places)
     problems += _program_problems(config, places, environ)
+    problems += playbook_problems(config, places, environ=environ)
     problems += _http_problems(config)
     if problems:
         count = "1 thing keeps" if len(problems) == 1 else f"{len(problems)} things keep"
@@ -107,6 +108,23 @@ def _program_problems(config: Config, places: Places, environ: Mapping[str, str]
             yield from _program_problem(
                 place, check.command[0], cwd=places.config.parent, path=path
             )
+
+
+def playbook_problems(
+    config: Config, places: Places, *, environ: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield each program that a playbook runs and that is not there: it would be missed in need."""
+    path = environ.get("PATH", os.defpath)
+    for name, book in config.playbook.items():
+        commands = {
+            f"playbook.{name}.{key}[{index}].command": step.command
+            for key, steps in (("steps", book.steps), ("undo", book.undo))
+            for index, step in enumerate(steps)
+        }
+        commands[f"playbook.{name}.verify.command"] = book.verify.command
+        for place, words in commands.items():
+            if words:
+                yield from _program_problem(place, words[0], cwd=places.config.parent, path=path)
 
 
 def _program_problem(place: str, program: str, *, cwd: Path, path: str) -> Iterator[str]:

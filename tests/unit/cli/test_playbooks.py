@@ -132,3 +132,20 @@ def test_a_playbook_is_used_when_that_is_sure(resile, system):
 
     assert done.out == "pln_1: run mend -f\n"
     assert system.asked[-1][2]["target"] == "service/api"
+
+
+@pytest.mark.parametrize("words", [("config", "check"), ("up",)])
+def test_a_program_that_is_not_there_is_told_before_it_is_needed(resile, places, words):
+    folder = places.config.parent / "playbooks"
+    folder.mkdir()
+    (folder / "ours.toml").write_text(
+        'why = "For tests."\nmatch = { faults = ["hang"] }\n'
+        'steps = [{ do = "command", command = ["no-such-program"] }]\n'
+        'verify = { command = ["./neither"] }\n'
+    )
+
+    done = resile(*words)
+
+    assert done.code == 2
+    assert 'playbook.ours.steps[0].command: "no-such-program" is not found' in done.err
+    assert "playbook.ours.verify.command: " in done.err

@@ -64,7 +64,8 @@ def merge_playbooks(data: dict[str, Any], *, folder: Path) -> PlaybookFiles:
         return PlaybookFiles()
     place = folder / Path(written or FOLDER).expanduser()
     if not place.is_dir():
-        return PlaybookFiles(faults=_missing(place) if written else ())
+        is_usual = place == folder / FOLDER
+        return PlaybookFiles(faults=() if is_usual else _missing(place))
     tables = data.setdefault("playbook", {})
     if not isinstance(tables, dict):
         return PlaybookFiles()
