@@ -7,6 +7,9 @@ just started is UNKNOWN, extra looks lie in between, so that readiness is seen s
 there. A check of no service has one extra look at the very beginning. A bad extra look counts for
 nothing: only regular ones can make a service DOWN.
 
+A look that times out may end right after the next slot, as its time-out may be the whole interval. It is
+made up for at once then: else a hang would take twice as many intervals to be seen.
+
 Source of the token: a late result of an old process must not speak for the new one.
 """
 
@@ -69,6 +72,8 @@ class _Entry:
     is_counted: bool = True
     """The look in flight stands for a regular slot."""
     begun_s: float | None = None
+    is_owed: bool = False
+    """A slot came while the look in flight was within its time-out."""
     is_slow: bool = False
     was_good: bool = False
     """It has been seen to work since its service's process started, or may have been."""
@@ -140,6 +145,7 @@ class Agenda:
                 jobs.append(Job(spec=entry.spec, token=entry.token, is_slow=entry.is_slow))
             elif is_regular:
                 entry.is_counted = True
+                entry.is_owed = _is_looking(entry, now)
                 changes += self._overdue(entry, now)
         return jobs, changes
 
@@ -155,11 +161,15 @@ class Agenda:
     def finish(self, job: Job, result: CheckResult) -> tuple[bool, list[CheckChanged]]:
         """Fold what a look saw; tell whether it still mattered, and what changed."""
         entry = self._entries[job.spec.id]
-        entry.is_in_flight, entry.begun_s = False, None
+        is_owed = entry.is_owed
+        entry.is_in_flight, entry.begun_s, entry.is_owed = False, None, False
         entry.is_slow = result.latency_s >= SLOW_LOOK_S
         if job.token != entry.token:
             return False, []
         is_good = graded(result, entry.spec) in _GOOD
+        if is_owed and not is_good:
+            entry.regular_s = -inf
+            self._push(entry)
         if not entry.is_counted and not is_good:
             entry.streak = replace(entry.streak, last=result)
             return True, []
@@ -286,6 +296,11 @@ class Agenda:
         entry.streak, change = advance(entry.streak, result, entry.spec)
         entry.was_good |= entry.streak.state in _GOOD
         return [] if change is None else [change]
+
+
+def _is_looking(entry: _Entry, now: Moment) -> bool:
+    """Tell whether a look runs and is within its time-out."""
+    return entry.begun_s is not None and now.monotonic_s - entry.begun_s < entry.spec.timeout_s
 
 
 def _wants_extra(entry: _Entry, now: Moment) -> bool:

@@ -242,7 +242,7 @@ class Scheduler:
             if is_news and self._on_result is not None:
                 self._news.append(result)
             self._news += changes
-            if self._news:
+            if self._news or self._agenda.next_due_s() <= self._clock.monotonic():
                 self._condition.notify()
 
     def _process_of(self, service: str) -> Identity | None:

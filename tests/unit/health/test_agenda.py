@@ -16,6 +16,7 @@ from resile.health.agenda import (
     Job,
     Moment,
 )
+from resile.health.schedule import first_delay_s
 from resile.testing import FakeClock
 
 UP, DOWN, UNKNOWN = CheckState.UP, CheckState.DOWN, CheckState.UNKNOWN
@@ -41,6 +42,10 @@ class Bench:
         """Go to the next due time and take what is due."""
         self.clock.advance(max(0.0, self.agenda.next_due_s() - self.clock.monotonic()))
         return self.agenda.take_due(self.now())[0]
+
+    def wait_until_due(self) -> None:
+        """Go to the next due time."""
+        self.clock.advance(max(0.0, self.agenda.next_due_s() - self.clock.monotonic()))
 
     def begin(self) -> Job:
         """Go to the next look and begin it."""
@@ -221,6 +226,56 @@ def test_look_that_did_not_begin_before_the_restart_is_skipped() -> None:
 
     bench.look(UP)
     assert bench.state("api.live") is UP
+
+
+def hung(bench: Bench, took_s: float = 1.005) -> None:
+    """Look at what does not answer; the slots that pass meanwhile come."""
+    (job,) = bench.wait()
+    bench.clock.advance(0.002)  # A worker has to take it first.
+    assert bench.agenda.begin(job, bench.now())
+    end_s = bench.clock.monotonic() + took_s
+    while bench.agenda.next_due_s() < end_s:
+        assert bench.wait() == []
+    bench.clock.advance(end_s - bench.clock.monotonic())
+    bench.finish(job, DOWN, latency_s=took_s)
+
+
+def test_hang_is_seen_in_as_many_time_outs_where_each_is_as_long_as_the_interval() -> None:
+    bench = Bench(spec("api.live", service="api", interval_s=1.0, timeout_s=1.0, fall=3))
+    bench.start()
+    bench.look(UP)
+    while bench.agenda.next_due_s() - bench.clock.monotonic() < 0.2:
+        bench.look(UP)
+    bench.wait_until_due()
+    began_s = bench.clock.monotonic()
+
+    for _ in range(3):
+        hung(bench)
+
+    assert bench.state("api.live") is DOWN
+    assert bench.clock.monotonic() - began_s < 3.1
+
+
+def test_slow_look_that_is_good_is_not_made_up_for() -> None:
+    bench = Bench(spec(interval_s=1.0, timeout_s=1.0))
+    job = bench.begin()
+    bench.clock.advance(0.999)
+    bench.agenda.take_due(bench.now())
+    bench.finish(job, UP, latency_s=0.999)
+
+    assert bench.agenda.next_due_s() - bench.clock.monotonic() > 0.2
+
+
+def test_look_that_is_made_up_for_keeps_the_rhythm() -> None:
+    bench = Bench(spec(interval_s=1.0, timeout_s=1.0))
+    phase_s = bench.clock.monotonic() + first_delay_s("disk", 1.0, bench.clock.now().timestamp())
+    while bench.clock.monotonic() < phase_s + 2:
+        hung(bench)
+
+    bench.look(DOWN)
+    slot_s = bench.agenda.next_due_s() - phase_s
+
+    assert abs(slot_s - round(slot_s)) < 0.01
 
 
 def test_live_check_forgets_at_readiness_what_it_saw_of_the_start() -> None:
