@@ -26,7 +26,7 @@ from resile.health.memory import (
     advance,
     reason_of,
 )
-from resile.recover import MACHINE_TARGET, World, service_target
+from resile.recover import MACHINE_TARGET, ServiceStatus, World, service_target
 
 LATELY_LOOKS: Final = 10
 """Looks back to which a kill explains an end: a process with much memory takes seconds to die."""
@@ -125,9 +125,7 @@ class MemoryWatch:
             return
         watched = self._watched.get(service)
         if watched is None or watched.generation != status.generation:
-            group = self._group_of(service, status.generation)
-            watched = self._watched[service] = _Watched(status.generation, group)
-            self._states.pop(service_target(service), None)
+            watched = self._begin(service, status)
         if watched.group is None:
             return
         usage = watched.group.usage()
@@ -137,6 +135,16 @@ class MemoryWatch:
         used_bytes = max(0, usage.memory_bytes - (usage.memory_idle_bytes or 0))
         reading = MemoryReading(at=now, used_bytes=used_bytes, limit_bytes=limit_bytes)
         yield from self._take(service_target(service), reading, OF_SERVICE)
+
+    def _begin(self, service: str, status: ServiceStatus) -> _Watched:
+        """Watch a new process; nobody of a group that is so young was killed before that."""
+        group = self._group_of(service, status.generation)
+        watched = self._watched[service] = _Watched(status.generation, group)
+        self._states.pop(service_target(service), None)
+        age = self._clock.now() - (status.started_at or self._clock.now())
+        if age.total_seconds() < LATELY_LOOKS:
+            watched.oom_kills.append(0)
+        return watched
 
     def _take(
         self, target: str, reading: MemoryReading, thresholds: Thresholds

@@ -170,6 +170,22 @@ def test_kill_that_was_seen_a_moment_ago_explains_an_end(desk: Desk) -> None:
     assert desk.watch.kills(exited(oom_kills=1)).group == 1
 
 
+def test_kill_before_the_first_look_explains_an_end(desk: Desk) -> None:
+    desk.use(10, oom_kills=1)
+    desk.look()
+
+    assert desk.watch.kills(exited(oom_kills=1)).group == 1
+
+
+def test_new_brain_does_not_take_kills_of_long_ago_for_new_ones(desk: Desk) -> None:
+    desk.use(10, oom_kills=1)
+    desk.clock.advance(3600)
+    desk.watch = desk.make()
+    desk.look()
+
+    assert desk.watch.kills(exited(oom_kills=1)).group == 0
+
+
 def test_kill_of_long_ago_explains_nothing(desk: Desk) -> None:
     desk.look(30)
     desk.use(10, oom_kills=1)
@@ -195,3 +211,4 @@ def test_counts_of_another_generation_are_not_taken(desk: Desk) -> None:
     desk.look(30)
 
     assert desk.watch.kills(exited(oom_kills=4, generation=2)).group == 4
+    assert desk.watch.kills(exited(oom_kills=4)).group == 1
