@@ -11,7 +11,11 @@ from tests.e2e.running import RESILE, system
 from resile.chaos.ledger import Ledger
 from resile.health import read_stat
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+    pytest.mark.xdist_group("chaos"),  # They share a system.
+]
 
 KILL = """
 version = 1
