@@ -11,6 +11,8 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -111,34 +113,58 @@ ALL_FILES = python_files("src", "examples", "bench", "docs", "tests")
 TESTS = [path for path in ALL_FILES if path.name.startswith("test_")]
 
 
-@pytest.mark.parametrize("path", ALL_FILES, ids=named)
-def test_module_is_small_and_says_what_it_is(path: Path) -> None:
-    is_test_code = path.is_relative_to(ROOT / "tests")
-
-    assert list(shape_faults(path.read_text(), needs_docstring=not is_test_code)) == []
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=named)
-def test_module_calls_nothing_that_has_a_home_elsewhere(path: Path) -> None:
-    faults = list(banned_uses(path.read_text(), path.relative_to(SOURCE).as_posix()))
-
-    assert faults == []
+def by_folder(paths: list[Path]) -> dict[str, list[Path]]:
+    """Sort files into `src/resile/store`, `tests/unit/store` and the like."""
+    folders: dict[str, list[Path]] = {}
+    for path in paths:
+        folders.setdefault("/".join(path.relative_to(ROOT).parts[:-1][:3]), []).append(path)
+    return folders
 
 
-@pytest.mark.parametrize("path", TESTS, ids=named)
-def test_test_file_has_a_test(path: Path) -> None:
-    assert any(is_test(node) for node in ast.walk(ast.parse(path.read_text())))
+@pytest.mark.parametrize("folder", by_folder(ALL_FILES))
+def test_modules_keep_the_rules(folder: str) -> None:
+    paths = by_folder(ALL_FILES)[folder]
+    faults = [
+        f"{named(path)}: {fault}" for path in paths for fault in faults_in(path, path.read_text())
+    ]
+
+    assert not faults, "\n".join(faults)
 
 
 @pytest.mark.parametrize(
-    "path",
-    [path for path in TESTS if path.is_relative_to(ROOT / "tests" / "unit")],
-    ids=named,
+    ("place", "is_banned", "has_fault_of_tests"),
+    [
+        ("src/resile/recover/x.py", True, False),
+        ("src/resile/core/clock.py", False, False),
+        ("tests/support/x.py", False, False),
+        ("tests/integration/x/test_x.py", False, False),
+        ("tests/unit/x/test_x.py", False, True),
+    ],
 )
-def test_unit_test_does_not_sleep(path: Path) -> None:
-    uses = [name for name, _ in used_names(ast.parse(path.read_text())) if name == "time.sleep"]
+def test_rules_hold_for_the_files_that_they_are_meant_for(
+    place: str, is_banned: bool, has_fault_of_tests: bool
+) -> None:
+    text = '"""Doc."""\nimport time\ndef test_it(): time.sleep(1)\n'
 
-    assert uses == [], "take a FakeClock"
+    found = " ".join(faults_in(ROOT / place, text))
+
+    assert ("use a Clock" in found) == is_banned
+    assert ("take a FakeClock" in found) == has_fault_of_tests
+    assert "501 lines" in " ".join(faults_in(ROOT / place, text + "x = 1\n" * 498))
+
+
+def test_no_file_is_left_out() -> None:
+    assert sorted(chain(*by_folder(ALL_FILES).values())) == ALL_FILES
+    assert set(SOURCES) | set(TESTS) <= set(ALL_FILES)
+
+
+def faults_in(path: Path, text: str) -> Iterator[str]:
+    """Tell which of the rules that hold for such a file it breaks."""
+    yield from shape_faults(text, needs_docstring=not path.is_relative_to(ROOT / "tests"))
+    if path.is_relative_to(SOURCE):
+        yield from banned_uses(text, path.relative_to(SOURCE).as_posix())
+    if path.name.startswith("test_"):
+        yield from faults_of_tests(text, is_unit=path.is_relative_to(ROOT / "tests" / "unit"))
 
 
 @pytest.mark.parametrize("part", PARTS_THAT_DECIDE)
@@ -224,6 +250,25 @@ def test_what_is_allowed_is_not_reported(text: str, module: str) -> None:
     assert list(banned_uses(text, module)) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("def helper(): pass", "no test"),
+        ("Test = 1", ""),
+        ("import time\ndef test_it(): time.sleep(1)", "line 2: sleeps"),
+        ("from time import sleep as rest\nasync def test_it(): rest(1)", "line 2: sleeps"),
+        ("def test_it(): clock.sleep(1)", ""),
+    ],
+)
+def test_a_file_of_unit_tests_without_a_test_or_with_a_sleep_is_found(
+    text: str, fault: str
+) -> None:
+    found = " ".join(faults_of_tests(text, is_unit=True))
+
+    assert fault in found
+    assert bool(found) == bool(fault)
+
+
 def shape_faults(text: str, *, needs_docstring: bool = True) -> Iterator[str]:
     """Tell what is too long, has no docstring, or was left to be done."""
     lines = text.count("\n")
@@ -232,10 +277,10 @@ def shape_faults(text: str, *, needs_docstring: bool = True) -> Iterator[str]:
     for number, line in enumerate(text.splitlines(), 1):
         if NOTES_TO_ONESELF.search(line):
             yield f"line {number}: a note to oneself: do it, or remove it"
-    tree = ast.parse(text)
+    tree, nodes = parsed(text)
     if needs_docstring and tree.body and not ast.get_docstring(tree):
         yield "no docstring: the first line says what the module does"
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
             if length > LINES_PER_FUNCTION_MAX:
@@ -244,8 +289,8 @@ def shape_faults(text: str, *, needs_docstring: bool = True) -> Iterator[str]:
 
 def banned_uses(text: str, module: str) -> Iterator[str]:
     """Tell which names a module (`core/files.py`) uses that have a home elsewhere."""
-    tree = ast.parse(text)
-    for name, line in used_names(tree):
+    _, nodes = parsed(text)
+    for name, line in used_names(nodes):
         for ban in BANS:
             below = ban.name.endswith(".") and f"{name}.".startswith(ban.name)
             is_meant = (below or name == ban.name) and name not in ban.but
@@ -253,18 +298,36 @@ def banned_uses(text: str, module: str) -> Iterator[str]:
             if is_meant and not is_bare_import and not is_home(module, ban.homes):
                 yield f"line {line}: {name}: use {ban.instead}"
     if not is_home(module, ("core/files.py",)):
-        for line in writes(tree):
+        for line in writes(nodes):
             yield f"line {line}: writes a file: use core.files"
+
+
+def faults_of_tests(text: str, *, is_unit: bool) -> Iterator[str]:
+    """Tell whether a file of tests has none, or sleeps."""
+    _, nodes = parsed(text)
+    if not any(map(is_test, nodes)):
+        yield "no test"
+    if is_unit and "sleep" in text:
+        for name, line in used_names(nodes):
+            if name == "time.sleep":
+                yield f"line {line}: sleeps: take a FakeClock"
+
+
+@lru_cache(maxsize=1)
+def parsed(text: str) -> tuple[ast.Module, list[ast.AST]]:
+    """Give a file and all its nodes; each rule looks at them."""
+    tree = ast.parse(text)
+    return tree, list(ast.walk(tree))
 
 
 def is_home(module: str, homes: tuple[str, ...]) -> bool:
     return any(module == home or module.startswith(f"{home}/") for home in homes)
 
 
-def used_names(tree: ast.Module) -> Iterator[tuple[str, int]]:
+def used_names(nodes: list[ast.AST]) -> Iterator[tuple[str, int]]:
     """Give every imported or imported-from name that is used, dotted and in full, and `print`."""
     known = {"print": "print"}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 known[alias.asname or alias.name.partition(".")[0]] = (
@@ -275,7 +338,7 @@ def used_names(tree: ast.Module) -> Iterator[tuple[str, int]]:
             for alias in node.names:
                 known[alias.asname or alias.name] = f"{node.module}.{alias.name}"
                 yield f"{node.module}.{alias.name}", node.lineno
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Attribute | ast.Name):
             if name := dotted(node, known):
                 yield name, node.lineno
@@ -292,9 +355,9 @@ def dotted(node: ast.expr, known: dict[str, str]) -> str:
     return ""
 
 
-def writes(tree: ast.Module) -> Iterator[int]:
+def writes(nodes: list[ast.AST]) -> Iterator[int]:
     """Give the lines that open a file for writing."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.Call):
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
