@@ -74,7 +74,8 @@ def _judge_steps(world: World, plan: OpenPlan, now: datetime) -> Iterator[Findin
     due_at = plan.progressed_at + timedelta(seconds=plan.verify_s)
     detail = plan.error or ("an operator took over" if plan.is_overridden else "")
     if not detail and world.next_step(plan) is None and steps.is_in_order(world, plan):
-        yield _finished(plan, is_effective=True, detail="every step is done")
+        detail = "what it did is undone" if plan.is_undo else "every step is done"
+        yield _finished(plan, is_effective=not plan.is_undo, detail=detail)
         return
     if not detail and now >= due_at:
         detail = "it did not come to its end in time"

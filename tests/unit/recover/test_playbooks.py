@@ -89,7 +89,8 @@ def test_what_failed_is_undone_before_the_next_playbook_is_tried() -> None:
     assert used(shell)[:2] == ["ours", "ours undone"]
     assert shell.ran[:2] == [("mend",), ("unmend",)]
     finished = shell.payloads(PlanFinished)
-    assert [p.is_effective for p in finished[:2]] == [False, True]
+    assert [p.detail for p in finished[:2]] == ["exit code 1", "what it did is undone"]
+    assert not any(p.is_effective for p in finished[:2])
     fold_again(shell)
 
 

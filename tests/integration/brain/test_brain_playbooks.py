@@ -1,0 +1,44 @@
+"""A brain mends with a command of the user's own, and takes a person's word on one."""
+
+import asyncio
+from pathlib import Path
+
+from tests.support.braining import living, wait_until
+
+CHECK = '[check.thing]\nfile = "thing"\ninterval = "100ms"\nfall = 1\nrise = 1\n'
+MEND = """
+[playbook.mend]
+why = "The thing is made again."
+match = { faults = ["check_down"] }
+steps = [{ do = "command", command = ["touch", "thing"], timeout = "10s" }]
+verify = { command = ["test", "-e", "thing"] }
+"""
+
+
+def test_a_command_mends_what_a_check_found(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with living(tmp_path, CHECK, MEND) as life:
+            await wait_until("the end of the fault", lambda: life.recorded("fault.closed"))
+
+            (closed,) = life.recorded("fault.closed")
+            assert closed.body["outcome"] == "recovered"
+            runs = [event.body["command"] for event in life.recorded("action.started")]
+            assert runs == [["touch", "thing"], ["test", "-e", "thing"]]
+
+    asyncio.run(scenario())
+    assert (tmp_path / "thing").exists()
+
+
+def test_a_plan_waits_for_a_person_and_is_then_done(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with living(tmp_path, CHECK, MEND, 'approval = "ask"\n') as life:
+            await wait_until("a proposal", lambda: life.recorded("plan.proposed"))
+            desk = life.brain._view.playbooks
+            (waiting,) = desk.overview()["proposals"]
+            assert not (tmp_path / "thing").exists()
+
+            await desk.answer(waiting["plan_id"], is_approved=True, who="ann")
+            await wait_until("the end of the fault", lambda: life.recorded("fault.closed"))
+
+    asyncio.run(scenario())
+    assert (tmp_path / "thing").exists()
