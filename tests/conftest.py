@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from tests.support.thorough import times
 
 # Behaviour is asserted, never speed: a slow machine must not turn a test red.
-settings.register_profile("resile", deadline=None)
+settings.register_profile("resile", deadline=None, max_examples=times(25, 200))
 settings.load_profile("resile")
 
 

@@ -7,6 +7,7 @@ import random
 
 import pytest
 from tests.support.shell import Shell
+from tests.support.thorough import some
 
 from resile.core.events import (
     ActionFinished,
@@ -33,7 +34,10 @@ from resile.recover.playbooks import shipped
 KINDS = (FaultKind.HANG, FaultKind.NOT_READY, FaultKind.START_FAILED, FaultKind.DISK_NEARLY_FULL)
 
 SEEDS = range(300)
-SEEDS_A_TEST = 5
+PARTS = 4
+"""So that the workers of the test run share the seeds."""
+SEEDS_A_PART = 20
+"""Other ones each time."""
 CHAOS_S = 120.0
 QUIET_S = 900.0
 """Beyond every time-out of the specs below, and the ten minutes that flapping is held open."""
@@ -278,9 +282,9 @@ def run_seed(seed: int) -> Shell:
     return shell
 
 
-@pytest.mark.parametrize("first", SEEDS[::SEEDS_A_TEST])
-def test_whatever_breaks_everything_is_up_again_when_the_trouble_is_over(first: int) -> None:
-    for seed in range(first, first + SEEDS_A_TEST):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_whatever_breaks_everything_is_up_again_when_the_trouble_is_over(part: int) -> None:
+    for seed in some(SEEDS[part::PARTS], SEEDS_A_PART):
         try:
             run_seed(seed)
         except BaseException as exc:
