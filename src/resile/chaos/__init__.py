@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from resile.chaos.port import Fault, Host, Service, System
     from resile.chaos.story import Story
     from resile.chaos.undoing import undo
+    from resile.chaos.watching import watch_again
 
 __all__ = [
     "FAULTS",
@@ -86,6 +87,7 @@ __all__ = [
     "preflight",
     "read_arguments",
     "undo",
+    "watch_again",
 ]
 
 

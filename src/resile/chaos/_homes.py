@@ -39,4 +39,5 @@ HOMES: Final = {
     "port": ("Fault", "Host", "Service", "System"),
     "story": ("Story",),
     "undoing": ("undo",),
+    "watching": ("watch_again",),
 }

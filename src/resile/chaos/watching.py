@@ -41,6 +41,21 @@ def watched(host: Host) -> Iterator[None]:
         yield
 
 
+def watch_again(host: Host) -> bool:
+    """Start a watchdog if there are faults that nobody watches: engine and watchdog were both killed.
+
+    Returns:
+        Whether that was so.
+
+    Raises:
+        OperationError: If none can be started.
+    """
+    if not host.ledger.records() or is_watched(host):
+        return False
+    with watched(host):
+        return True
+
+
 def is_watched(host: Host) -> bool:
     """Tell whether a watchdog watches."""
     if not host.ledger.folder.is_dir():

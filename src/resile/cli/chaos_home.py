@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from resile.chaos import Host, Story, Wish, open_host
+from resile.chaos import Host, Story, Wish, open_host, watch_again
 from resile.cli.output import say
 from resile.cli.places import find_places
 from resile.core.clock import SYSTEM_CLOCK
@@ -46,7 +46,7 @@ class Home:
 
 @contextlib.contextmanager
 def opened_home(config: Path | None, *, is_outside_allowed: bool = False) -> Iterator[Home]:
-    """Find and open it.
+    """Find and open it; what was left there that nobody watches is watched from now on.
 
     Raises:
         ConfigError: If the configuration that is named is not there.
@@ -59,6 +59,8 @@ def opened_home(config: Path | None, *, is_outside_allowed: bool = False) -> Ite
             raise
         state, root = _own_state(os.environ), Path.cwd()
     host = open_host(state, root, is_outside_allowed=is_outside_allowed)
+    if watch_again(host):
+        say("faults were left that nobody watched: they are being ended")
     story = Story(state / "journal", clock=host.clock, actor=ACTOR)
     try:
         yield Home(host=host, story=story)

@@ -1,5 +1,6 @@
 """An engine that is killed at any point leaves nothing: the watchdog ends what it began."""
 
+import os
 import random
 import signal
 import time
@@ -7,6 +8,7 @@ import time
 import pytest
 from tests.support.chaos_engine import TTL_S, carriers, programs, scene
 
+from resile.chaos import open_host, watch_again
 from resile.chaos.ledger import Ledger
 from resile.chaos.model import LATE_S
 
@@ -86,3 +88,21 @@ def test_the_watchdog_ends_when_there_is_nothing_left(stage):
     while programs("watchdog", stage.folder):
         assert time.monotonic() < deadline_s
         time.sleep(0.05)
+
+
+def test_faults_whose_engine_and_watchdog_were_both_killed_are_ended_by_who_looks(stage):
+    engine = stage.start()
+    host = open_host(stage.folder / "state", stage.folder)
+    deadline_s = time.monotonic() + 30
+    while len(host.ledger.records()) < 3:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+    for pid in (*programs("watchdog", stage.folder), engine.pid):
+        os.kill(pid, signal.SIGKILL)
+    engine.wait()
+    assert stage.left()
+
+    assert watch_again(host)
+
+    stage.wait_whole(LATE_S)
+    assert not watch_again(host)

@@ -219,12 +219,14 @@ class Method:
             fault.proven_s = self._now_s()
 
     def _end(self, record: UndoRecord, why: str) -> None:
+        said = self._host.ledger.said(record.fault_id)
         try:
             self._prove(record)
         finally:
             ending = self._injector.end(record, why=why)
         fault = self._faults.get(record.fault_id)
         if fault is not None:
+            fault.said = said
             fault.is_gone = ending.is_gone
             fault.ended_s = self._now_s() if ending.is_gone else None
             if not ending.is_gone:

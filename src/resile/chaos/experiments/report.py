@@ -45,11 +45,13 @@ class FaultReport:
         ended_s: When it was taken back.
         is_gone: It was seen to be gone.
         detail: What the last look showed.
+        said: What its carrier counted in the end: requests, answers, connections; empty for most.
     """
 
     fault_id: str
     fault: str
     target: str
+    said: Mapping[str, Any] = field(default_factory=dict)
     obstacle: str = ""
     applied_s: float | None = None
     proven_s: float | None = None
