@@ -18,7 +18,7 @@ from resile.core.events import Payload, SecretAccessed, announce
 from resile.core.files import make_private_dir
 from resile.core.secret_names import is_secret_name
 from resile.core.vocabulary import SECRETS_VARIABLE, AccessOutcome, RotationReason, SecretStage
-from resile.daemon.secretkeeper.consumers import Registry
+from resile.daemon.secretkeeper.consumers import RETURN_S, Registry
 from resile.daemon.secretkeeper.decide import outcome_of
 from resile.daemon.secretkeeper.estate import FOLDER_NAME, Estate, open_estate
 from resile.daemon.secretkeeper.model import Plan, plan_of
@@ -33,8 +33,8 @@ from resile.secrets.settings import from_variable, table_of
 
 _TOLD_BY_THE_COMMAND = ("resile.secrets.rotation.driving", "resile.clients.vault.session")
 """What these log is an error of the command, or what holds a rotation up: without a handler it is printed twice."""
-RESUME_PATIENCE_S = 10.0
-"""As long as a new rotation waits for its consumers."""
+RESUME_PATIENCE_S = RETURN_S + 1.0
+"""Each command begins to wait anew for clients that nobody remembers; one that goes on outwaits them."""
 
 
 class OwnDesk:

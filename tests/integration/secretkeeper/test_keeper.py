@@ -13,6 +13,8 @@ import pytest
 from tests.support.keeper_process import KeeperProcess, keeper
 from tests.support.keeper_wire import DEADLINE_S
 
+from resile.daemon.secretkeeper.consumers import FORGOTTEN
+
 NAME = "db/password"
 VALUE = "sesame-4f1c0a9b7e"
 TOML = f"""
@@ -125,6 +127,27 @@ def test_killed_at_any_time_it_goes_on_and_waits_for_those_who_used_the_old_one(
         wire.ask("ack", name=NAME, version="3")
         sut.wait("it ends", lambda: sut.recorded("rotation.ended"))
         assert wire.refusal("read", name=NAME, version="2") == "SecretRevokedError"
+
+
+def test_old_one_lives_until_clients_that_nobody_remembers_had_time_to_come_back(
+    sut: KeeperProcess,
+) -> None:
+    with sut.connect() as wire:
+        wire.put(NAME, VALUE)
+        wire.ask("watch", name=NAME)
+        wire.ask("ack", name=NAME, version="2")
+        wire.send({"ask": 99, "verb": "rotate", "name": NAME})
+        wire.wait_pushed({"changed": NAME, "version": "3"})
+        sut.kill()
+    (sut.state / "secrets" / "consumers.json").write_text("{")
+
+    sut.start()
+    sut.wait("it waits", lambda: FORGOTTEN.label in _waits_for(sut))
+    with sut.connect() as wire:
+        wire.ask("watch", name=NAME, version="2")
+        assert wire.value(NAME, version="2") == VALUE
+        sut.wait("it waits for both", lambda: len(_waits_for(sut)) == 2)
+    assert sut.recorded("rotation.ended") == []
 
 
 def test_silent_consumer_is_cut_off_at_the_deadline_of_a_compromise(sut: KeeperProcess) -> None:
@@ -257,3 +280,8 @@ def arguments() -> list[bytes]:
             except OSError:
                 continue
     return found
+
+
+def _waits_for(sut: KeeperProcess) -> list[str]:
+    rotations = [one["rotation"] for one in sut.status.get("secrets", ()) if one["name"] == NAME]
+    return [label for one in rotations if one is not None for label in one["waits_for"]]

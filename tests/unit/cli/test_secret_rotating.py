@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from resile.cli.secret_own import RESUME_PATIENCE_S
 from resile.cli.secret_rotating import rotate
 from resile.core.vocabulary import RotationReason
+from resile.daemon.secretkeeper.consumers import RETURN_S
 from resile.errors import ProviderDownError, SecretConflictError
 from resile.testing import FakeClock
 
@@ -219,3 +221,7 @@ def test_own_rotation_is_never_left_for_the_time() -> None:
     desk.goes_on = False
 
     assert follow(desk, Steps(), wait_s=0.0)["outcome"] == "rotated"
+
+
+def test_rotation_that_is_gone_on_with_outwaits_clients_that_nobody_remembers() -> None:
+    assert RESUME_PATIENCE_S > RETURN_S

@@ -27,7 +27,7 @@ FILE_NAME = "consumers.json"
 LIVE_S = 30.0
 """Three heartbeats of a process, or so long a connection may be lost: then it is not waited for."""
 RETURN_S = 15.0
-"""Clients that nobody remembers have so long to connect again; one that lost its line tries every few seconds."""
+"""Clients that nobody remembers have so long to connect again; one that lost its line tries once a second."""
 FORGOTTEN = Consumer(
     consumer_id="forgotten",
     label="clients from before, which could not be read: they have a moment to connect again",
