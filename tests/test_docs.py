@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 import pytest
+from tests.support.thorough import IS_THOROUGH
 
 from resile.chaos import load_experiment
 from resile.core.config import load_config
@@ -459,11 +460,13 @@ def free_port() -> int:
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    """In plain looks: the theme writes the whole tree of contents on each page, half of the time."""
     source = tmp_path / "docs"
+    looks = () if IS_THOROUGH else ("-D", "html_theme=basic")
     shutil.copytree(DOCS, source, ignore=shutil.ignore_patterns("_build", "generated"))
 
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-W", "-n", "-b", "html", source, tmp_path / "out"],
+        [sys.executable, "-m", "sphinx", "-qWnb", "html", *looks, source, tmp_path / "out"],
         capture_output=True,
         text=True,
         check=False,
@@ -472,6 +475,13 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "index.html").is_file()
+
+
+def test_the_theme_of_the_documentation_is_installed() -> None:
+    theme = re.search(r'^html_theme = "(\w+)"$', (DOCS / "conf.py").read_text(), re.MULTILINE)
+
+    assert theme
+    assert importlib.util.find_spec(theme[1])
 
 
 def test_public_names_are_written_the_same_each_time():
