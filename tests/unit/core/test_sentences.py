@@ -5,13 +5,16 @@ from datetime import UTC, datetime
 import pytest
 
 from resile.core.events import (
+    ActionStarted,
     CheckChanged,
     Event,
     FaultClosed,
     OperatorRequested,
     Payload,
     PlanDecided,
+    PlanProposed,
     ProcessExited,
+    ProposalAnswered,
     ServiceChanged,
     Step,
     announce,
@@ -104,6 +107,44 @@ def test_every_kind_of_event_has_a_sentence() -> None:
                 stable_s=1,
             ),
             "plan restart (attempt 2): kill api, then start api",
+        ),
+        (
+            PlanDecided(
+                plan_id="p",
+                fault_id="f",
+                playbook="ours",
+                attempt=1,
+                steps=(Step(action=ActionKind.RUN, target="service/api", command=("mend", "-f")),),
+                verify_s=1,
+                stable_s=1,
+                is_undo=True,
+            ),
+            "plan ours is undone: run mend",
+        ),
+        (
+            PlanProposed(
+                plan_id="pln_1",
+                fault_id="f",
+                playbook="ours",
+                attempt=1,
+                steps=(Step(action=ActionKind.KILL, target="service/api"),),
+                verify_s=1,
+                stable_s=1,
+                target="service/api",
+            ),
+            "plan ours waits for a person: kill api; `resile playbooks approve pln_1` lets it be done",
+        ),
+        (
+            ProposalAnswered(
+                plan_id="pln_1", fault_id="f", target="service/api", is_approved=False, who="ann"
+            ),
+            "ann refused the plan for api",
+        ),
+        (
+            ActionStarted(
+                action_id="a", action=ActionKind.RUN, target="service/api", command=("mend",)
+            ),
+            "resile runs mend for api",
         ),
         (
             FaultClosed(
