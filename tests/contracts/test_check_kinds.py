@@ -10,11 +10,10 @@ import re
 import signal
 import socket
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 
 import pytest
+from tests.support.check_cases import CASES, Case, case
 from tests.support.looking import Stage
 from tests.support.servers import (
     answering,
@@ -35,32 +34,6 @@ UNKNOWN = CheckState.UNKNOWN
 IMPATIENT_S = 0.2
 UNBOUNDED_S = 30.0
 """A look that takes this long did not keep to its time-out; no machine is that slow."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One situation of one kind, and what a look at it must say."""
-
-    kind: CheckKind
-    situation: str
-    act: Callable[[Stage], CheckResult]
-    state: CheckState
-    reason: str
-
-
-CASES: list[Case] = []
-
-
-def case(
-    kind: CheckKind, situation: str, state: CheckState, reason: str
-) -> Callable[[Callable[[Stage], CheckResult]], Callable[[Stage], CheckResult]]:
-    """Add a situation to the contract."""
-
-    def add(act: Callable[[Stage], CheckResult]) -> Callable[[Stage], CheckResult]:
-        CASES.append(Case(kind, situation, act, state, reason))
-        return act
-
-    return add
 
 
 # http ---------------------------------------------------------------------------------------------

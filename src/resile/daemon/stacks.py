@@ -84,31 +84,31 @@ def tells_its_stack(pid: int, *, proc: Path = PROC) -> bool:
     return catches(pid, signal.SIGABRT, proc=proc)
 
 
-def _process(folder: Path, pid: int) -> ProcessStack | None:
-    status = _read(folder / "status")
+def _process(listing: Path, pid: int) -> ProcessStack | None:
+    status = _read(listing / "status")
     if not status:
         return None
-    threads = tuple(_threads(folder / "task"))
+    threads = tuple(_threads(listing / "task"))
     resident_kib = _status_field(status, "VmRSS").split()
     count = _status_field(status, "Threads")
     return ProcessStack(
         pid=pid,
         name=_status_field(status, "Name"),
         threads_count=int(count) if count.isdigit() else len(threads),
-        fds_count=_count(folder / "fd"),
+        fds_count=_count(listing / "fd"),
         memory_bytes=int(resident_kib[0]) * 1024 if resident_kib else None,
         threads=threads,
     )
 
 
-def _threads(folder: Path) -> Iterator[ThreadStack]:
-    for tid in _numbers(folder)[:THREADS_MAX]:
-        stat = _read(folder / str(tid) / "stat")
+def _threads(listing: Path) -> Iterator[ThreadStack]:
+    for tid in _numbers(listing)[:THREADS_MAX]:
+        stat = _read(listing / str(tid) / "stat")
         name, _, rest = stat.partition("(")[2].rpartition(") ")
         if not rest:  # It has ended meanwhile.
             continue
-        waits_in = _read(folder / str(tid) / "wchan").strip()
-        stack = _read(folder / str(tid) / "stack").splitlines()[:FRAMES_MAX]
+        waits_in = _read(listing / str(tid) / "wchan").strip()
+        stack = _read(listing / str(tid) / "stack").splitlines()[:FRAMES_MAX]
         yield ThreadStack(
             tid=tid,
             name=name,
@@ -118,16 +118,16 @@ def _threads(folder: Path) -> Iterator[ThreadStack]:
         )
 
 
-def _numbers(folder: Path) -> list[int]:
+def _numbers(listing: Path) -> list[int]:
     try:
-        return sorted(int(entry.name) for entry in os.scandir(folder) if entry.name.isdigit())
+        return sorted(int(entry.name) for entry in os.scandir(listing) if entry.name.isdigit())
     except OSError:
         return []
 
 
-def _count(folder: Path) -> int | None:
+def _count(listing: Path) -> int | None:
     try:
-        return sum(1 for _ in os.scandir(folder))
+        return sum(1 for _ in os.scandir(listing))
     except OSError:
         return None
 

@@ -39,7 +39,7 @@ def look_file(spec: CheckSpec, context: LookContext) -> Finding:
     limit_s = spec.options.get("age_max_s", 0.0)
     identity = context.process_of(spec.service) if spec.service else None
     process_s = inf if identity is None else process_age_s(identity.start_ticks)
-    is_early = spec.group is CheckGroup.LIVE and process_s <= limit_s
+    is_early = spec.group is CheckGroup.LIVE and process_s < limit_s
     try:
         written_s = Path(spec.target).stat().st_mtime
     except FileNotFoundError:
