@@ -25,8 +25,7 @@ def new_id(prefix: str, *, at: datetime | None = None) -> str:
         prefix: What the id names, in a few lower-case letters.
         at: The time to sort by. Default: now.
     """
-    moment = at or SYSTEM_CLOCK.now()
-    millis = int(moment.timestamp() * 1000)
+    millis = _millis(at or SYSTEM_CLOCK.now())
     number = (millis << (8 * _RANDOM_BYTES)) | int.from_bytes(os.urandom(_RANDOM_BYTES), "big")
     return f"{prefix}_{_encode(number)}"
 
@@ -39,8 +38,7 @@ def derived_id(prefix: str, *, at: datetime, seed: bytes) -> str:
         at: The time to sort by.
         seed: At least 10 bytes that differ between two things of one millisecond.
     """
-    millis = int(at.timestamp() * 1000)
-    number = (millis << (8 * _RANDOM_BYTES)) | int.from_bytes(seed[:_RANDOM_BYTES], "big")
+    number = (_millis(at) << (8 * _RANDOM_BYTES)) | int.from_bytes(seed[:_RANDOM_BYTES], "big")
     return f"{prefix}_{_encode(number)}"
 
 
@@ -56,6 +54,11 @@ def made_at(identity: str) -> datetime | None:
         return _EPOCH + timedelta(milliseconds=number >> (8 * _RANDOM_BYTES))
     except OverflowError:
         return None
+
+
+def _millis(at: datetime) -> int:
+    """Count whole milliseconds since 1970; a float would round up in some years."""
+    return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _encode(number: int) -> str:
