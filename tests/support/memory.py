@@ -1,8 +1,10 @@
 """Folders in memory, for tests that do not depend on how a disk keeps its word: it would take most of their time."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 _MEMORY = Path("/dev/shm")
@@ -10,7 +12,16 @@ _MEMORY = Path("/dev/shm")
 
 @contextmanager
 def memory_folder() -> Iterator[Path]:
-    """Give a private folder, in memory where there is one; removed at the end."""
-    where = _MEMORY if _MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="resile-test-", dir=where) as folder:
+    """Give a private folder, in memory where files there may have attributes; removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="resile-test-", dir=_place()) as folder:
         yield Path(folder)
+
+
+@cache
+def _place() -> Path | None:
+    try:
+        with tempfile.NamedTemporaryFile(prefix="resile-test-", dir=_MEMORY) as file:
+            os.setxattr(file.fileno(), "user.test", b"1")
+    except OSError:
+        return None
+    return _MEMORY
