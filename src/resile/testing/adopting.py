@@ -181,7 +181,8 @@ class Adoption:
         for layer in layers:
             inline = layer.inline() if isinstance(layer, Inlining) else None
             for name, value in (inline.names if inline else {}).items():
-                cells[name].cell_contents = value
+                if name in cells:  # Code that was made before the layer could be inlined has none.
+                    cells[name].cell_contents = value
 
 
 def guard_of(function: object) -> Any:

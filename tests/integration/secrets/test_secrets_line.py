@@ -362,10 +362,9 @@ def test_new_version_comes_by_itself_and_is_acknowledged_when_it_is_taken(
     keeper.values[NAME] = ("2", b"second")
     keeper.push({"changed": NAME, "version": "2"})
 
-    wait_until("it is acknowledged", lambda: len(keeper.asked("ack")) == 2)
+    wait_until("it is acknowledged", lambda: "2" in [a["version"] for a in keeper.asked("ack")])
     assert [one.reveal() for one in told] == ["second"]
     assert manager.secret(NAME).reveal() == "second"
-    assert keeper.asked("ack")[1]["version"] == "2"
 
 
 def test_revoked_version_is_not_served_from_then_on(
