@@ -75,7 +75,8 @@ def test_each_end_is_explained_and_equal_crashes_are_one_problem(sut: System) ->
         UNCAUGHT,
         'restart = { intensity = 2, period = "60s", backoff = "10ms..50ms" }\n',
     )
-    sut.command_service("segv", SEGV, TEMPORARY)
+    (sut.folder / "own").mkdir()  # Here the core of the other one would take its place.
+    sut.command_service("segv", SEGV, TEMPORARY + 'cwd = "own"\n')
     sut.command_service("abort", ABORT, TEMPORARY)
     sut.command_service("done", "", TEMPORARY)
     sut.command_service("hog", HOG, TEMPORARY + 'limits = { memory = "64MiB" }\n')

@@ -131,7 +131,10 @@ class Crashes:
             core = decode(CoreFile, bundle["core_file"])
         except (OSError, ValueError, KeyError, TypeError):  # It has no core, mostly.
             return
-        bundle["core_summary"] = self._summaries.of(Path(core.path))
+        summary = self._summaries.of(Path(core.path))
+        if summary is not None and summary["signal"] != bundle["exit"]["signal"]:
+            return  # Another process wrote its core under the same name since.
+        bundle["core_summary"] = summary
         with contextlib.suppress(OperationError):
             if path.exists():
                 write_durable(path, _text(bundle))

@@ -134,6 +134,19 @@ def test_what_a_core_tells_is_added_to_its_bundle(tmp_path: Path) -> None:
     assert bundle["last_lines"] == ["one", "two"]
 
 
+def test_the_core_of_another_process_is_not_told(tmp_path: Path) -> None:
+    class Others(Summaries):
+        def of(self, path: Path) -> dict[str, Any]:
+            return {"signal": "SIGABRT", "of": path.name}
+
+    folder = crashes(tmp_path, summaries=Others())
+    path = written(folder, dumped(tmp_path, 0))
+
+    folder.add_core_summary(path)
+
+    assert json.loads(path.read_text())["core_summary"] is None
+
+
 @pytest.mark.parametrize("text", [None, "", "{}", "[]", '{"core_file": null}'])
 def test_nothing_is_added_to_a_bundle_without_a_core(tmp_path: Path, text: str | None) -> None:
     folder = crashes(tmp_path, summaries=Summaries())
