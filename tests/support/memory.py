@@ -8,19 +8,21 @@ from functools import cache
 from pathlib import Path
 
 _MEMORY = Path("/dev/shm")
+PREFIX = "resile-test-"
+"""Of the names of these folders."""
 
 
 @contextmanager
 def memory_folder() -> Iterator[Path]:
     """Give a private folder, in memory where files there may have attributes; removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="resile-test-", dir=_place()) as folder:
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=_place()) as folder:
         yield Path(folder)
 
 
 @cache
 def _place() -> Path | None:
     try:
-        with tempfile.NamedTemporaryFile(prefix="resile-test-", dir=_MEMORY) as file:
+        with tempfile.NamedTemporaryFile(prefix=PREFIX, dir=_MEMORY) as file:
             os.setxattr(file.fileno(), "user.test", b"1")
     except OSError:
         return None

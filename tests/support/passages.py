@@ -2,19 +2,21 @@
 
 from pathlib import Path
 
+from tests.support.memory import PREFIX
+
 
 def let_all_through(folder: Path) -> None:
-    """Let everybody go through to a folder of pytest's; what is above its folders stays as it is.
+    """Let everybody go through to a folder of a test; what is above tests' folders stays as it is.
 
     Raises:
-        AssertionError: If it is no folder of pytest's.
+        AssertionError: If it is no folder of a test.
     """
     ours = []
     for one in (folder, *folder.parents):
         ours.append(one)
-        if one.name.startswith("pytest-of-"):
+        if one.name.startswith(("pytest-of-", PREFIX)):
             break
     else:
-        raise AssertionError(f"{folder} is none of pytest's")
+        raise AssertionError(f"{folder} is no test's")
     for one in ours:
         one.chmod(0o755)
