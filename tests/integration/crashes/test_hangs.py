@@ -125,7 +125,7 @@ def test_program_that_would_say_nothing_is_left_to_the_kill(service: Service) ->
     assert service.is_alive()
     (stack,) = service.hangs.take("api", 1)
     assert stack.pid == service.process.pid
-    assert stack.threads[0].state == "S"
+    assert stack.threads[0].state in {"S", "R", "D"}  # On a busy machine it may just run.
 
 
 @pytest.mark.parametrize("service", [(DEAF, False)], indirect=True)
