@@ -39,6 +39,11 @@ class Seen:
     def is_scrolling_sideways(self) -> bool:
         return bool(self.page.evaluate("document.documentElement.scrollWidth > innerWidth"))
 
+    def look(self, scheme: str, width: int) -> None:
+        """Show it in a scheme and a width. Only its style depends on these: no page is loaded for it."""
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
@@ -54,13 +59,18 @@ Look = TypeVar("Look", bound=Seen)
 
 
 def a_page(browser: Any, make: Callable[[Any], Look], *, scheme: str, width: int) -> Look:
-    """Make an empty page whose complaints are noted."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-    )
-    page = context.new_page()
+    """Make an empty page whose complaints are noted.
+
+    A tab and an address of its own keep it apart from the pages of other tests: a session would do
+    no more, and costs half a second of processor time.
+    """
+    session = browser.contexts[0] if browser.contexts else browser.new_context()
+    for left_by_a_failure in session.pages:
+        left_by_a_failure.close()
+    page = session.new_page()
     page.set_default_timeout(WAIT_MS)
     seen = make(page)
+    seen.look(scheme, width)
     page.on(
         "console",
         lambda m: seen.troubles.append(m.text) if m.type in {"error", "warning"} else None,
@@ -69,8 +79,14 @@ def a_page(browser: Any, make: Callable[[Any], Look], *, scheme: str, width: int
     return seen
 
 
-def arrive(seen: Look, site: Site, link: str) -> Look:
-    """Go to a page of a site, and wait until it is live."""
+def arrive(seen: Look, site: Site, link: str, *, has_own_clock: bool = False) -> Look:
+    """Go to a page of a site, and wait until it is live.
+
+    Args:
+        has_own_clock: Its timers and its time go on as usual, and `seen.page.clock` can jump ahead.
+    """
+    if has_own_clock:
+        seen.page.clock.install()
     seen.page.goto(f"{site.url}{link}", wait_until="domcontentloaded")
     seen.page.wait_for_selector("[data-live=on]")
     seen.page.wait_for_selector("body[data-ready]", state="attached")
@@ -87,20 +103,19 @@ def visit(browser: Any, site: Site, *, scheme: str = "light", width: int = 1280)
 
 
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
-OPPOSITE_LOOKS = [LOOKS[0], LOOKS[3]]
-"""Both schemes and both widths, in half the time."""
 
 
-@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 @pytest.mark.parametrize("scene", [scenes.all_up, scenes.one_down, scenes.empty, scenes.hostile])
-def test_the_page_is_sound(browser: Any, scene: Any, scheme: str, width: int) -> None:
+def test_the_page_is_sound(browser: Any, scene: Any) -> None:
     with serving(scene()) as site:
-        seen = visit(browser, site, scheme=scheme, width=width)
+        seen = visit(browser, site)
 
+        for scheme, width in LOOKS:
+            seen.look(scheme, width)
+            assert not seen.is_scrolling_sideways(), (scheme, width)
         assert seen.troubles == []
-        assert not seen.is_scrolling_sideways()
         assert seen.page.evaluate("document.body.dataset.pwned") is None
-        seen.page.context.close()
+        seen.page.close()
 
 
 def test_a_kill_is_shown_as_it_happens(browser: Any) -> None:
@@ -137,7 +152,7 @@ def test_a_kill_is_shown_as_it_happens(browser: Any) -> None:
         expect(page.locator("#open")).to_have_text("No open incident.")
         expect(page.locator("#resolved-count")).to_have_text("2")
         assert seen.troubles == []
-        page.context.close()
+        page.close()
 
 
 def recover(view: Any) -> None:
@@ -147,15 +162,12 @@ def recover(view: Any) -> None:
     view.append(ServiceReady(service="scanner", generation=2, after_s=0.2))
 
 
-@pytest.mark.parametrize(("scheme", "width"), OPPOSITE_LOOKS)
-def test_an_escape_attempt_is_contained_and_waits_for_a_person(
-    browser: Any, scheme: str, width: int
-) -> None:
+def test_an_escape_attempt_is_contained_and_waits_for_a_person(browser: Any) -> None:
     expect = playwright.expect
     view = scenes.all_up()
     view.incident_list.insert(0, incident_scenes.escaped(view.now - timedelta(minutes=3)))
     with serving(view) as site:
-        seen = visit(browser, site, scheme=scheme, width=width)
+        seen = visit(browser, site)
         incident = seen.page.locator("#open [data-incident=inc_01ESCAPE]")
 
         expect(incident.locator(".took")).to_have_text("Contained in 40 ms within 2 min")
@@ -164,13 +176,15 @@ def test_an_escape_attempt_is_contained_and_waits_for_a_person(
         )
         steps = incident.locator(".timeline li")
         assert [steps.nth(i).get_attribute("data-state") for i in range(2)] == ["DOWN", "UP"]
-        assert not seen.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        for scheme, width in LOOKS:
+            seen.look(scheme, width)
+            assert not seen.is_scrolling_sideways(), (scheme, width)
         view.incident_list[0] |= {"acknowledged_by": "ann"}
         seen.page.reload()
         expect(incident.locator(".stands")).to_have_text("monitoring by ann")
         view.incident_list[0] |= {"state": "resolved", "resolved_at": view.now.isoformat()}
         assert seen.troubles == []
-        seen.page.context.close()
+        seen.page.close()
 
 
 def test_a_withdrawn_incident_does_not_look_recovered(browser: Any) -> None:
@@ -195,7 +209,7 @@ def test_a_withdrawn_incident_does_not_look_recovered(browser: Any) -> None:
         steps = page.locator("[data-incident=inc_0] .timeline li")
         states = [steps.nth(i).get_attribute("data-state") for i in range(3)]
         assert states == ["DOWN", "MAINTENANCE", "MAINTENANCE"]
-        page.context.close()
+        page.close()
 
 
 def test_rows_stand_still_while_the_figures_change(browser: Any) -> None:
@@ -212,7 +226,7 @@ def test_rows_stand_still_while_the_figures_change(browser: Any) -> None:
         after = [rows.nth(i).bounding_box() for i in range(rows.count())]
         assert [box and box["y"] for box in after] == [box and box["y"] for box in before]
         assert page.locator("#services > li[data-same=yes]").count() == 1
-        page.context.close()
+        page.close()
 
 
 def test_events_are_filtered_paused_and_bounded(browser: Any) -> None:
@@ -242,7 +256,7 @@ def test_events_are_filtered_paused_and_bounded(browser: Any) -> None:
             site.change(lambda: add(40))
         expect(page.locator(".event")).to_have_count(200, timeout=WAIT_MS)
         expect(page.locator(".event .text").first).to_have_text("late is ready after 0ms")
-        page.context.close()
+        page.close()
 
 
 def test_keys_reach_every_bar_and_every_body(browser: Any) -> None:
@@ -260,7 +274,7 @@ def test_keys_reach_every_bar_and_every_body(browser: Any) -> None:
         page.locator(".event summary").first.focus()
         page.keyboard.press("Enter")
         expect(page.locator(".event pre").first).to_contain_text('"reason": "connection refused"')
-        page.context.close()
+        page.close()
 
 
 def test_a_silent_daemon_is_never_shown_as_good(browser: Any) -> None:
@@ -271,7 +285,7 @@ def test_a_silent_daemon_is_never_shown_as_good(browser: Any) -> None:
     assert page.evaluate("document.body.dataset.state") == CheckState.UNKNOWN
     assert page.locator("#verdict").inner_text().startswith("No answer from resile since")
     assert page.locator("#live").inner_text() == "reconnecting…"
-    page.context.close()
+    page.close()
 
 
 def test_scores_and_what_runs_out_are_shown_with_their_reasons(browser: Any) -> None:
@@ -288,7 +302,7 @@ def test_scores_and_what_runs_out_are_shown_with_their_reasons(browser: Any) -> 
         assert memory.locator(".ms").inner_text() == "in about 4 min 1 s"
         assert memory.locator(".why").inner_text() == "410 MiB of 512 MiB used, 82 % confidence"
         assert certificate.locator(".why").inner_text() == "check/journal.db, 82 % confidence"
-        page.context.close()
+        page.close()
 
 
 def test_hostile_text_is_shown_as_text(browser: Any) -> None:
@@ -299,7 +313,7 @@ def test_hostile_text_is_shown_as_text(browser: Any) -> None:
         assert page.locator(".incident h3").inner_text() == scenes.HOSTILE
         assert scenes.HOSTILE in page.locator(".event .text").first.inner_text()
         assert page.locator("img").count() == 0
-        page.context.close()
+        page.close()
 
 
 def test_the_plain_page_fits_a_narrow_screen(browser: Any) -> None:

@@ -27,12 +27,12 @@ def visit(
     token: str = TOKEN,
     scheme: str = "light",
     width: int = 1280,
+    has_own_clock: bool = False,
 ) -> dashboard.Seen:
     playwright.expect.set_options(timeout=dashboard.WAIT_MS)
     link = f"{path}#token={token}" if token else path
-    return dashboard.arrive(
-        dashboard.a_page(browser, dashboard.Seen, scheme=scheme, width=width), site, link
-    )
+    seen = dashboard.a_page(browser, dashboard.Seen, scheme=scheme, width=width)
+    return dashboard.arrive(seen, site, link, has_own_clock=has_own_clock)
 
 
 def served(view: FakeSystemView) -> Any:
@@ -52,7 +52,7 @@ def test_every_page_has_it_in_every_look(browser: Any) -> None:
             playwright.expect(notices.nth(1)).to_contain_text(degradation_scenes.LOST)
             assert not seen.is_scrolling_sideways(), (path, scheme, width)
             assert seen.troubles == []
-            seen.page.context.close()
+            seen.page.close()
 
 
 def test_whatever_processes_say_stays_text(browser: Any) -> None:
@@ -65,7 +65,7 @@ def test_whatever_processes_say_stays_text(browser: Any) -> None:
         assert seen.page.locator(".notices img").count() == 0
         assert seen.page.evaluate("document.body.dataset.pwned") is None
         assert "\u202e" not in seen.page.locator(".notices").inner_text()
-        seen.page.context.close()
+        seen.page.close()
 
 
 def test_retry_and_continue_are_done_for_all_processes(browser: Any) -> None:
@@ -91,20 +91,22 @@ def test_retry_and_continue_are_done_for_all_processes(browser: Any) -> None:
         expect(notices.locator(".failed")).to_contain_text("mail.py: it did not answer")
         # A refusal is an answer of the server's, which the browser notes by itself.
         assert all("409" in trouble for trouble in seen.troubles)
-        seen.page.context.close()
+        seen.page.close()
 
 
 def test_it_comes_and_goes_by_itself(browser: Any) -> None:
     view = scenes.all_up()
     with served(view) as site:
-        seen = visit(browser, site)
+        seen = visit(browser, site, has_own_clock=True)
         assert seen.page.locator(".notice").count() == 0
         site.change(lambda: view.degradation.put("database", degradation_scenes.LOST))
+        seen.page.clock.fast_forward(2000)
         playwright.expect(seen.page.locator(".notice")).to_have_count(1)
         site.change(view.degradation.notices.clear)
+        seen.page.clock.fast_forward(2000)
         playwright.expect(seen.page.locator(".notice")).to_have_count(0)
         assert not seen.page.locator(".notices").is_visible()
-        seen.page.context.close()
+        seen.page.close()
 
 
 @pytest.mark.parametrize("path", ["/", "/policies"])
@@ -115,4 +117,4 @@ def test_without_the_token_there_is_a_command_and_no_button(browser: Any, path: 
         playwright.expect(seen.page.locator(".notice code")).to_have_text("resile dashboard")
         assert seen.page.locator(".notice button:visible").count() == 0
         assert seen.troubles == []
-        seen.page.context.close()
+        seen.page.close()

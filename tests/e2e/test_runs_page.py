@@ -57,21 +57,22 @@ def visit(
     return dashboard.arrive(dashboard.a_page(browser, Seen, scheme=scheme, width=width), site, link)
 
 
-@pytest.mark.parametrize(("scheme", "width"), dashboard.OPPOSITE_LOOKS)
 @pytest.mark.parametrize("make", [scenes.with_runs, scenes.hostile_runs, scenes.empty])
-def test_the_page_is_sound(browser: Any, make: Any, scheme: str, width: int) -> None:
+def test_the_page_is_sound(browser: Any, make: Any) -> None:
     view = make()
     with serving(view, app=create_app(view, token=TOKEN)) as site:
-        seen = visit(browser, site, scheme=scheme, width=width)
+        seen = visit(browser, site)
         for run_id in view.contained.known:
             seen.open(run_id)
         for run_id in view.contained.diffs:
             seen.row(run_id).locator(".changes").wait_for()
 
+        for scheme, width in dashboard.LOOKS:
+            seen.look(scheme, width)
+            assert not seen.is_scrolling_sideways(), (scheme, width)
         assert seen.troubles == []
-        assert not seen.page.evaluate("document.documentElement.scrollWidth > innerWidth")
         assert seen.page.evaluate("document.body.dataset.pwned") is None
-        seen.page.context.close()
+        seen.page.close()
 
 
 def test_runs_are_shown_with_what_they_use(browser: Any, site: Site) -> None:
@@ -92,7 +93,7 @@ def test_runs_are_shown_with_what_they_use(browser: Any, site: Site) -> None:
     expect(meters.nth(2).locator(".bar")).to_have_attribute("data-close", "very")
     expect(meters.nth(3).locator(".bar")).to_have_attribute("aria-valuenow", "100")
     assert seen.troubles == []
-    seen.page.context.close()
+    seen.page.close()
 
 
 def test_what_never_started_is_not_counted_as_ended_by_force(browser: Any, site: Site) -> None:
@@ -105,7 +106,7 @@ def test_what_never_started_is_not_counted_as_ended_by_force(browser: Any, site:
     expect(row).to_have_attribute("data-state", "DEGRADED")
     expect(row.locator(".word")).to_have_text("Not started")
     expect(seen.row(incident_scenes.ESCAPED)).to_have_attribute("data-state", "DOWN")
-    seen.page.context.close()
+    seen.page.close()
 
 
 def test_a_closed_run_shows_what_it_used_of_its_limits(browser: Any, site: Site) -> None:
@@ -114,7 +115,7 @@ def test_a_closed_run_shows_what_it_used_of_its_limits(browser: Any, site: Site)
 
     playwright.expect(meters.filter(has_text="mean cpu").locator(".bar")).to_be_visible()
     playwright.expect(meters.filter(has_text="most memory")).to_contain_text("of 512 MiB")
-    seen.page.context.close()
+    seen.page.close()
 
 
 def test_a_hold_is_told_and_goes_away(browser: Any, site: Site, view: FakeSystemView) -> None:
@@ -133,7 +134,7 @@ def test_a_hold_is_told_and_goes_away(browser: Any, site: Site, view: FakeSystem
     expect(note).to_contain_text("x⟨U+202E⟩gpj.exe")
     expect(note).to_contain_text("resile resume")
     assert seen.troubles == []
-    seen.page.context.close()
+    seen.page.close()
 
 
 def test_a_new_run_appears_by_itself(browser: Any, site: Site, view: FakeSystemView) -> None:
@@ -146,7 +147,7 @@ def test_a_new_run_appears_by_itself(browser: Any, site: Site, view: FakeSystemV
     site.change(begin)
 
     playwright.expect(seen.row("run_01NEW").locator(".command")).to_have_text("new")
-    seen.page.context.close()
+    seen.page.close()
 
 
 def test_without_the_token_there_is_a_command_and_no_button(browser: Any, site: Site) -> None:
@@ -161,7 +162,7 @@ def test_without_the_token_there_is_a_command_and_no_button(browser: Any, site: 
 
         expect(seen.page.locator(".body button")).to_have_count(0)
         assert seen.troubles == []
-        seen.page.context.close()
+        seen.page.close()
 
 
 def test_the_token_leaves_the_address_and_stays_in_the_tab(browser: Any, site: Site) -> None:
@@ -172,7 +173,7 @@ def test_the_token_leaves_the_address_and_stays_in_the_tab(browser: Any, site: S
     seen.page.wait_for_selector("body[data-ready]", state="attached")
     playwright.expect(seen.open(WAITING).locator("button.commit")).to_have_text("Commit")
     assert seen.page.locator("#access").is_hidden()
-    seen.page.context.close()
+    seen.page.close()
 
 
 def test_changes_are_reviewed_and_committed(browser: Any, site: Site, view: FakeSystemView) -> None:
@@ -191,7 +192,7 @@ def test_changes_are_reviewed_and_committed(browser: Any, site: Site, view: Fake
     expect(seen.page.locator("#sub")).to_have_text(f"{WAITING}: committed, 2 changes")
     assert view.contained.decisions == [("commit", WAITING, ("rules.yaml", "latest"), "dashboard")]
     assert seen.troubles == []
-    seen.page.context.close()
+    seen.page.close()
 
 
 @pytest.mark.parametrize(("run_id", "verb"), [(WAITING, "discard"), (RUNNING, "kill")])
@@ -208,7 +209,7 @@ def test_what_cannot_be_taken_back_is_asked_twice(
 
     expect(seen.page.locator(f"#closed [data-run={run_id}] .word")).to_have_text("Undone")
     assert view.contained.decisions == [(verb, run_id, (), "dashboard")]
-    seen.page.context.close()
+    seen.page.close()
 
 
 def test_a_conflict_is_told_path_by_path(browser: Any, site: Site, view: FakeSystemView) -> None:
@@ -224,7 +225,7 @@ def test_a_conflict_is_told_path_by_path(browser: Any, site: Site, view: FakeSys
         ["rules.yaml was modified", "x was deleted"]
     )
     playwright.expect(row.locator("button.commit")).to_be_enabled()
-    seen.page.context.close()
+    seen.page.close()
 
 
 def test_hostile_text_is_shown_as_text(browser: Any) -> None:
@@ -246,7 +247,7 @@ def test_hostile_text_is_shown_as_text(browser: Any) -> None:
         expect(row.locator(".diff .add")).to_contain_text("⟨U+001B⟩[2J")
         assert seen.page.locator("img").count() == 0
         assert seen.page.evaluate("document.body.dataset.pwned") is None
-        seen.page.context.close()
+        seen.page.close()
 
 
 def test_a_lost_run_and_a_silent_daemon_are_never_shown_as_good(
@@ -263,4 +264,4 @@ def test_a_lost_run_and_a_silent_daemon_are_never_shown_as_good(
 
     seen.page.wait_for_selector("body[data-stale]", state="attached")
     assert seen.page.locator("#verdict").inner_text().startswith("No answer from resile since")
-    seen.page.context.close()
+    seen.page.close()
