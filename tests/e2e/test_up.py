@@ -22,6 +22,16 @@ def sut(tmp_path: Path) -> Iterator[System]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """One for tests that leave it running and well."""
+    with system(tmp_path_factory.mktemp("up")) as made:
+        made.web_service("api")
+        made.up()
+        made.wait_up("api")
+        yield made
+
+
 def test_killed_service_is_restarted_and_recorded_as_one_resolved_incident(sut: System) -> None:
     sut.web_service("api")
     sut.up()
@@ -169,11 +179,8 @@ def events_of(sut: System, kinds: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_second_up_in_the_same_folder_is_refused(sut: System) -> None:
-    sut.web_service("api")
-    sut.up()
-
-    done = sut.resile("up")
+def test_second_up_in_the_same_folder_is_refused(lasting: System) -> None:
+    done = lasting.resile("up")
 
     assert done.returncode == 3
     assert "resile down" in done.stderr
@@ -210,10 +217,9 @@ def test_port_in_use_starts_nothing(sut: System) -> None:
     assert sut.processes() == []
 
 
-def test_operator_stops_starts_and_restarts_a_service(sut: System) -> None:
-    sut.web_service("api")
-    sut.up()
-    sut.wait_up("api")
+def test_operator_stops_starts_and_restarts_a_service(lasting: System) -> None:
+    sut = lasting
+    known = ids_of_incidents(sut)
     first = sut.service("api")["pid"]
 
     assert sut.resile("stop", "api").returncode == 0
@@ -224,22 +230,24 @@ def test_operator_stops_starts_and_restarts_a_service(sut: System) -> None:
     assert sut.resile("restart", "api").returncode == 0
     sut.wait_up("api")
     assert len({first, second, sut.service("api")["pid"]}) == 3
-    assert sut.incidents() == []
+    assert ids_of_incidents(sut) == known
     assert sut.resile("stop", "nonsense").returncode != 0
 
 
-def test_maintenance_keeps_recovery_away_until_it_ends(sut: System) -> None:
-    sut.web_service("api")
-    sut.up()
-    sut.wait_up("api")
+def ids_of_incidents(sut: System) -> set[str]:
+    return {incident["id"] for incident in sut.incidents()}
 
+
+def test_maintenance_keeps_recovery_away_until_it_ends(lasting: System) -> None:
+    sut = lasting
+    known = ids_of_incidents(sut)
     assert sut.resile("maintenance", "on", "api", "--why", "new disk").returncode == 0
     sut.wait("maintenance", lambda: sut.service("api")["state"] == "MAINTENANCE")
     os.kill(sut.service("api")["pid"], signal.SIGKILL)
     sut.wait("the exit", lambda: sut.service("api")["pid"] is None)
     time.sleep(1)
     assert sut.service("api")["pid"] is None
-    assert sut.incidents() == []
+    assert ids_of_incidents(sut) == known
 
     assert sut.resile("maintenance", "off", "api").returncode == 0
     sut.wait_up("api")

@@ -33,12 +33,17 @@ def boot_id() -> str:
 
 
 def identity_of(pid: int) -> Identity | None:
-    """Tell who has this pid now; None if nobody has, or only a dead one not yet reaped."""
+    """Tell who has this pid now; None if nobody has, or only a dead one not yet reaped.
+
+    One whose first thread has ended lives as long as another one of its threads does: what it holds open is
+    let go by the last.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    if fields[0] in (b"Z", b"X"):
+    is_ended, threads = fields[0] in (b"Z", b"X"), int(fields[17])
+    if is_ended and threads <= 1:
         return None
     return Identity(boot_id=boot_id(), pid=pid, start_ticks=int(fields[19]))
 

@@ -17,6 +17,8 @@ from resile.errors import SpawnError
 
 GDB_TIMEOUT_S: Final = 15.0
 """It reads symbols of every library: seconds on a slow disk."""
+TURN_TIMEOUT_S: Final = 2 * GDB_TIMEOUT_S
+"""For another core to be done with: services that crash together wait for each other."""
 OUTPUT_BYTES_MAX: Final = 64 << 10
 LINES_MAX: Final = 200
 LINE_LENGTH_MAX: Final = 300
@@ -36,16 +38,24 @@ class CoreSummaries:
 
     Args:
         run: Runs gdb.
+        turn_timeout_s: How long to wait for gdb to be done with another core.
     """
 
-    def __init__(self, run: Callable[..., Completed] = run_bounded) -> None:
+    def __init__(
+        self,
+        run: Callable[..., Completed] = run_bounded,
+        *,
+        turn_timeout_s: float = TURN_TIMEOUT_S,
+    ) -> None:
         self._run = run
+        self._turn_timeout_s = turn_timeout_s
         self._gdb = threading.Lock()
 
     def of(self, path: Path) -> Mapping[str, Any] | None:
         """Sum a core up as plain data; None if nothing can be read from it. Blocks for seconds.
 
-        `backtrace` is empty where gdb is missing, busy with another core, too slow, or has nothing to say.
+        `backtrace` is empty where gdb is missing, busy with other cores for too long, too slow, or has
+        nothing to say.
         """
         notes = read_core_notes(path)
         if notes is None:
@@ -53,7 +63,7 @@ class CoreSummaries:
         return {**asdict(notes), "backtrace": self._backtrace(path, notes)}
 
     def _backtrace(self, path: Path, notes: CoreNotes) -> Sequence[str]:
-        if not self._gdb.acquire(blocking=False):
+        if not self._gdb.acquire(timeout=self._turn_timeout_s):
             return ()
         try:
             ran = self._run(

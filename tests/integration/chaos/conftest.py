@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,13 @@ class Stage:
             proof = fault.verify_active(record, self.host)
         assert proof.holds, proof
         return proof
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is so."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
 
     def end(self, record: UndoRecord) -> None:
         """Take it back, which has to be proven."""

@@ -161,7 +161,7 @@ def test_a_service_shares_its_processor_with_a_burner(grouped):
     (carrier,) = grouped.stage.host.carriers.living(record.fault_id)
     assert carrier.pid in grouped.tree.adopt("api-1").pids()
     grouped.stage.end(record)
-    assert grouped.tree.adopt("api-1").pids() == (process.pid,)
+    grouped.stage.until(lambda: grouped.tree.adopt("api-1").pids() == (process.pid,))
 
 
 def test_a_hang_stops_every_process_of_a_service(grouped):

@@ -160,7 +160,7 @@ def test_only_one_core_at_a_time_is_given_to_gdb(core: Path) -> None:
         assert inner["backtrace"] == ()
         return Completed(exit_code=0, output=b"#0  main ()\nnoise\n")
 
-    summaries = CoreSummaries(run)
+    summaries = CoreSummaries(run, turn_timeout_s=0.0)
     summary = summaries.of(core)
 
     assert summary is not None

@@ -3,8 +3,11 @@
 import os
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +47,30 @@ def test_a_zombie_is_nobody(sleeper: subprocess.Popen[bytes]) -> None:
 
     assert identity_of(sleeper.pid) is None
     assert not is_alive(who)
+
+
+LEADER_ENDS = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(600,)).start()
+print("up", flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_one_whose_first_thread_has_ended_lives_with_the_others() -> None:
+    argv = [sys.executable, "-c", LEADER_ENDS]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            deadline_s = time.monotonic() + 30
+            while b") Z " not in Path(f"/proc/{process.pid}/stat").read_bytes():
+                assert time.monotonic() < deadline_s
+                time.sleep(0.005)
+
+            assert identity_of(process.pid) is not None
+        finally:
+            process.kill()
 
 
 def test_no_process_has_no_identity() -> None:

@@ -1,5 +1,6 @@
 """What there is once the provider is open: who keeps secrets, who changes them, who rotates them."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from resile.core.clock import Clock
 from resile.core.vocabulary import SecretStage
 from resile.daemon.secretkeeper.model import Plan
 from resile.daemon.secretkeeper.recording import Tell
+from resile.errors import ResileError
 from resile.policies.bound import CHANCE
 from resile.secrets import Consumers, Provider, Rotator
 from resile.secrets.authority import Authority
@@ -42,7 +44,9 @@ class Estate:
         return next((one.number for one in versions if one.stage is SecretStage.CURRENT), "")
 
     def close(self) -> None:
-        """Let go of the provider; rotations that are open go on in the next life."""
+        """Journal what rotations did, and let go of the provider; open ones go on in the next life."""
+        with contextlib.suppress(ResileError):  # What cannot be told waits in the book.
+            self.rotations.settle()
         self.provider.close()
 
 
