@@ -391,6 +391,70 @@ class ExperimentVerdict(StrEnum):
     """A fault could not be proven to be gone."""
 
 
+class DrillVerdict(StrEnum):
+    """What a scenario of a drill has shown."""
+
+    PASSED = "passed"
+    """The fault was active, was noticed, and was mended within its target; nothing acknowledged was lost."""
+    SLOW = "slow"
+    """Mended, but later than its target."""
+    LOST = "lost"
+    """Something that had been acknowledged was gone afterwards."""
+    UNSEEN = "unseen"
+    """The fault was active, and nobody noticed it."""
+    NOT_MENDED = "not_mended"
+    """Noticed, and not mended in time; a person was called, or should have been."""
+    INCONCLUSIVE = "inconclusive"
+    """The fault could not be proven to be active."""
+    SKIPPED = "skipped"
+    """This machine or user cannot apply the fault; it counts as not proved."""
+    INTERRUPTED = "interrupted"
+    """The drill ended before this scenario did; everything is undone."""
+
+
+class Cause(StrEnum):
+    """What lies behind a fault, where the words of an error, a check or a detector tell it."""
+
+    PORT_TAKEN = "port_taken"
+    PERMISSION = "permission"
+    DISK_FULL = "disk_full"
+    DESCRIPTORS = "descriptors"
+    PROCESSES = "processes"
+    MEMORY = "memory"
+    POOL = "pool"
+    """All connections of a pool are in use."""
+    LOCK = "lock"
+    """A lock of a database is held for too long."""
+    CORRUPTION = "corruption"
+    DEPENDENCY = "dependency"
+    """Something that it calls does not answer."""
+    SECRET = "secret"  # noqa: S105 - the word
+    """Its credential is refused."""
+    CERTIFICATE = "certificate"
+    CLOCK = "clock"
+    """The clock of the machine was set."""
+
+
+class Part(StrEnum):
+    """What can be switched off at once, each for itself."""
+
+    RECOVERY = "recovery"
+    """All remedies. Faults are still noticed, and a person is called."""
+    PLAYBOOK = "playbook"
+    """One playbook: written `playbook/NAME`."""
+    PREDICTION = "prediction"
+    SNAPSHOTS = "snapshots"
+    SCRUB = "scrub"
+    ROTATION = "rotation"
+    ANOMALY = "anomaly"
+    RUNS = "runs"
+    """Contained runs: no new one begins."""
+    CHAOS = "chaos"
+    """Faults on purpose, and drills."""
+    NOTICES = "notices"
+    """Messages to people."""
+
+
 class Resource(StrEnum):
     """What can run out."""
 
