@@ -5,6 +5,7 @@ from typing import Any
 
 from resile.core import events
 from resile.core.chaos_sentences import SENTENCES as CHAOS_SENTENCES
+from resile.core.drill_sentences import SENTENCES as DRILL_SENTENCES
 from resile.core.prediction_sentences import SENTENCES as PREDICTION_SENTENCES
 from resile.core.secret_sentences import SENTENCES as SECRET_SENTENCES
 from resile.core.units import format_duration, format_size
@@ -239,6 +240,7 @@ def _because(reason: str) -> str:
 
 _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     **CHAOS_SENTENCES,
+    **DRILL_SENTENCES,
     **PREDICTION_SENTENCES,
     **SECRET_SENTENCES,
     events.BrainStarted: lambda p: f"brain {p.pid} is at work, adopted {_count(p.adopted)}",

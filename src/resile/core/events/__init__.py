@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         DegradationChanged,
         DegradationNoticed,
     )
+    from resile.core.events.drills import DrillBegun, DrillEnded, DrillProved
     from resile.core.events.escapes import EscapeContained, EscapeNoticed, Tried
     from resile.core.events.incidents import (
         IncidentAbsorbed,
@@ -144,6 +145,9 @@ __all__ = [
     "DegradationAnswered",
     "DegradationChanged",
     "DegradationNoticed",
+    "DrillBegun",
+    "DrillEnded",
+    "DrillProved",
     "EscapeContained",
     "EscapeNoticed",
     "Event",

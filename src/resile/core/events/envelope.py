@@ -26,6 +26,7 @@ HOMES = tuple(
         "secrets",
         "predictions",
         "chaos",
+        "drills",
     )
 )
 """The modules that declare payloads; those that a short-lived command needs come first."""
