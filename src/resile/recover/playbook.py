@@ -7,7 +7,7 @@ they come to in the present world, is told by `playbooks/choose.py` and `playboo
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from resile.core.vocabulary import FaultKind
+from resile.core.vocabulary import Cause, FaultKind
 
 
 class Do(StrEnum):
@@ -71,6 +71,7 @@ class Match:
         exit_codes: It ended with one of them.
         is_oom: Whether the kernel must have killed it for want of memory, or must not.
         ends: Why it ended; one must fit.
+        causes: What lies behind it; one must fit.
         needs_oom_restart: The service must say that it is to be restarted before it is killed for
             want of memory.
     """
@@ -84,6 +85,7 @@ class Match:
     exit_codes: frozenset[int] = frozenset()
     is_oom: bool | None = None
     ends: frozenset[str] = frozenset()
+    causes: frozenset[Cause] = frozenset()
     needs_oom_restart: bool = False
 
 

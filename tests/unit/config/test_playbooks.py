@@ -6,6 +6,7 @@ import pytest
 from tests.unit.config.conftest import Load, Problems
 
 from resile.core.config.playbooks import SHIPPED
+from resile.core.vocabulary import Cause
 from resile.recover.playbooks.reading import playbooks_of, shipped
 
 GOOD = """
@@ -74,6 +75,22 @@ command = ["true"]
         'playbooks/rotate.toml:4: then: no playbook is called "prun" (did you mean "prune"?)'
         in found
     )
+
+
+def test_every_cause_may_be_written_and_no_other_word(
+    load: Load, problems: Problems, tmp_path: Path
+) -> None:
+    causes = ", ".join(f'"{cause}"' for cause in Cause)
+    write(tmp_path, rotate=GOOD.replace("[match]", f"[match]\ncauses = [{causes}]"))
+    books = {book.name: book for book in playbooks_of(load("").playbook)}
+    assert books["rotate"].match.causes == frozenset(Cause)
+
+    (tmp_path / "playbooks" / "rotate.toml").write_text(
+        GOOD.replace("[match]", '[match]\ncauses = ["port_take"]')
+    )
+
+    (line,) = problems("")
+    assert 'match.causes[0]: "port_take" is not known here (did you mean "port_taken"?)' in line
 
 
 def test_a_circle_of_then_is_told_once(problems: Problems, tmp_path: Path) -> None:

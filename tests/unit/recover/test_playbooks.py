@@ -1,7 +1,7 @@
 """Playbooks of a user's own: commands, proofs, undoing, asking, cool-downs, order and width."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,10 +17,11 @@ from resile.core.events import (
     PlanProposed,
     ProposalAnswered,
 )
-from resile.core.vocabulary import CheckState, FaultKind, Outcome, Verb
+from resile.core.vocabulary import Cause, CheckState, FaultKind, Outcome, Priority, Verb
 from resile.recover import BudgetSpec, GroupSpec, Strategy, SystemSpec, World
+from resile.recover.facts import OpenFault
 from resile.recover.playbook import Approval, Do, Match, Playbook, PlaybookStep, Verify
-from resile.recover.playbooks import shipped
+from resile.recover.playbooks import misfit, shipped
 
 ONE = system(service("a"), checks="a.live a.ready")
 MEND = PlaybookStep(do=Do.COMMAND, command=("mend",), timeout_s=5)
@@ -315,3 +316,24 @@ def test_a_playbook_that_is_too_wide_is_left_to_a_person() -> None:
     (escalated,) = shell.payloads(FaultEscalated)[:1]
     assert escalated.reason == "ours would work on more than 1 at once"
     assert timedelta(0) < shell.now - shell.journal[0].at
+
+
+@pytest.mark.parametrize(("cause", "fits"), [("port_taken", True), ("", False), ("lock", False)])
+def test_a_playbook_for_a_cause_fits_only_where_that_lies_behind_the_fault(
+    cause: str, fits: bool
+) -> None:
+    match = Match(faults=frozenset({FaultKind.CRASH}), causes=frozenset({Cause.PORT_TAKEN}))
+    fault = OpenFault(
+        fault_id="flt_1",
+        kind=FaultKind.CRASH,
+        target="service/a",
+        priority=Priority.P1,
+        objective=Priority.P1,
+        began_at=datetime(2030, 1, 1, tzinfo=UTC),
+        reason="it ended",
+        evidence={"cause": cause},
+    )
+
+    why = misfit(book(match=match), fault)
+
+    assert why == ("" if fits else "it is for faults with port_taken behind them")

@@ -48,6 +48,21 @@ EndName = Literal[
     "hang",
     "start_failed",
 ]
+CauseName = Literal[
+    "port_taken",
+    "permission",
+    "disk_full",
+    "descriptors",
+    "processes",
+    "memory",
+    "pool",
+    "lock",
+    "corruption",
+    "dependency",
+    "secret",
+    "certificate",
+    "clock",
+]
 
 
 class PlaybooksSection(Section):
@@ -91,6 +106,11 @@ class MatchSection(Section):
         "Default: either.",
     )
     ends: tuple[EndName, ...] = setting([], description="Why it ended, in one word; one must fit.")
+    causes: tuple[CauseName, ...] = setting(
+        [],
+        description="What lies behind the fault, where an error, a check or a detector tells it, "
+        'such as "port_taken"; one must fit.',
+    )
     oom_restart: Flag = setting(False, description='Only for services that say `oom = "restart"`.')
 
 

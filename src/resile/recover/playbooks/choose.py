@@ -73,6 +73,8 @@ def _unlike(match: Match, fault: OpenFault) -> str:
         return f"it is for an end {'for' if match.is_oom else 'that was not for'} want of memory"
     if match.ends and evidence.get("end") not in match.ends:
         return f"it is for an end by {', '.join(sorted(match.ends))}"
+    if match.causes and evidence.get("cause") not in match.causes:
+        return f"it is for faults with {', '.join(sorted(match.causes))} behind them"
     return ""
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from resile.core.vocabulary import FaultKind
+from resile.core.vocabulary import Cause, FaultKind
 from resile.recover.playbook import (
     Approval,
     Bound,
@@ -84,6 +84,7 @@ def _match(section: "MatchSection") -> Match:
         exit_codes=frozenset(section.exit_codes),
         is_oom=section.oom,
         ends=frozenset(section.ends),
+        causes=frozenset(map(Cause, section.causes)),
         needs_oom_restart=section.oom_restart,
     )
 
