@@ -1,5 +1,27 @@
 """Prove that a system mends itself: break what is declared for real, and measure what comes of it."""
 
+from resile.drill.compare import CellChange, Change, Comparison, compare
+from resile.drill.history import DRILL_KINDS, History, PastDrill, Told
 from resile.drill.model import Aim, Cell, CellResult, Drill, Moment, Proof, Scenario
+from resile.drill.score import DrillScore, Finding, score_of
 
-__all__ = ["Aim", "Cell", "CellResult", "Drill", "Moment", "Proof", "Scenario"]
+__all__ = [
+    "DRILL_KINDS",
+    "Aim",
+    "Cell",
+    "CellChange",
+    "CellResult",
+    "Change",
+    "Comparison",
+    "Drill",
+    "DrillScore",
+    "Finding",
+    "History",
+    "Moment",
+    "PastDrill",
+    "Proof",
+    "Scenario",
+    "Told",
+    "compare",
+    "score_of",
+]

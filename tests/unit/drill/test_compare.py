@@ -1,0 +1,137 @@
+"""What is a regression, and what is only noise."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.drill.stories import CRASH, HANG, proved
+
+from resile.core.vocabulary import DrillVerdict
+from resile.drill.compare import CellChange, Change, compare, tolerance_s
+
+V = DrillVerdict
+times = st.one_of(st.just(-1.0), st.floats(0, 1000))
+
+
+def change_of(before: object, after: object) -> CellChange:
+    return compare([before], [after]).cells[0]  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        (V.PASSED, V.SLOW, Change.WORSE),
+        (V.PASSED, V.LOST, Change.WORSE),
+        (V.PASSED, V.UNSEEN, Change.WORSE),
+        (V.PASSED, V.NOT_MENDED, Change.WORSE),
+        (V.PASSED, V.SKIPPED, Change.WORSE),
+        (V.PASSED, V.INCONCLUSIVE, Change.WORSE),
+        (V.PASSED, V.INTERRUPTED, Change.SAME),
+        (V.SLOW, V.NOT_MENDED, Change.WORSE),
+        (V.NOT_MENDED, V.LOST, Change.WORSE),
+        (V.NOT_MENDED, V.SLOW, Change.BETTER),
+        (V.NOT_MENDED, V.PASSED, Change.BETTER),
+        (V.SKIPPED, V.PASSED, Change.BETTER),
+        (V.NOT_MENDED, V.SKIPPED, Change.SAME),
+        (V.SKIPPED, V.NOT_MENDED, Change.SAME),
+        (V.SKIPPED, V.SKIPPED, Change.SAME),
+    ],
+)
+def test_verdicts_are_compared_by_what_they_prove(before: V, after: V, change: Change) -> None:
+    found = change_of(proved(CRASH, before), proved(CRASH, after))
+
+    assert found.change is change
+    assert bool(found.why) == (before is not after)
+
+
+@pytest.mark.parametrize(
+    ("before_s", "after_s", "change"),
+    [
+        (0.1, 1.0, Change.SAME),
+        (0.1, 1.2, Change.WORSE),
+        (4.0, 5.9, Change.SAME),
+        (4.0, 6.1, Change.WORSE),
+        (60.0, 69.0, Change.SAME),
+        (60.0, 71.0, Change.WORSE),
+        (6.1, 4.0, Change.BETTER),
+        (-1.0, 3.0, Change.BETTER),
+        (3.0, -1.0, Change.WORSE),
+        (-1.0, -1.0, Change.SAME),
+    ],
+)
+def test_time_is_slower_only_beyond_the_noise(
+    before_s: float, after_s: float, change: Change
+) -> None:
+    for name in ("detected_s", "recovered_s"):
+        before, after = proved(CRASH, **{name: before_s}), proved(CRASH, **{name: after_s})
+
+        assert change_of(before, after).change is change
+
+
+def test_slow_detection_and_recovery_are_told_with_both_figures() -> None:
+    found = change_of(
+        proved(CRASH, detected_s=0.1, recovered_s=1.0),
+        proved(CRASH, detected_s=3.0, recovered_s=90.0),
+    )
+
+    assert found.why == ("detected after 3s, before 100ms; recovered after 1m30s, before 1s")
+
+
+def test_worse_figure_is_not_outweighed_by_a_better_one() -> None:
+    found = change_of(
+        proved(CRASH, detected_s=9.0, recovered_s=10.0),
+        proved(CRASH, detected_s=1.0, recovered_s=19.0),
+    )
+
+    assert found.change is Change.WORSE
+    assert "detected" not in found.why
+
+
+def test_more_lost_writes_are_worse_and_uncounted_ones_say_nothing() -> None:
+    lost = [proved(CRASH, V.LOST, lost=number) for number in (-1, 2, 5)]
+
+    assert change_of(lost[1], lost[2]).change is Change.WORSE
+    assert change_of(lost[2], lost[1]).change is Change.BETTER
+    assert change_of(lost[0], lost[2]).change is Change.SAME
+
+
+def test_figures_of_what_proved_nothing_are_not_compared() -> None:
+    before, after = (proved(CRASH, V.SKIPPED, detected_s=seconds) for seconds in (1.0, 900.0))
+
+    assert change_of(before, after).change is Change.SAME
+
+
+def test_new_cells_are_new_and_cells_that_were_not_tried_are_no_regression() -> None:
+    found = compare([proved(CRASH)], [proved(HANG, V.NOT_MENDED)])
+
+    assert found.cells == (CellChange(cell=HANG, change=Change.NEW),)
+    assert not found.is_worse
+
+
+def test_regressions_are_given_in_the_order_of_the_drill() -> None:
+    cells = [f"crash:service/s{number}" for number in range(3)]
+    after = [proved(cells[0], V.SLOW), proved(cells[1]), proved(cells[2], V.LOST)]
+
+    found = compare(map(proved, cells), after)
+
+    assert [one.cell for one in found.worse] == [cells[0], cells[2]]
+    assert found.is_worse
+
+
+@given(before=st.floats(0, 1e6))
+def test_tolerance_is_bounded(before: float) -> None:
+    assert 1.0 <= tolerance_s(before) <= 10.0
+
+
+@given(detected=times, recovered=times, verdict=st.sampled_from(list(V)))
+def test_same_drill_twice_is_no_regression(detected: float, recovered: float, verdict: V) -> None:
+    result = proved(CRASH, verdict, detected_s=detected, recovered_s=recovered)
+
+    assert change_of(result, result) == CellChange(cell=CRASH, change=Change.SAME)
+
+
+@given(one=times, other=times)
+def test_what_is_worse_one_way_is_better_the_other_way(one: float, other: float) -> None:
+    mirror = {Change.WORSE: Change.BETTER, Change.BETTER: Change.WORSE, Change.SAME: Change.SAME}
+    first, second = (proved(CRASH, detected_s=seconds) for seconds in (one, other))
+
+    assert change_of(first, second).change is mirror[change_of(second, first).change]
