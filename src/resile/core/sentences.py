@@ -8,6 +8,7 @@ from resile.core.chaos_sentences import SENTENCES as CHAOS_SENTENCES
 from resile.core.drill_sentences import SENTENCES as DRILL_SENTENCES
 from resile.core.prediction_sentences import SENTENCES as PREDICTION_SENTENCES
 from resile.core.secret_sentences import SENTENCES as SECRET_SENTENCES
+from resile.core.switch_sentences import SENTENCES as SWITCH_SENTENCES
 from resile.core.units import format_duration, format_size
 from resile.core.vocabulary import ActionKind, Outcome
 
@@ -243,6 +244,7 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     **DRILL_SENTENCES,
     **PREDICTION_SENTENCES,
     **SECRET_SENTENCES,
+    **SWITCH_SENTENCES,
     events.BrainStarted: lambda p: f"brain {p.pid} is at work, adopted {_count(p.adopted)}",
     events.BrainStopped: lambda p: f"the brain ended: {p.reason}",
     events.Checkpointed: lambda _p: "state saved",

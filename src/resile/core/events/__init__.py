@@ -111,6 +111,12 @@ if TYPE_CHECKING:
         StoreUnreachable,
         StoreVerified,
     )
+    from resile.core.events.switches import (
+        EmergencyBegun,
+        EmergencyCarriedOut,
+        SwitchEnded,
+        SwitchSet,
+    )
     from resile.core.events.system import (
         BrainStarted,
         BrainStopped,
@@ -148,6 +154,8 @@ __all__ = [
     "DrillBegun",
     "DrillEnded",
     "DrillProved",
+    "EmergencyBegun",
+    "EmergencyCarriedOut",
     "EscapeContained",
     "EscapeNoticed",
     "Event",
@@ -224,6 +232,8 @@ __all__ = [
     "StoreReplicated",
     "StoreUnreachable",
     "StoreVerified",
+    "SwitchEnded",
+    "SwitchSet",
     "Tried",
     "TroubleEnded",
     "TroubleNoticed",

@@ -27,6 +27,7 @@ HOMES = tuple(
         "predictions",
         "chaos",
         "drills",
+        "switches",
     )
 )
 """The modules that declare payloads; those that a short-lived command needs come first."""
