@@ -70,6 +70,7 @@ def exit_payload(exited: Exited, autopsy: Autopsy, *, bundle: str = "") -> Proce
         frames=autopsy.words.frames,
         place=autopsy.words.place,
         refused_processes=exited.refused_processes,
+        cause=autopsy.cause.value if autopsy.cause else "",
     )
 
 

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from resile.contain.cgroups import CgroupLimits
+from resile.core.vocabulary import Cause
 from resile.daemon.protocol import Exited
 from resile.health.ends import (
     Asked,
     Explanation,
     LastWords,
     ProcessEnd,
+    cause_of_end,
     explain,
     fingerprint,
     read_last_words,
@@ -40,11 +42,13 @@ class Autopsy:
         explanation: In one word and in one line.
         words: What its log tells.
         fingerprint: Names the problem; empty if nothing went wrong.
+        cause: What lies behind it; None if nobody knows.
     """
 
     explanation: Explanation
     words: LastWords
     fingerprint: str = ""
+    cause: Cause | None = None
 
     @property
     def is_crash(self) -> bool:
@@ -91,6 +95,7 @@ def examine(world: World, exited: Exited, *, limits: CgroupLimits, kills: OomKil
         explanation=explanation,
         words=words,
         fingerprint=_fingerprint(exited, explanation, words, asked),
+        cause=cause_of_end(explanation.kind, words.error, exited.tail),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from resile.core.events import Step
+from resile.core.events import PlanDecided, Step
 from resile.core.vocabulary import (
     ActionKind,
     CheckState,
@@ -42,6 +42,7 @@ class Exit:
         bundle: Path of the crash bundle; empty if there is none.
         end: Why it ended, in one word.
         fingerprint: Equal crashes have equal ones; empty if nothing went wrong.
+        cause: What lies behind it, as `Cause` names it; empty if nobody knows.
     """
 
     at: datetime
@@ -55,6 +56,7 @@ class Exit:
     bundle: str = ""
     end: EndKind = EndKind.UNKNOWN
     fingerprint: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +220,24 @@ class OpenPlan:
     is_overridden: bool = False
     undo: tuple[Step, ...] = ()
     is_undo: bool = False
+
+    @classmethod
+    def of(cls, decided: PlanDecided, at: datetime) -> "OpenPlan":
+        """Give a plan as it is when it was just decided."""
+        return cls(
+            plan_id=decided.plan_id,
+            fault_id=decided.fault_id,
+            playbook=decided.playbook,
+            target=decided.target,
+            attempt=decided.attempt,
+            steps=decided.steps,
+            verify_s=decided.verify_s,
+            stable_s=decided.stable_s,
+            decided_at=at,
+            progressed_at=at,
+            undo=decided.undo,
+            is_undo=decided.is_undo,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

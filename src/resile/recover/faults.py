@@ -21,13 +21,22 @@ for what is present; a fault is closed when it has been gone for the stable time
 What an action of ours or an operator brought about is no fault, nor is what happens in maintenance.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from resile.core.events import FaultOpened
 from resile.core.units import format_duration
-from resile.core.vocabulary import CheckGroup, CheckState, Desired, FaultKind, MemoryLevel
+from resile.core.vocabulary import (
+    Cause,
+    CheckGroup,
+    CheckState,
+    Desired,
+    EndKind,
+    FaultKind,
+    MemoryLevel,
+)
+from resile.health.ends import cause_of_check, cause_of_end
 from resile.recover import conditions, maintenance
 from resile.recover.facts import CheckStatus, Exit, OpenFault, PressureStatus
 from resile.recover.findings import Finding, made_id
@@ -62,7 +71,9 @@ def detect(world: World, now: datetime) -> Iterator[Finding]:
         if binding.group is CheckGroup.SYSTEM and status.state is CheckState.DOWN:
             target = check_target(check)
             if world.fault_on(target, binding.fault) is None:
-                yield _opened(world, binding.fault, target, status.since or now, status.reason)
+                reason, since = status.reason, status.since or now
+                cause = _of_checks([reason])
+                yield _opened(world, binding.fault, target, since, reason, cause=cause)
 
 
 def is_present(world: World, fault: OpenFault, now: datetime) -> bool:
@@ -123,7 +134,9 @@ def _failing(world: World, name: str, now: datetime) -> Iterator[Finding]:
     if not status.is_alive:
         if status.start_error:
             began_at = status.start_failed_at or now
-            yield _opened(world, FaultKind.START_FAILED, target, began_at, status.start_error)
+            cause = _of_start(status.start_error)
+            reason = status.start_error
+            yield _opened(world, FaultKind.START_FAILED, target, began_at, reason, cause=cause)
         elif ended is not None and not ended.is_expected and not world.is_finished(name):
             evidence = _evidence(ended)
             yield _opened(world, FaultKind.CRASH, target, ended.at, ended.text, **evidence)
@@ -136,7 +149,9 @@ def _failing(world: World, name: str, now: datetime) -> Iterator[Finding]:
         return
     timeout_s = world.service_spec(name).ready_timeout_s
     reason = f"not ready {timeout_s:g} s after its start"
-    yield _opened(world, FaultKind.START_FAILED, target, due_at, reason)
+    down = conditions.down_checks(world, name, CheckGroup.READY)
+    cause = _of_checks(status.reason for status in down.values())
+    yield _opened(world, FaultKind.START_FAILED, target, due_at, reason, cause=cause)
 
 
 def _hanging(world: World, name: str, now: datetime) -> Iterator[Finding]:
@@ -171,7 +186,8 @@ def _unready(world: World, name: str, now: datetime) -> Iterator[Finding]:
         if (is_explained or began_at > seen_at) and due_at is not None and now < due_at:
             yield due_at
         else:
-            yield _opened(world, FaultKind.NOT_READY, target, began_at, reason)
+            cause = _of_checks(status.reason for status in down.values())
+            yield _opened(world, FaultKind.NOT_READY, target, began_at, reason, cause=cause)
     elif not is_explained and not conditions.is_excused(world, name):
         yield _opened(
             world,
@@ -180,6 +196,7 @@ def _unready(world: World, name: str, now: datetime) -> Iterator[Finding]:
             began_at,
             f"{', '.join(broken)} does not work; {reason}",
             upstream=list(broken),
+            cause=Cause.DEPENDENCY.value,
         )
 
 
@@ -214,7 +231,18 @@ def _evidence(ended: Exit) -> dict[str, Any]:
         "bundle": ended.bundle,
         "end": ended.end.value,
         "fingerprint": ended.fingerprint,
+        "cause": ended.cause,
     }
+
+
+def _of_start(error: str) -> str:
+    """Name what lies behind a program that could not be executed; empty if nobody knows."""
+    return cause_of_end(EndKind.START_FAILED, error) or ""
+
+
+def _of_checks(reasons: Iterable[str]) -> str:
+    """Name what lies behind checks that are down; empty if nobody knows."""
+    return next((cause for reason in reasons if (cause := cause_of_check(reason))), "")
 
 
 def _first(world: World, checks: Mapping[str, CheckStatus], now: datetime) -> datetime:

@@ -280,7 +280,7 @@ def test_what_a_dependency_explains_is_not_worked_on() -> None:
     opened = shell.payloads(FaultOpened)
     symptom = next(f for f in opened if f.fault is FaultKind.DEPENDENCY_DOWN)
     assert symptom.priority is Priority.P2
-    assert symptom.evidence == {"upstream": ["a"]}
+    assert symptom.evidence == {"upstream": ["a"], "cause": "dependency"}
 
     shell.programs["a"].start_error = ""
     shell.order(Verb.START, "a")

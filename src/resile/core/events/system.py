@@ -169,6 +169,8 @@ class ProcessExited(_ServicePayload):
     """The innermost of these that is the program's own, and no library's."""
     refused_processes: int = 0
     """Processes that it was refused at its limit."""
+    cause: str = ""
+    """What lies behind it, as `Cause` names it, where that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Why a process ended: explained, with what it said last, and told apart from other problems. Pure."""
 
+from resile.health.ends.causes import cause_of_check, cause_of_end
 from resile.health.ends.complaints import shown
 from resile.health.ends.explain import explain
 from resile.health.ends.fingerprint import fingerprint
@@ -14,6 +15,8 @@ __all__ = [
     "ProcessEnd",
     "Trace",
     "TraceKind",
+    "cause_of_check",
+    "cause_of_end",
     "explain",
     "find_trace",
     "fingerprint",

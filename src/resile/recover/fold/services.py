@@ -197,6 +197,7 @@ def _exit_of(payload: ProcessExited, at: datetime, *, is_expected: bool) -> Exit
         bundle=payload.bundle,
         end=payload.end,
         fingerprint=payload.fingerprint,
+        cause=payload.cause,
     )
 
 

@@ -1,0 +1,69 @@
+"""Faults carry what lies behind them, as far as an end or a check tells it."""
+
+from tests.support.shell import Shell
+from tests.support.systems import service, system
+
+from resile.core.events import FaultOpened, ProcessExited
+from resile.core.vocabulary import CheckState, FaultKind
+from resile.recover import RestartSpec
+
+
+def evidence(shell: Shell, kind: FaultKind) -> list[str]:
+    return [p.evidence.get("cause", "?") for p in shell.payloads(FaultOpened) if p.fault is kind]
+
+
+def end(shell: Shell, name: str, cause: str) -> None:
+    process = shell.running.pop(name)
+    shell.tell(
+        ProcessExited(
+            service=name,
+            generation=process.generation,
+            pid=process.pid,
+            exit_code=1,
+            explanation="ended with exit code 1",
+            cause=cause,
+        )
+    )
+
+
+def test_crash_and_the_loop_that_it_becomes_tell_the_cause_of_the_end() -> None:
+    shell = Shell(system(service("a", restart=RestartSpec(intensity=1)))).begin()
+    shell.run(2)
+
+    for _ in range(2):
+        end(shell, "a", "port_taken")
+        shell.run(5)
+
+    assert evidence(shell, FaultKind.CRASH)[0] == "port_taken"
+    assert evidence(shell, FaultKind.CRASH_LOOP) == ["port_taken"]
+
+
+def test_end_that_nobody_understood_has_no_cause() -> None:
+    shell = Shell(system(service("a"))).begin()
+    shell.run(2)
+
+    end(shell, "a", "")
+
+    assert evidence(shell, FaultKind.CRASH) == [""]
+
+
+def test_program_that_cannot_be_executed_tells_why() -> None:
+    shell = Shell(system(service("a")))
+    shell.programs["a"].start_error = "cannot execute ./a: Permission denied"
+
+    shell.begin().run(2)
+
+    assert evidence(shell, FaultKind.START_FAILED)[0] == "permission"
+
+
+def test_reason_of_a_check_tells_the_cause_of_its_fault() -> None:
+    shell = Shell(system(service("a"), checks="a.ready data"), has_checks=False).begin()
+    shell.run(2)
+    shell.see("a.ready", CheckState.UP)
+    shell.run(2)
+
+    shell.see("a.ready", CheckState.DOWN, reason="FATAL: too many connections")
+    shell.see("data", CheckState.DOWN, reason="no answer within 2s, it is locked")
+
+    assert evidence(shell, FaultKind.NOT_READY) == ["pool"]
+    assert evidence(shell, FaultKind.CHECK_DOWN) == ["lock"]
