@@ -44,7 +44,9 @@ def system_spec(config: Config) -> SystemSpec:
             for name, group in config.group.items()
         ),
         budget=BudgetSpec(
-            attempts=config.resile.budget.attempts, window_s=config.resile.budget.window
+            attempts=config.resile.budget.attempts,
+            window_s=config.resile.budget.window,
+            at_once=config.resile.budget.at_once,
         ),
         stable_s=config.resile.stable,
         playbooks=playbooks_of(config.playbook),

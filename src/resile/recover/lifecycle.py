@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from resile.core.events import ActionStarted, ServiceReady, Step
 from resile.core.vocabulary import ActionKind, CheckGroup, Desired
-from resile.recover import faults, steps
+from resile.recover import coordinate, faults, steps
 from resile.recover.facts import OpenPlan
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import check_target, service_target
@@ -95,8 +95,10 @@ def _needs_any(world: World, action: ActionStarted, ending: set[str]) -> bool:
 
 
 def _wanted(world: World, now: datetime) -> Iterator[Finding]:
+    admitted = coordinate.admitted(world, now)
     for plan in world.plans.values():
-        yield from _plan_step(world, plan, now)
+        if not coordinate.wants_place(world, plan, now) or plan.plan_id in admitted:
+            yield from _plan_step(world, plan, now)
     for name in reversed(world.graph.start_order):
         if _is_to_stop(world, name):
             yield from _stop(world, name, now)

@@ -124,10 +124,13 @@ class BudgetSpec:
     Args:
         attempts: 1..100. Default 3 (facts/incidents.md: two or three tries tell).
         window_s: In so many seconds. Default 1800.
+        at_once: So many remedies of faults are at work at the same time, 1..1000. Default 8: as many
+            starts as a common machine has processors for.
     """
 
     attempts: int = 3
     window_s: float = 1800.0
+    at_once: int = 8
 
 
 def _shipped() -> tuple[Playbook, ...]:

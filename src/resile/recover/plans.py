@@ -8,7 +8,7 @@ from typing import Any
 from resile.core.events import FaultEscalated, FaultOpened, PlanDecided, PlanProposed, Step
 from resile.core.units import format_duration
 from resile.core.vocabulary import FaultKind
-from resile.recover import budget, conditions, faults, steps
+from resile.recover import budget, conditions, coordinate, faults, steps
 from resile.recover.facts import OpenFault
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import service_target
@@ -48,13 +48,15 @@ def escalate(world: World, now: datetime) -> Iterator[Finding]:
 def plan(world: World, now: datetime) -> Iterator[Finding]:
     """Yield a plan for each fault that is present, has none, and may have one.
 
-    A fault whose plan waits for a person gets none until that is answered.
+    The faults are asked in their turn (`coordinate.turns`), and get a plan while there are places
+    for it. One whose plan waits for a person gets none until that is answered.
     """
     taken = worked_on(world)
+    places = coordinate.Places(world, now)
     for finding in (*_approved(world), *_wanted(world, now)):
         if isinstance(finding, PlanDecided):
             targets = {step.target for step in finding.steps}
-            if targets & taken or is_spread(world, finding, taken):
+            if targets & taken or is_spread(world, finding, taken) or not places.take(finding):
                 continue
             taken |= targets
         yield finding
@@ -62,7 +64,7 @@ def plan(world: World, now: datetime) -> Iterator[Finding]:
 
 def _wanted(world: World, now: datetime) -> Iterator[Finding]:
     taken = worked_on(world)
-    for fault in world.faults.values():
+    for fault in (turn.fault for turn in coordinate.turns(world)):
         if world.plan_for(fault.fault_id) or world.proposal_for(fault.fault_id):
             continue
         if not fault.doubt and not faults.is_present(world, fault, now):
@@ -176,6 +178,7 @@ def _quarantined(
             objective=priority,
             began_at=fault.began_at,
             reason=f"{reason}; {fault.reason}",
+            evidence=fault.evidence,
         )
         yield FaultOpened(
             fault_id=loop.fault_id,
@@ -184,6 +187,7 @@ def _quarantined(
             priority=priority,
             began_at=loop.began_at,
             reason=loop.reason,
+            evidence=loop.evidence,
         )
     yield _escalated(loop, f"quarantined: {reason}")
 

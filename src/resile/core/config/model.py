@@ -94,6 +94,14 @@ class BudgetSection(Section):
     window: Annotated[float, DurationIn("1s", "7d")] = setting(
         "30m", description="The window, 1s to 7d."
     )
+    at_once: Count = setting(
+        8,
+        ge=1,
+        le=1000,
+        description="So many remedies are at work at the same time, 1 to 1000, the most urgent first; "
+        "a quarter of the places is kept for P0. Each may start a process, and more starts than the "
+        "machine has processors for make all of them late.",
+    )
 
 
 class ResileSection(Section):

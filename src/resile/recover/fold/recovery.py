@@ -62,20 +62,7 @@ def _fault_closed(store: Store, payload: FaultClosed, _at: datetime) -> None:
 
 
 def _plan_decided(store: Store, payload: PlanDecided, at: datetime) -> None:
-    store.plans[payload.plan_id] = OpenPlan(
-        plan_id=payload.plan_id,
-        fault_id=payload.fault_id,
-        playbook=payload.playbook,
-        target=payload.target,
-        attempt=payload.attempt,
-        steps=payload.steps,
-        verify_s=payload.verify_s,
-        stable_s=payload.stable_s,
-        decided_at=at,
-        progressed_at=at,
-        undo=payload.undo,
-        is_undo=payload.is_undo,
-    )
+    store.plans[payload.plan_id] = OpenPlan.of(payload, at)
     store.proposals.pop(payload.plan_id, None)
     if payload.is_undo:
         return
