@@ -47,6 +47,7 @@ from resile.daemon.groups import group_of, members_of
 from resile.daemon.guard_client import GuardClient, Told
 from resile.daemon.hangs import Hangs
 from resile.daemon.launch import LaunchSpec
+from resile.daemon.left_faults import watch_left_faults
 from resile.daemon.loop import Loop
 from resile.daemon.measures import Measures
 from resile.daemon.memory_watch import MemoryWatch
@@ -100,6 +101,7 @@ class Brain:
         clock: Clock,
     ) -> None:
         self._config = config
+        self._folder = config_file.parent
         self._state = state
         self._journal = journal
         self._clock = clock
@@ -164,6 +166,7 @@ class Brain:
                     ("sample", self._sample()),
                     ("sweep", self._sweep.run()),
                     ("escapes", escapes.run()),
+                    ("faults", watch_left_faults(self._watch_faults, say=self._console.say)),
                     ("troubles", troubles.run()),
                     ("foresight", self._foresight.run()),
                     ("store", keeping.run(self._world, self._loop)),
@@ -179,6 +182,11 @@ class Brain:
                 worker.cancel()
         await self._end(code)
         return code
+
+    def _watch_faults(self) -> bool:
+        from resile.chaos import open_host, watch_again
+
+        return watch_again(open_host(self._state, self._folder))
 
     def _playbook_commands(self, environ: Mapping[str, str], config_file: Path) -> PlaybookCommands:
         return PlaybookCommands(
