@@ -12,9 +12,12 @@ from resile.chaos.faults import (
     disk,
     limits,
     load,
+    locks,
     memory,
     network,
     policy,
+    pool,
+    ports,
     process,
     syscalls,
 )
@@ -40,6 +43,9 @@ _ALL: Final[tuple[Fault, ...]] = (
     *network.NETWORK_FAULTS,
     *network.HTTP_FAULTS,
     dependency.Down(),
+    locks.Locked(),
+    pool.Exhausted(),
+    ports.Taken(),
     policy.Ordered(),
     load.Spike(),
 )

@@ -14,6 +14,9 @@ _WORKS: Final = {
     "disk.errno": ("faults.syscalls", "trace"),
     "disk.delay": ("faults.syscalls", "trace"),
     "load.spike": ("load", "drive"),
+    "database.lock": ("faults.locks", "hold"),
+    "port.taken": ("faults.ports", "take"),
+    "pool.exhaust": ("connections", "keep"),
 }
 _BEGINNINGS: Final = {
     "disk.errno": ("faults.syscalls", "begin"),

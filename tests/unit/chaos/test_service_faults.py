@@ -132,7 +132,7 @@ def test_the_brain_is_a_process_that_may_be_hit(host, system):
 def test_every_carried_fault_has_its_work(host):
     carried = [name for name, fault in host.faults.items() if isinstance(fault, CarriedFault)]
 
-    assert len(carried) == 15
+    assert "cpu.burn" in carried
     assert all(callable(work_of(name)) for name in carried)
     assert beginning_of("cpu.burn") is None
     with pytest.raises(AssertionError):

@@ -28,6 +28,11 @@ class LastingFault:
 class CarriedFault(LastingFault):
     """A fault that lasts as long as processes of our own are at work."""
 
+    def apply(self, record: UndoRecord, host: Host) -> None:
+        """Start one, unless one is at work."""
+        if not host.carriers.living(record.fault_id):
+            host.carriers.start(record)
+
     def undo(self, record: UndoRecord, host: Host) -> None:
         """End the processes."""
         host.carriers.kill(record.fault_id)
@@ -48,6 +53,15 @@ def processes(facts: Facts) -> tuple[Identity, ...]:
 def about(found: Iterable[Identity], **more: Any) -> Mapping[str, Any]:
     """Write the processes that a record is about."""
     return {"processes": [encode(one) for one in found], **more}
+
+
+def work_proof(record: UndoRecord, host: Host, fact: str, *, done: str, undone: str) -> Proof:
+    """Prove that what carries a fault is at work and has said a fact; the words tell which is so."""
+    if why := trouble(record, host):
+        return Proof(holds=False, detail=why)
+    is_said = bool(host.ledger.said(record.fault_id).get(fact))
+    is_at_work = is_said and bool(host.carriers.living(record.fault_id))
+    return Proof(holds=is_at_work, detail=done if is_at_work else undone)
 
 
 def trouble(record: UndoRecord, host: Host) -> str:

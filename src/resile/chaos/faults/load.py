@@ -62,11 +62,6 @@ class Spike(CarriedFault):
             raise ConfigError("the type of the body has control characters")
         return {}
 
-    def apply(self, record: UndoRecord, host: Host) -> None:
-        """Start to ask."""
-        if not host.carriers.living(record.fault_id):
-            host.carriers.start(record)
-
     def verify_active(self, record: UndoRecord, host: Host) -> Proof:
         """Look whether requests are sent."""
         said = host.ledger.said(record.fault_id)

@@ -75,11 +75,6 @@ class Proxied(CarriedFault):
             "group": group,
         }
 
-    def apply(self, record: UndoRecord, host: Host) -> None:
-        """Start the proxy."""
-        if not host.carriers.living(record.fault_id):
-            host.carriers.start(record)
-
     def verify_active(self, record: UndoRecord, host: Host) -> Proof:
         """Look whether it has spoilt anything: a proxy that nobody uses proves nothing."""
         if why := trouble(record, host):

@@ -82,11 +82,6 @@ class _Traced(CarriedFault):
                 raise RejectedError(f"process {who.pid} is traced already by {_tracer(who)}")
         return about(found)
 
-    def apply(self, record: UndoRecord, host: Host) -> None:
-        """Start to trace."""
-        if not host.carriers.living(record.fault_id):
-            host.carriers.start(record)
-
     def verify_active(self, record: UndoRecord, host: Host) -> Proof:
         """Look whether any call was tampered with."""
         if why := trouble(record, host):
