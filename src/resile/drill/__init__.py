@@ -3,6 +3,8 @@
 from resile.drill.compare import CellChange, Change, Comparison, compare
 from resile.drill.history import DRILL_KINDS, History, PastDrill, Told
 from resile.drill.model import Aim, Cell, CellResult, Drill, Moment, Proof, Scenario
+from resile.drill.report import Report, report_html
+from resile.drill.retelling import retell
 from resile.drill.score import DrillScore, Finding, score_of
 
 __all__ = [
@@ -20,8 +22,11 @@ __all__ = [
     "Moment",
     "PastDrill",
     "Proof",
+    "Report",
     "Scenario",
     "Told",
     "compare",
+    "report_html",
+    "retell",
     "score_of",
 ]

@@ -22,16 +22,16 @@ def proved(
     cell: str, verdict: DrillVerdict = DrillVerdict.PASSED, *, drill: str = "drl_1", **facts: Any
 ) -> DrillProved:
     scenario, _, target = cell.partition(":")
-    figures = {"detected_s": 0.1, "recovered_s": 1.2, "recovery_s_max": 2.0}
-    found = figures if verdict is DrillVerdict.PASSED else {}
+    found: dict[str, Any] = {"fault": f"process.{scenario}"}
+    if verdict is DrillVerdict.PASSED:
+        found |= {"detected_s": 0.1, "recovered_s": 1.2, "recovery_s_max": 2.0}
     return DrillProved(
         drill_id=drill,
         cell=cell,
         scenario=scenario,
-        fault=f"process.{scenario}",
         target=target,
         verdict=verdict,
-        **found | facts,
+        **(found | facts),
     )
 
 
