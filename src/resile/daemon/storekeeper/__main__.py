@@ -14,11 +14,11 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from resile.core.clock import SYSTEM_CLOCK
-from resile.core.config import Config
 from resile.core.journal import SegmentLimits, open_journal
 from resile.daemon.storekeeper.asking import Asking
 from resile.daemon.storekeeper.keeper import Keeper
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _live(state: Path, sock: socket.socket) -> None:
     keepers: list[Keeper] = []
     line = Line(sock, on_end=lambda: _end(keepers))
-    config = Config.model_validate(line.receive_first()["config"])
+    config = line.receive_first()["config"]
     plan = plan_of(config, state=state)
     with contextlib.closing(open_journal(state / "journal", limits=_limits(config))) as journal:
         keeper = Keeper(plan, journal=journal, clock=SYSTEM_CLOCK, halt=line.halt, send=line.send)
@@ -95,12 +95,12 @@ def _step_back() -> None:
         ctypes.CDLL(None).syscall(number, 1, 0, _IOPRIO_IDLE)
 
 
-def _limits(config: Config) -> SegmentLimits:
-    journal = config.resile.journal
+def _limits(config: Mapping[str, Any]) -> SegmentLimits:
+    journal = config["resile"]["journal"]
     return SegmentLimits(
-        bytes_max=journal.segment_size,
-        age_max_s=journal.segment_age,
-        count_max=journal.segments_max,
+        bytes_max=journal["segment_size"],
+        age_max_s=journal["segment_age"],
+        count_max=journal["segments_max"],
     )
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from resile.core.config import Config
 from resile.store import Keep, open_backend
 
 STORE, REPLICA = "store", "replica"
@@ -150,39 +150,41 @@ class Ended:
     is_pass_over: bool = False
 
 
-def plan_of(config: Config, *, state: Path) -> Plan:
-    """Tell the storekeeper what is declared."""
-    store = config.store
+def plan_of(config: Mapping[str, Any], *, state: Path) -> Plan:
+    """Read what is declared from the whole configuration as plain data."""
+    store = config["store"]
     return Plan(
         state=state,
-        place=store.place or str(state / DEFAULT_NAME),
-        key_file=store.key_file,
-        replica=store.replica,
-        replica_folder=_folder_of(store.replica),
-        is_replicated=store.replicate,
-        scrub_every_s=store.scrub_every,
-        scrub_bytes_per_s=store.scrub_bytes_per_s,
-        has_parity=store.parity,
-        folders={
-            name: FolderPlan(
-                name=name,
-                source=section.folder,
-                every_s=section.every,
-                excludes=section.exclude,
-                tags=section.tags,
-                keep=Keep(
-                    last=section.keep.last,
-                    hourly=section.keep.hourly,
-                    daily=section.keep.daily,
-                    weekly=section.keep.weekly,
-                    within_s=section.keep.within,
-                ),
-                is_protected=section.protect,
-                halt=section.halt,
-                is_logged=section.log,
-            )
-            for name, section in config.snapshot.items()
-        },
+        place=store["place"] or str(state / DEFAULT_NAME),
+        key_file=Path(store["key_file"]) if "key_file" in store else None,
+        replica=store["replica"],
+        replica_folder=_folder_of(store["replica"]),
+        is_replicated=store["replicate"],
+        scrub_every_s=store["scrub_every"],
+        scrub_bytes_per_s=store["scrub_bytes_per_s"],
+        has_parity=store["parity"],
+        folders={name: _folder(name, table) for name, table in config["snapshot"].items()},
+    )
+
+
+def _folder(name: str, table: Mapping[str, Any]) -> FolderPlan:
+    keep = table["keep"]
+    return FolderPlan(
+        name=name,
+        source=Path(table["folder"]),
+        every_s=table["every"],
+        excludes=tuple(table["exclude"]),
+        tags=tuple(table["tags"]),
+        keep=Keep(
+            last=keep["last"],
+            hourly=keep["hourly"],
+            daily=keep["daily"],
+            weekly=keep["weekly"],
+            within_s=keep["within"],
+        ),
+        is_protected=table["protect"],
+        halt=tuple(table["halt"]),
+        is_logged=table["log"],
     )
 
 
