@@ -1,6 +1,5 @@
 """Find the predictor that the configuration names: ours, or another package's by its entry point."""
 
-from importlib.metadata import entry_points
 from typing import cast
 
 from resile.errors import ConfigError
@@ -20,6 +19,8 @@ def find_predictor(name: str) -> MakePredictor:
     """
     if name == NAME:
         return TrendGuard
+    from importlib.metadata import entry_points  # Loads much: only who looks for others' kinds.
+
     others = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name not in others:
         raise ConfigError(f"there is no predictor {name!r}", hint=nearest(name, {NAME, *others}))

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.errors import ConfigError
 from resile.policies import nearest
 from resile.secrets.port import Provider
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "resile.providers"
 KINDS: Mapping[str, tuple[str, str]] = {
@@ -77,6 +79,8 @@ def _class_of(kind: str) -> ProviderClass:
     if kind in KINDS:
         module, name = KINDS[kind]
         return cast("ProviderClass", getattr(import_module(module), name))
+    from importlib.metadata import entry_points  # Loads much: only who looks for others' kinds.
+
     others = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if kind not in others:
         raise ConfigError(
@@ -85,7 +89,7 @@ def _class_of(kind: str) -> ProviderClass:
     return _loaded(others[kind])
 
 
-def _loaded(point: EntryPoint) -> ProviderClass:
+def _loaded(point: "EntryPoint") -> ProviderClass:
     try:
         return cast("ProviderClass", point.load())
     except (ImportError, AttributeError) as exc:

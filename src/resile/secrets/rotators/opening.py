@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, Final, Protocol, cast
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
@@ -69,6 +68,8 @@ def open_rotator(
 
 
 def _of_another_package(name: str) -> RotatorClass:
+    from importlib.metadata import entry_points  # Loads much: only who looks for others' kinds.
+
     points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name not in points:
         raise ConfigError(

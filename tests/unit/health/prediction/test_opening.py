@@ -5,7 +5,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from resile.errors import ConfigError
-from resile.health.prediction import TrendGuard, opening
+from resile.health.prediction import TrendGuard
 from resile.health.prediction.opening import ENTRY_POINTS, find_predictor
 
 
@@ -15,7 +15,7 @@ def others(monkeypatch: pytest.MonkeyPatch) -> None:
         EntryPoint("mine", "resile.health.prediction.guard:TrendGuard", ENTRY_POINTS),
         EntryPoint("broken", "no_such_package:Predictor", ENTRY_POINTS),
     ]
-    monkeypatch.setattr(opening, "entry_points", lambda group: points)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
 
 
 def test_ours_is_found_by_its_name() -> None:

@@ -50,7 +50,7 @@ def test_rotator_that_cannot_be_loaded_is_refused(
     monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     found = EntryPoint("theirs", value, "resile.rotators")
-    monkeypatch.setattr("resile.secrets.rotators.opening.entry_points", points(found))
+    monkeypatch.setattr("importlib.metadata.entry_points", points(found))
 
     with pytest.raises(ConfigError, match="cannot be loaded"):
         open_rotator({"kind": "plugin", "name": "theirs"}, provider=PROVIDER)
@@ -58,7 +58,7 @@ def test_rotator_that_cannot_be_loaded_is_refused(
 
 def test_rotator_of_another_package_gets_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
     found = EntryPoint("theirs", f"{__name__}:Theirs", "resile.rotators")
-    monkeypatch.setattr("resile.secrets.rotators.opening.entry_points", points(found))
+    monkeypatch.setattr("importlib.metadata.entry_points", points(found))
     table = {"kind": "plugin", "name": "theirs", "options": {"color": "red"}}
 
     assert open_rotator(table, provider=PROVIDER).kind == "fake"
