@@ -14,6 +14,8 @@ _WORKS: Final = {
     "disk.errno": ("faults.syscalls", "trace"),
     "disk.delay": ("faults.syscalls", "trace"),
     "load.spike": ("load", "drive"),
+    "network.partition": ("proxy.packets", "drop"),
+    "network.loss": ("proxy.packets", "drop"),
     "database.lock": ("faults.locks", "hold"),
     "port.taken": ("faults.ports", "take"),
     "pool.exhaust": ("connections", "keep"),

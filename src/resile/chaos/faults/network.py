@@ -27,7 +27,7 @@ _CLIENT = Parameter(
     text="the service whose connections to the server are redirected; needs root",
     default="",
 )
-_DIRECTION = Parameter(
+DIRECTION = Parameter(
     name="direction",
     kind=Kind.TEXT,
     text="what is spoilt: to the server (up), from it (down), or both",
@@ -48,7 +48,7 @@ class Proxied(CarriedFault):
     def __init__(self, name: str, text: str, *parameters: Parameter) -> None:
         self.name = name
         self.text = text
-        direction = () if name.startswith("http.") else (_DIRECTION,)
+        direction = () if name.startswith("http.") else (DIRECTION,)
         self._parameters = (*parameters, _LISTEN, _CLIENT, *direction)
 
     @property
@@ -66,7 +66,7 @@ class Proxied(CarriedFault):
                 hint="say listen=127.0.0.1:PORT, or client=SERVICE",
             )
         name, port = address_of(listen, host, what="listen") if listen else (server_host, 0)
-        group = _group(client, server_host, host) if client else ""
+        group = self._redirected(client, server_host, host) if client else ""
         return {
             "server_host": server_host,
             "server_port": server_port,
@@ -74,6 +74,14 @@ class Proxied(CarriedFault):
             "port": port,
             "group": group,
         }
+
+    def _redirected(self, client: str, server_host: str, host: Host) -> str:
+        group = group_of_client(client, server_host, host)
+        if why := why_not(host.layout.unified if host.layout is not None else ""):
+            raise RejectedError(
+                why, hint="let the client connect to a proxy: listen=127.0.0.1:PORT"
+            )
+        return group
 
     def verify_active(self, record: UndoRecord, host: Host) -> Proof:
         """Look whether it has spoilt anything: a proxy that nobody uses proves nothing."""
@@ -176,8 +184,8 @@ HTTP_FAULTS: Final = (
 )
 
 
-def _group(client: str, server_host: str, host: Host) -> str:
-    """Give the folder of the client's group, by which its connections are redirected.
+def group_of_client(client: str, server_host: str, host: Host) -> str:
+    """Give the folder of the client's group, by which its sockets are told.
 
     Raises:
         ConfigError: If there is no such service.
@@ -185,14 +193,12 @@ def _group(client: str, server_host: str, host: Host) -> str:
     """
     service = service_of(f"service/{client}", host)
     running(service)
-    unified = host.layout.unified if host.layout is not None else ""
-    if why := why_not(unified):
-        raise RejectedError(why, hint="let the client connect to a proxy: listen=127.0.0.1:PORT")
     if not _is_ipv4(server_host):
         raise RejectedError(
-            f"only connections to an IPv4 address are redirected, and {server_host} is none",
+            f"only connections to an IPv4 address are told by group, and {server_host} is none",
             hint="write the server as 127.0.0.1:PORT",
         )
+    unified = host.layout.unified if host.layout is not None else ""
     return f"{unified}/{service.name}-{service.generation}"
 
 
