@@ -18,13 +18,14 @@ What the shell (`daemon/brain.py`) owes to the decisions:
 
 from datetime import datetime
 
-from resile.recover import faults, lifecycle, maintenance, plans, state, verify
+from resile.recover import faults, lifecycle, maintenance, plans, state, switched, verify
 from resile.recover.findings import Stage, come_to_rest
 from resile.recover.model import Decision
 from resile.recover.world import World
 
 _STAGES: tuple[Stage[World], ...] = (
     maintenance.ends,
+    switched.ends,
     lifecycle.readiness,
     verify.settle,
     faults.detect,

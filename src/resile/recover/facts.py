@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from resile.core.events import PlanDecided, Step
+from resile.core.switches import Switches
 from resile.core.vocabulary import (
     ActionKind,
     CheckState,
@@ -335,6 +336,7 @@ class WorldRecord:
         guard_pid: Of the guard of this run; 0 before the first.
         guard_identity: Tells it from every other guard, those of earlier boots included.
         proposals: Plans that wait for a person, by id.
+        switches: What a person switched off.
         faults_count: Faults ever opened; it makes ids differ.
         actions_count: Actions ever started; it makes ids differ.
     """
@@ -352,5 +354,6 @@ class WorldRecord:
     guard_pid: int = 0
     guard_identity: str = ""
     proposals: Mapping[str, Proposal] = field(default_factory=dict)
+    switches: Switches = field(default_factory=Switches)
     faults_count: int = 0
     actions_count: int = 0

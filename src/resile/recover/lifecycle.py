@@ -14,6 +14,7 @@ from resile.recover import coordinate, faults, steps
 from resile.recover.facts import OpenPlan
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import check_target, service_target
+from resile.recover.switched import frozen
 from resile.recover.world import STOP_ACTIONS, World
 
 STOP_RETRY_S_MIN, STOP_RETRY_S_MAX = 0.5, 10.0
@@ -104,7 +105,7 @@ def _wanted(world: World, now: datetime) -> Iterator[Finding]:
             yield from _stop(world, name, now)
     planned = set[str]().union(*(steps.remaining_targets(world, p) for p in world.plans.values()))
     for name in world.graph.start_order:
-        if service_target(name) not in planned and _is_to_start(world, name):
+        if service_target(name) not in planned and _is_to_start(world, name, now):
             yield started(world, now, ActionKind.START, service_target(name))
 
 
@@ -149,15 +150,24 @@ def _provable_at(world: World, plan: OpenPlan) -> datetime | None:
     return None if since is None else since + timedelta(seconds=plan.stable_s)
 
 
-def _is_to_start(world: World, name: str) -> bool:
+def _is_to_start(world: World, name: str, now: datetime) -> bool:
     status = world.service(name)
     if status.is_alive or status.desired is Desired.STOPPED or status.is_quarantined:
         return False
-    if world.is_finished(name) or world.failing_fault(name) is not None:
+    if world.is_finished(name):
+        return False
+    if world.failing_fault(name) is not None and not _is_operators(world, name, now):
         return False
     if world.is_left_to_operator(name):
         return False
     return world.action_on(service_target(name)) is None and world.is_startable(name)
+
+
+def _is_operators(world: World, name: str, now: datetime) -> bool:
+    """Tell whether an operator asked for the start of a failing service, which recovery must not."""
+    status = world.service(name)
+    is_released = status.ended is None and not status.start_error
+    return is_released and frozen(world, now) is not None
 
 
 def _is_to_stop(world: World, name: str) -> bool:

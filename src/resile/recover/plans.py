@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from resile.core.events import FaultEscalated, FaultOpened, PlanDecided, PlanProposed, Step
+from resile.core.switches import Off
 from resile.core.units import format_duration
 from resile.core.vocabulary import FaultKind
 from resile.recover import budget, conditions, coordinate, faults, steps
@@ -16,6 +17,7 @@ from resile.recover.objectives import priority_of, rto_ends_at
 from resile.recover.playbook import Approval, Playbook
 from resile.recover.playbooks import Remedy, candidates, hindrances, remedy_of
 from resile.recover.spread import is_spread, is_too_wide
+from resile.recover.switched import frozen, off_for
 from resile.recover.world import World
 
 
@@ -37,6 +39,9 @@ def escalate(world: World, now: datetime) -> Iterator[Finding]:
     for fault in world.faults.values():
         if fault.is_escalated:
             continue
+        if off := _left_alone_by(world, fault, now):
+            yield _escalated(fault, off.reason)
+            continue
         ends_at = rto_ends_at(fault)
         if now < ends_at:
             yield ends_at
@@ -45,15 +50,28 @@ def escalate(world: World, now: datetime) -> Iterator[Finding]:
             yield _escalated(fault, f"not recovered within {within}")
 
 
+def _left_alone_by(world: World, fault: OpenFault, now: datetime) -> Off | None:
+    """Give the switch for which nothing will be done about a fault; None if something may be."""
+    if not world.switches.offs or world.plan_for(fault.fault_id) is not None:
+        return None
+    if off := frozen(world, now):
+        return off
+    offs = [off_for(world, book.name, now) for book in candidates(world, fault)]
+    return offs[0] if offs and all(offs) else None
+
+
 def plan(world: World, now: datetime) -> Iterator[Finding]:
     """Yield a plan for each fault that is present, has none, and may have one.
 
     The faults are asked in their turn (`coordinate.turns`), and get a plan while there are places
-    for it. One whose plan waits for a person gets none until that is answered.
+    for it. One whose plan waits for a person gets none until that is answered. While recovery is
+    switched off no plan is begun.
     """
+    if frozen(world, now):
+        return
     taken = worked_on(world)
     places = coordinate.Places(world, now)
-    for finding in (*_approved(world), *_wanted(world, now)):
+    for finding in (*_approved(world, now), *_wanted(world, now)):
         if isinstance(finding, PlanDecided):
             targets = {step.target for step in finding.steps}
             if targets & taken or is_spread(world, finding, taken) or not places.take(finding):
@@ -73,10 +91,12 @@ def _wanted(world: World, now: datetime) -> Iterator[Finding]:
             yield from _plan_one(world, fault, now)
 
 
-def _approved(world: World) -> Iterator[Finding]:
+def _approved(world: World, now: datetime) -> Iterator[Finding]:
     """Yield the plans that a person said yes to, exactly as they were shown."""
     for proposal in world.proposals.values():
         if not proposal.is_approved or (proposal.fault_id and world.plan_for(proposal.fault_id)):
+            continue
+        if off_for(world, proposal.playbook, now):
             continue
         yield PlanDecided(
             plan_id=proposal.plan_id,

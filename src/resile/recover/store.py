@@ -49,6 +49,7 @@ class Store:
         self.guard_pid = record.guard_pid
         self.guard_identity = record.guard_identity
         self.proposals = {i: p for i, p in record.proposals.items() if self.is_declared(p.target)}
+        self.switches = record.switches
         self.faults_count = record.faults_count
         self.actions_count = record.actions_count
 
@@ -68,6 +69,7 @@ class Store:
             guard_pid=self.guard_pid,
             guard_identity=self.guard_identity,
             proposals=dict(self.proposals),
+            switches=self.switches,
             faults_count=self.faults_count,
             actions_count=self.actions_count,
         )

@@ -19,11 +19,19 @@ from resile.recover.facts import OpenFault, OpenPlan
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import MACHINE_TARGET, service_of
 from resile.recover.objectives import measured
+from resile.recover.switched import off_for
 from resile.recover.world import World
 
 
 def settle(world: World, now: datetime) -> Iterator[Finding]:
-    """Yield the end of plans and faults."""
+    """Yield the end of plans and faults; what a playbook undoes is not begun while it is off."""
+    for finding in _settle(world, now):
+        if isinstance(finding, PlanDecided) and off_for(world, finding.playbook, now):
+            continue
+        yield finding
+
+
+def _settle(world: World, now: datetime) -> Iterator[Finding]:
     for fault in world.faults.values():
         if _is_withdrawn(world, fault):
             yield from _closed(world, fault, now, Outcome.WITHDRAWN)

@@ -4,11 +4,17 @@ from datetime import datetime
 
 from resile.core.events import Payload
 from resile.recover.facts import RestartRequest
-from resile.recover.fold import maintenance, orders, recovery, services
+from resile.recover.fold import maintenance, orders, recovery, services, switches
 from resile.recover.fold.table import Folds
 from resile.recover.store import Store
 
-_FOLDS: Folds = {**services.FOLDS, **orders.FOLDS, **recovery.FOLDS, **maintenance.FOLDS}
+_FOLDS: Folds = {
+    **services.FOLDS,
+    **orders.FOLDS,
+    **recovery.FOLDS,
+    **maintenance.FOLDS,
+    **switches.FOLDS,
+}
 
 
 def fold(store: Store, payload: Payload, at: datetime) -> None:

@@ -43,7 +43,12 @@ def _guard_lost(store: Store, _payload: GuardLost, _at: datetime) -> None:
 
 
 def _begin_run(store: Store) -> None:
-    """Forget what belonged to one run of the daemon: orders, quarantines, actions."""
+    """Forget what belonged to one run of the daemon: orders, quarantines, actions.
+
+    What an emergency stop has stopped stays so: nobody has said that it may go on.
+    """
+    emergency = store.switches.emergency
+    is_stopped = emergency is not None and emergency.is_stopping_services
     forget_actions(store)
     store.restarts = ()
     store.pressures = {}
@@ -51,7 +56,7 @@ def _begin_run(store: Store) -> None:
     for name in store.services:
         store.change(
             name,
-            desired=Desired.RUNNING,
+            desired=Desired.STOPPED if is_stopped else Desired.RUNNING,
             was_ready=False,
             is_quarantined=False,
             backoff_attempt=0,

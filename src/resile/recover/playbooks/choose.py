@@ -16,6 +16,7 @@ from resile.recover.facts import OpenFault
 from resile.recover.model import service_of
 from resile.recover.playbook import Do, Match, Playbook
 from resile.recover.playbooks.model import Hindrance
+from resile.recover.switched import off_for
 from resile.recover.world import World
 
 _STARTS = frozenset({Do.START, Do.RESTART})
@@ -50,6 +51,8 @@ def hindrances(
     """Yield what keeps a playbook that fits a fault from being used on it now."""
     name = service_of(fault.target)
     match = playbook.match
+    if (off := off_for(world, playbook.name, now)) is not None:
+        yield Hindrance(why=off.reason, until=off.until)
     if name is None:
         since = fault.began_at
     else:
