@@ -1,10 +1,10 @@
 """How a trouble is told: by a name that is the same whenever the same thing is seen. Pure."""
 
-import hashlib
 from datetime import datetime
 
 from resile.core.events import TroubleEnded, TroubleNoticed
 from resile.core.vocabulary import FaultKind, Priority
+from resile.recover import trouble_id
 
 Told = TroubleNoticed | TroubleEnded
 _REASON_LENGTH_MAX = 200
@@ -44,9 +44,3 @@ def ended(trouble_id: str, target: str, at: datetime, reason: str) -> TroubleEnd
     return TroubleEnded(
         trouble_id=trouble_id, target=target, ended_at=at, reason=reason[:_REASON_LENGTH_MAX]
     )
-
-
-def trouble_id(kind: FaultKind, target: str, detail: str = "") -> str:
-    """Name a trouble."""
-    words = f"{kind.value}\0{target}\0{detail}".encode("utf-8", "surrogateescape")
-    return f"trb_{hashlib.sha256(words).hexdigest()[:16]}"

@@ -97,7 +97,7 @@ def _fault_escalated(book: Pages, payload: FaultEscalated, _at: datetime) -> Non
 
 def _fault_closed(book: Pages, payload: FaultClosed, at: datetime) -> None:
     fault = book.faults.get(payload.fault_id)
-    if fault is None:
+    if fault is None or not fault.is_open:  # Who noticed it may have told its end already.
         return
     closed = replace(
         fault,

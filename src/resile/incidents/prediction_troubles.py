@@ -11,8 +11,9 @@ from resile.core.events import PredictionEnded, PredictionMade
 from resile.core.journal.port import Record
 from resile.core.units import format_duration
 from resile.core.vocabulary import FaultKind, PredictionOutcome, Priority
-from resile.incidents._trouble import Told, ended, noticed, trouble_id
+from resile.incidents._trouble import Told, ended, noticed
 from resile.incidents.model import KnownFault
+from resile.recover import prediction_detail, trouble_id
 
 KINDS = ("prediction.ended", "prediction.made")
 FAULTS = (FaultKind.EXHAUSTION_PREDICTED,)
@@ -36,13 +37,9 @@ def about(record: Record, _open: Sequence[KnownFault]) -> Iterator[Told]:
             Priority.P3,
             at,
             reason,
-            detail=_detail(payload),
+            detail=prediction_detail(payload),
         )
     elif isinstance(payload, PredictionEnded):
         why = f": {payload.reason}" if payload.reason else ""
-        id_ = trouble_id(FaultKind.EXHAUSTION_PREDICTED, payload.target, _detail(payload))
+        id_ = trouble_id(FaultKind.EXHAUSTION_PREDICTED, payload.target, prediction_detail(payload))
         yield ended(id_, payload.target, at, f"{_ENDS[payload.outcome]}{why}")
-
-
-def _detail(payload: PredictionMade | PredictionEnded) -> str:
-    return f"{payload.resource} {payload.detail}"

@@ -35,8 +35,9 @@ from resile.core.vocabulary import (
     RotationReason,
     SecretResponse,
 )
-from resile.incidents._trouble import Told, ended, noticed, trouble_id
+from resile.incidents._trouble import Told, ended, noticed
 from resile.incidents.model import KnownFault
+from resile.recover import trouble_id
 
 LASTING_KINDS = (
     "brain.started",

@@ -24,8 +24,9 @@ from resile.core.events import (
 )
 from resile.core.journal.port import Record
 from resile.core.vocabulary import FaultKind, Priority
-from resile.incidents._trouble import Told, ended, noticed, trouble_id
+from resile.incidents._trouble import Told, ended, noticed
 from resile.incidents.model import KnownFault
+from resile.recover import trouble_id
 
 LASTING_KINDS = (
     "snapshot.failed",

@@ -9,7 +9,14 @@ from resile.recover.facts import (
     OpenPlan,
     ServiceStatus,
 )
-from resile.recover.findings import Finding, Stage, come_to_rest, made_id
+from resile.recover.findings import (
+    Finding,
+    Stage,
+    come_to_rest,
+    made_id,
+    prediction_detail,
+    trouble_id,
+)
 from resile.recover.graph import Graph
 from resile.recover.maintenance import check_state_of
 from resile.recover.model import (
@@ -60,7 +67,9 @@ __all__ = [
     "is_early",
     "made_id",
     "may_end_well",
+    "prediction_detail",
     "service_of",
     "service_target",
     "state_of",
+    "trouble_id",
 ]

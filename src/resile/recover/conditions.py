@@ -112,7 +112,7 @@ def is_broken(world: World, name: str) -> bool:
     if world.is_usable(name):
         return False
     status = world.service(name)
-    has_fault = any(f.target == f"service/{name}" for f in world.faults.values())
+    has_fault = _has_fault(world, service_target(name))
     is_stopped = status.desired is Desired.STOPPED
     return status.was_ready or has_fault or is_stopped or status.is_quarantined
 
@@ -193,6 +193,10 @@ def _is_at_fault(world: World, need: str) -> bool:
     """Tell whether a broken dependency has a fault or was stopped; every DOWN check is a fault."""
     if not world.graph.is_service(need):
         return True
-    target = service_target(need)
-    has_fault = any(fault.target == target for fault in world.faults.values())
+    has_fault = _has_fault(world, service_target(need))
     return has_fault or world.service(need).desired is Desired.STOPPED
+
+
+def _has_fault(world: World, target: str) -> bool:
+    """Tell whether something is wrong with a target by now; what is only expected is not."""
+    return any(f.target == target and not f.is_foreign for f in world.faults.values())

@@ -1,7 +1,7 @@
 """In what order open faults are worked on, and how many at once. Pure.
 
 One order over all open faults: what is most urgent first; of equally urgent ones what causes
-others before what suffers from them; then what was tried less often, so that one that cannot be mended keeps
+others before what suffers from them; then what was tried in vain less often, so that one that cannot be mended keeps
 no other from its turn; then the oldest. A cause is as urgent as the most urgent fault downstream of it,
 so that a P1 database that keeps a P0 service down does not wait behind other P1 faults.
 
@@ -54,10 +54,13 @@ def turns(world: World) -> tuple[Turn, ...]:
     causes = {fault.fault_id: _causes(world, fault) for fault in world.faults.values()}
     urged = _urgencies(world, causes)
 
+    planned = {plan.fault_id for plan in world.plans.values()}
+
     def rank(fault: OpenFault) -> tuple[str, int, int, datetime, str]:
         by = world.faults[urged[fault.fault_id]]
         depth = len(causes[fault.fault_id])
-        return by.objective.value, depth, fault.attempts, fault.began_at, fault.fault_id
+        failed = fault.attempts - (fault.fault_id in planned)
+        return by.objective.value, depth, failed, fault.began_at, fault.fault_id
 
     ordered = sorted(world.faults.values(), key=rank)
     places = {fault.fault_id: place for place, fault in enumerate(ordered)}
@@ -173,7 +176,8 @@ def _unready(world: World, plan: OpenPlan) -> Iterator[str]:
 
 def _causes(world: World, fault: OpenFault) -> tuple[str, ...]:
     ancestors = world.graph.ancestors(fault.target)
-    return tuple(f.fault_id for f in world.faults.values() if f.target in ancestors)
+    own = (f for f in world.faults.values() if not f.is_foreign)
+    return tuple(f.fault_id for f in own if f.target in ancestors)
 
 
 def _urgencies(world: World, causes: dict[str, tuple[str, ...]]) -> dict[str, str]:

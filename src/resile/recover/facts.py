@@ -194,6 +194,11 @@ class OpenFault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+        is_foreign: Another part of resile noticed it, and tells its end; nothing is journalled of
+            it here until something is done about it.
+        ended_at: When that part told its end; None before.
+        is_at_risk: It was told that its objective may be missed.
+        is_late: It was told that its objective is missed.
 class OpenPlan:
     """A plan that is not finished.
 
@@ -209,6 +214,10 @@ class OpenPlan:
     plan_id: str
     fault_id: str
     playbook: str
+    is_foreign: bool = False
+    ended_at: datetime | None = None
+    is_at_risk: bool = False
+    is_late: bool = False
     target: str
     attempt: int
     steps: tuple[Step, ...]
@@ -355,5 +364,8 @@ class WorldRecord:
     guard_identity: str = ""
     proposals: Mapping[str, Proposal] = field(default_factory=dict)
     switches: Switches = field(default_factory=Switches)
+        troubles: What other parts tell is wrong, by id, whether or not a playbook is for it; those
+            of them that one may be for are among the faults, too.
     faults_count: int = 0
     actions_count: int = 0
+    troubles: Mapping[str, OpenFault] = field(default_factory=dict)

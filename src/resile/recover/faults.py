@@ -37,7 +37,7 @@ from resile.core.vocabulary import (
     MemoryLevel,
 )
 from resile.health.ends import cause_of_check, cause_of_end
-from resile.recover import conditions, maintenance
+from resile.recover import conditions, maintenance, troubles
 from resile.recover.facts import CheckStatus, Exit, OpenFault, PressureStatus
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import MACHINE_TARGET, check_target, service_of, service_target
@@ -78,6 +78,8 @@ def detect(world: World, now: datetime) -> Iterator[Finding]:
 
 def is_present(world: World, fault: OpenFault, now: datetime) -> bool:
     """Tell whether the symptom of an open fault is there now, so that a remedy makes sense."""
+    if fault.is_foreign:
+        return troubles.is_present(world, fault, now)
     if fault.kind is FaultKind.MEMORY_PRESSURE:
         return _scarcity(world, fault.target) is not None
     name = service_of(fault.target)
@@ -93,6 +95,8 @@ def is_present(world: World, fault: OpenFault, now: datetime) -> bool:
 
 def gone_since(world: World, fault: OpenFault) -> datetime | None:
     """Tell since when the symptom of an open fault is gone; None if it is not."""
+    if fault.is_foreign:
+        return troubles.gone_since(world, fault)
     if fault.kind is FaultKind.MEMORY_PRESSURE:
         return _relieved_since(world, fault)
     name = service_of(fault.target)
@@ -102,9 +106,8 @@ def gone_since(world: World, fault: OpenFault) -> datetime | None:
         return conditions.good_since(world, name, CheckGroup.LIVE)
     if fault.kind in _READINESS_KINDS:
         return conditions.good_since(world, name, CheckGroup.READY)
-    if world.service(name).is_quarantined:
-        return None
-    return world.service(name).ready_at
+    status = world.service(name)
+    return None if status.is_quarantined else status.ready_at
 
 
 def loop_reason(world: World, name: str) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol, Self, TypeVar
 
-from resile.core.events import Payload
+from resile.core.events import Payload, PredictionEnded, PredictionMade
 from resile.core.ids import derived_id
+from resile.core.vocabulary import FaultKind
 from resile.recover.model import Decision
 
 ROUNDS_MAX = 1000
@@ -57,6 +58,23 @@ def come_to_rest(
 def made_id(prefix: str, at: datetime, *parts: object) -> str:
     """Make an id that the same parts always give, so that a replay makes it again."""
     return derived_id(prefix, at=at, seed=_digest(prefix, *parts))
+
+
+def trouble_id(kind: FaultKind, target: str, detail: str = "") -> str:
+    """Name what another part of resile tells is wrong: the same whenever the same thing is seen.
+
+    Args:
+        kind: What is wrong.
+        target: With what.
+        detail: Tells troubles of one kind and target apart.
+    """
+    words = f"{kind.value}\0{target}\0{detail}".encode("utf-8", "surrogateescape")
+    return f"trb_{hashlib.sha256(words).hexdigest()[:16]}"
+
+
+def prediction_detail(payload: PredictionMade | PredictionEnded) -> str:
+    """Tell the predictions of one target apart, for the name of their trouble."""
+    return f"{payload.resource} {payload.detail}"
 
 
 def fraction(*parts: object) -> float:

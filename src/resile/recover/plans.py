@@ -9,7 +9,7 @@ from resile.core.events import FaultEscalated, FaultOpened, PlanDecided, PlanPro
 from resile.core.switches import Off
 from resile.core.units import format_duration
 from resile.core.vocabulary import FaultKind
-from resile.recover import budget, conditions, coordinate, faults, steps
+from resile.recover import budget, conditions, coordinate, faults, steps, troubles
 from resile.recover.facts import OpenFault
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import service_target
@@ -37,7 +37,7 @@ def quarantine(world: World, _now: datetime) -> Iterator[Finding]:
 def escalate(world: World, now: datetime) -> Iterator[Finding]:
     """Yield a call for a person for each fault that missed its objective, once."""
     for fault in world.faults.values():
-        if fault.is_escalated:
+        if fault.is_escalated or not troubles.may_call(fault):
             continue
         if off := _left_alone_by(world, fault, now):
             yield _escalated(fault, off.reason)
@@ -159,7 +159,7 @@ def _plan_one(world: World, fault: OpenFault, now: datetime) -> Iterator[Finding
             return
     if not is_answered:
         yield from _unanswered(world, fault)
-    elif spent is not None and not fault.is_escalated:
+    elif spent is not None and not fault.is_escalated and troubles.may_call(fault):
         yield _escalated(fault, _spent(world, fault, spent))
     yield from (wait for wait in waits if wait != budget.NEVER)
 

@@ -20,6 +20,21 @@ from resile.recover.playbooks import Remedy, candidates, hindrances, misfit, rem
 from resile.recover.spread import is_spread, is_too_wide
 from resile.recover.world import World
 
+_OF_OTHERS = frozenset(
+    {
+        FaultKind.ESCAPE_ATTEMPT,
+        FaultKind.STORE_DAMAGED,
+        FaultKind.STORE_LOST,
+        FaultKind.STORE_UNREACHABLE,
+        FaultKind.SNAPSHOTS_FAIL,
+        FaultKind.DATA_MISMATCHED,
+        FaultKind.COMPROMISE,
+        FaultKind.MISUSE,
+        FaultKind.ROTATION_STUCK,
+        FaultKind.PROVIDER_DOWN,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
@@ -74,12 +89,18 @@ def rehearse(
 
 
 def targets_of(world: World, kind: FaultKind) -> tuple[str, ...]:
-    """List the declared targets that a kind of fault may have."""
+    """List the declared targets that a kind of fault may have.
+
+    Of what other parts notice in stores, secrets and runs: those that have it now.
+    """
     checks = [
         check_target(name)
         for name, binding in world.spec.checks.items()
         if binding.group is CheckGroup.SYSTEM and binding.fault is kind
     ]
+    if kind in _OF_OTHERS:
+        found = [trouble.target for trouble in world.troubles.values() if trouble.kind is kind]
+        return tuple(dict.fromkeys(found))
     is_of_checks = kind in (FaultKind.DISK_NEARLY_FULL, FaultKind.CHECK_DOWN)
     services = [] if is_of_checks else [service_target(name) for name in world.spec.services]
     return (*services, *checks)

@@ -41,17 +41,18 @@ class Store:
         self.pressures = {t: p for t, p in record.pressures.items() if self.has_memory(t)}
         self.faults = dict(record.faults)
         self.plans = dict(record.plans)
-        self.in_flight = {i: a for i, a in record.in_flight.items() if self.is_declared(a.target)}
+        self.in_flight = {i: a for i, a in record.in_flight.items() if self.is_known(a.target)}
         self.remedies = record.remedies
         self.maintenance = {t: m for t, m in record.maintenance.items() if self.is_declared(t)}
         self.restarts = tuple(r for r in record.restarts if r.service in self.services)
         self.is_shutdown_wanted = record.is_shutdown_wanted
         self.guard_pid = record.guard_pid
         self.guard_identity = record.guard_identity
-        self.proposals = {i: p for i, p in record.proposals.items() if self.is_declared(p.target)}
+        self.proposals = {i: p for i, p in record.proposals.items() if self.is_known(p.target)}
         self.switches = record.switches
         self.faults_count = record.faults_count
         self.actions_count = record.actions_count
+        self.troubles = dict(record.troubles)
 
     def record(self) -> WorldRecord:
         """Give the whole state as one frozen value."""
@@ -74,6 +75,7 @@ class Store:
             actions_count=self.actions_count,
         )
 
+            troubles=dict(self.troubles),
     def checks_of(self, name: str, group: CheckGroup | None = None) -> tuple[str, ...]:
         """Give the live and ready checks of a service, or those of one group."""
         return self._checks_of[name, group]
@@ -121,3 +123,7 @@ class Store:
     def change(self, name: str, **changes: Any) -> None:
         """Replace fields of a service's status; for the fold alone."""
         self.services[name] = replace(self.services[name], **changes)
+    def is_known(self, target: str) -> bool:
+        """Tell whether a target may be worked on: it is declared, or it need not be, as a store."""
+        return target.partition("/")[0] not in ("service", "check") or self.is_declared(target)
+

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from resile.core.events import FaultClosed, PlanDecided, PlanFinished
 from resile.core.vocabulary import ActionKind, Desired, FaultKind, Outcome
-from resile.recover import conditions, faults, steps
+from resile.recover import conditions, faults, steps, troubles
 from resile.recover.facts import OpenFault, OpenPlan
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import MACHINE_TARGET, service_of
@@ -51,13 +51,18 @@ def _settle_one(world: World, fault: OpenFault, now: datetime) -> Iterator[Findi
         stable_s = world.spec.stable_s if plan is None else plan.stable_s
         stable_at = since + timedelta(seconds=stable_s)
         if now >= stable_at:
-            is_ours = plan is not None or fault.attempts > 0
+            is_ours = plan is not None or (fault.attempts > 0 and not _is_answered_late(fault))
             outcome = Outcome.RECOVERED if is_ours else Outcome.CLEARED
             yield from _closed(world, fault, since, outcome)
             return
         yield stable_at
     if plan is not None and not steps.is_acting(world, plan):
         yield from _judge(world, plan, fault, now)
+
+
+def _is_answered_late(fault: OpenFault) -> bool:
+    """Tell whether a fault without a plan ends because its time is over, whatever was tried."""
+    return fault.kind is FaultKind.ESCAPE_ATTEMPT
 
 
 def _judge(world: World, plan: OpenPlan, fault: OpenFault, now: datetime) -> Iterator[Finding]:
@@ -123,7 +128,7 @@ def _failure(world: World, plan: OpenPlan, fault: OpenFault, now: datetime) -> s
     # A new process begins with every check unknown: a symptom that it shows is a new one. After
     # anything else the old one may simply need its time to go away.
     has_begun_anew = any(step.action is ActionKind.START for step in plan.steps)
-    if has_begun_anew and faults.is_present(world, fault, now):
+    if has_begun_anew and not fault.is_foreign and faults.is_present(world, fault, now):
         return "the symptom is back"
     if now >= plan.progressed_at + timedelta(seconds=plan.verify_s):
         return "the symptom did not go away"
@@ -164,6 +169,8 @@ def _is_withdrawn(world: World, fault: OpenFault) -> bool:
 def _closed(
     world: World, fault: OpenFault, restored_at: datetime, outcome: Outcome
 ) -> Iterator[Finding]:
+    if fault.is_foreign:
+        return troubles.is_withdrawn(world, fault)
     plan = world.plan_for(fault.fault_id)
     if plan is not None:
         is_effective = outcome is Outcome.RECOVERED

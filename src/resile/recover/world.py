@@ -19,7 +19,7 @@ from resile.recover.facts import (
     ServiceStatus,
     WorldRecord,
 )
-from resile.recover.fold import fold
+from resile.recover.fold import fold, take_up
 from resile.recover.graph import Graph
 from resile.recover.model import (
     RestartPolicy,
@@ -85,6 +85,7 @@ class World(Store):
         """
         world = cls(spec)
         world.load(decode(WorldRecord, snapshot))
+        take_up(world)
         return world
 
     def __eq__(self, other: object) -> bool:

@@ -6,8 +6,21 @@ from typing import Any
 from resile.core.config.faults import Fault, did_you_mean
 from resile.core.config.playbooks import SHIPPED
 
-_OF_CHECKS = frozenset({"disk_nearly_full", "check_down"})
-"""Faults whose target is a check, so that there is no process to start or to stop."""
+_OF_NO_SERVICE = {
+    "disk_nearly_full": "a check",
+    "check_down": "a check",
+    "escape_attempt": "a contained run",
+    "store_damaged": "a store",
+    "store_lost": "a store",
+    "store_unreachable": "a store",
+    "snapshots_fail": "a folder",
+    "data_mismatched": "a folder",
+    "compromise": "secrets",
+    "misuse": "secrets",
+    "rotation_stuck": "secrets",
+    "provider_down": "secrets",
+}
+"""Faults whose target is no service, so that there is no process to start or to stop."""
 _OF_SERVICES = frozenset({"start", "stop", "kill", "restart"})
 
 
@@ -57,7 +70,11 @@ def _circles(books: Mapping[str, Mapping[str, Any]]) -> Iterator[Fault]:
 def _unfit_steps(name: str, book: Mapping[str, Any]) -> Iterator[Fault]:
     match = book.get("match")
     faults = match.get("faults") if isinstance(match, dict) else None
-    if not isinstance(faults, list) or not faults or not _OF_CHECKS.issuperset(map(str, faults)):
+    if (
+        not isinstance(faults, list)
+        or not faults
+        or not {*_OF_NO_SERVICE}.issuperset(map(str, faults))
+    ):
         return
     for key in ("steps", "undo"):
         steps = book.get(key)
@@ -66,6 +83,6 @@ def _unfit_steps(name: str, book: Mapping[str, Any]) -> Iterator[Fault]:
             if do in _OF_SERVICES:
                 yield Fault(
                     path=("playbook", name, key, index, "do"),
-                    message=f'"{do}" works on a service, and {faults[0]} is about a check',
+                    message=f'"{do}" works on a service, and {faults[0]} is about {_OF_NO_SERVICE[faults[0]]}',
                     hint='run a program instead: do = "command"',
                 )

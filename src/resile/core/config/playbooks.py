@@ -26,6 +26,7 @@ SHIPPED = (
 
 FaultName = Literal[
     "crash",
+    "restart_before_exhaustion",
     "hang",
     "crash_loop",
     "start_failed",
@@ -45,6 +46,20 @@ EndName = Literal[
     "machine_oom",
     "processes",
     "watchdog",
+    "descriptors_exhausted",
+    "pool_exhausted",
+    "clock_jump",
+    "exhaustion_predicted",
+    "escape_attempt",
+    "store_damaged",
+    "store_lost",
+    "store_unreachable",
+    "snapshots_fail",
+    "data_mismatched",
+    "compromise",
+    "misuse",
+    "rotation_stuck",
+    "provider_down",
     "hang",
     "start_failed",
 ]

@@ -148,8 +148,8 @@ class ServiceSection(Section):
     oom: Literal["warn", "restart"] = setting(
         "warn",
         description="When it is about to reach `limits.memory`, where the kernel would kill it: `warn` "
-        "opens an incident of priority P3, `restart` restarts it in order, too. What restarts is bounded "
-        "by the budget.",
+        "opens an incident of priority P3, `restart` restarts it in order, too; also where its memory or its "
+        "descriptors are expected to run out within minutes. What restarts is bounded by the budget.",
     )
     critical: Flag = setting(
         False,

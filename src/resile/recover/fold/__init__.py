@@ -5,5 +5,6 @@ because the journal is the truth.
 """
 
 from resile.recover.fold.entry import fold
+from resile.recover.fold.troubles import take_up
 
-__all__ = ["fold"]
+__all__ = ["fold", "take_up"]

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from resile.core.events import Payload
 from resile.recover.facts import RestartRequest
-from resile.recover.fold import maintenance, orders, recovery, services, switches
+from resile.recover.fold import maintenance, orders, recovery, services, switches, troubles
 from resile.recover.fold.table import Folds
 from resile.recover.store import Store
 
@@ -14,6 +14,7 @@ _FOLDS: Folds = {
     **recovery.FOLDS,
     **maintenance.FOLDS,
     **switches.FOLDS,
+    **troubles.FOLDS,
 }
 
 

@@ -72,6 +72,7 @@ def _plan_decided(store: Store, payload: PlanDecided, at: datetime) -> None:
         store.faults[fault.fault_id] = replace(fault, attempts=fault.attempts + 1, tried=tried)
     _remember_remedy(store, Remedy(playbook=payload.playbook, target=payload.target, at=at))
 
+    store.troubles.pop(payload.fault_id, None)
 
 def _remember_remedy(store: Store, remedy: Remedy) -> None:
     cool_downs_s = [book.cool_down_s for book in store.spec.playbooks]
