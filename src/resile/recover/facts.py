@@ -176,6 +176,11 @@ class OpenFault:
         refused: Playbooks that a person said no to.
         doubt: Why the command that must prove its end failed; empty if none did. While there is
             one the fault is not over.
+        is_foreign: Another part of resile noticed it, and tells its end; nothing is journalled of
+            it here until something is done about it.
+        ended_at: When that part told its end; None before.
+        is_at_risk: It was told that its objective may be missed.
+        is_late: It was told that its objective is missed.
     """
 
     fault_id: str
@@ -191,14 +196,13 @@ class OpenFault:
     tried: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     doubt: str = ""
+    is_foreign: bool = False
+    ended_at: datetime | None = None
+    is_at_risk: bool = False
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-        is_foreign: Another part of resile noticed it, and tells its end; nothing is journalled of
-            it here until something is done about it.
-        ended_at: When that part told its end; None before.
-        is_at_risk: It was told that its objective may be missed.
-        is_late: It was told that its objective is missed.
 class OpenPlan:
     """A plan that is not finished.
 
@@ -214,10 +218,6 @@ class OpenPlan:
     plan_id: str
     fault_id: str
     playbook: str
-    is_foreign: bool = False
-    ended_at: datetime | None = None
-    is_at_risk: bool = False
-    is_late: bool = False
     target: str
     attempt: int
     steps: tuple[Step, ...]
@@ -336,6 +336,8 @@ class WorldRecord:
         checks: By id.
         pressures: How scarce memory is, by target, as far as it ever was.
         faults: The open ones by id.
+        troubles: What other parts tell is wrong, by id, whether or not a playbook is for it; those
+            of them that one may be for are among the faults, too.
         plans: The open ones by id.
         in_flight: By id of the action.
         remedies: Oldest first, within the budget's window.
@@ -354,6 +356,7 @@ class WorldRecord:
     checks: Mapping[str, CheckStatus] = field(default_factory=dict)
     pressures: Mapping[str, PressureStatus] = field(default_factory=dict)
     faults: Mapping[str, OpenFault] = field(default_factory=dict)
+    troubles: Mapping[str, OpenFault] = field(default_factory=dict)
     plans: Mapping[str, OpenPlan] = field(default_factory=dict)
     in_flight: Mapping[str, InFlight] = field(default_factory=dict)
     remedies: tuple[Remedy, ...] = ()
@@ -364,8 +367,5 @@ class WorldRecord:
     guard_identity: str = ""
     proposals: Mapping[str, Proposal] = field(default_factory=dict)
     switches: Switches = field(default_factory=Switches)
-        troubles: What other parts tell is wrong, by id, whether or not a playbook is for it; those
-            of them that one may be for are among the faults, too.
     faults_count: int = 0
     actions_count: int = 0
-    troubles: Mapping[str, OpenFault] = field(default_factory=dict)

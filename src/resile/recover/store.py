@@ -40,6 +40,7 @@ class Store:
         self.checks = {c: record.checks.get(c, CheckStatus()) for c in self.spec.checks}
         self.pressures = {t: p for t, p in record.pressures.items() if self.has_memory(t)}
         self.faults = dict(record.faults)
+        self.troubles = dict(record.troubles)
         self.plans = dict(record.plans)
         self.in_flight = {i: a for i, a in record.in_flight.items() if self.is_known(a.target)}
         self.remedies = record.remedies
@@ -52,7 +53,6 @@ class Store:
         self.switches = record.switches
         self.faults_count = record.faults_count
         self.actions_count = record.actions_count
-        self.troubles = dict(record.troubles)
 
     def record(self) -> WorldRecord:
         """Give the whole state as one frozen value."""
@@ -61,6 +61,7 @@ class Store:
             checks=dict(self.checks),
             pressures=dict(self.pressures),
             faults=dict(self.faults),
+            troubles=dict(self.troubles),
             plans=dict(self.plans),
             in_flight=dict(self.in_flight),
             remedies=self.remedies,
@@ -75,7 +76,6 @@ class Store:
             actions_count=self.actions_count,
         )
 
-            troubles=dict(self.troubles),
     def checks_of(self, name: str, group: CheckGroup | None = None) -> tuple[str, ...]:
         """Give the live and ready checks of a service, or those of one group."""
         return self._checks_of[name, group]
@@ -116,6 +116,10 @@ class Store:
         kind, _, name = target.partition("/")
         return name in (self.spec.services if kind == "service" else self.spec.checks)
 
+    def is_known(self, target: str) -> bool:
+        """Tell whether a target may be worked on: it is declared, or it need not be, as a store."""
+        return target.partition("/")[0] not in ("service", "check") or self.is_declared(target)
+
     def has_memory(self, target: str) -> bool:
         """Tell whether memory of a target is watched: of a declared service, or of the machine."""
         return target == MACHINE_TARGET or service_of(target) in self.spec.services
@@ -123,7 +127,3 @@ class Store:
     def change(self, name: str, **changes: Any) -> None:
         """Replace fields of a service's status; for the fold alone."""
         self.services[name] = replace(self.services[name], **changes)
-    def is_known(self, target: str) -> bool:
-        """Tell whether a target may be worked on: it is declared, or it need not be, as a store."""
-        return target.partition("/")[0] not in ("service", "check") or self.is_declared(target)
-

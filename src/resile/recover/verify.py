@@ -154,6 +154,8 @@ def _is_half_done(world: World, plan: OpenPlan | None) -> bool:
 
 
 def _is_withdrawn(world: World, fault: OpenFault) -> bool:
+    if fault.is_foreign:
+        return troubles.is_withdrawn(world, fault)
     if world.is_maintained(fault.target):
         return True
     if fault.target == MACHINE_TARGET:
@@ -169,8 +171,6 @@ def _is_withdrawn(world: World, fault: OpenFault) -> bool:
 def _closed(
     world: World, fault: OpenFault, restored_at: datetime, outcome: Outcome
 ) -> Iterator[Finding]:
-    if fault.is_foreign:
-        return troubles.is_withdrawn(world, fault)
     plan = world.plan_for(fault.fault_id)
     if plan is not None:
         is_effective = outcome is Outcome.RECOVERED

@@ -19,6 +19,7 @@ SHIPPED = (
     "replace_hung",
     "replace_unready",
     "restart",
+    "restart_before_exhaustion",
     "restart_before_oom",
     "restart_unready_once",
 )
@@ -26,7 +27,6 @@ SHIPPED = (
 
 FaultName = Literal[
     "crash",
-    "restart_before_exhaustion",
     "hang",
     "crash_loop",
     "start_failed",
@@ -35,17 +35,6 @@ FaultName = Literal[
     "disk_nearly_full",
     "check_down",
     "memory_pressure",
-]
-EndName = Literal[
-    "unknown",
-    "exit",
-    "signal",
-    "memory_violation",
-    "abort",
-    "oom",
-    "machine_oom",
-    "processes",
-    "watchdog",
     "descriptors_exhausted",
     "pool_exhausted",
     "clock_jump",
@@ -60,6 +49,17 @@ EndName = Literal[
     "misuse",
     "rotation_stuck",
     "provider_down",
+]
+EndName = Literal[
+    "unknown",
+    "exit",
+    "signal",
+    "memory_violation",
+    "abort",
+    "oom",
+    "machine_oom",
+    "processes",
+    "watchdog",
     "hang",
     "start_failed",
 ]

@@ -57,6 +57,7 @@ def _fault_escalated(store: Store, payload: FaultEscalated, _at: datetime) -> No
 
 def _fault_closed(store: Store, payload: FaultClosed, _at: datetime) -> None:
     store.faults.pop(payload.fault_id, None)
+    store.troubles.pop(payload.fault_id, None)
     left = {i: p for i, p in store.proposals.items() if p.fault_id != payload.fault_id}
     store.proposals = left
 
@@ -72,7 +73,6 @@ def _plan_decided(store: Store, payload: PlanDecided, at: datetime) -> None:
         store.faults[fault.fault_id] = replace(fault, attempts=fault.attempts + 1, tried=tried)
     _remember_remedy(store, Remedy(playbook=payload.playbook, target=payload.target, at=at))
 
-    store.troubles.pop(payload.fault_id, None)
 
 def _remember_remedy(store: Store, remedy: Remedy) -> None:
     cool_downs_s = [book.cool_down_s for book in store.spec.playbooks]
