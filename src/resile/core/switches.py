@@ -1,21 +1,10 @@
-"""Which parts are switched off: folded from the journal, and kept in a file for every other process.
+"""Which parts are switched off: folded from the journal. Pure; `core.switch_file` tells other processes."""
 
-The journal is the truth. `run/switches.json` in the state folder says the same to those who do not
-read it: the keepers of the store and of secrets, contained runs, faults on purpose. Without a
-daemon the command writes both.
-"""
-
-import contextlib
 import difflib
-import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
 
-from resile.core.codec import decode, encode
 from resile.core.events.envelope import Payload
 from resile.core.events.switches import (
     EmergencyBegun,
@@ -23,9 +12,8 @@ from resile.core.events.switches import (
     SwitchEnded,
     SwitchSet,
 )
-from resile.core.files import make_private_dir, write_durable
 from resile.core.vocabulary import Part
-from resile.errors import OperationError, RejectedError
+from resile.errors import RejectedError
 
 OFF_S_DEFAULT = 3600.0
 OFF_S_MAX = 30 * 86_400.0
@@ -35,9 +23,6 @@ OFFS_MAX = 200
 FROZEN = (Part.RECOVERY, Part.CHAOS)
 """What an emergency stop switches off; it is over when a person has switched both on again."""
 EMERGENCY_HINT = "`resile enable recovery chaos` and `resile resume` end it"
-_NAME = "switches.json"
-_VERSION = 1
-_BYTES_MAX = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,63 +225,3 @@ def until_of(for_s: float, now: datetime) -> datetime:
     if not 1.0 <= for_s <= OFF_S_MAX:
         raise ValueError("a part is switched off for 1s to 30d")
     return now + timedelta(seconds=for_s)
-
-
-def switches_file(state: Path) -> Path:
-    """Give where a system keeps its switches for other processes."""
-    return state / "run" / _NAME
-
-
-def write_switches(state: Path, switches: Switches) -> None:
-    """Tell other processes. Durable when it returns; mode 0600.
-
-    Raises:
-        OperationError: If it cannot be written; what was there is as it was.
-    """
-    path = switches_file(state)
-    make_private_dir(path.parent)
-    body = encode(switches)
-    data = {"version": _VERSION, "sum": _sum(body), "body": body}
-    write_durable(path, json.dumps(data).encode())
-
-
-def read_switches(state: Path) -> Switches:
-    """Read what is off in a system; nothing is where nothing was ever switched.
-
-    Raises:
-        OperationError: If there is something that cannot be read: nobody knows what it said.
-    """
-    path = switches_file(state)
-    try:
-        with path.open("rb") as file:
-            content = file.read(_BYTES_MAX)
-    except (FileNotFoundError, NotADirectoryError):
-        return Switches()
-    except OSError as exc:
-        raise _unreadable(path, exc.strerror or str(exc)) from exc
-    with contextlib.suppress(ValueError, AttributeError):
-        data: Any = json.loads(content)
-        if data.get("version") == _VERSION and data.get("sum") == _sum(data.get("body")):
-            return decode(Switches, data["body"])
-    raise _unreadable(path, "it is damaged, or of another version")
-
-
-def check_switch(state: Path, part: Part, *, now: datetime) -> None:
-    """Refuse what a part of a system would do, by what the file says.
-
-    Raises:
-        RejectedError: If it is off.
-        OperationError: If nobody can tell.
-    """
-    read_switches(state).check(part, now=now)
-
-
-def _unreadable(path: Path, why: str) -> OperationError:
-    return OperationError(
-        f"{path} cannot be read, so nobody knows what is switched off: {why}",
-        hint="`resile up` writes it anew from the journal; without a daemon remove it by hand",
-    )
-
-
-def _sum(body: Any) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -1,10 +1,6 @@
-"""What is switched off: folded, kept in a file, and over by itself."""
+"""What is switched off: folded, and over by itself."""
 
-import contextlib
-import json
-import stat
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -23,16 +19,12 @@ from resile.core.switches import (
     OFF_S_MAX,
     OFFS_MAX,
     Switches,
-    check_switch,
     part_of,
-    read_switches,
-    switches_file,
     until_of,
     word_of,
-    write_switches,
 )
 from resile.core.vocabulary import Part
-from resile.errors import OperationError, RejectedError
+from resile.errors import RejectedError
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -168,59 +160,6 @@ def test_switches_are_bounded_and_the_emergency_comes_first() -> None:
     stopped = after(*many, EmergencyBegun(is_stopping_services=False))
     assert len(stopped.offs) == OFFS_MAX
     assert all(stopped.is_off(part, now=NOW) for part in FROZEN)
-
-
-def test_file_gives_what_was_written_and_is_private(tmp_path: Path) -> None:
-    switches = after(off(Part.SCRUB), EmergencyBegun(is_stopping_services=True, why="x", who="y"))
-
-    write_switches(tmp_path, switches)
-
-    assert read_switches(tmp_path) == switches
-    assert stat.S_IMODE(switches_file(tmp_path).stat().st_mode) == 0o600
-
-
-def test_without_a_file_nothing_is_off(tmp_path: Path) -> None:
-    assert read_switches(tmp_path) == Switches()
-    check_switch(tmp_path, Part.CHAOS, now=NOW)
-
-
-def test_file_tells_another_process_what_is_off(tmp_path: Path) -> None:
-    write_switches(tmp_path, after(off(Part.RUNS)))
-
-    with pytest.raises(RejectedError, match="runs is switched off"):
-        check_switch(tmp_path, Part.RUNS, now=NOW)
-
-
-def test_file_that_is_damaged_anywhere_is_never_taken_for_another(tmp_path: Path) -> None:
-    switches = after(off(Part.RUNS))
-    write_switches(tmp_path, switches)
-    whole = switches_file(tmp_path).read_bytes()
-
-    for index in range(len(whole)):
-        for damaged in (
-            whole[:index],
-            whole[:index] + bytes([whole[index] ^ 1]) + whole[index + 1 :],
-        ):
-            switches_file(tmp_path).write_bytes(damaged)
-            with contextlib.suppress(OperationError):
-                assert read_switches(tmp_path) == switches
-
-
-def test_file_of_a_later_version_or_of_no_sense_is_an_error(tmp_path: Path) -> None:
-    write_switches(tmp_path, Switches())
-    data = json.loads(switches_file(tmp_path).read_bytes())
-
-    for content in (json.dumps({**data, "version": 2}), "[]", "7", "\xff"):
-        switches_file(tmp_path).write_text(content, encoding="latin-1")
-        with pytest.raises(OperationError, match="nobody knows what is switched off"):
-            read_switches(tmp_path)
-
-
-def test_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
-    switches_file(tmp_path).mkdir(parents=True)
-
-    with pytest.raises(OperationError, match="cannot be read"):
-        read_switches(tmp_path)
 
 
 PARTS = st.one_of(
