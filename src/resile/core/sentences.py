@@ -45,6 +45,15 @@ def _exited(payload: events.ProcessExited) -> str:
     return " ".join([f"{payload.service} (pid {payload.pid}) ended: {how}", *extras])
 
 
+def _at_risk(payload: events.ObjectiveAtRisk) -> str:
+    limit = format_duration(payload.limit_s)
+    when = "nothing tells when it is over"
+    if payload.expected_at is not None:
+        late_s = (payload.expected_at - payload.ends_at).total_seconds()
+        when = f"expected {format_duration(max(0.0, late_s))} too late"
+    return f"{payload.objective.upper()} of {limit} may be missed for {_name(payload.target)}: {when}; {payload.reason}"
+
+
 def _decided(payload: events.PlanDecided) -> str:
     steps = _steps(payload.steps)
     if payload.is_undo:
@@ -303,6 +312,10 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.ActionFinished: _done,
     events.IncidentOpened: lambda p: f"incident opened ({p.severity}): {p.title}",
     events.IncidentJoined: lambda p: f"{_name(p.target)} belongs to it: {p.why}",
+    events.ObjectiveAtRisk: _at_risk,
+    events.ObjectiveMissed: lambda p: (
+        f"{p.objective.upper()} of {format_duration(p.limit_s)} is missed for {_name(p.target)}: {p.reason}"
+    ),
     events.IncidentAbsorbed: lambda p: f"took over {p.absorbed_id}: {p.why}",
     events.IncidentRaised: lambda p: f"raised to {p.severity}: {p.why}",
     events.IncidentAcknowledged: lambda p: f"{p.who} took it on",

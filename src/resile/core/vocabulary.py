@@ -90,6 +90,15 @@ class Priority(StrEnum):
         return Priority(f"P{max(0, int(self.value[1]) - 1)}")
 
 
+class Objective(StrEnum):
+    """What a recovery is measured against."""
+
+    RTO = "rto"
+    """Recovery time: how long something may be wrong."""
+    RPO = "rpo"
+    """Recovery point: how old the newest copy of data may be."""
+
+
 class FaultKind(StrEnum):
     """What is wrong."""
 

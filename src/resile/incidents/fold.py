@@ -20,11 +20,14 @@ from resile.core.events import (
     IncidentReopened,
     IncidentResolved,
     NoticeSent,
+    ObjectiveAtRisk,
+    ObjectiveMissed,
     Payload,
     ProcessExited,
     TroubleEnded,
     TroubleNoticed,
 )
+from resile.core.units import format_duration
 from resile.core.vocabulary import FaultKind, Outcome
 from resile.incidents import flapping
 from resile.incidents.model import (
@@ -33,6 +36,7 @@ from resile.incidents.model import (
     INCIDENTS_MAX,
     MEMBERS_MAX,
     PROBLEMS_MAX,
+    Alarm,
     Incident,
     KnownFault,
     Problem,
@@ -93,6 +97,19 @@ def _fault_escalated(book: Pages, payload: FaultEscalated, _at: datetime) -> Non
     fault = book.faults.get(payload.fault_id)
     if fault is not None:
         book.faults[fault.fault_id] = replace(fault, priority=payload.priority)
+
+
+def _objective_told(book: Pages, payload: ObjectiveAtRisk | ObjectiveMissed, _at: datetime) -> None:
+    """Note what is told of a fault's objective with the incident that it belongs to."""
+    fault = book.faults.get(payload.fault_id)
+    incident = book.incidents.get(fault.incident_id) if fault is not None else None
+    is_late = isinstance(payload, ObjectiveMissed)
+    alarm = Alarm.MISSED if is_late else Alarm.AT_RISK
+    if incident is None or not alarm.is_worse_than(incident.alarm):
+        return
+    limit = format_duration(payload.limit_s)
+    text = f"not recovered within {limit}" if is_late else f"may not recover within {limit}"
+    book.change(incident.incident_id, alarm=alarm, alarm_text=f"{text} ({payload.reason})")
 
 
 def _fault_closed(book: Pages, payload: FaultClosed, at: datetime) -> None:
@@ -287,6 +304,7 @@ def _notice_sent(book: Pages, payload: NoticeSent, _at: datetime) -> None:
         payload.incident_id,
         told=Told.RESOLVED if is_end else Told.OPEN,
         told_severity=incident.severity,
+        told_alarm=incident.alarm,
         notices_count=incident.notices_count + 1,
     )
 
@@ -336,6 +354,9 @@ def _refresh(book: Pages, incident_id: str, at: datetime) -> None:
         book.change(
             incident_id,
             restored_at=restored_at,
+            alarm=Alarm.NONE,
+            alarm_text="",
+            told_alarm=Alarm.NONE,
             is_withdrawn=any(f.is_withdrawn for f in faults if f.target == incident.target),
             down_s=incident.down_s + spell_s,
             longest_s=max(incident.longest_s, spell_s),
@@ -360,6 +381,8 @@ FOLDS: Mapping[type[Payload], Callable[[Pages, Any, datetime], None]] = {
     FaultOpened: _fault_opened,
     FaultEscalated: _fault_escalated,
     FaultClosed: _fault_closed,
+    ObjectiveAtRisk: _objective_told,
+    ObjectiveMissed: _objective_told,
     IncidentOpened: _opened,
     IncidentJoined: _joined,
     IncidentReopened: _reopened,

@@ -61,6 +61,20 @@ class Told(StrEnum):
     RESOLVED = "resolved"
 
 
+class Alarm(StrEnum):
+    """What was told of the objective of a trouble."""
+
+    NONE = "none"
+    AT_RISK = "at_risk"
+    """It may be missed."""
+    MISSED = "missed"
+
+    def is_worse_than(self, other: "Alarm") -> bool:
+        """Compare two."""
+        order = tuple(Alarm)
+        return order.index(self) > order.index(other)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """Equal crashes of one service.
@@ -165,6 +179,9 @@ class Incident:
         told_severity: The severity that they know.
         notices_count: How many notices went out.
         crashes: Keys of the problems of which crashes were seen in it, oldest first.
+        alarm: What is known of its objective while it lasts.
+        alarm_text: That, in one line.
+        told_alarm: What people know of that.
     """
 
     incident_id: str
@@ -195,6 +212,9 @@ class Incident:
     told_severity: Priority | None = None
     notices_count: int = 0
     crashes: tuple[str, ...] = ()
+    alarm: Alarm = Alarm.NONE
+    alarm_text: str = ""
+    told_alarm: Alarm = Alarm.NONE
 
     @property
     def state(self) -> IncidentState:

@@ -1,7 +1,7 @@
 """Decide what people are told of an incident, so that what they know is never wrong for long. Pure.
 
 A notice is due when what was told last is not so any more: nothing was told and it lasts; it
-became more severe; it is over; it is back. What was told is part of the book, so no crash can
+became more severe; its recovery may come too late, or does; it is over; it is back. What was told is part of the book, so no crash can
 send a notice twice for one transition.
 """
 
@@ -39,6 +39,9 @@ def _while_active(incident: Incident, now: datetime) -> Iterator[Finding]:
         if is_more_urgent(incident.severity, known):
             text = f"{incident.severity} now (was {known}): {incident.title}"
             yield _notice(incident, f"raised:{incident.severity}", text)
+        elif incident.restored_at is None and incident.alarm.is_worse_than(incident.told_alarm):
+            text = f"{incident.severity}: {incident.alarm_text}: {incident.title}"
+            yield _notice(incident, f"{incident.alarm}:{incident.notices_count}", text)
         return
     is_quiet = incident.restored_at is not None and not incident.is_flapping
     if is_quiet and not incident.is_security:  # An escape attempt is told although it is contained.

@@ -22,6 +22,7 @@ TIMELINE_KINDS = (
     "notice.sent",
     "operator.requested",
     "plan.*",
+    "objective.*",
     "process.exited",
     "process.started",
     "proposal.answered",

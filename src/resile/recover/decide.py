@@ -18,7 +18,7 @@ What the shell (`daemon/brain.py`) owes to the decisions:
 
 from datetime import datetime
 
-from resile.recover import faults, lifecycle, maintenance, plans, state, switched, verify
+from resile.recover import alarms, faults, lifecycle, maintenance, plans, state, switched, verify
 from resile.recover.findings import Stage, come_to_rest
 from resile.recover.model import Decision
 from resile.recover.world import World
@@ -30,6 +30,7 @@ _STAGES: tuple[Stage[World], ...] = (
     verify.settle,
     faults.detect,
     plans.quarantine,
+    alarms.alarms,
     plans.escalate,
     plans.plan,
     lifecycle.act,

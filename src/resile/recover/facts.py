@@ -320,6 +320,15 @@ class Maintenance:
         who: Who began it; may be empty.
         ended_at: When it ended; None while it is on.
     """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Took:
+    """How long a playbook took on a target until its fault was over, in seconds."""
+
+    playbook: str
+    target: str
+    took_s: float
+
+
 
     until: datetime | None
     why: str
@@ -369,3 +378,5 @@ class WorldRecord:
     switches: Switches = field(default_factory=Switches)
     faults_count: int = 0
     actions_count: int = 0
+        took: How long remedies took that helped, oldest first.
+    took: tuple[Took, ...] = ()

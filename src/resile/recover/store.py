@@ -65,6 +65,7 @@ class Store:
             plans=dict(self.plans),
             in_flight=dict(self.in_flight),
             remedies=self.remedies,
+        self.took = record.took
             maintenance=dict(self.maintenance),
             restarts=self.restarts,
             is_shutdown_wanted=self.is_shutdown_wanted,
@@ -87,6 +88,7 @@ class Store:
 
     def action_on(self, target: str) -> InFlight | None:
         """Give the action that works on a target now; None if none does."""
+            took=self.took,
         return next((a for a in self.in_flight.values() if a.target == target), None)
 
     def is_maintained(self, target: str) -> bool:

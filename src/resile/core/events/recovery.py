@@ -9,6 +9,7 @@ from resile.core.events.envelope import Payload
 from resile.core.vocabulary import (
     ActionKind,
     FaultKind,
+    Objective,
     Outcome,
     Priority,
 )
@@ -186,3 +187,36 @@ class FaultClosed(_FaultPayload):
     recovery_s: float
     rto_s: float
     is_within_rto: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveAtRisk(_FaultPayload):
+    """An objective will be missed if nothing changes; told once, before it is.
+
+    Of recovery time it is about a fault, and `expected_at` is when that is likely to be over: null if
+    nothing tells. Of the recovery point it is about a folder whose last copy gets too old.
+    """
+
+    kind: ClassVar[str] = "objective.at_risk"
+    objective: Objective
+    target: str
+    fault_id: str
+    priority: Priority
+    limit_s: float
+    ends_at: datetime
+    expected_at: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveMissed(_FaultPayload):
+    """An objective is missed; told once."""
+
+    kind: ClassVar[str] = "objective.missed"
+    objective: Objective
+    target: str
+    fault_id: str
+    priority: Priority
+    limit_s: float
+    ends_at: datetime
+    reason: str = ""

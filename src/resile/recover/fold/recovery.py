@@ -9,6 +9,8 @@ from resile.core.events import (
     FaultClosed,
     FaultEscalated,
     FaultOpened,
+    ObjectiveAtRisk,
+    ObjectiveMissed,
     PlanDecided,
     PlanFinished,
     PlanProposed,
@@ -16,6 +18,7 @@ from resile.core.events import (
 )
 from resile.core.vocabulary import ActionKind, FaultKind
 from resile.recover.facts import TRIED_MAX, InFlight, OpenFault, OpenPlan, Proposal, Remedy
+from resile.recover.fold.durations import note_took
 from resile.recover.fold.table import Folds
 from resile.recover.model import service_target
 from resile.recover.store import Store
@@ -53,6 +56,18 @@ def _fault_escalated(store: Store, payload: FaultEscalated, _at: datetime) -> No
     name = store.known_service(fault.target)
     if fault.kind is FaultKind.CRASH_LOOP and name is not None:
         store.change(name, is_quarantined=True)
+
+
+def _objective_at_risk(store: Store, payload: ObjectiveAtRisk, _at: datetime) -> None:
+    fault = store.faults.get(payload.fault_id)
+    if fault is not None:
+        store.faults[fault.fault_id] = replace(fault, is_at_risk=True)
+
+
+def _objective_missed(store: Store, payload: ObjectiveMissed, _at: datetime) -> None:
+    fault = store.faults.get(payload.fault_id)
+    if fault is not None:
+        store.faults[fault.fault_id] = replace(fault, is_late=True)
 
 
 def _fault_closed(store: Store, payload: FaultClosed, _at: datetime) -> None:
@@ -125,8 +140,10 @@ def forget_actions(store: Store) -> None:
     store.in_flight = {}
 
 
-def _plan_finished(store: Store, payload: PlanFinished, _at: datetime) -> None:
-    store.plans.pop(payload.plan_id, None)
+def _plan_finished(store: Store, payload: PlanFinished, at: datetime) -> None:
+    plan = store.plans.pop(payload.plan_id, None)
+    if plan is not None and payload.is_effective:
+        note_took(store, plan, at)
 
 
 def _action_started(store: Store, payload: ActionStarted, at: datetime) -> None:
@@ -204,6 +221,8 @@ FOLDS: Folds = {
     FaultClosed: _fault_closed,
     PlanDecided: _plan_decided,
     PlanFinished: _plan_finished,
+    ObjectiveAtRisk: _objective_at_risk,
+    ObjectiveMissed: _objective_missed,
     PlanProposed: _plan_proposed,
     ProposalAnswered: _proposal_answered,
     ActionStarted: _action_started,
