@@ -296,6 +296,10 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.ServiceReady: lambda p: f"{p.service} is ready after {format_duration(p.after_s)}",
     events.OperatorRequested: _asked,
     events.FaultOpened: lambda p: f"{_name(p.target)}: {p.fault} ({p.priority}), {p.reason}",
+    events.ObjectiveAtRisk: _at_risk,
+    events.ObjectiveMissed: lambda p: (
+        f"{p.objective.upper()} of {format_duration(p.limit_s)} is missed for {_name(p.target)}: {p.reason}"
+    ),
     events.FaultEscalated: lambda p: f"a person must look at {_name(p.target)}: {p.reason}",
     events.FaultClosed: _closed,
     events.PlanDecided: _decided,
@@ -312,10 +316,6 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.ActionFinished: _done,
     events.IncidentOpened: lambda p: f"incident opened ({p.severity}): {p.title}",
     events.IncidentJoined: lambda p: f"{_name(p.target)} belongs to it: {p.why}",
-    events.ObjectiveAtRisk: _at_risk,
-    events.ObjectiveMissed: lambda p: (
-        f"{p.objective.upper()} of {format_duration(p.limit_s)} is missed for {_name(p.target)}: {p.reason}"
-    ),
     events.IncidentAbsorbed: lambda p: f"took over {p.absorbed_id}: {p.why}",
     events.IncidentRaised: lambda p: f"raised to {p.severity}: {p.why}",
     events.IncidentAcknowledged: lambda p: f"{p.who} took it on",

@@ -303,6 +303,15 @@ class Remedy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Took:
+    """How long a playbook took on a target until its fault was over, in seconds."""
+
+    playbook: str
+    target: str
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestartRequest:
     """A restart that an operator wants: done when a later generation is ready."""
 
@@ -320,15 +329,6 @@ class Maintenance:
         who: Who began it; may be empty.
         ended_at: When it ended; None while it is on.
     """
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Took:
-    """How long a playbook took on a target until its fault was over, in seconds."""
-
-    playbook: str
-    target: str
-    took_s: float
-
-
 
     until: datetime | None
     why: str
@@ -359,6 +359,7 @@ class WorldRecord:
         switches: What a person switched off.
         faults_count: Faults ever opened; it makes ids differ.
         actions_count: Actions ever started; it makes ids differ.
+        took: How long remedies took that helped, oldest first.
     """
 
     services: Mapping[str, ServiceStatus] = field(default_factory=dict)
@@ -378,5 +379,4 @@ class WorldRecord:
     switches: Switches = field(default_factory=Switches)
     faults_count: int = 0
     actions_count: int = 0
-        took: How long remedies took that helped, oldest first.
     took: tuple[Took, ...] = ()

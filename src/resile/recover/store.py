@@ -53,6 +53,7 @@ class Store:
         self.switches = record.switches
         self.faults_count = record.faults_count
         self.actions_count = record.actions_count
+        self.took = record.took
 
     def record(self) -> WorldRecord:
         """Give the whole state as one frozen value."""
@@ -65,7 +66,6 @@ class Store:
             plans=dict(self.plans),
             in_flight=dict(self.in_flight),
             remedies=self.remedies,
-        self.took = record.took
             maintenance=dict(self.maintenance),
             restarts=self.restarts,
             is_shutdown_wanted=self.is_shutdown_wanted,
@@ -75,6 +75,7 @@ class Store:
             switches=self.switches,
             faults_count=self.faults_count,
             actions_count=self.actions_count,
+            took=self.took,
         )
 
     def checks_of(self, name: str, group: CheckGroup | None = None) -> tuple[str, ...]:
@@ -88,7 +89,6 @@ class Store:
 
     def action_on(self, target: str) -> InFlight | None:
         """Give the action that works on a target now; None if none does."""
-            took=self.took,
         return next((a for a in self.in_flight.values() if a.target == target), None)
 
     def is_maintained(self, target: str) -> bool:
