@@ -24,7 +24,11 @@ _BEGINNINGS: Final = {
     "disk.errno": ("faults.syscalls", "begin"),
     "disk.delay": ("faults.syscalls", "begin"),
 }
-_FAMILIES: Final = {"network.": ("proxy.serving", "serve"), "http.": ("proxy.serving", "serve")}
+_FAMILIES: Final = {
+    "network.": ("proxy.serving", "serve"),
+    "http.": ("proxy.serving", "serve"),
+    "dns.": ("proxy.resolver", "serve"),
+}
 
 
 def work_of(fault: str) -> Work:

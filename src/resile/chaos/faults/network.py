@@ -36,7 +36,8 @@ DIRECTION = Parameter(
 )
 
 
-def _latency(text: str) -> Parameter:
+def latency(text: str) -> Parameter:
+    """Make an option that says how late something is."""
     return Parameter(name="latency", kind=Kind.DURATION, text=text, low=0.001, high=300)
 
 
@@ -99,7 +100,7 @@ NETWORK_FAULTS: Final = (
     Proxied(
         "network.latency",
         "let everything arrive late",
-        _latency("how late"),
+        latency("how late"),
         Parameter(
             name="jitter",
             kind=Kind.DURATION,
@@ -178,7 +179,7 @@ HTTP_FAULTS: Final = (
     Proxied(
         "http.delay",
         "let requests wait before the server gets them",
-        _latency("how long"),
+        latency("how long"),
         _SHARE,
     ),
 )
