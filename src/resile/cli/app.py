@@ -20,6 +20,7 @@ COMMANDS = {
     "diff": "Show what a contained run would change, or compare two snapshots.",
     "discard": "Throw away the changes of a contained run.",
     "doctor": "Tell what this machine allows, and how to allow more.",
+    "drill": "Break what is declared, and measure how it mends itself.",
     "down": "Stop everything in order, the daemon last.",
     "events": "Show what happened, from the journal.",
     "forget": "Let snapshots go, by rules or by name.",

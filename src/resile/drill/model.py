@@ -67,7 +67,10 @@ class Scenario:
         hold_s: How long it lasts if nobody mends it, in seconds; 0: it is over at once.
         detection_s_max: It has to be noticed so soon; 0: nobody needs to notice.
         recovery_s_max: All has to be well again so soon.
+        signs: Kinds of events that show that it was noticed.
         is_replacing: A mended service is another process than before.
+        is_seamless: No request may fail meanwhile.
+        counts_from_detection: Recovery is measured from when it was noticed: nobody can notice it at once.
         times: How often a fault that is over at once is repeated.
     """
 
@@ -80,7 +83,10 @@ class Scenario:
     hold_s: float = 0.0
     detection_s_max: float = 5.0
     recovery_s_max: float = 10.0
+    signs: tuple[str, ...] = ("fault.opened",)
     is_replacing: bool = False
+    is_seamless: bool = False
+    counts_from_detection: bool = False
     times: int = 1
 
 
@@ -127,15 +133,15 @@ class CellResult:
         fault: What was done.
         target: To what.
         verdict: What it has shown.
-        detected_s: Noticed so many seconds after the fault was active; -1: never, or nobody needed to.
-        recovered_s: All was well again so many seconds after that; -1: never.
+        detected_s: Noticed so many seconds after the fault was begun; -1: never.
+        recovered_s: All was well again so many seconds after the fault was begun; -1: never.
         detection_s_max: The bar for `detected_s`; 0: none.
         recovery_s_max: The bar for `recovered_s`.
         acked: Writes that were acknowledged under load; -1: nobody counted.
         lost: Of these, not there afterwards; -1: nobody counted.
         failed: Requests that failed; -1: nobody asked.
         why: Explains every verdict but `passed`.
-        began_at: When the fault was active; None if it never was. Aware, UTC.
+        began_at: When the fault was begun; None if it never was. Aware, UTC.
         timeline: What the journal and the drill saw, in order.
     """
 

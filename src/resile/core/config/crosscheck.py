@@ -29,6 +29,7 @@ def cross_check(data: Mapping[str, Any]) -> tuple[Fault, ...]:
             _unnotified,
             _unlimited,
             _halted,
+            _loaded,
             secret_faults,
             policy_faults,
             playbook_faults,
@@ -162,6 +163,17 @@ def _halted(data: Mapping[str, Any]) -> Iterator[Fault]:
                 message="needs protect = true",
                 hint="nothing is brought back, and nobody halted, in a folder without it",
             )
+
+
+def _loaded(data: Mapping[str, Any]) -> Iterator[Fault]:
+    load = _tables(data, "drill").get("load", {})
+    name, services = load.get("service"), _tables(data, "service")
+    if isinstance(name, str) and name and name not in services:
+        yield Fault(
+            path=("drill", "load", "service"),
+            message=f'no service is called "{name}"',
+            hint=did_you_mean(name, services),
+        )
 
 
 def _tables(data: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:

@@ -22,6 +22,7 @@ from resile.core.config.base import (
 )
 from resile.core.config.checks import SystemCheck
 from resile.core.config.contain import ContainSection
+from resile.core.config.drill import DrillSection
 from resile.core.config.faults import fault, quoted
 from resile.core.config.playbooks import PlaybookSection, PlaybooksSection
 from resile.core.config.secrets import SecretName, SecretSection, SecretsSection
@@ -177,6 +178,7 @@ class Config(Section):
     playbook: dict[Name, PlaybookSection] = setting(
         {}, description="What is done about which fault, by name, beside the shipped playbooks."
     )
+    drill: DrillSection = setting({}, description="What `resile drill` does and leaves out.")
     policy: dict[str, dict[str, Any]] = setting(
         {},
         description="Options of the guards in the services' own code, by the guard's name: read "

@@ -1,0 +1,219 @@
+"""What `resile drill` works with: the system as it is declared, its daemon, its journal, and faults on purpose."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from resile.chaos import Injector, find_fault
+from resile.chaos.catalogue import obstacle
+from resile.chaos.decide import STOPPED
+from resile.chaos.story import Tell
+from resile.cli.api import Api
+from resile.cli.chaos_home import Home, opened_home
+from resile.cli.contained import open_host as open_run_host
+from resile.cli.places import Places, find_places
+from resile.cli.who import operator
+from resile.core.ids import new_id
+from resile.core.process import identity_of
+from resile.drill.acting import FaultAct, RotateAct, wish_of
+from resile.drill.containing import RunAct
+from resile.drill.declared import Bars, Declared, DeclaredService, LoadSpec
+from resile.drill.ledger import Ledger
+from resile.drill.load import Load
+from resile.drill.matrix import cells_of
+from resile.drill.model import Aim, Cell
+from resile.drill.port import Act
+from resile.drill.running import Parts, Say
+from resile.drill.world import DaemonWorld
+from resile.errors import ResileError
+
+if TYPE_CHECKING:
+    from resile.core.config import Config
+    from resile.drill.running import Runner
+
+_LOOK_TIMEOUT_S: Final = 2.0
+_ROTATE_TIMEOUT_S: Final = 120.0
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_WHY: Final = "a drill"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillHome:
+    """A system that a drill may be held on.
+
+    Args:
+        places: Its files.
+        declared: What it declares.
+        chaos: Faults on purpose, and its journal.
+    """
+
+    places: Places
+    declared: Declared
+    chaos: Home
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Make the whole matrix; each cell that cannot be done here tells why."""
+        return tuple(
+            replace(cell, obstacle=self._obstacle(cell)) for cell in cells_of(self.declared)
+        )
+
+    def parts(self, drill_id: str, say: Say) -> tuple[Parts, DaemonWorld]:
+        """Make what the runner works with; the world has to be closed."""
+        clock = self.chaos.host.clock
+        asker = Api(self.places, timeout_s=_LOOK_TIMEOUT_S, patience_s=0.0)
+        world = DaemonWorld(asker.get, self.places.journal, clock=clock)
+        spec = self.declared.load
+        ledger = None if spec is None else Ledger()
+        prefix = f"{drill_id[-10:].lower()}-"
+        load = (
+            None
+            if spec is None or ledger is None
+            else Load(spec, ledger, prefix=prefix, clock=clock)
+        )
+        parts = Parts(
+            world=world,
+            act_of=lambda cell: self._act(cell, drill_id),
+            declared=self.declared,
+            ledger=ledger,
+            load=load,
+            tell=self.chaos.tell,
+            say=say,
+            clock=clock,
+        )
+        return parts, world
+
+    def new_id(self) -> str:
+        """Make the id of a drill."""
+        return new_id("drill", at=self.chaos.host.clock.now())
+
+    def _act(self, cell: Cell, drill_id: str) -> Act:
+        host = self.chaos.host
+        if cell.scenario.aim is Aim.SECRET:
+            return RotateAct(cell.target.removeprefix("secret/"), self._rotate, clock=host.clock)
+        if cell.scenario.aim is Aim.RUN:
+            return RunAct(cell.scenario.fault, open_run_host(self.places.config), clock=host.clock)
+
+        def injector_of(tell: Tell) -> Injector:
+            return Injector(
+                host,
+                tell=tell,
+                who=operator(),
+                owner=identity_of(os.getpid()),
+                experiment_id=drill_id,
+            )
+
+        wish = wish_of(cell, self.declared, host)
+        return FaultAct(wish, host, injector_of, tell=self.chaos.tell)
+
+    def _rotate(self, name: str) -> dict[str, Any]:
+        api = Api(self.places, timeout_s=_ROTATE_TIMEOUT_S)
+        wish = {"who": operator(), "why": _WHY}
+        report: dict[str, Any] = api.post(f"/api/secrets/{name}/rotate", wish)
+        return report
+
+    def _obstacle(self, cell: Cell) -> str:
+        """Tell why a cell cannot be done; empty if it can. Nothing is changed."""
+        if cell.scenario.aim in (Aim.SECRET, Aim.RUN):
+            return ""
+        host = self.chaos.host
+        try:
+            if host.ledger.is_stopped():
+                return STOPPED
+            wish = wish_of(cell, self.declared, host)
+            if why := obstacle(wish.fault, host):
+                return why
+            find_fault(wish.fault, host.faults).plan(wish, host)
+        except (ResileError, OSError) as exc:
+            return exc.message if isinstance(exc, ResileError) else str(exc)
+        return ""
+
+
+@contextlib.contextmanager
+def opened_drill(config: Path | None) -> Iterator[DrillHome]:
+    """Open the system that a drill is held on.
+
+    Raises:
+        ConfigError: If there is none, or its configuration is wrong.
+    """
+    from resile.core.config import load_config
+
+    places = find_places(config)
+    loaded = load_config(places.config, environ=os.environ)
+    with opened_home(config) as chaos:
+        yield DrillHome(places=places, declared=declared_of(loaded, places), chaos=chaos)
+
+
+@contextlib.contextmanager
+def interruptible(runner: "Runner") -> Iterator[None]:
+    """Let a signal end the drill in order, instead of this process."""
+
+    def interrupt(number: int, _frame: Any) -> None:
+        runner.interrupt(f"{signal.Signals(number).name} came")
+
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def declared_of(config: "Config", places: Places) -> Declared:
+    """Take from a configuration what a drill has to know."""
+    load = config.drill.load
+    return Declared(
+        services=tuple(
+            DeclaredService(
+                name=name,
+                memory_bytes=service.limits.memory,
+                is_probed=bool(service.live or service.watchdog > 0),
+                intensity=service.restart.intensity,
+                period_s=service.restart.period,
+            )
+            for name, service in config.service.items()
+        ),
+        folders={name: _shown(one.folder, places) for name, one in config.snapshot.items()},
+        packs=_packs(config, places),
+        secrets=tuple(name for name, one in config.secret.items() if one.rotator is not None),
+        load=None
+        if load is None
+        else LoadSpec(
+            url=load.url,
+            body=load.body,
+            kind=load.type,
+            acked=load.acked,
+            read_back=load.read_back,
+            clean_up=load.clean_up,
+            service=load.service,
+            rate=float(load.rate),
+            timeout_s=load.timeout,
+        ),
+        exclude=config.drill.exclude,
+        bars=_bars(config),
+    )
+
+
+def _bars(config: "Config") -> Mapping[str, Bars]:
+    return {
+        name: Bars(detection_s_max=one.detection, recovery_s_max=one.recovery)
+        for name, one in config.drill.scenario.items()
+    }
+
+
+def _packs(config: "Config", places: Places) -> Path | None:
+    """Give the folder of the store's packs, if what is damaged there can be mended."""
+    store = config.store
+    if not config.snapshot or not (store.replica or store.parity) or "://" in store.place:
+        return None
+    place = Path(store.place) if store.place else places.state / "store"
+    return _shown(place, places) / "packs"
+
+
+def _shown(path: Path, places: Places) -> Path:
+    """Write a path from the system's folder on, as `resile.toml` has it, if it is in there."""
+    root = places.config.resolve().parent
+    return path.relative_to(root) if path.is_relative_to(root) else path

@@ -1,0 +1,174 @@
+"""What scenarios do: faults of the catalogue, and rotations of secrets."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from resile.chaos import Host, Injector, UndoRecord, Wish, find_fault, read_arguments
+from resile.chaos.model import TTL_S_MAX
+from resile.chaos.story import Tell
+from resile.core.clock import Clock
+from resile.core.events import FaultInjected, Payload
+from resile.drill.declared import Declared
+from resile.drill.model import Aim, Cell
+from resile.drill.port import Begun
+from resile.errors import ConfigError, ResileError
+
+TTL_MORE_S: Final = 60.0
+"""The drill itself ends a fault; its time to live is for a drill that cannot."""
+JOIN_S: Final = 60.0
+Rotate = Callable[[str], dict[str, Any]]
+"""Rotates a secret to its end, and gives the report. Blocks. Raises ResileError."""
+
+
+class FaultAct:
+    """A fault on purpose; each further `begin` does it once more. Not thread-safe.
+
+    Args:
+        wish: The fault.
+        host: The machine.
+        injector_of: Makes what begins and ends it, which tells the function that it is given.
+        tell: Hears of it.
+    """
+
+    subject = ""
+
+    def __init__(
+        self, wish: Wish, host: Host, injector_of: Callable[[Tell], Injector], *, tell: Tell
+    ) -> None:
+        self._wish = wish
+        self._host = host
+        self._tell = tell
+        self._injector = injector_of(self._hear)
+        self._record: UndoRecord | None = None
+        self._begun = now(host.clock)
+
+    def begin(self) -> Begun:
+        """Begin it; one that was over at once is forgotten first.
+
+        Raises:
+            ResileError: If it cannot be begun; nothing is left of it.
+        """
+        self.end("it is done once more")
+        self._record = self._injector.inject(self._wish)
+        return self._begun
+
+    def proof(self) -> tuple[bool, str]:
+        """Look whether it is active."""
+        if self._record is None:
+            return False, "it was not begun"
+        proof = find_fault(self._wish.fault, self._host.faults).verify_active(
+            self._record, self._host
+        )
+        return proof.holds, proof.detail
+
+    def is_over(self) -> bool:
+        """A fault is held until it is taken back."""
+        return False
+
+    def failure(self) -> str:
+        """Whatever comes of it shows in the system."""
+        return ""
+
+    def end(self, why: str) -> str:
+        """Take it back, if it was begun."""
+        if self._record is None:
+            return ""
+        record, self._record = self._record, None
+        ending = self._injector.end(record, why=why)
+        return "" if ending.is_gone else ending.detail
+
+    def _hear(self, payload: Payload) -> None:
+        """Stamp the moment before the fault: what was prepared for it is no part of it."""
+        if isinstance(payload, FaultInjected):
+            self._begun = now(self._host.clock)
+        self._tell(payload)
+
+
+class RotateAct:
+    """A rotation of a secret, in a thread of its own. Not thread-safe.
+
+    Args:
+        name: The secret.
+        rotate: Does it.
+        clock: Stamps it.
+    """
+
+    subject = ""
+
+    def __init__(self, name: str, rotate: Rotate, *, clock: Clock) -> None:
+        self._name = name
+        self._clock = clock
+        self._rotate = rotate
+        self._report: dict[str, Any] | None = None
+        self._error = ""
+        self._thread = threading.Thread(target=self._run, name="drill-rotate", daemon=True)
+
+    def begin(self) -> Begun:
+        """Begin it."""
+        begun = now(self._clock)
+        self._thread.start()
+        return begun
+
+    def proof(self) -> tuple[bool, str]:
+        """Look whether it came to its end."""
+        if self._report is None:
+            return False, self._error or "it goes on"
+        return True, f"it {self._report['outcome'] or 'goes on'}"
+
+    def is_over(self) -> bool:
+        """Tell whether it has ended."""
+        return not self._thread.is_alive()
+
+    def failure(self) -> str:
+        """Tell why it is not rotated."""
+        if self._report is None:
+            return self._error or "the rotation has not ended"
+        outcome = self._report["outcome"]
+        return "" if outcome == "rotated" else f"the rotation {outcome or 'has not ended'}"
+
+    def end(self, why: str) -> str:  # noqa: ARG002 - the port's
+        """Wait for it: a rotation is not cut, and if this process dies it goes on."""
+        if self._thread.ident is not None:
+            self._thread.join(JOIN_S)
+        return ""
+
+    def _run(self) -> None:
+        try:
+            self._report = self._rotate(self._name)
+        except ResileError as exc:
+            self._error = exc.message
+
+
+def now(clock: Clock) -> Begun:
+    """Stamp this moment."""
+    return Begun(at=clock.now(), at_s=clock.monotonic())
+
+
+def wish_of(cell: Cell, declared: Declared, host: Host) -> Wish:
+    """Say which fault of the catalogue a cell is.
+
+    Raises:
+        ConfigError: If there is no such fault, or nothing to hit.
+    """
+    scenario = cell.scenario
+    fault = find_fault(scenario.fault, host.faults)
+    given = dict(scenario.arguments)
+    service = declared.service(cell.target)
+    if scenario.aim is Aim.LIMITED and service is not None and service.memory_bytes:
+        given["size"] = service.memory_bytes
+    arguments, problems = read_arguments(fault.parameters, given)
+    if problems:
+        raise ConfigError(f"{cell.name} cannot be done so", problems=tuple(problems))
+    ttl_s = min(TTL_S_MAX, scenario.hold_s + TTL_MORE_S)
+    return Wish(fault=fault.name, target=_place_of(cell, host), arguments=arguments, ttl_s=ttl_s)
+
+
+def _place_of(cell: Cell, host: Host) -> str:
+    """Give what the fault hits: of a folder of packs its largest one."""
+    if cell.scenario.aim is not Aim.STORE:
+        return cell.target
+    sizes = [(path.stat().st_size, str(path)) for path in (host.root / cell.target).iterdir()]
+    if not sizes:
+        raise ConfigError(f"{cell.target} is empty", hint="a first snapshot makes a pack")
+    return max(sizes)[1]
