@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from resile.chaos.model import UndoRecord
 from resile.core.process import Identity
-from resile.core.vocabulary import ExperimentVerdict as Verdict
+from resile.core.verdicts import ExperimentVerdict as Verdict
 
 OVER = "its time is over"
 ORPHANED = "its engine ended"

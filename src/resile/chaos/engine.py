@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from resile.chaos.catalogue import find_fault, obstacle
-from resile.chaos.decide import STOPPED, verdict_of
+from resile.chaos.decide import verdict_of
 from resile.chaos.experiments.calling import Caller
 from resile.chaos.experiments.method import DeviatedError, Method, StoppedEarlyError
 from resile.chaos.experiments.model import Experiment, Injection, Probe
@@ -25,7 +25,7 @@ from resile.core.clock import Clock
 from resile.core.events import ExperimentBegun, ExperimentEnded
 from resile.core.ids import new_id
 from resile.core.process import identity_of
-from resile.core.vocabulary import ExperimentVerdict
+from resile.core.verdicts import ExperimentVerdict
 from resile.errors import RejectedError
 
 LOOK_AFTER_S: Final = 0.1
@@ -133,7 +133,7 @@ class Engine:
             ConfigError: If its target does not exist.
         """
         wish = step.wish
-        why = STOPPED if self._host.ledger.is_stopped() else obstacle(wish.fault, self._host)
+        why = self._host.ledger.why_stopped() or obstacle(wish.fault, self._host)
         if not why:
             try:
                 find_fault(wish.fault, self._host.faults).plan(wish, self._host)
@@ -208,8 +208,8 @@ class Engine:
     def _why_stop(self, watch: Watch) -> str:
         if self._interrupted:
             return self._interrupted
-        if self._host.ledger.is_stopped():
-            return STOPPED
+        if why := self._host.ledger.why_stopped():
+            return why
         breach = watch.breach()
         return f"{breach.probe} {breach.detail}" if breach is not None else ""
 

@@ -41,7 +41,7 @@ from resile.cli.output import print_json, print_table
 from resile.cli.who import operator
 from resile.core.process import is_alive
 from resile.core.units import format_duration
-from resile.core.vocabulary import ExperimentVerdict
+from resile.core.verdicts import ExperimentVerdict
 from resile.errors import ConfigError, OperationError
 
 _CODES = {

@@ -140,6 +140,12 @@ class FaultKind(StrEnum):
     """A resource is expected to run out soon."""
     MEMORY_PRESSURE = "memory_pressure"
     """A service is about to reach its memory limit, or the machine is about to have none left."""
+    DESCRIPTORS_EXHAUSTED = "descriptors_exhausted"
+    """A service has hardly any file or socket left that it may open."""
+    POOL_EXHAUSTED = "pool_exhausted"
+    """All places of a guard's bulkhead in a service are taken, and nothing gets done in them."""
+    CLOCK_JUMP = "clock_jump"
+    """The clock of the machine was set, or the machine slept."""
 
 
 class MemoryLevel(StrEnum):
@@ -199,6 +205,24 @@ class ActionKind(StrEnum):
     """Remove what is declared prunable: old rotated logs and crash bundles."""
     RUN = "run"
     """Run a playbook's command to its end, with a time-out."""
+    EXPLAIN = "explain"
+    """Find out what a person has to know, and say that it takes a person."""
+    FREE_PORT = "free_port"
+    """End what is left of an earlier process of the system and holds the port that a service needs."""
+    FREE_LOCK = "free_lock"
+    """Have the service restarted that holds the lock of a database for too long."""
+    ROLL_BACK = "roll_back"
+    """Go back to how a service was declared when it last worked."""
+    ROTATE_SECRET = "rotate_secret"  # noqa: S105 - the word
+    """Rotate the secrets that a service gets."""
+    KILL_RUNS = "kill_runs"
+    """Kill the contained runs that a fault is about."""
+    FREEZE = "freeze"
+    """Stop a service until an operator starts it, or hold contained runs until an operator resumes them."""
+    COLLECT = "collect"
+    """Put what the journal knows of a fault into a file of evidence."""
+    REARM = "rearm"
+    """Look at everything anew after the clock was set."""
 
 
 class Outcome(StrEnum):
@@ -379,25 +403,6 @@ class SecretResponse(StrEnum):
     """What it has read is rotated, without a failed request."""
     QUARANTINE = "quarantine"
     """It gets nothing any more, and what it has read is rotated as compromised."""
-
-
-class ExperimentVerdict(StrEnum):
-    """What an experiment with faults on purpose has shown."""
-
-    PASSED = "passed"
-    """Every fault was proven to be active, and the steady state held or came back in time."""
-    DEVIATED = "deviated"
-    """The steady state did not hold, or did not come back in time."""
-    ABORTED = "aborted"
-    """A guard, a person or the kill switch ended it early."""
-    INCONCLUSIVE = "inconclusive"
-    """A fault could not be proven to be active: nothing is known of how the system bears it."""
-    SKIPPED = "skipped"
-    """A fault cannot be applied on this machine or by this user; nothing was done."""
-    UNSTEADY = "unsteady"
-    """The steady state did not hold before anything was done; nothing was done."""
-    LEFT = "left"
-    """A fault could not be proven to be gone."""
 
 
 class DrillVerdict(StrEnum):

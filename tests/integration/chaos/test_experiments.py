@@ -24,7 +24,7 @@ from resile.chaos.experiments.calling import Caller
 from resile.chaos.experiments.running import ThreadRunner
 from resile.chaos.experiments.steady import ThreadWatch
 from resile.core.clock import SYSTEM_CLOCK
-from resile.core.vocabulary import ExperimentVerdict as Verdict
+from resile.core.verdicts import ExperimentVerdict as Verdict
 from resile.errors import OperationError
 
 DATA = Path(__file__).parents[2] / "support" / "data"

@@ -16,7 +16,7 @@ from resile.chaos.decide import (
     verdict_of,
     why_due,
 )
-from resile.core.vocabulary import ExperimentVerdict as Verdict
+from resile.core.verdicts import ExperimentVerdict as Verdict
 
 OWNER = RECORD.owner
 

@@ -13,7 +13,7 @@ from tests.support.chaotic import (
 
 from resile.chaos import Experiment, Pause, Settle
 from resile.core.events import ExperimentBegun, ExperimentEnded, FaultInjected, FaultUndone
-from resile.core.vocabulary import ExperimentVerdict as Verdict
+from resile.core.verdicts import ExperimentVerdict as Verdict
 from resile.errors import ConfigError
 from resile.testing import FakeClock
 

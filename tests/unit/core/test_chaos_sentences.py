@@ -6,7 +6,7 @@ import pytest
 
 from resile.core import events
 from resile.core.sentences import sentence
-from resile.core.vocabulary import ExperimentVerdict
+from resile.core.verdicts import ExperimentVerdict
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

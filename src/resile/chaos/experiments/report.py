@@ -7,7 +7,7 @@ from typing import Any
 
 from resile.chaos.decide import Seen
 from resile.core.codec import encode
-from resile.core.vocabulary import ExperimentVerdict
+from resile.core.verdicts import ExperimentVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from resile.core.events.envelope import Payload
-from resile.core.vocabulary import ExperimentVerdict
+from resile.core.verdicts import ExperimentVerdict
 
 
 class _InjectionPayload(Payload):
