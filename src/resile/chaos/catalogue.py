@@ -21,6 +21,7 @@ from resile.chaos.faults import (
     pool,
     ports,
     process,
+    readonly,
     syscalls,
 )
 from resile.chaos.model import Ability
@@ -39,6 +40,7 @@ _ALL: Final[tuple[Fault, ...]] = (
     descriptors.Exhaust(),
     limits.Threads(),
     disk.Full(),
+    readonly.ReadOnly(),
     bits.BitFlip(),
     syscalls.Errno(),
     syscalls.Delay(),

@@ -22,11 +22,13 @@ class Mount:
         point: Where.
         fs_type: As the kernel names it.
         is_read_only: The mount or the file system may not be written.
+        number: The kernel's, which no other has while it is mounted.
     """
 
     point: Path
     fs_type: str
     is_read_only: bool
+    number: int = 0
 
 
 def read_mounts() -> tuple[Mount, ...]:
@@ -51,6 +53,7 @@ def parse_mounts(text: str) -> tuple[Mount, ...]:
                 point=Path(_OCTAL.sub(_unescaped, fields[4])),
                 fs_type=filesystem[0],
                 is_read_only="ro" in options,
+                number=int(fields[0]),
             )
         )
     return tuple(mounts)
