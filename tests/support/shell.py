@@ -271,10 +271,10 @@ class Shell:
             self._soon(0.01, action, error=f"{action.action} failed")
         elif action.action is ActionKind.START:
             self._later(self._program(action).start_s, lambda: self._start(action), brains=True)
-        elif action.action is ActionKind.PRUNE:
-            self._soon(0.01, action)
         elif action.action is ActionKind.RUN:
             self._run(action)
+        elif action.action not in (ActionKind.STOP, ActionKind.KILL):
+            self._soon(0.01, action)
         else:
             is_kill = action.action is ActionKind.KILL
             delay_s = 0.0 if is_kill else self._program(action).stop_s

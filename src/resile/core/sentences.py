@@ -58,7 +58,8 @@ def _decided(payload: events.PlanDecided) -> str:
     steps = _steps(payload.steps)
     if payload.is_undo:
         return f"plan {payload.playbook} is undone: {steps}"
-    return f"plan {payload.playbook} (attempt {payload.attempt}): {steps}"
+    why = f" ({payload.why})" if payload.why else ""
+    return f"plan {payload.playbook} (attempt {payload.attempt}): {steps}{why}"
 
 
 def _proposed(payload: events.PlanProposed) -> str:
@@ -85,6 +86,15 @@ def _acted(payload: events.ActionStarted) -> str:
         ActionKind.STOP: "stops",
         ActionKind.KILL: "kills",
         ActionKind.PRUNE: "makes room for",
+        ActionKind.EXPLAIN: "looks into the cause at",
+        ActionKind.FREE_PORT: "frees the port of",
+        ActionKind.FREE_LOCK: "looks who holds the lock of",
+        ActionKind.ROLL_BACK: "rolls back the declaration of",
+        ActionKind.ROTATE_SECRET: "rotates the secrets of",
+        ActionKind.KILL_RUNS: "kills the contained runs of",
+        ActionKind.FREEZE: "freezes",
+        ActionKind.COLLECT: "collects the evidence of",
+        ActionKind.REARM: "looks at everything anew on",
         ActionKind.RUN: f"runs {payload.command[0] if payload.command else 'a command'} for",
     }
     return f"resile {verbs[payload.action]} {_name(payload.target)}"
@@ -104,6 +114,11 @@ def _closed(payload: events.FaultClosed) -> str:
         return text
     against = "within" if payload.is_within_rto else "outside"
     return f"{text}, {against} the objective of {format_duration(payload.rto_s)}"
+
+
+def _forgotten(payload: events.PlaybooksForgotten) -> str:
+    what = f"the playbook {payload.name}" if payload.name else "all playbooks"
+    return f"{payload.who or 'somebody'} had forgotten what was learned of {what}"
 
 
 def _judged(payload: events.PlanFinished) -> str:
@@ -289,6 +304,13 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
         f"{p.who} holds new contained runs" + (f": {p.why}" if p.why else "")
     ),
     events.RunsResumed: lambda p: f"{p.who} lets contained runs begin again",
+    events.ClockJumped: lambda p: (
+        f"the clock was set {'forward' if p.by_s > 0 else 'back'} by {format_duration(abs(p.by_s))}, "
+        "or the machine slept: what was due moves along"
+    ),
+    events.SymptomChanged: lambda p: (
+        f"{_name(p.target)}: {p.fault} {'is seen' if p.is_there else 'is over'}{_because(p.reason)}"
+    ),
     events.ServiceChanged: _changed,
     events.ServiceNotified: _notified,
     events.ProcessExited: _exited,
@@ -296,6 +318,9 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.ServiceReady: lambda p: f"{p.service} is ready after {format_duration(p.after_s)}",
     events.OperatorRequested: _asked,
     events.FaultOpened: lambda p: f"{_name(p.target)}: {p.fault} ({p.priority}), {p.reason}",
+    events.DependentReleased: lambda p: (
+        f"{_name(p.target)} may start again: {', '.join(p.upstream)} is back"
+    ),
     events.ObjectiveAtRisk: _at_risk,
     events.ObjectiveMissed: lambda p: (
         f"{p.objective.upper()} of {format_duration(p.limit_s)} is missed for {_name(p.target)}: {p.reason}"
@@ -304,6 +329,7 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.FaultClosed: _closed,
     events.PlanDecided: _decided,
     events.PlanFinished: _judged,
+    events.PlaybooksForgotten: _forgotten,
     events.PlanProposed: _proposed,
     events.ProposalAnswered: _answered,
     events.PolicyClosed: lambda p: f"{_breaker(p)} closed{_because(p.reason)}",

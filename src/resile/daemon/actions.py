@@ -40,6 +40,18 @@ class ProcessOwner(Protocol):
         ...
 
 
+class Performer(Protocol):
+    """Does actions of some kinds."""
+
+    async def perform(self, action: ActionStarted) -> tuple[Sequence[Payload], str]:
+        """Do it; give what is to be journalled of it, and what came of it in a line.
+
+        Raises:
+            ResileError: If it cannot be done; what it says is for a person.
+        """
+        ...
+
+
 class Exits:
     """Who waits for which exit. Not thread-safe."""
 
@@ -83,6 +95,7 @@ class Actions:
         commands: Runs the commands of playbooks; in threads. Default: there are none.
         before_kill: Looks at what is about to be killed; it never raises, and takes a few seconds
             at most. Default: nobody looks.
+        remedies: Does what is not about starting and stopping. Default: that cannot be done.
     """
 
     def __init__(
@@ -95,8 +108,10 @@ class Actions:
         prune: Callable[[], str],
         commands: PlaybookCommands | None = None,
         before_kill: Callable[[ActionStarted], Awaitable[None]] | None = None,
+        remedies: Performer | None = None,
     ) -> None:
         self._before_kill = before_kill
+        self._remedies = remedies
         self._owner = owner
         self._launches = launches
         self._exits = exits
@@ -151,7 +166,12 @@ class Actions:
             ActionKind.KILL: self._kill,
             ActionKind.PRUNE: self._make_room,
         }
-        return await verbs[action.action](action.target.removeprefix("service/"), action.generation)
+        verb = verbs.get(action.action)
+        if verb is not None:
+            return await verb(action.target.removeprefix("service/"), action.generation)
+        if self._remedies is None:
+            raise OperationError(f"nobody here can do this: {action.action}")
+        return await self._remedies.perform(action)
 
     async def _run_command(self, action: ActionStarted) -> str:
         if self._commands is None or not action.command:

@@ -13,6 +13,7 @@ from resile.core.events import PlanDecided, Step
 from resile.core.switches import Switches
 from resile.core.vocabulary import (
     ActionKind,
+    Cause,
     CheckState,
     Desired,
     EndKind,
@@ -20,6 +21,7 @@ from resile.core.vocabulary import (
     MemoryLevel,
     Priority,
 )
+from resile.recover.lessons import Failing, Lesson
 
 TRIED_MAX = 200
 """Playbooks of a fault's plans that are remembered: twice as many as one may have attempts."""
@@ -163,6 +165,23 @@ class PressureStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SymptomStatus:
+    """What a detector has seen of a fault on a target.
+
+    Args:
+        is_there: It sees it still.
+        since: Since when it is so.
+        reason: In one line.
+        cause: What lies behind it; None if nobody knows.
+    """
+
+    is_there: bool
+    since: datetime
+    reason: str = ""
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenFault:
     """A fault that is not closed.
 
@@ -181,6 +200,7 @@ class OpenFault:
         ended_at: When that part told its end; None before.
         is_at_risk: It was told that its objective may be missed.
         is_late: It was told that its objective is missed.
+        releases: How often its target was let go because a dependency was back.
     """
 
     fault_id: str
@@ -200,6 +220,7 @@ class OpenFault:
     ended_at: datetime | None = None
     is_at_risk: bool = False
     is_late: bool = False
+    releases: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,6 +365,7 @@ class WorldRecord:
         services: By name.
         checks: By id.
         pressures: How scarce memory is, by target, as far as it ever was.
+        symptoms: What detectors have seen, by kind of fault and target, such as `clock_jump machine`.
         faults: The open ones by id.
         troubles: What other parts tell is wrong, by id, whether or not a playbook is for it; those
             of them that one may be for are among the faults, too.
@@ -357,14 +379,20 @@ class WorldRecord:
         guard_identity: Tells it from every other guard, those of earlier boots included.
         proposals: Plans that wait for a person, by id.
         switches: What a person switched off.
+        lessons: What was learned of playbooks, the newest last, by kind of fault and playbook.
+        outcomes: How many plans ended that were learned from, by kind of fault.
+        failings: How often in a row a playbook did not help, the newest last, by playbook and target.
+        config_digest: Of the configuration that the last brain read.
         faults_count: Faults ever opened; it makes ids differ.
         actions_count: Actions ever started; it makes ids differ.
         took: How long remedies took that helped, oldest first.
+        setbacks: When declared targets failed, oldest first, the newest few of each.
     """
 
     services: Mapping[str, ServiceStatus] = field(default_factory=dict)
     checks: Mapping[str, CheckStatus] = field(default_factory=dict)
     pressures: Mapping[str, PressureStatus] = field(default_factory=dict)
+    symptoms: Mapping[str, SymptomStatus] = field(default_factory=dict)
     faults: Mapping[str, OpenFault] = field(default_factory=dict)
     troubles: Mapping[str, OpenFault] = field(default_factory=dict)
     plans: Mapping[str, OpenPlan] = field(default_factory=dict)
@@ -377,6 +405,11 @@ class WorldRecord:
     guard_identity: str = ""
     proposals: Mapping[str, Proposal] = field(default_factory=dict)
     switches: Switches = field(default_factory=Switches)
+    lessons: Mapping[str, Lesson] = field(default_factory=dict)
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    failings: Mapping[str, Failing] = field(default_factory=dict)
+    config_digest: str = ""
     faults_count: int = 0
     actions_count: int = 0
     took: tuple[Took, ...] = ()
+    setbacks: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)

@@ -16,6 +16,8 @@ for what is present; a fault is closed when it has been gone for the stable time
   that is broken upstream is so because of maintenance, it is no fault.
 - MEMORY_PRESSURE: memory is critically scarce, of a service that runs or of the machine. Gone when it
   is not any more, or the process is gone.
+- DESCRIPTORS_EXHAUSTED, POOL_EXHAUSTED of a service, CLOCK_JUMP of the machine: a detector sees it. Gone
+  when it does not any more, or the process is gone.
 - DISK_NEARLY_FULL, DEPENDENCY_DOWN, CHECK_DOWN of a system check: it is DOWN. Gone when it is good.
 
 What an action of ours or an operator brought about is no fault, nor is what happens in maintenance.
@@ -34,11 +36,10 @@ from resile.core.vocabulary import (
     Desired,
     EndKind,
     FaultKind,
-    MemoryLevel,
 )
 from resile.health.ends import cause_of_check, cause_of_end
-from resile.recover import conditions, maintenance, troubles
-from resile.recover.facts import CheckStatus, Exit, OpenFault, PressureStatus
+from resile.recover import conditions, maintenance, symptoms, troubles
+from resile.recover.facts import CheckStatus, Exit, OpenFault
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import MACHINE_TARGET, check_target, service_of, service_target
 from resile.recover.objectives import priority_of
@@ -62,8 +63,8 @@ def detect(world: World, now: datetime) -> Iterator[Finding]:
             yield from _failing(world, name, now)
             yield from _hanging(world, name, now)
             yield from _unready(world, name, now)
-            yield from _short_of_memory(world, service_target(name))
-    yield from _short_of_memory(world, MACHINE_TARGET)
+            yield from _seen(world, service_target(name))
+    yield from _seen(world, MACHINE_TARGET)
     for check, binding in world.spec.checks.items():
         status = world.check(check)
         if world.is_maintained(check_target(check)):
@@ -80,8 +81,8 @@ def is_present(world: World, fault: OpenFault, now: datetime) -> bool:
     """Tell whether the symptom of an open fault is there now, so that a remedy makes sense."""
     if fault.is_foreign:
         return troubles.is_present(world, fault, now)
-    if fault.kind is FaultKind.MEMORY_PRESSURE:
-        return _scarcity(world, fault.target) is not None
+    if fault.kind in symptoms.KINDS:
+        return symptoms.is_present(world, fault)
     name = service_of(fault.target)
     if name is None:
         return world.check(fault.target.partition("/")[2]).state is CheckState.DOWN
@@ -97,8 +98,8 @@ def gone_since(world: World, fault: OpenFault) -> datetime | None:
     """Tell since when the symptom of an open fault is gone; None if it is not."""
     if fault.is_foreign:
         return troubles.gone_since(world, fault)
-    if fault.kind is FaultKind.MEMORY_PRESSURE:
-        return _relieved_since(world, fault)
+    if fault.kind in symptoms.KINDS:
+        return symptoms.gone_since(world, fault)
     name = service_of(fault.target)
     if name is None:
         return world.check(fault.target.partition("/")[2]).good_since
@@ -203,27 +204,10 @@ def _unready(world: World, name: str, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _short_of_memory(world: World, target: str) -> Iterator[Finding]:
-    scarcity = _scarcity(world, target)
-    if scarcity is not None and world.fault_on(target, FaultKind.MEMORY_PRESSURE) is None:
-        kind = FaultKind.MEMORY_PRESSURE
-        yield _opened(world, kind, target, scarcity.since, scarcity.reason)
-
-
-def _relieved_since(world: World, fault: OpenFault) -> datetime | None:
-    status = world.pressures.get(fault.target)
-    if status is None:
-        return fault.began_at
-    return None if status.level is MemoryLevel.CRITICAL else status.since
-
-
-def _scarcity(world: World, target: str) -> PressureStatus | None:
-    """Give how scarce memory is for a target, if it is critical and something of the target runs."""
-    status = world.pressures.get(target)
-    name = world.known_service(target)
-    is_there = name is None or world.service(name).is_alive
-    is_critical = status is not None and status.level is MemoryLevel.CRITICAL
-    return status if is_critical and is_there else None
+def _seen(world: World, target: str) -> Iterator[Finding]:
+    for seen in symptoms.seen_on(world, target):
+        if world.fault_on(target, seen.kind) is None:
+            yield _opened(world, seen.kind, target, seen.since, seen.reason, cause=seen.cause)
 
 
 def _evidence(ended: Exit) -> dict[str, Any]:

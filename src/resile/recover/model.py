@@ -76,6 +76,8 @@ class ServiceSpec:
         stop_timeout_s: The longest that a stop may take: drain, grace and kill together.
         is_critical: Its loss is an outage (P0); else P1.
         is_restarted_before_oom: It is restarted in order when it is about to reach its memory limit.
+        renew: The program that renews its certificate; empty if none is declared.
+        is_changed: It is declared otherwise than when it last worked.
     """
 
     name: str
@@ -87,6 +89,8 @@ class ServiceSpec:
     stop_timeout_s: float = 10.0
     is_critical: bool = False
     is_restarted_before_oom: bool = False
+    renew: tuple[str, ...] = ()
+    is_changed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,9 @@ _SYSTEM_PRIORITIES = {
 }
 
 
+_MILD = (FaultKind.MEMORY_PRESSURE, FaultKind.EXHAUSTION_PREDICTED, FaultKind.CLOCK_JUMP)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
     """A recovery against its objective.
@@ -39,9 +42,9 @@ def priority_of(spec: SystemSpec, kind: FaultKind, target: str) -> Priority:
 
     A service's own fault is P0 if the service is critical, else P1. A service that merely
     suffers from its dependency is degraded: P2. What a system check found depends on its kind.
-    Memory that is about to run out has not run out: P3.
+    Memory that is about to run out has not run out: P3. A clock that was set harms nobody by itself.
     """
-    if kind is FaultKind.MEMORY_PRESSURE:
+    if kind in _MILD:
         return Priority.P3
     name = service_of(target)
     if name is None:

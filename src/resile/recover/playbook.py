@@ -20,6 +20,17 @@ class Do(StrEnum):
     """Stop, then start."""
     PRUNE = "prune"
     COMMAND = "command"
+    EXPLAIN = "explain"
+    FREE_PORT = "free_port"
+    FREE_LOCK = "free_lock"
+    ROLL_BACK = "roll_back"
+    ROTATE_SECRET = "rotate_secret"  # noqa: S105 - the word
+    RENEW_CERTIFICATE = "renew_certificate"
+    """Run what the service declares for that, else rotate its secrets."""
+    KILL_RUNS = "kill_runs"
+    FREEZE = "freeze"
+    COLLECT = "collect"
+    REARM = "rearm"
 
 
 class Approval(StrEnum):
@@ -74,6 +85,7 @@ class Match:
         causes: What lies behind it; one must fit.
         needs_oom_restart: The service must say that it is to be restarted before it is killed for
             want of memory.
+        needs_change: The service must be declared otherwise than when it last worked.
     """
 
     faults: frozenset[FaultKind]
@@ -87,6 +99,7 @@ class Match:
     ends: frozenset[str] = frozenset()
     causes: frozenset[Cause] = frozenset()
     needs_oom_restart: bool = False
+    needs_change: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +136,7 @@ class Playbook:
         blast_radius: So many services of a group may be worked on at once; 0: any number.
         bound: What bounds how often it is used.
         then: The playbook to try next if this one did not help; may be empty.
+        calls_person: A person is called at once if it did not help.
         is_shipped: It came with resile.
     """
 
@@ -140,4 +154,5 @@ class Playbook:
     blast_radius: int = 0
     bound: Bound = Bound.BUDGET
     then: str = ""
+    calls_person: bool = False
     is_shipped: bool = False

@@ -6,10 +6,21 @@
 from dataclasses import replace
 from typing import Any
 
-from resile.core.vocabulary import CheckGroup
-from resile.recover.facts import CheckStatus, InFlight, ServiceStatus, WorldRecord
+from resile.core.vocabulary import CheckGroup, FaultKind
+from resile.recover.facts import (
+    CheckStatus,
+    InFlight,
+    ServiceStatus,
+    SymptomStatus,
+    WorldRecord,
+)
 from resile.recover.graph import Graph
 from resile.recover.model import MACHINE_TARGET, SystemSpec, service_of, service_target
+
+
+def symptom_key(kind: FaultKind, target: str) -> str:
+    """Name a fault on a target, for what detectors see."""
+    return f"{kind.value} {target}"
 
 
 class Store:
@@ -39,6 +50,7 @@ class Store:
         self.services = {n: record.services.get(n, ServiceStatus()) for n in self.spec.services}
         self.checks = {c: record.checks.get(c, CheckStatus()) for c in self.spec.checks}
         self.pressures = {t: p for t, p in record.pressures.items() if self.has_memory(t)}
+        self.symptoms = {key: s for key, s in record.symptoms.items() if self._is_seen(key)}
         self.faults = dict(record.faults)
         self.troubles = dict(record.troubles)
         self.plans = dict(record.plans)
@@ -51,9 +63,14 @@ class Store:
         self.guard_identity = record.guard_identity
         self.proposals = {i: p for i, p in record.proposals.items() if self.is_known(p.target)}
         self.switches = record.switches
+        self.lessons = dict(record.lessons)
+        self.outcomes = dict(record.outcomes)
+        self.failings = {k: f for k, f in record.failings.items() if self.is_known(f.target)}
+        self.config_digest = record.config_digest
         self.faults_count = record.faults_count
         self.actions_count = record.actions_count
         self.took = record.took
+        self.setbacks = {t: s for t, s in record.setbacks.items() if self.is_declared(t)}
 
     def record(self) -> WorldRecord:
         """Give the whole state as one frozen value."""
@@ -61,6 +78,7 @@ class Store:
             services=dict(self.services),
             checks=dict(self.checks),
             pressures=dict(self.pressures),
+            symptoms=dict(self.symptoms),
             faults=dict(self.faults),
             troubles=dict(self.troubles),
             plans=dict(self.plans),
@@ -73,9 +91,14 @@ class Store:
             guard_identity=self.guard_identity,
             proposals=dict(self.proposals),
             switches=self.switches,
+            lessons=dict(self.lessons),
+            outcomes=dict(self.outcomes),
+            failings=dict(self.failings),
+            config_digest=self.config_digest,
             faults_count=self.faults_count,
             actions_count=self.actions_count,
             took=self.took,
+            setbacks=dict(self.setbacks),
         )
 
     def checks_of(self, name: str, group: CheckGroup | None = None) -> tuple[str, ...]:
@@ -125,6 +148,13 @@ class Store:
     def has_memory(self, target: str) -> bool:
         """Tell whether memory of a target is watched: of a declared service, or of the machine."""
         return target == MACHINE_TARGET or service_of(target) in self.spec.services
+
+    def symptom(self, kind: FaultKind, target: str) -> SymptomStatus | None:
+        """Give what a detector has seen last of a fault on a target; None if it never saw any."""
+        return self.symptoms.get(symptom_key(kind, target))
+
+    def _is_seen(self, key: str) -> bool:
+        return self.has_memory(key.partition(" ")[2])
 
     def change(self, name: str, **changes: Any) -> None:
         """Replace fields of a service's status; for the fold alone."""

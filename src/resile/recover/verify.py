@@ -12,7 +12,7 @@ says how. That one, and what an operator asked for without a fault, is over when
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from resile.core.events import FaultClosed, PlanDecided, PlanFinished
+from resile.core.events import FaultClosed, FaultEscalated, PlanDecided, PlanFinished
 from resile.core.vocabulary import ActionKind, Desired, FaultKind, Outcome
 from resile.recover import conditions, faults, steps, troubles
 from resile.recover.facts import OpenFault, OpenPlan
@@ -74,10 +74,25 @@ def _judge(world: World, plan: OpenPlan, fault: OpenFault, now: datetime) -> Ite
     if detail:
         yield _finished(plan, is_effective=False, detail=detail)
         yield from _undone(plan, now)
+        yield from _called(world, plan, fault, detail)
     elif steps.is_verifying(world, plan):
         yield plan.progressed_at + timedelta(seconds=plan.verify_s)
     else:
         yield from _ready_deadlines(world, plan)
+
+
+def _called(
+    world: World, plan: OpenPlan, fault: OpenFault, detail: str
+) -> Iterator[FaultEscalated]:
+    """Yield a call for a person where a playbook wants one when it has not helped."""
+    book = world.spec.playbook(plan.playbook)
+    if book is not None and book.calls_person and not fault.is_escalated and not plan.is_overridden:
+        yield FaultEscalated(
+            fault_id=fault.fault_id,
+            target=fault.target,
+            priority=fault.priority.raised,
+            reason=detail,
+        )
 
 
 def _judge_steps(world: World, plan: OpenPlan, now: datetime) -> Iterator[Finding]:

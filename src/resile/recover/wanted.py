@@ -11,6 +11,8 @@ _WHY = {
     FaultKind.START_FAILED: "it was not ready in time",
     FaultKind.NOT_READY: "it was not ready any more",
     FaultKind.MEMORY_PRESSURE: "it was about to reach its memory limit",
+    FaultKind.DESCRIPTORS_EXHAUSTED: "it had no descriptors left",
+    FaultKind.POOL_EXHAUSTED: "its pool was full, and nothing got done in it",
 }
 """Why recovery replaces a process that lives, for the faults that lead to that."""
 

@@ -216,7 +216,7 @@ class World(Store):
 
     def _is_moot(self, step: Step) -> bool:
         name = self.known_service(step.target)
-        if step.action in (ActionKind.PRUNE, ActionKind.RUN):
+        if step.action is not ActionKind.START and step.action not in STOP_ACTIONS:
             return False
         if name is None:
             return True

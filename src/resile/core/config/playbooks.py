@@ -15,13 +15,24 @@ from resile.core.config.units import DurationIn
 STEPS_MAX = 20
 """More steps than that are a program; a command step can start one."""
 SHIPPED = (
+    "explain_permission",
+    "free_lock",
+    "free_port",
+    "make_room",
     "prune",
+    "rearm",
+    "refresh_secret",
+    "renew_certificate",
     "replace_hung",
     "replace_unready",
     "restart",
     "restart_before_exhaustion",
     "restart_before_oom",
+    "restart_exhausted",
+    "restart_unready_exhausted",
     "restart_unready_once",
+    "roll_back",
+    "rotate_secret",
 )
 """The names of the playbooks in `resile/recover/playbooks/shipped`; a `then` may name them."""
 
@@ -127,15 +138,43 @@ class MatchSection(Section):
         'such as "port_taken"; one must fit.',
     )
     oom_restart: Flag = setting(False, description='Only for services that say `oom = "restart"`.')
+    changed: Flag = setting(
+        False,
+        description="Only for services that are declared otherwise than when they last worked.",
+    )
 
 
 class StepSection(Section):
     """One step. The steps are done one after the other; what has nothing to do is passed over."""
 
-    do: Literal["start", "stop", "kill", "restart", "prune", "command"] = Field(
+    do: Literal[
+        "start",
+        "stop",
+        "kill",
+        "restart",
+        "prune",
+        "command",
+        "explain",
+        "free_port",
+        "free_lock",
+        "roll_back",
+        "rotate_secret",
+        "renew_certificate",
+        "kill_runs",
+        "freeze",
+        "collect",
+        "rearm",
+    ] = Field(
         description="`start`, `stop`, `kill` and `restart` work on the service, together with its "
-        "group where the group's strategy says so; `prune` removes old logs and crash bundles; "
-        "`command` runs a program."
+        "group where the group's strategy says so; `prune` removes old logs, crash bundles and what "
+        "is declared `prunable`; `command` runs a program; `explain` finds out what a person must "
+        "know, and always fails with it; `free_port` kills what is left of this system on the port; "
+        "`free_lock` has the service restarted that holds a database's lock; `roll_back` goes back "
+        "to how the service was declared when it last worked; `rotate_secret` rotates the secrets "
+        "that it gets; `renew_certificate` runs its `renew`, else rotates them; `kill_runs` kills "
+        "the contained runs in question; `freeze` stops the service, or holds contained runs, until "
+        "a person lets them go; `collect` writes a file of evidence; `rearm` looks at everything "
+        "anew."
     )
     command: Command | None = setting(
         None,
@@ -228,6 +267,9 @@ class PlaybookSection(Section):
     bounded_by: Literal["budget", "intensity"] = setting(
         "budget",
         description="`intensity`: not the budget but the service's restart intensity bounds it.",
+    )
+    escalate: Flag = setting(
+        False, description="A person is called at once if it did not help, and told what it found."
     )
     then: str = setting(
         "", description="The playbook to try next if this one did not help, before all others."

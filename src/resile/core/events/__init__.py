@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from resile.core.events.recovery import (
         ActionFinished,
         ActionStarted,
+        DependentReleased,
         FaultClosed,
         FaultEscalated,
         FaultOpened,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
         PlanDecided,
         PlanFinished,
         PlanProposed,
+        PlaybooksForgotten,
         ProposalAnswered,
         Step,
     )
@@ -119,6 +121,7 @@ if TYPE_CHECKING:
         SwitchEnded,
         SwitchSet,
     )
+    from resile.core.events.symptoms import ClockJumped, SymptomChanged
     from resile.core.events.system import (
         BrainStarted,
         BrainStopped,
@@ -148,11 +151,13 @@ __all__ = [
     "Checkpointed",
     "ClientQuarantined",
     "ClientReleased",
+    "ClockJumped",
     "DataMended",
     "DataMismatched",
     "DegradationAnswered",
     "DegradationChanged",
     "DegradationNoticed",
+    "DependentReleased",
     "DrillBegun",
     "DrillEnded",
     "DrillProved",
@@ -190,6 +195,7 @@ __all__ = [
     "PlanDecided",
     "PlanFinished",
     "PlanProposed",
+    "PlaybooksForgotten",
     "PolicyClosed",
     "PolicyForced",
     "PolicyHalfOpened",
@@ -238,6 +244,7 @@ __all__ = [
     "StoreVerified",
     "SwitchEnded",
     "SwitchSet",
+    "SymptomChanged",
     "Tried",
     "TroubleEnded",
     "TroubleNoticed",

@@ -20,6 +20,7 @@ HOMES = tuple(
         "escapes",
         "policies",
         "store",
+        "symptoms",
         "system",
         "troubles",
         "degradation",

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from resile.core.events import (
     ActionFinished,
     ActionStarted,
+    DependentReleased,
     FaultClosed,
     FaultEscalated,
     FaultOpened,
@@ -18,7 +19,9 @@ from resile.core.events import (
 )
 from resile.core.vocabulary import ActionKind, FaultKind
 from resile.recover.facts import TRIED_MAX, InFlight, OpenFault, OpenPlan, Proposal, Remedy
+from resile.recover.fold import learning
 from resile.recover.fold.durations import note_took
+from resile.recover.fold.setbacks import note_setback
 from resile.recover.fold.table import Folds
 from resile.recover.model import service_target
 from resile.recover.store import Store
@@ -33,6 +36,7 @@ _KINDS_THAT_HALT_A_ROLL = frozenset(
 
 def _fault_opened(store: Store, payload: FaultOpened, _at: datetime) -> None:
     store.faults_count += 1
+    note_setback(store, payload)
     store.faults[payload.fault_id] = OpenFault(
         fault_id=payload.fault_id,
         kind=payload.fault,
@@ -56,6 +60,17 @@ def _fault_escalated(store: Store, payload: FaultEscalated, _at: datetime) -> No
     name = store.known_service(fault.target)
     if fault.kind is FaultKind.CRASH_LOOP and name is not None:
         store.change(name, is_quarantined=True)
+
+
+def _dependent_released(store: Store, payload: DependentReleased, _at: datetime) -> None:
+    """Give a quarantined service a fresh start; its fault remembers that."""
+    name = store.known_service(payload.target)
+    if name is None:
+        return
+    store.change(name, is_quarantined=False, backoff_attempt=0, restart_times=())
+    for fault in [f for f in store.faults.values() if f.target == payload.target]:
+        released = fault.releases + (fault.fault_id == payload.fault_id)
+        store.faults[fault.fault_id] = replace(fault, attempts=0, tried=(), releases=released)
 
 
 def _objective_at_risk(store: Store, payload: ObjectiveAtRisk, _at: datetime) -> None:
@@ -142,7 +157,10 @@ def forget_actions(store: Store) -> None:
 
 def _plan_finished(store: Store, payload: PlanFinished, at: datetime) -> None:
     plan = store.plans.pop(payload.plan_id, None)
-    if plan is not None and payload.is_effective:
+    if plan is None:
+        return
+    learning.judge(store, plan, payload, at)
+    if payload.is_effective:
         note_took(store, plan, at)
 
 
@@ -210,6 +228,8 @@ def _note_outcome(
     if action.action in (ActionKind.STOP, ActionKind.KILL):
         failures = 0 if payload.is_ok else status.stop_failures + 1
         store.change(name, stop_failures=failures, stop_failed_at=at if failures else None)
+    elif action.action is ActionKind.ROLL_BACK and payload.is_ok:
+        store.change(name, is_quarantined=False, backoff_attempt=0, restart_times=())
     elif action.action is ActionKind.START and not payload.is_ok and not status.is_alive:
         error = payload.detail or "it could not be started"
         store.change(name, start_error=error, start_failed_at=at)
@@ -219,6 +239,7 @@ FOLDS: Folds = {
     FaultOpened: _fault_opened,
     FaultEscalated: _fault_escalated,
     FaultClosed: _fault_closed,
+    DependentReleased: _dependent_released,
     ObjectiveAtRisk: _objective_at_risk,
     ObjectiveMissed: _objective_missed,
     PlanDecided: _plan_decided,

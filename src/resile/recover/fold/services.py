@@ -1,11 +1,12 @@
 """How processes, checks, and the coming and going of the brain change the state."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from resile.core.events import (
     BrainStarted,
     BrainStopped,
     CheckChanged,
+    ClockJumped,
     GuardLost,
     MemoryPressureChanged,
     ProcessExited,
@@ -13,13 +14,16 @@ from resile.core.events import (
     ServiceChanged,
     ServiceNotified,
     ServiceReady,
+    SymptomChanged,
 )
+from resile.core.shifting import with_times
 from resile.core.vocabulary import ActionKind, Desired, MemoryLevel
-from resile.recover.facts import GOOD_STATES, CheckStatus, Exit, PressureStatus
+from resile.recover.facts import GOOD_STATES, CheckStatus, Exit, PressureStatus, SymptomStatus
+from resile.recover.fold.learning import note_config
 from resile.recover.fold.recovery import forget_actions
 from resile.recover.fold.table import Folds
 from resile.recover.model import service_target
-from resile.recover.store import Store
+from resile.recover.store import Store, symptom_key
 
 
 def _brain_started(store: Store, payload: BrainStarted, _at: datetime) -> None:
@@ -27,6 +31,7 @@ def _brain_started(store: Store, payload: BrainStarted, _at: datetime) -> None:
     if not store.is_guarded_by(payload.guard_pid, payload.guard_identity):
         _begin_run(store)
     store.guard_pid, store.guard_identity = payload.guard_pid, payload.guard_identity
+    note_config(store, payload.config_digest)
     for name, status in store.services.items():
         if status.is_alive and name not in payload.adopted:
             _forget_process(store, name)
@@ -52,6 +57,7 @@ def _begin_run(store: Store) -> None:
     forget_actions(store)
     store.restarts = ()
     store.pressures = {}
+    store.symptoms = {}
     store.is_shutdown_wanted = False
     for name in store.services:
         store.change(
@@ -135,10 +141,31 @@ def _memory_pressure(store: Store, payload: MemoryPressureChanged, at: datetime)
 
 
 def _relieve(store: Store, name: str, at: datetime) -> None:
-    """Forget how scarce memory was for a process that is gone."""
+    """Forget how scarce memory was for a process that is gone, and what else it lacked."""
     target = service_target(name)
     if target in store.pressures:
         store.pressures[target] = PressureStatus(level=MemoryLevel.CALM, since=at)
+    for key, status in store.symptoms.items():
+        if status.is_there and key.partition(" ")[2] == target:
+            store.symptoms[key] = SymptomStatus(is_there=False, since=at)
+
+
+def _symptom_changed(store: Store, payload: SymptomChanged, at: datetime) -> None:
+    if store.has_memory(payload.target):
+        store.symptoms[symptom_key(payload.fault, payload.target)] = SymptomStatus(
+            is_there=payload.is_there, since=at, reason=payload.reason, cause=payload.cause
+        )
+
+
+def _clock_jumped(store: Store, payload: ClockJumped, at: datetime) -> None:
+    """Move all that was noted on the clock as it was before."""
+    by = timedelta(seconds=payload.by_s)
+
+    def move(time: datetime) -> datetime:
+        is_new = payload.seen_at <= time <= at
+        return time if is_new else time + by
+
+    store.load(with_times(store.record(), move))
 
 
 def _service_notified(store: Store, payload: ServiceNotified, _at: datetime) -> None:
@@ -227,4 +254,6 @@ FOLDS: Folds = {
     ServiceChanged: _service_changed,
     CheckChanged: _check_changed,
     MemoryPressureChanged: _memory_pressure,
+    SymptomChanged: _symptom_changed,
+    ClockJumped: _clock_jumped,
 }

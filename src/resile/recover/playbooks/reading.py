@@ -69,6 +69,7 @@ def _playbook(name: str, section: "PlaybookSection", *, is_shipped: bool) -> Pla
         blast_radius=section.blast_radius or 0,
         bound=Bound(section.bounded_by),
         then=section.then,
+        calls_person=section.escalate,
         is_shipped=is_shipped,
     )
 
@@ -86,6 +87,7 @@ def _match(section: "MatchSection") -> Match:
         ends=frozenset(section.ends),
         causes=frozenset(map(Cause, section.causes)),
         needs_oom_restart=section.oom_restart,
+        needs_change=section.changed,
     )
 
 

@@ -21,13 +21,27 @@ VERIFY_MARGIN_S = 60.0
 CHECK_VERIFY_S = 120.0
 """Of a target that is a check: a disk check's interval, three times, with room."""
 
+_PLAIN = {
+    Do.PRUNE: ActionKind.PRUNE,
+    Do.EXPLAIN: ActionKind.EXPLAIN,
+    Do.FREE_PORT: ActionKind.FREE_PORT,
+    Do.FREE_LOCK: ActionKind.FREE_LOCK,
+    Do.ROLL_BACK: ActionKind.ROLL_BACK,
+    Do.ROTATE_SECRET: ActionKind.ROTATE_SECRET,
+    Do.KILL_RUNS: ActionKind.KILL_RUNS,
+    Do.FREEZE: ActionKind.FREEZE,
+    Do.COLLECT: ActionKind.COLLECT,
+    Do.REARM: ActionKind.REARM,
+}
+"""What is one action on the target, whatever that is."""
 _ENDS = {Do.STOP: ActionKind.STOP, Do.KILL: ActionKind.KILL, Do.RESTART: ActionKind.STOP}
 
 
 def remedy_of(world: World, playbook: Playbook, fault: OpenFault) -> Remedy:
     """Work a playbook out for a fault."""
     name = service_of(fault.target)
-    steps = [*_worked_out(world, playbook.steps, fault)]
+    runs = name is not None and world.service(name).is_alive
+    steps = [*_worked_out(world, playbook.steps, fault, runs=runs)]
     verify = playbook.verify
     if verify.command:
         steps.append(
@@ -51,9 +65,15 @@ def remedy_of(world: World, playbook: Playbook, fault: OpenFault) -> Remedy:
     )
 
 
-def _worked_out(world: World, planned: Iterable[PlaybookStep], fault: OpenFault) -> Iterator[Step]:
+def _worked_out(
+    world: World, planned: Iterable[PlaybookStep], fault: OpenFault, *, runs: bool = False
+) -> Iterator[Step]:
+    """Work steps out. What `runs`, and is ended by none of them, is not started either."""
     name = service_of(fault.target)
     for step in planned:
+        if step.do is Do.START and runs:
+            continue
+        runs = runs and step.do not in _ENDS
         if step.do is Do.COMMAND:
             yield Step(
                 action=ActionKind.RUN,
@@ -62,10 +82,25 @@ def _worked_out(world: World, planned: Iterable[PlaybookStep], fault: OpenFault)
                 timeout_s=step.timeout_s,
                 is_repeatable=step.is_repeatable,
             )
-        elif step.do is Do.PRUNE:
-            yield Step(action=ActionKind.PRUNE, target=fault.target)
+        elif step.do is Do.RENEW_CERTIFICATE:
+            yield _renewal(world, step, fault, name)
+        elif step.do in _PLAIN:
+            yield Step(action=_PLAIN[step.do], target=fault.target)
         elif name is not None:
             yield from _of_service(world, step, fault, name)
+
+
+def _renewal(world: World, step: PlaybookStep, fault: OpenFault, name: str | None) -> Step:
+    command = () if name is None else world.service_spec(name).renew
+    if not command:
+        return Step(action=ActionKind.ROTATE_SECRET, target=fault.target)
+    return Step(
+        action=ActionKind.RUN,
+        target=fault.target,
+        command=command,
+        timeout_s=step.timeout_s,
+        is_repeatable=True,
+    )
 
 
 def _of_service(world: World, step: PlaybookStep, fault: OpenFault, name: str) -> Iterator[Step]:
