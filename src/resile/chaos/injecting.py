@@ -17,7 +17,7 @@ from resile.errors import RejectedError
 
 Gate = Callable[[Host], AbstractContextManager[None]]
 """Holds the watchdog at its work while a record is written."""
-STOPPED_HINT: Final = "somebody forbids faults: see `resile chaos status`"
+STOPPED_HINT: Final = "see who forbids faults: `resile switches`, `resile chaos status`"
 _FAILED: Final = "it could not be applied"
 
 
@@ -64,8 +64,8 @@ class Injector:
             RejectedError: If faults are forbidden, or this one cannot be applied here; nothing was done.
             OperationError: If it failed; what was done of it is undone.
         """
-        if self._host.ledger.is_stopped():
-            raise RejectedError("no fault may begin now", hint=STOPPED_HINT)
+        if why := self._host.ledger.why_stopped():
+            raise RejectedError(f"no fault may begin now: {why}", hint=STOPPED_HINT)
         if why := obstacle(wish.fault, self._host):
             raise RejectedError(
                 f"{wish.fault} cannot be applied here: {why}", hint="see resile chaos preflight"

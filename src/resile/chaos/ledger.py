@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from resile.chaos.decide import STOPPED
 from resile.chaos.model import Ending, UndoRecord
+from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.codec import decode, encode
 from resile.core.files import (
     SYSTEM_FILES,
@@ -23,6 +25,8 @@ from resile.core.files import (
     write_durable,
 )
 from resile.core.process import Identity
+from resile.core.switch_file import read_switches
+from resile.core.vocabulary import Part
 from resile.errors import OperationError
 
 T = TypeVar("T")
@@ -42,11 +46,15 @@ class Ledger:
     Args:
         folder: Where they are: `chaos` in the state folder. Made by the first record.
         files: Where durable writes go; tests give one that fails.
+        clock: Tells whether the time of a switch is over.
     """
 
-    def __init__(self, folder: Path, *, files: Files = SYSTEM_FILES) -> None:
+    def __init__(
+        self, folder: Path, *, files: Files = SYSTEM_FILES, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self.folder = folder
         self._files = files
+        self._clock = clock
 
     def begin(self, record: UndoRecord) -> None:
         """Keep a record; durable when it returns: its fault may be applied now.
@@ -143,7 +151,20 @@ class Ledger:
 
     def is_stopped(self) -> bool:
         """Tell whether somebody forbids faults: in this system, or on the whole machine."""
-        return self._has(STOP_NAME) or MACHINE_STOP.exists()
+        return bool(self.why_stopped())
+
+    def why_stopped(self) -> str:
+        """Tell why no fault may begin and those that are active end; empty if they may.
+
+        Where nobody knows whether chaos is switched off, it is.
+        """
+        if self._has(STOP_NAME) or MACHINE_STOP.exists():
+            return STOPPED
+        try:
+            off = read_switches(self.folder.parent).find(Part.CHAOS, now=self._clock.now())
+        except OperationError as exc:
+            return exc.message
+        return "" if off is None else off.reason
 
     def _has(self, name: str) -> bool:
         return os.path.lexists(self.folder / name)

@@ -65,6 +65,7 @@ def status_data(host: Host) -> dict[str, Any]:
         "unreadable": [str(path) for path in host.ledger.unreadable()],
         "is_watched": is_watched(host),
         "is_forbidden": host.ledger.is_stopped(),
+        "why_forbidden": host.ledger.why_stopped(),
     }
 
 
@@ -88,7 +89,7 @@ def status_lines(facts: Mapping[str, Any]) -> list[str]:
         lines.append("nobody watches these: end them with `resile chaos undo --all`")
     lines += [f"{path} cannot be read: look at what it was about" for path in facts["unreadable"]]
     if facts["is_forbidden"]:
-        lines.append("faults are forbidden: a file says so (see `resile chaos --help`)")
+        lines.append(f"no fault may begin: {facts['why_forbidden']} (see `resile chaos --help`)")
     return lines
 
 

@@ -32,7 +32,7 @@ from resile.contain.sandboxes import (
     open_launcher,
 )
 from resile.contain.spec import CONTAINED_VARIABLE
-from resile.contain.switches import ALL_ON, Switches, check_hold, switches_of
+from resile.contain.switches import ALL_ON, Switches, check_hold, check_parts, switches_of
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.files import make_private_dir
 from resile.core.ids import new_id
@@ -171,6 +171,7 @@ class Host:
             ResileError: If there can be none.
         """
         self.switches.check()
+        check_parts(self.journal_folder.parent, clock=self.clock)
         check_hold(self.runs)
         with self._lock:
             berth, self._berth = self._berth, None

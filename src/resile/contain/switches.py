@@ -8,10 +8,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from resile.core.clock import Clock
 from resile.core.codec import decode, encode
 from resile.core.files import make_private_dir, write_durable
+from resile.core.vocabulary import Part
 from resile.errors import ConfigError, OperationError, RejectedError
 
 if TYPE_CHECKING:
@@ -149,6 +152,19 @@ def held(runs: "Runs") -> Hold | None:
     with contextlib.suppress(ValueError):
         return decode(Hold, json.loads(content))
     return Hold(who="somebody", why=f"{path} cannot be read")
+
+
+def check_parts(state: Path, *, clock: Clock) -> None:
+    """Refuse if somebody switched contained runs off for a while.
+
+    Raises:
+        RejectedError: If they are off.
+        OperationError: If nobody can tell.
+    """
+    from resile.core.switch_file import check_switch, switches_file
+
+    if switches_file(state).exists():
+        check_switch(state, Part.RUNS, now=clock.now())
 
 
 def check_hold(runs: "Runs") -> None:

@@ -1,10 +1,16 @@
 """A fault begins only when its end is sure: record first, and an end for whatever was begun."""
 
+from datetime import timedelta
+
 import pytest
 from tests.support.chaotic import World, host_of, injector_of, wish
 
 from resile.chaos.model import EndedBy, Ending
-from resile.core.events import FaultInjected, FaultUndone
+from resile.core.clock import SYSTEM_CLOCK
+from resile.core.events import FaultInjected, FaultUndone, SwitchSet
+from resile.core.switch_file import switches_file, write_switches
+from resile.core.switches import Switches
+from resile.core.vocabulary import Part
 from resile.errors import ConfigError, OperationError, RejectedError
 from resile.testing.files import Crash, FaultyFiles
 
@@ -171,3 +177,17 @@ def test_a_fault_of_a_moment_is_told_once(tmp_path, world):
 
     assert [type(payload) for payload in told] == [FaultInjected]
     assert host.ledger.records() == ()
+
+
+def test_no_fault_begins_while_chaos_is_switched_off_or_nobody_knows(tmp_path, world):
+    host = host_of(tmp_path, world=world)
+    now = SYSTEM_CLOCK.now()
+    off = SwitchSet(part=Part.CHAOS, is_on=False, until=now + timedelta(hours=1), why="a fair")
+
+    write_switches(host.ledger.folder.parent, Switches().apply(off, now))
+    with pytest.raises(RejectedError, match=r"chaos is switched off until .*: a fair"):
+        injector_of(host).inject(wish())
+    switches_file(host.ledger.folder.parent).write_bytes(b"{")
+    with pytest.raises(RejectedError, match="nobody knows what is switched off"):
+        injector_of(host).inject(wish())
+    assert world.history == []

@@ -222,7 +222,7 @@ class Brain:
     def _make_loop(self) -> Loop:
         return Loop(
             journal=self._journal,
-            projections=[Recovery(self._world), Incidents(self._book)],
+            projections=[Recovery(self._world), Incidents(self._book, self._world)],
             clock=self._clock,
             perform=self._actions.perform,
             checkpoint=self._checkpoint,

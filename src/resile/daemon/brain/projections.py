@@ -1,9 +1,10 @@
 """What the brain folds from the journal and decides on, in the shape that the loop asks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from resile.core.events import Event
+from resile.core.events import Event, NoticeSent
+from resile.core.vocabulary import Part
 from resile.daemon.loop import Due
 from resile.incidents import IncidentBook
 from resile.incidents import decide as decide_incidents
@@ -28,9 +29,13 @@ class Recovery:
 
 @dataclass(slots=True)
 class Incidents:
-    """The incidents, as the loop sees them."""
+    """The incidents, as the loop sees them.
+
+    While notices are switched off none is sent; what is still so afterwards is told then.
+    """
 
     book: IncidentBook
+    world: World
 
     def apply(self, event: Event) -> None:
         """Fold one event into the state."""
@@ -38,4 +43,8 @@ class Incidents:
 
     def due(self, now: datetime) -> Due:
         """Tell what is due now, and when to be asked again."""
-        return decide_incidents(self.book, now)
+        decision = decide_incidents(self.book, now)
+        if not self.world.switches.is_off(Part.NOTICES, now=now):
+            return decision
+        told = tuple(one for one in decision.payloads if not isinstance(one, NoticeSent))
+        return replace(decision, payloads=told)

@@ -21,7 +21,7 @@ from resile.core.events import (
 )
 from resile.core.journal import Journal, Query
 from resile.core.log_line import log_line
-from resile.core.vocabulary import CheckState, EndKind, FaultKind, Phase
+from resile.core.vocabulary import CheckState, EndKind, FaultKind, Part, Phase
 from resile.daemon.foresight import expiring, scoring
 from resile.daemon.foresight.disks import DiskGauge
 from resile.daemon.foresight.gauging import Gauges, pools
@@ -187,9 +187,13 @@ class Foresight:
             *expiring.certificates(self._plan.checks, self._sources.results()),
             *expiring.secrets(self._sources.secrets(), self._plan.secret_lifetimes_s),
         ]
-        self._told(self._predictions.observe(readings))
-        self._told(self._predictions.expire(expiries))
+        if not self._is_off():
+            self._told(self._predictions.observe(readings))
+            self._told(self._predictions.expire(expiries))
         self._score()
+
+    def _is_off(self) -> bool:
+        return self._world.switches.is_off(Part.PREDICTION, now=self._clock.now())
 
     def _end_process(self, exited: ProcessExited) -> None:
         has_failed = not exited.is_graceful and exited.end not in _WANTED_ENDS
@@ -237,7 +241,12 @@ class Foresight:
     # What is known ------------------------------------------------------------------------------
 
     def forecasts(self) -> Sequence[Forecast]:
-        """Give what is expected to run out, the first first; nothing of what muted predictors expect."""
+        """Give what is expected to run out, the first first; nothing of what muted predictors expect.
+
+        Nothing is while prediction is off: what was expected before is not looked at any more.
+        """
+        if self._is_off():
+            return []
         return [one for one in self._predictions.forecasts() if not one.is_muted]
 
     def scores(self) -> Mapping[str, Score]:

@@ -5,12 +5,14 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from resile.clients import wire
 from resile.contain.cgroups import remembered, unit_of
 from resile.core.clock import Clock
-from resile.core.vocabulary import RotationReason
+from resile.core.switch_file import SwitchReader
+from resile.core.vocabulary import Part, RotationReason
 from resile.daemon.lanes import Instance
 from resile.daemon.secretkeeper.births import Births
 from resile.daemon.secretkeeper.connection import error_of
@@ -77,12 +79,14 @@ class Keeper:
         self._clock = clock
         self._server: Server | None = None
         self._estate: Estate | None = None
+        self._switches = SwitchReader(plan.state)
         self._trouble: ResileError = _OPENING
         self._tried = threading.Event()
         self._quarantine = Quarantine(folder, clock=clock)
         self._renewing = Renewing(
             lambda: self._need_estate().rotations,
             rotated=self._quarantine.rotated,
+            is_off=partial(self._is_off, Part.ROTATION),
             tell=line.tell,
             clock=clock,
         )
@@ -104,6 +108,7 @@ class Keeper:
             registry=self._registry,
             rotate=self._renewing.renew,
             end_leases=self._leasing.cut,
+            is_off=partial(self._is_off, Part.ANOMALY),
             tell=line.tell,
             clock=clock,
         )
@@ -188,6 +193,10 @@ class Keeper:
                 self._line.send({"status": status})
             self._clock.sleep(TICK_S)
 
+    def _is_off(self, part: Part) -> bool:
+        """Tell whether a person switched a part off."""
+        return self._switches.now().is_off(part, now=self._clock.now())
+
     def _settle(self) -> None:
         if self._estate is not None:
             self._estate.authority.settle()
@@ -207,7 +216,8 @@ class Keeper:
             self._renewing.renew(name, RotationReason.COMPROMISE, why)
         while True:
             _attempt(births.step)
-            _attempt(lambda: rotations.step_due(self._clock.now()))
+            is_off = self._is_off(Part.ROTATION)
+            _attempt(partial(rotations.step_due, self._clock.now(), is_beginning=not is_off))
             self._clock.sleep(TICK_S)
 
     def _open(self) -> Estate:

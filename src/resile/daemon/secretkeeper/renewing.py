@@ -10,7 +10,7 @@ from resile.core.events import RotationBegun, RotationEnded
 from resile.core.ids import new_id
 from resile.core.vocabulary import RotationOutcome, RotationReason
 from resile.daemon.secretkeeper.recording import Tell
-from resile.errors import OperationError, ResileError
+from resile.errors import OperationError, RejectedError, ResileError
 from resile.secrets.rotation import Rotations
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ class Renewing:
     Args:
         rotations: Gives what rotates; raises a ResileError where there is none yet.
         rotated: Called with the name of what was compromised and is rotated.
+        is_off: Tells whether a person switched rotation off.
         tell: Journals.
         clock: Stamps, and waits between attempts.
     """
@@ -38,11 +39,13 @@ class Renewing:
         rotations: Callable[[], Rotations],
         *,
         rotated: Callable[[str], None],
+        is_off: Callable[[], bool] = lambda: False,
         tell: Tell,
         clock: Clock,
     ) -> None:
         self._rotations = rotations
         self._rotated = rotated
+        self._is_off = is_off
         self._tell = tell
         self._clock = clock
         self._pool = ThreadPoolExecutor(AT_ONCE_MAX, thread_name_prefix="renewing")
@@ -50,7 +53,15 @@ class Renewing:
         self._pending: set[tuple[str, RotationReason]] = set()
 
     def renew(self, name: str, reason: RotationReason, why: str) -> None:
-        """Have a secret rotated. Does not wait. What is pending already is not begun twice."""
+        """Have a secret rotated. Does not wait. What is pending already is not begun twice.
+
+        While rotation is off nothing is begun; of what is compromised a person is told, and the next
+        life of the keeper owes it still.
+        """
+        if self._is_off():
+            if reason is RotationReason.COMPROMISE:
+                self._tell_undone(name, why, RejectedError("rotation is switched off"))
+            return
         with self._lock:
             if (name, reason) in self._pending:
                 return

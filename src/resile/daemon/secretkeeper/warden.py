@@ -75,6 +75,7 @@ class Warden:
         registry: Tells clients that they are cut off.
         rotate: Has secrets rotated.
         end_leases: Ends what was made for a client alone, and needs no rotation.
+        is_off: Tells whether a person switched this off: it learns, and nothing is found odd.
         tell: Journals.
         clock: Stamps.
     """
@@ -87,6 +88,7 @@ class Warden:
         registry: Registry,
         rotate: Rotate,
         end_leases: EndLeases,
+        is_off: Callable[[], bool] = lambda: False,
         tell: Tell,
         clock: Clock,
     ) -> None:
@@ -95,6 +97,7 @@ class Warden:
         self._registry = registry
         self._rotate = rotate
         self._end_leases = end_leases
+        self._is_off = is_off
         self._tell = tell
         self._clock = clock
         self.quarantine = quarantine
@@ -178,7 +181,7 @@ class Warden:
             return self._watch.reads(client=client, name=name, limit=limit)
 
     def _answer(self, found: Iterable[Finding]) -> None:
-        for one in found:
+        for one in () if self._is_off() else found:
             self._told(
                 SecretAnomaly(
                     anomaly_id=new_id("ano", at=self._clock.now()),

@@ -4,9 +4,11 @@ A job has one time at which it is due next, so that whatever was missed (the mac
 snapshot) is done once and not made up for. What has been due for longest goes first: no job starves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
+from resile.core.switches import Switches
+from resile.core.vocabulary import Part
 from resile.daemon.storekeeper.model import (
     REPLICA,
     STORE,
@@ -26,6 +28,11 @@ COLLECT_EVERY_S = 86_400.0
 COLLECT_FIRST_S = 300.0
 """A daemon that is started again and again does not collect each time."""
 NEVER_S = float("inf")
+_KINDS_OF: Mapping[Part, frozenset[JobKind]] = {
+    Part.SNAPSHOTS: frozenset({JobKind.SNAPSHOT}),
+    Part.SCRUB: frozenset({JobKind.SCRUB, JobKind.LIVE}),
+}
+"""The jobs of each part. What somebody asks for by hand is done all the same."""
 
 
 def first_times(plan: Plan, memory: Memory, *, now_s: float, now: datetime) -> dict[Job, float]:
@@ -98,9 +105,15 @@ def follow(plan: Plan, job: Job) -> Job | None:
     return None
 
 
-def pick(times: Mapping[Job, float], now_s: float) -> Job | None:
-    """Give the job that has been due for longest; None if none is due."""
-    due = [job for job, at_s in times.items() if at_s <= now_s]
+def off_kinds(switches: Switches, now: datetime) -> frozenset[JobKind]:
+    """Tell which jobs a person switched off."""
+    parts = {off.part for off in switches.active(now)}
+    return frozenset(kind for part in parts for kind in _KINDS_OF.get(part, ()))
+
+
+def pick(times: Mapping[Job, float], now_s: float, *, off: Collection[JobKind] = ()) -> Job | None:
+    """Give the job that has been due for longest and is not off; None if none is due."""
+    due = [job for job, at_s in times.items() if at_s <= now_s and job.kind not in off]
     return min(due, key=lambda job: (times[job], job.kind.value, job.name), default=None)
 
 

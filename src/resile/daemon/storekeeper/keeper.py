@@ -3,15 +3,18 @@
 import contextlib
 import dataclasses
 import logging
+import math
 import threading
 
 from resile.core.clock import Clock
 from resile.core.journal import JournalSink
+from resile.core.switch_file import SwitchReader
 from resile.daemon.storekeeper import memory as memories
 from resile.daemon.storekeeper.decide import (
     first_times,
     follow,
     next_time,
+    off_kinds,
     pass_due_in_s,
     passes,
     pick,
@@ -58,6 +61,7 @@ class Keeper:
     ) -> None:
         self._plan = plan
         self._clock = clock
+        self._switches = SwitchReader(plan.state)
         self._tell = Teller(journal, clock=clock)
         self._store = Store(plan, tell=self._tell, clock=clock)
         self._asked_store = Store(plan, tell=self._tell, clock=clock)
@@ -85,10 +89,9 @@ class Keeper:
             with self._wake:
                 if self._is_over:
                     break
-                job = pick(self._times, self._clock.monotonic())
+                job = self.due()
                 if job is None:
-                    wait_s = min(self._times.values()) - self._clock.monotonic()
-                    self._wake.wait(min(max(wait_s, 0.0), WAIT_MAX_S))
+                    self._wake.wait(self._wait_s())
                     continue
             self.do(job)
         memories.save(self._plan.state, self._memory)
@@ -104,7 +107,7 @@ class Keeper:
 
     def due(self) -> Job | None:
         """Tell what `run` would do now."""
-        return pick(self._times, self._clock.monotonic())
+        return pick(self._times, self._clock.monotonic(), off=self._off())
 
     def do(self, job: Job) -> None:
         """Do one job, and settle when it is due again. What fails is told, and tried again."""
@@ -150,6 +153,16 @@ class Keeper:
                 self._times[follows] = self._clock.monotonic()
                 self._wake.notify_all()
         return taken
+
+    def _off(self) -> frozenset[JobKind]:
+        return off_kinds(self._switches.now(), self._clock.now())
+
+    def _wait_s(self) -> float:
+        """Tell how long to wait for the next job; one that is off wakes nobody."""
+        off = self._off()
+        coming = [at_s for job, at_s in self._times.items() if job.kind not in off]
+        wait_s = min(coming, default=math.inf) - self._clock.monotonic()
+        return min(max(wait_s, 0.0), WAIT_MAX_S)
 
     def _perform(self, job: Job) -> tuple[int, bool]:
         """Do it; give how much was read, and whether a pass is through."""

@@ -181,12 +181,16 @@ class Rotations:
         self._background.poke()
         return self._stepper.carry_on(patience_s=patience_s)
 
-    def step_due(self, now: datetime) -> tuple[RotationReport, ...]:
+    def step_due(self, now: datetime, *, is_beginning: bool = True) -> tuple[RotationReport, ...]:
         """Go on with what waits, and begin what is due or owed; give the reports of what moved.
 
         Waits for nobody. Of scheduled ones at most one begins in ten seconds.
+
+        Args:
+            now: Wall-clock.
+            is_beginning: Rotations may begin. Default; else those that are open go on alone.
         """
-        return self._stepper.step(now)
+        return self._stepper.step(now, is_beginning=is_beginning)
 
     def due(self, now: datetime) -> tuple[str, ...]:
         """Give the secrets whose scheduled rotation is due, the most overdue first."""

@@ -52,9 +52,17 @@ class Stepper:
         self._clock = clock
         self._next_s = 0.0
 
-    def step(self, now: datetime) -> tuple[RotationReport, ...]:
-        """Go on with what waits, then with what is owed, then with one that is due."""
-        moved = [*self.carry_on(patience_s=0.0), *self.pay(now, patience_s=0.0)]
+    def step(self, now: datetime, *, is_beginning: bool = True) -> tuple[RotationReport, ...]:
+        """Go on with what waits, then with what is owed, then with one that is due.
+
+        Args:
+            now: Wall-clock.
+            is_beginning: What is owed or due may begin.
+        """
+        moved = [*self.carry_on(patience_s=0.0)]
+        if not is_beginning:
+            return tuple(moved)
+        moved += self.pay(now, patience_s=0.0)
         if self._clock.monotonic() >= self._next_s:
             names = self.due(now)
             if names:

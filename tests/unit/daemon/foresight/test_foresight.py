@@ -17,6 +17,7 @@ from resile.core.events import (
     PredictionEnded,
     PredictionMade,
     ProcessExited,
+    SwitchSet,
     announce,
 )
 from resile.core.metrics import Registry
@@ -24,6 +25,7 @@ from resile.core.vocabulary import (
     CheckState,
     EndKind,
     FaultKind,
+    Part,
     PredictionOutcome,
     Priority,
     Resource,
@@ -131,6 +133,19 @@ def test_leak_is_predicted_journalled_and_shown(watched: Watched) -> None:
     assert health["score"] < 90
     assert {one["what"] for one in health["deductions"]} == {"prediction", "saturation"}
     assert watched.foresight.health("service/b") is None
+
+
+def test_nothing_is_predicted_while_prediction_is_switched_off(watched: Watched) -> None:
+    off = SwitchSet(
+        part=Part.PREDICTION, is_on=False, until=watched.clock.now() + timedelta(days=9)
+    )
+    watched.shell.tell(off)
+
+    watched.leak(0.3, 0.95, 250)
+
+    assert watched.told == []
+    assert list(watched.foresight.predictions()) == []
+    assert watched.foresight.health("service/a") is not None
 
 
 @pytest.mark.parametrize(

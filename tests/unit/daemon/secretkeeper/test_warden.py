@@ -65,6 +65,7 @@ class Scene:
         self.watch = Told()
         self.told: list[Payload] = []
         self.is_journal_down = False
+        self.is_off = False
         self.rotated: list[tuple[str, RotationReason]] = []
         self.quarantine = Quarantine(folder, clock=clock)
         registry = Registry(
@@ -80,6 +81,7 @@ class Scene:
             registry=registry,
             rotate=lambda name, reason, _: self.rotated.append((name, reason)),
             end_leases=lambda _: frozenset(),
+            is_off=lambda: self.is_off,
             tell=self.tell,
             clock=clock,
         )
@@ -187,3 +189,14 @@ def test_what_is_known_goes_to_the_watch(scene: Scene) -> None:
     assert scene.watch.maintained == {"service/web", "check/db"}
     assert scene.watch.retired_ones == [("db/password", "2")]
     assert [one.client for one in scene.watch.notes] == [CLIENT.name] * 2
+
+
+def test_nothing_is_found_odd_while_that_is_switched_off(scene: Scene) -> None:
+    scene.is_off = True
+    scene.find(SecretResponse.QUARANTINE)
+    assert scene.told == []
+    assert not scene.rotated
+
+    scene.is_off = False
+    scene.find(SecretResponse.QUARANTINE)
+    assert scene.told

@@ -257,3 +257,11 @@ def test_what_is_owed_waits_for_the_rotation_that_is_open(kit: Kit) -> None:
 
     assert len(rotations.open()) == 1
     assert rotations.ended()[0].outcome is RotationOutcome.ABORTED
+
+
+def test_nothing_begins_where_that_is_off_and_it_begins_when_it_is_on_again(kit: Kit) -> None:
+    rotations = scheduled(kit)
+    kit.clock.advance(60 * DAY_S)
+
+    assert rotations.step_due(kit.clock.now(), is_beginning=False) == ()
+    assert len(rotations.step_due(kit.clock.now())) == 1
