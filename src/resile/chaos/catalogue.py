@@ -6,6 +6,7 @@ from typing import Final
 
 from resile.chaos.faults import (
     bits,
+    clock,
     cpu,
     dependency,
     descriptors,
@@ -48,6 +49,7 @@ _ALL: Final[tuple[Fault, ...]] = (
     *packets.PACKET_FAULTS,
     *network.HTTP_FAULTS,
     *names.NAME_FAULTS,
+    clock.Step(),
     dependency.Down(),
     locks.Locked(),
     pool.Exhausted(),
