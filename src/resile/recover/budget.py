@@ -7,14 +7,17 @@ a while is not repeated too often:
   never again, until an operator starts or restarts the target;
 - for one target, at most `attempts` uses of a playbook in `window_s`; then not before the
   oldest of them has left the window;
+- for one target, not while a playbook is passed over there because it did not help several times in a row
+  (`learning.rests_until`);
 - for one target, not before a playbook's own cool-down is over.
 
-Reaching one of the first two calls a person (`FaultEscalated`). Restarts of dead processes are bounded
+Reaching one of the first three calls a person (`FaultEscalated`). Restarts of dead processes are bounded
 by their restart intensity instead: see `faults.loop_reason`.
 """
 
 from datetime import UTC, datetime, timedelta
 
+from resile.recover import learning
 from resile.recover.facts import OpenFault
 from resile.recover.playbook import Bound, Playbook
 from resile.recover.world import World
@@ -34,9 +37,10 @@ def allowed_at(world: World, fault: OpenFault, playbook: Playbook, now: datetime
         return NEVER
     window = timedelta(seconds=budget.window_s)
     recent = [at for at in _uses(world, fault, playbook) if at > now - window]
+    rested_at = learning.rests_until(world, playbook, fault.target) or now
     if len(recent) < budget.attempts:
-        return now
-    return recent[-budget.attempts] + window
+        return max(now, rested_at)
+    return max(recent[-budget.attempts] + window, rested_at)
 
 
 def cool_at(world: World, fault: OpenFault, playbook: Playbook) -> datetime | None:

@@ -9,13 +9,13 @@ from resile.core.events import FaultEscalated, FaultOpened, PlanDecided, PlanPro
 from resile.core.switches import Off
 from resile.core.units import format_duration
 from resile.core.vocabulary import FaultKind
-from resile.recover import budget, conditions, coordinate, faults, steps, troubles
+from resile.recover import budget, conditions, coordinate, faults, learning, steps, troubles
 from resile.recover.facts import OpenFault
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import service_target
 from resile.recover.objectives import priority_of, rto_ends_at
 from resile.recover.playbook import Approval, Playbook
-from resile.recover.playbooks import Remedy, candidates, hindrances, remedy_of
+from resile.recover.playbooks import Remedy, candidates, hindrances, remedy_of, why_used
 from resile.recover.spread import is_spread, is_too_wide
 from resile.recover.switched import frozen, off_for
 from resile.recover.world import World
@@ -167,6 +167,9 @@ def _plan_one(world: World, fault: OpenFault, now: datetime) -> Iterator[Finding
 def _spent(world: World, fault: OpenFault, playbook: Playbook) -> str:
     if is_too_wide(world, playbook, fault, remedy_of(world, playbook, fault)):
         return f"{playbook.name} would work on more than {playbook.blast_radius} at once"
+    in_a_row = learning.failures(world, playbook, fault.target)
+    if fault.attempts < in_a_row and learning.rests_until(world, playbook, fault.target):
+        return f"{playbook.name} is passed over: it did not help {in_a_row} times in a row"
     count = world.spec.budget.attempts if fault.attempts == 0 else fault.attempts
     return f"{playbook.name} was tried {count} times"
 
@@ -239,7 +242,7 @@ def _decided_or_proposed(
     }
     if playbook.approval is Approval.ASK:
         return PlanProposed(**common, why=playbook.why)
-    return PlanDecided(**common)
+    return PlanDecided(**common, why=why_used(world, fault, playbook, now))
 
 
 def unhurried(planned: tuple[Step, ...], now: datetime) -> tuple[Step, ...]:

@@ -69,7 +69,7 @@ class PlanDecided(_FaultPayload):
 
     Verified when the symptom has been gone for `stable_s`; given up `verify_s` after the last step,
     and then `undo` is done by a second plan, which `is_undo`. Without a `fault_id` an operator
-    asked for it.
+    asked for it. `why` tells what earlier outcomes had to do with the choice.
     """
 
     kind: ClassVar[str] = "plan.decided"
@@ -83,6 +83,7 @@ class PlanDecided(_FaultPayload):
     target: str = ""
     undo: tuple[Step, ...] = ()
     is_undo: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,3 +221,17 @@ class ObjectiveMissed(_FaultPayload):
     limit_s: float
     ends_at: datetime
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybooksForgotten(Payload):
+    """A person had forgotten what was learned of a playbook, or of all of them if it has no `name`."""
+
+    kind: ClassVar[str] = "playbook.forgotten"
+    name: str = ""
+    who: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The playbook, or all of them."""
+        return f"playbook/{self.name}" if self.name else "playbooks"

@@ -4,7 +4,15 @@ from datetime import datetime
 
 from resile.core.events import Payload
 from resile.recover.facts import RestartRequest
-from resile.recover.fold import maintenance, orders, recovery, services, switches, troubles
+from resile.recover.fold import (
+    learning,
+    maintenance,
+    orders,
+    recovery,
+    services,
+    switches,
+    troubles,
+)
 from resile.recover.fold.table import Folds
 from resile.recover.store import Store
 
@@ -15,6 +23,7 @@ _FOLDS: Folds = {
     **maintenance.FOLDS,
     **switches.FOLDS,
     **troubles.FOLDS,
+    **learning.FOLDS,
 }
 
 

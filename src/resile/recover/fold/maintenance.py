@@ -5,6 +5,7 @@ from datetime import datetime
 
 from resile.core.events import MaintenanceChanged
 from resile.recover.facts import Maintenance
+from resile.recover.fold.learning import forget_failures
 from resile.recover.fold.table import Folds
 from resile.recover.store import Store
 
@@ -21,6 +22,7 @@ def _maintenance_changed(store: Store, payload: MaintenanceChanged, at: datetime
         return
     current = store.maintenance[payload.target]
     store.maintenance[payload.target] = replace(current, ended_at=at)
+    forget_failures(store, payload.target)
     name = store.known_service(payload.target)
     if name is not None:
         store.change(name, is_quarantined=False, backoff_attempt=0, restart_times=())

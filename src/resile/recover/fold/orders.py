@@ -7,6 +7,7 @@ from datetime import datetime
 from resile.core.events import OperatorRequested
 from resile.core.vocabulary import Desired, Verb
 from resile.recover.facts import RestartRequest
+from resile.recover.fold.learning import forget_failures
 from resile.recover.fold.table import Folds
 from resile.recover.model import service_target
 from resile.recover.store import Store
@@ -62,6 +63,7 @@ def _release(store: Store, name: str) -> None:
         store.change(name, ended=None, start_error="", start_failed_at=None)
     target = service_target(name)
     store.remedies = tuple(r for r in store.remedies if r.target != target)
+    forget_failures(store, target)
     for fault in [f for f in store.faults.values() if f.target == target]:
         store.faults[fault.fault_id] = replace(fault, attempts=0, tried=(), refused=(), doubt="")
     for plan in [p for p in store.plans.values() if p.target == target]:

@@ -1,6 +1,6 @@
 """Playbooks: which remedy a fault gets, and of what steps it is made."""
 
-from resile.recover.playbooks.choose import candidates, hindrances, misfit
+from resile.recover.playbooks.choose import candidates, hindrances, misfit, why_used
 from resile.recover.playbooks.model import Hindrance, Remedy
 from resile.recover.playbooks.reading import playbooks_of, shipped
 from resile.recover.playbooks.restart import backoff_s
@@ -16,4 +16,5 @@ __all__ = [
     "playbooks_of",
     "remedy_of",
     "shipped",
+    "why_used",
 ]
