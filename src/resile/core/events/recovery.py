@@ -191,6 +191,16 @@ class FaultClosed(_FaultPayload):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DependentReleased(_FaultPayload):
+    """A service that was quarantined while something it needs failed may start again: that is back."""
+
+    kind: ClassVar[str] = "dependent.released"
+    fault_id: str
+    target: str
+    upstream: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectiveAtRisk(_FaultPayload):
     """An objective will be missed if nothing changes; told once, before it is.
 
