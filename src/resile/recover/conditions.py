@@ -118,8 +118,16 @@ def is_broken(world: World, name: str) -> bool:
 
 
 def broken_upstream(world: World, name: str) -> tuple[str, ...]:
-    """Give whatever a service needs, however far away, that does not work; nearest first."""
-    return tuple(need for need in world.graph.upstream(name) if is_broken(world, need))
+    """Give whatever a service needs, however far away, that does not work; nearest first.
+
+    What a running service needs was up when it was started: for it nothing is on its first way up.
+    """
+    is_alive = world.service(name).is_alive
+    return tuple(
+        need
+        for need in world.graph.upstream(name)
+        if is_broken(world, need) or (is_alive and _is_coming_up(world, need))
+    )
 
 
 def is_excused(world: World, name: str) -> bool:
@@ -149,7 +157,7 @@ def worked_on_until(world: World, name: str, *, default: datetime) -> datetime:
     for need in world.graph.upstream(name):
         for target in _targets_of(world, need):
             last = world.maintenance.get(target)
-            over_at = last and (last.ended_at or _works_since(world, need))
+            over_at = last and (last.ended_at or works_since(world, need))
             default = max(default, over_at or default)
     return default
 
@@ -159,19 +167,24 @@ def upstream_good_since(world: World, name: str) -> datetime | None:
 
     Only meaningful while `broken_upstream` is empty.
     """
-    times = [_works_since(world, need) for need in world.graph.upstream(name)]
+    times = [works_since(world, need) for need in world.graph.upstream(name)]
     return max((time for time in times if time is not None), default=None)
+
+
+def _is_coming_up(world: World, need: str) -> bool:
+    return world.graph.is_service(need) and not world.is_usable(need)
+
+
+def works_since(world: World, name: str) -> datetime | None:
+    """Tell since when a dependency, a service or a check, works; None if it does not."""
+    if not world.graph.is_service(name):
+        return world.check(name).good_since
+    return good_since(world, name) or world.service(name).ready_at
 
 
 def _is_after(status: CheckStatus, at: datetime | None) -> bool:
     """Tell whether all that led to a check's state was seen after `at`."""
     return at is not None and status.since is not None and status.since >= at
-
-
-def _works_since(world: World, name: str) -> datetime | None:
-    if not world.graph.is_service(name):
-        return world.check(name).good_since
-    return good_since(world, name) or world.service(name).ready_at
 
 
 def _targets_of(world: World, need: str) -> tuple[str, ...]:

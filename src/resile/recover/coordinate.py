@@ -109,7 +109,8 @@ def wants_place(world: World, plan: OpenPlan, now: datetime) -> bool:
         return False
     if step.action is ActionKind.START and not steps.may_start(world, plan, step.target):
         return False
-    return step.not_before is None or step.not_before <= now
+    due_at = steps.due_at(world, plan, step, now)
+    return due_at is None or due_at <= now
 
 
 def needs_place(plan: OpenPlan) -> bool:

@@ -18,7 +18,17 @@ What the shell (`daemon/brain.py`) owes to the decisions:
 
 from datetime import datetime
 
-from resile.recover import alarms, faults, lifecycle, maintenance, plans, state, switched, verify
+from resile.recover import (
+    alarms,
+    failback,
+    faults,
+    lifecycle,
+    maintenance,
+    plans,
+    state,
+    switched,
+    verify,
+)
 from resile.recover.findings import Stage, come_to_rest
 from resile.recover.model import Decision
 from resile.recover.world import World
@@ -30,6 +40,7 @@ _STAGES: tuple[Stage[World], ...] = (
     verify.settle,
     faults.detect,
     plans.quarantine,
+    failback.releases,
     alarms.alarms,
     plans.escalate,
     plans.plan,

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from resile.core.events import ActionStarted, ServiceReady, Step
 from resile.core.vocabulary import ActionKind, CheckGroup, Desired
-from resile.recover import coordinate, faults, steps
+from resile.recover import coordinate, failback, faults, steps
 from resile.recover.facts import OpenPlan
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import check_target, service_target
@@ -106,7 +106,8 @@ def _wanted(world: World, now: datetime) -> Iterator[Finding]:
     planned = set[str]().union(*(steps.remaining_targets(world, p) for p in world.plans.values()))
     for name in world.graph.start_order:
         if service_target(name) not in planned and _is_to_start(world, name, now):
-            yield started(world, now, ActionKind.START, service_target(name))
+            held_until = failback.held_until(world, name, now)
+            yield held_until or started(world, now, ActionKind.START, service_target(name))
 
 
 def _plan_step(world: World, plan: OpenPlan, now: datetime) -> Iterator[Finding]:
@@ -118,7 +119,7 @@ def _plan_step(world: World, plan: OpenPlan, now: datetime) -> Iterator[Finding]
         return
     if step.action is ActionKind.START and not steps.may_start(world, plan, step.target):
         return
-    not_before = step.not_before
+    not_before = steps.due_at(world, plan, step, now)
     if step.action is ActionKind.RUN:
         if not steps.is_in_order(world, plan):
             return

@@ -9,7 +9,16 @@ from resile.core.events import FaultEscalated, FaultOpened, PlanDecided, PlanPro
 from resile.core.switches import Off
 from resile.core.units import format_duration
 from resile.core.vocabulary import FaultKind
-from resile.recover import budget, conditions, coordinate, faults, learning, steps, troubles
+from resile.recover import (
+    budget,
+    conditions,
+    coordinate,
+    failback,
+    faults,
+    learning,
+    steps,
+    troubles,
+)
 from resile.recover.facts import OpenFault
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import service_target
@@ -184,6 +193,12 @@ def _unanswered(world: World, fault: OpenFault) -> Iterator[Finding]:
         yield _escalated(fault, f"its restart policy is {policy}")
 
 
+def _blamed(world: World, name: str, fault: OpenFault) -> tuple[str, ...]:
+    """Give what the service needs and what failed while it was restarted in vain."""
+    times = world.service(name).restart_times
+    return failback.to_blame(world, name, min((*times, fault.began_at)))
+
+
 def _quarantined(
     world: World, name: str, fault: OpenFault, reason: str
 ) -> Iterator[FaultOpened | FaultEscalated]:
@@ -201,7 +216,7 @@ def _quarantined(
             objective=priority,
             began_at=fault.began_at,
             reason=f"{reason}; {fault.reason}",
-            evidence=fault.evidence,
+            evidence={**fault.evidence, "upstream": list(_blamed(world, name, fault))},
         )
         yield FaultOpened(
             fault_id=loop.fault_id,

@@ -1,6 +1,10 @@
 """How far a plan has come: what is left of it, what it waits for, what it has started. Pure."""
 
+from datetime import datetime
+
+from resile.core.events import Step
 from resile.core.vocabulary import ActionKind, Desired
+from resile.recover import failback
 from resile.recover.facts import OpenPlan
 from resile.recover.world import World
 
@@ -33,6 +37,16 @@ def is_verifying(world: World, plan: OpenPlan) -> bool:
 def may_start(world: World, plan: OpenPlan, target: str) -> bool:
     """Tell whether a plan's start may go ahead: dependencies work, earlier starts are ready."""
     return is_in_order(world, plan) and _is_startable(world, target)
+
+
+def due_at(world: World, plan: OpenPlan, step: Step, now: datetime) -> datetime | None:
+    """Tell from when a step may be done; None if it need not wait for a time."""
+    name = world.known_service(step.target)
+    if step.action is not ActionKind.START or name is None:
+        return step.not_before
+    held_until = failback.held_until(world, name, now, but=started_by(world, plan))
+    times = [time for time in (step.not_before, held_until) if time is not None]
+    return max(times, default=None)
 
 
 def started_by(world: World, plan: OpenPlan) -> list[str]:

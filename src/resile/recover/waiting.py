@@ -97,6 +97,9 @@ def _of_step(world: World, plan: OpenPlan, step: Step, now: datetime) -> Wait:
         return Wait(standing=Standing.CAUSE, what=f"{', '.join(needs)} must work first")
     if step.not_before is not None and step.not_before > now:
         return Wait(standing=Standing.TIME, what="its back-off", until=step.not_before)
+    due_at = steps.due_at(world, plan, step, now)
+    if due_at is not None and due_at > now:
+        return Wait(standing=Standing.TIME, what="what it needs has to last longer", until=due_at)
     if world.action_on(step.target) is not None:
         return Wait(standing=Standing.PLACE, what=f"other work on {step.target}")
     if coordinate.needs_place(plan):

@@ -8,8 +8,9 @@ from resile.core.events import OperatorRequested
 from resile.core.vocabulary import Desired, Verb
 from resile.recover.facts import RestartRequest
 from resile.recover.fold.learning import forget_failures
+from resile.recover.fold.setbacks import forget_setbacks
 from resile.recover.fold.table import Folds
-from resile.recover.model import service_target
+from resile.recover.model import check_target, service_target
 from resile.recover.store import Store
 
 
@@ -58,6 +59,9 @@ def _want_shutdown(store: Store, _names: Iterable[str]) -> None:
 def _release(store: Store, name: str) -> None:
     """Give a service a fresh start in everything that bounds its restarts."""
     _want_running(store, name)
+    for need in (name, *store.graph.upstream(name)):
+        is_service = store.graph.is_service(need)
+        forget_setbacks(store, service_target(need) if is_service else check_target(need))
     store.change(name, is_quarantined=False, backoff_attempt=0, restart_times=())
     if not store.services[name].is_alive:
         store.change(name, ended=None, start_error="", start_failed_at=None)
