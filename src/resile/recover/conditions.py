@@ -182,6 +182,10 @@ def works_since(world: World, name: str) -> datetime | None:
     return good_since(world, name) or world.service(name).ready_at
 
 
+def _is_coming_up(world: World, need: str) -> bool:
+    return world.graph.is_service(need) and not world.is_usable(need)
+
+
 def _is_after(status: CheckStatus, at: datetime | None) -> bool:
     """Tell whether all that led to a check's state was seen after `at`."""
     return at is not None and status.since is not None and status.since >= at
