@@ -1,4 +1,4 @@
-"""What the pages show beside the brain's own state: contained runs, the store, guards, degraded mode, secrets, playbooks."""
+"""What the pages show beside the brain's own state: runs, the store, guards, degraded mode, secrets, playbooks, drills."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from resile.core.clock import Clock
 from resile.core.config import Config
 from resile.core.journal import Journal
 from resile.daemon.contained import ContainedRuns
+from resile.daemon.drill_desk import DrillDesk
 from resile.daemon.lanes import DegradationDesk, Instance, LaneDesk
 from resile.daemon.loop import Loop
 from resile.daemon.measures import Measures
@@ -20,7 +21,7 @@ from resile.recover import World
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desks:
-    """All six. Live on the brain's event loop."""
+    """All seven. Live on the brain's event loop."""
 
     runs: ContainedRuns
     store: StoreDesk
@@ -28,6 +29,7 @@ class Desks:
     degradation: DegradationDesk
     secrets: SecretsDesk
     playbooks: PlaybooksDesk
+    drill: DrillDesk
 
     def close(self) -> None:
         """Let go of their threads; what is being carried out goes on to its end."""
@@ -46,7 +48,7 @@ def open_desks(
     measures: Measures,
     clock: Clock,
 ) -> Desks:
-    """Open all six; none looks at anything before it is asked.
+    """Open all seven; none looks at anything before it is asked.
 
     Args:
         config: Says where the store is.
@@ -72,6 +74,7 @@ def open_desks(
         lanes=lanes,
         degradation=DegradationDesk(lanes, loop=loop),
         playbooks=PlaybooksDesk(world=world, loop=loop, clock=clock),
+        drill=DrillDesk(journal, matrix=(), clock=clock),
         secrets=_secrets(config, state, journal, loop, world=world, clock=clock),
     )
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from resile.daemon.desks import Desks
     from resile.web import (
         DegradationView,
+        DrillView,
         PlaybooksView,
         PoliciesView,
         RunsView,
@@ -138,6 +139,11 @@ class BrainView:
     def playbooks(self) -> "PlaybooksView":
         """The playbooks."""
         return self._desks.playbooks
+
+    @property
+    def drill(self) -> "DrillView":
+        """The drills."""
+        return self._desks.drill
 
     def status(self) -> Mapping[str, Any]:
         """Give the whole state in one answer."""

@@ -5,7 +5,7 @@ from resile.drill.history import DRILL_KINDS, History, PastDrill, Told
 from resile.drill.model import Aim, Cell, CellResult, Drill, Moment, Proof, Scenario
 from resile.drill.report import Report, report_html
 from resile.drill.retelling import retell
-from resile.drill.score import DrillScore, Finding, score_of
+from resile.drill.score import CellScore, DrillScore, Finding, score_of
 
 __all__ = [
     "DRILL_KINDS",
@@ -13,6 +13,7 @@ __all__ = [
     "Cell",
     "CellChange",
     "CellResult",
+    "CellScore",
     "Change",
     "Comparison",
     "Drill",

@@ -8,7 +8,7 @@ half of what it was, at least a second, at most ten. The upper bound keeps a slo
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from resile.core.units import format_duration
 from resile.core.vocabulary import DrillVerdict
@@ -66,6 +66,9 @@ class Result(Protocol):
         ...
 
 
+AnyResult = TypeVar("AnyResult", bound=Result)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellChange:
     """One cell, before and after.
@@ -111,8 +114,22 @@ def compare(before: Iterable[Result], after: Iterable[Result]) -> Comparison:
 
     Cells that only `before` has are not looked at: a drill of one scenario says nothing about the others.
     """
-    known = {result.cell: result for result in before}
-    return Comparison(cells=tuple(_compared(known.get(one.cell), one) for one in after))
+    known, tried = worst_of(before), worst_of(after)
+    return Comparison(cells=tuple(_compared(known.get(c), one) for c, one in tried.items()))
+
+
+def worst_of(results: Iterable[AnyResult]) -> dict[str, AnyResult]:
+    """Give one result for each cell: of several tries, such as of a drill that repeats, the first of the worst."""
+    found: dict[str, AnyResult] = {}
+    for result in results:
+        if result.cell not in found or is_worse(result.verdict, found[result.cell].verdict):
+            found[result.cell] = result
+    return found
+
+
+def is_worse(one: DrillVerdict, other: DrillVerdict) -> bool:
+    """Tell whether a verdict is worse than another of the same drill; one that says nothing never is."""
+    return one in ORDER and (other not in ORDER or ORDER.index(one) > ORDER.index(other))
 
 
 def tolerance_s(before_s: float) -> float:
@@ -133,8 +150,7 @@ def _verdicts(before: Result, after: Result) -> tuple[Change, str] | None:
         return None
     why = f"{spelt(before.verdict)}, now {spelt(after.verdict)}"
     if before.verdict in ORDER and after.verdict in ORDER:
-        is_worse = ORDER.index(after.verdict) > ORDER.index(before.verdict)
-        return (Change.WORSE if is_worse else Change.BETTER), why
+        return (Change.WORSE if is_worse(after.verdict, before.verdict) else Change.BETTER), why
     if after.verdict is DrillVerdict.INTERRUPTED:
         return Change.SAME, why
     if before.verdict is DrillVerdict.PASSED:

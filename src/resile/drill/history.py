@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from resile.core.events import DrillBegun, DrillEnded, DrillProved, Event
-from resile.drill.compare import ORDER, Comparison, compare
+from resile.drill.compare import ORDER, Comparison, compare, is_worse, worst_of
 from resile.drill.score import WINDOW, Finding
 
 DRILL_KINDS = ("drill.*",)
@@ -114,27 +114,19 @@ class History:
         """Give the cells that were told of while proofs count: the matrix, where nothing declares one."""
         return tuple(cell for cell, told in self._latest.items() if now - told.at <= WINDOW)
 
-    def before(self, drill_id: str) -> dict[str, DrillProved]:
-        """Give what was known before a drill: of each cell the last finding that says something.
+    def comparisons(self) -> dict[str, Comparison]:
+        """Compare each drill with what was known before it, by its id.
 
-        One drill may have tried only some scenarios, so they come from several.
+        Of each cell that is the last finding that says something: as one drill may have tried only some scenarios, they
+        come from several.
         """
-        found: dict[str, DrillProved] = {}
+        known: dict[str, DrillProved] = {}
+        found: dict[str, Comparison] = {}
         for drill in self._drills.values():
-            if drill.drill_id == drill_id:
-                return found
-            found |= {
-                told.result.cell: told.result
-                for told in drill.results
-                if told.result.verdict in ORDER
-            }
+            results = [told.result for told in drill.results]
+            found[drill.drill_id] = compare(known.values(), results)
+            known |= worst_of(result for result in results if result.verdict in ORDER)
         return found
-
-    def comparison(self, drill_id: str) -> Comparison:
-        """Compare a drill with what was known before it; empty for one that is not known."""
-        drill = self.find(drill_id)
-        results = [told.result for told in drill.results] if drill else []
-        return compare(self.before(drill_id).values(), results)
 
     def _fold(self, payload: object, at: datetime) -> None:
         if isinstance(payload, DrillBegun):
@@ -168,7 +160,14 @@ class History:
 
 
 def _keep(kept: OrderedDict[str, Told], told: Told) -> None:
-    """Keep the newest of each cell, of the cells that were told of last."""
+    """Keep the newest of each cell, of the cells that were told of last; of one drill the worst."""
+    before = kept.get(told.result.cell)
+    if before is None or before.drill_id != told.drill_id:
+        is_kept = True
+    else:
+        is_kept = is_worse(told.result.verdict, before.result.verdict)
+    if not is_kept:
+        return
     kept[told.result.cell] = told
     kept.move_to_end(told.result.cell)
     if len(kept) > CELLS_MAX:

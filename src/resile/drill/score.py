@@ -22,7 +22,10 @@ WINDOW = timedelta(days=90)
 HARM_WEIGHT, WEIGHT = 3.0, 1.0
 """What happens often, or may cost data, weighs three times as much as the rest."""
 HARMFUL = frozenset(
-    {"crash", "hang", "oom", "disk_full", "corruption", "dependency_down", "brain_killed"}
+    {
+        *("crash", "hang", "oom", "dependency_down"),
+        *("disk_full", "corruption", "brain_killed", "run_escape"),
+    }
 )
 
 

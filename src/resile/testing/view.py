@@ -12,6 +12,7 @@ from resile.core.journal.port import Query, Record
 from resile.core.vocabulary import CheckGroup, CheckState, Phase, Verb
 from resile.errors import RejectedError
 from resile.testing.degraded import FakeDegradation
+from resile.testing.drills_view import FakeDrills
 from resile.testing.playbooks_view import FakePlaybooks
 from resile.testing.runs import FakeRuns
 from resile.testing.secrets_view import FakeSecrets
@@ -65,6 +66,7 @@ class FakeSystemView:
         self.degradation = FakeDegradation()
         self.secrets = FakeSecrets()
         self.playbooks = FakePlaybooks()
+        self.drill = FakeDrills()
         self.metrics_text = "# TYPE resile_up gauge\nresile_up 1\n"
         self.failure: Exception | None = None
         """What the next question raises; for tests of error paths."""

@@ -3,6 +3,7 @@
 from resile.web.app import create_app, create_control_app
 from resile.web.port import (
     DegradationView,
+    DrillView,
     PlaybooksView,
     PoliciesView,
     RestorePoint,
@@ -16,6 +17,7 @@ from resile.web.verdict import verdict
 
 __all__ = [
     "DegradationView",
+    "DrillView",
     "PlaybooksView",
     "PoliciesView",
     "RestorePoint",

@@ -13,6 +13,7 @@ from resile.web.port import SystemView
 from resile.web.routes import (
     control,
     degradation,
+    drill,
     events,
     health,
     incidents,
@@ -34,6 +35,7 @@ _PARTS = (
     policies,
     degradation,
     secrets,
+    drill,
     events,
     health,
     pages,

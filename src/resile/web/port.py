@@ -268,6 +268,26 @@ class PlaybooksView(Protocol):
         ...
 
 
+class DrillView(Protocol):
+    """What drills have shown. Used from the event loop only; the journal is read elsewhere."""
+
+    async def overview(self) -> Mapping[str, Any]:
+        """Give the matrix with its score, and the last drills; as `Drills` declares it.
+
+        Raises:
+            JournalError: If the journal cannot be read.
+        """
+        ...
+
+    async def drill(self, drill_id: str) -> Mapping[str, Any] | None:
+        """Give one drill with what happened in each of its scenarios; None if it is not known.
+
+        Raises:
+            JournalError: If the journal cannot be read.
+        """
+        ...
+
+
 class SystemView(Protocol):
     """What may be asked. Used from the event loop only."""
 
@@ -299,6 +319,11 @@ class SystemView(Protocol):
     @property
     def playbooks(self) -> PlaybooksView:
         """The playbooks."""
+        ...
+
+    @property
+    def drill(self) -> DrillView:
+        """The drills."""
         ...
 
     def status(self) -> Mapping[str, Any]:

@@ -117,6 +117,14 @@ def test_regressions_are_given_in_the_order_of_the_drill() -> None:
     assert found.is_worse
 
 
+def test_cell_that_was_tried_more_than_once_has_one_change_by_its_worst_try() -> None:
+    tries = [proved(CRASH, V.SKIPPED), proved(CRASH), proved(CRASH, V.SLOW), proved(CRASH)]
+
+    found = compare([proved(CRASH), proved(CRASH)], tries)
+
+    assert [(one.change, one.why) for one in found.cells] == [(Change.WORSE, "passed, now slow")]
+
+
 @given(before=st.floats(0, 1e6))
 def test_tolerance_is_bounded(before: float) -> None:
     assert 1.0 <= tolerance_s(before) <= 10.0

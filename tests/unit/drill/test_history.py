@@ -7,6 +7,7 @@ from tests.unit.drill.stories import CRASH, FULL, HANG, NOW, ago, drill, proved,
 
 from resile.core.events import BrainStarted, Event
 from resile.core.vocabulary import DrillVerdict
+from resile.drill.compare import Change
 from resile.drill.history import CELLS_MAX, DRILLS_MAX, SILENT, History
 from resile.drill.score import Finding
 
@@ -97,13 +98,17 @@ def test_drill_is_compared_with_the_last_finding_about_each_cell() -> None:
         drill("drl_5", ago(0.5), proved(CRASH, drill="drl_5")),
     )
 
-    assert {cell: r.drill_id for cell, r in found.before("drl_4").items()} == {
-        CRASH: "drl_1",
-        HANG: "drl_3",
+    changes = {
+        drill_id: [(one.cell, one.change) for one in comparison.cells]
+        for drill_id, comparison in found.comparisons().items()
     }
-    assert [one.cell for one in found.comparison("drl_4").worse] == [CRASH]
-    assert found.comparison("drl_1").worse == ()
-    assert found.comparison("drl_unknown").cells == ()
+    assert changes == {
+        "drl_1": [(CRASH, Change.NEW), (HANG, Change.NEW)],
+        "drl_2": [(CRASH, Change.WORSE)],
+        "drl_3": [(HANG, Change.WORSE)],
+        "drl_4": [(CRASH, Change.WORSE), (HANG, Change.SAME), (FULL, Change.NEW)],
+        "drl_5": [(CRASH, Change.BETTER)],
+    }
 
 
 def test_matrix_that_nobody_declares_is_what_was_told_of_lately() -> None:
@@ -123,3 +128,16 @@ def test_memory_is_bounded() -> None:
     assert len(found.drills[0].results) == len(found.drills[0].cells) == CELLS_MAX
     assert len(found.latest) == len(found.passed) == len(found.proofs()) == CELLS_MAX
     assert "crash:service/s0" not in found.latest
+
+
+def test_of_a_drill_that_repeats_the_worst_try_counts() -> None:
+    tries = [proved(CRASH), proved(CRASH, V.LOST), proved(CRASH), proved(CRASH, V.SKIPPED)]
+
+    found = history(
+        drill("drl_1", ago(1), *tries), drill("drl_2", ago(), proved(CRASH, drill="drl_2"))
+    )
+
+    assert found.proofs()[CRASH].verdict is V.PASSED
+    assert found.comparisons()["drl_2"].cells[0].change is Change.BETTER
+    assert history(drill("drl_1", ago(1), *tries)).latest[CRASH].result.verdict is V.LOST
+    assert history(drill("drl_1", ago(1), *tries)).proofs()[CRASH].verdict is V.LOST

@@ -54,7 +54,7 @@ def page_of(*results: DrillProved, before: list[Event] | None = None, system: st
         points=73,
         proven=1,
         cells=4,
-        comparison=history.comparison("drl_1"),
+        comparison=history.comparisons()["drl_1"],
         now=NOW,
     )
     return Page(report_html(report))

@@ -15,6 +15,7 @@ PAGES = {
     "/store": "store.html",
     "/policies": "policies.html",
     "/secrets": "secrets.html",
+    "/drill": "drill.html",
 }
 PAGE_BYTES_MAX = 90_000
 """A page with all that it loads."""

@@ -45,6 +45,12 @@ async def read_secrets_page(if_none_match: IfNoneMatch = "") -> Response:
     return _serve("secrets.html", if_none_match)
 
 
+@router.get("/drill")
+async def read_drill_page(if_none_match: IfNoneMatch = "") -> Response:
+    """Give the page of drills."""
+    return _serve("drill.html", if_none_match)
+
+
 @router.get("/static/{name}")
 async def read_asset(name: str, if_none_match: IfNoneMatch = "") -> Response:
     """Give one of the dashboard's files."""
