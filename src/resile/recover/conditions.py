@@ -171,10 +171,6 @@ def upstream_good_since(world: World, name: str) -> datetime | None:
     return max((time for time in times if time is not None), default=None)
 
 
-def _is_coming_up(world: World, need: str) -> bool:
-    return world.graph.is_service(need) and not world.is_usable(need)
-
-
 def works_since(world: World, name: str) -> datetime | None:
     """Tell since when a dependency, a service or a check, works; None if it does not."""
     if not world.graph.is_service(name):
