@@ -23,6 +23,7 @@ from resile.chaos.faults import (
     ports,
     process,
     readonly,
+    secret,
     syscalls,
 )
 from resile.chaos.model import Ability
@@ -54,6 +55,9 @@ _ALL: Final[tuple[Fault, ...]] = (
     locks.Locked(),
     pool.Exhausted(),
     ports.Taken(),
+    secret.Revoked(),
+    secret.Expired(),
+    secret.Denied(),
     policy.Ordered(),
     load.Spike(),
 )

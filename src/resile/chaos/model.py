@@ -43,6 +43,8 @@ class TargetKind(StrEnum):
     ADDRESS = "address"
     """`HOST:PORT` of a server."""
     URL = "url"
+    SECRET = "secret"  # noqa: S105 - the word itself
+    """`secret/NAME`, of `[secret.NAME]`."""
     GUARD = "guard"
     """`guard/NAME`: a guard of `[policy.NAME]`."""
 
