@@ -3,7 +3,7 @@
 import contextlib
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +21,7 @@ from resile.core.ids import new_id
 from resile.core.process import identity_of
 from resile.drill.acting import FaultAct, RotateAct, wish_of
 from resile.drill.containing import RunAct
-from resile.drill.declared import Bars, Declared, DeclaredService, LoadSpec
+from resile.drill.declared import Declared
 from resile.drill.ledger import Ledger
 from resile.drill.load import Load
 from resile.drill.matrix import cells_of
@@ -32,7 +32,6 @@ from resile.drill.world import DaemonWorld
 from resile.errors import ResileError
 
 if TYPE_CHECKING:
-    from resile.core.config import Config
     from resile.drill.running import Runner
 
 _LOOK_TIMEOUT_S: Final = 2.0
@@ -140,11 +139,16 @@ def opened_drill(config: Path | None) -> Iterator[DrillHome]:
         ConfigError: If there is none, or its configuration is wrong.
     """
     from resile.core.config import load_config
+    from resile.daemon.drilling import declared_of
 
     places = find_places(config)
     loaded = load_config(places.config, environ=os.environ)
     with opened_home(config) as chaos:
-        yield DrillHome(places=places, declared=declared_of(loaded, places), chaos=chaos)
+        yield DrillHome(
+            places=places,
+            declared=declared_of(loaded, root=places.config.resolve().parent, state=places.state),
+            chaos=chaos,
+        )
 
 
 @contextlib.contextmanager
@@ -160,60 +164,3 @@ def interruptible(runner: "Runner") -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def declared_of(config: "Config", places: Places) -> Declared:
-    """Take from a configuration what a drill has to know."""
-    load = config.drill.load
-    return Declared(
-        services=tuple(
-            DeclaredService(
-                name=name,
-                memory_bytes=service.limits.memory,
-                is_probed=bool(service.live or service.watchdog > 0),
-                intensity=service.restart.intensity,
-                period_s=service.restart.period,
-            )
-            for name, service in config.service.items()
-        ),
-        folders={name: _shown(one.folder, places) for name, one in config.snapshot.items()},
-        packs=_packs(config, places),
-        secrets=tuple(name for name, one in config.secret.items() if one.rotator is not None),
-        load=None
-        if load is None
-        else LoadSpec(
-            url=load.url,
-            body=load.body,
-            kind=load.type,
-            acked=load.acked,
-            read_back=load.read_back,
-            clean_up=load.clean_up,
-            service=load.service,
-            rate=float(load.rate),
-            timeout_s=load.timeout,
-        ),
-        exclude=config.drill.exclude,
-        bars=_bars(config),
-    )
-
-
-def _bars(config: "Config") -> Mapping[str, Bars]:
-    return {
-        name: Bars(detection_s_max=one.detection, recovery_s_max=one.recovery)
-        for name, one in config.drill.scenario.items()
-    }
-
-
-def _packs(config: "Config", places: Places) -> Path | None:
-    """Give the folder of the store's packs, if what is damaged there can be mended."""
-    store = config.store
-    if not config.snapshot or not (store.replica or store.parity) or "://" in store.place:
-        return None
-    place = Path(store.place) if store.place else places.state / "store"
-    return _shown(place, places) / "packs"
-
-
-def _shown(path: Path, places: Places) -> Path:
-    """Write a path from the system's folder on, as `resile.toml` has it, if it is in there."""
-    root = places.config.resolve().parent
-    return path.relative_to(root) if path.is_relative_to(root) else path

@@ -9,6 +9,7 @@ from resile.core.config import Config
 from resile.core.journal import Journal
 from resile.daemon.contained import ContainedRuns
 from resile.daemon.drill_desk import DrillDesk
+from resile.daemon.drilling import matrix_of
 from resile.daemon.lanes import DegradationDesk, Instance, LaneDesk
 from resile.daemon.loop import Loop
 from resile.daemon.measures import Measures
@@ -44,6 +45,7 @@ def open_desks(
     loop: Loop,
     environ: Mapping[str, str],
     *,
+    root: Path,
     world: World,
     measures: Measures,
     clock: Clock,
@@ -56,6 +58,7 @@ def open_desks(
         journal: Its journal, to read.
         loop: Journals what is done.
         environ: May say where runs are kept.
+        root: The folder of the configuration.
         world: Tells which services run.
         measures: Take what guards count.
         clock: Stamps and measures.
@@ -74,7 +77,7 @@ def open_desks(
         lanes=lanes,
         degradation=DegradationDesk(lanes, loop=loop),
         playbooks=PlaybooksDesk(world=world, loop=loop, clock=clock),
-        drill=DrillDesk(journal, matrix=(), clock=clock),
+        drill=DrillDesk(journal, matrix=matrix_of(config, root=root, state=state), clock=clock),
         secrets=_secrets(config, state, journal, loop, world=world, clock=clock),
     )
 

@@ -162,11 +162,8 @@ class History:
 def _keep(kept: OrderedDict[str, Told], told: Told) -> None:
     """Keep the newest of each cell, of the cells that were told of last; of one drill the worst."""
     before = kept.get(told.result.cell)
-    if before is None or before.drill_id != told.drill_id:
-        is_kept = True
-    else:
-        is_kept = is_worse(told.result.verdict, before.result.verdict)
-    if not is_kept:
+    is_again = before and before.drill_id == told.drill_id
+    if before and is_again and not is_worse(told.result.verdict, before.result.verdict):
         return
     kept[told.result.cell] = told
     kept.move_to_end(told.result.cell)

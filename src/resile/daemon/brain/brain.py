@@ -143,7 +143,7 @@ class Brain:
         self._console = Console(clock=clock)
         self._measures = Measures()
         self._servers = Servers(config=config.resile.http, state=state, clock=clock)
-        self._desks = self._open_desks(environ)
+        self._desks = self._open_desks(environ, config_file)
         self._foresight = self._look_ahead()
         self._sweep = RunSweep(lambda: recover_left(state, environ, clock), say=self._console.say)
         self._view = self._make_view()
@@ -240,13 +240,14 @@ class Brain:
             clock=self._clock,
         )
 
-    def _open_desks(self, environ: Mapping[str, str]) -> Desks:
+    def _open_desks(self, environ: Mapping[str, str], config_file: Path) -> Desks:
         return open_desks(
             self._config,
             self._state,
             self._journal,
             self._loop,
             environ,
+            root=config_file.resolve().parent,
             world=self._world,
             measures=self._measures,
             clock=self._clock,

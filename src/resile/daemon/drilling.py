@@ -1,0 +1,83 @@
+"""What drills have to know of a system, taken from its configuration. Pure."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from resile.core.config import Config
+from resile.drill import Cell
+from resile.drill.declared import Bars, Declared, DeclaredService, LoadSpec
+from resile.drill.matrix import cells_of, chosen
+
+
+def matrix_of(config: Config, *, root: Path, state: Path) -> tuple[Cell, ...]:
+    """Give every cell that should be proven: all that fit what is declared, less what is excluded.
+
+    Args:
+        config: What the user declared.
+        root: Its folder.
+        state: The state folder.
+    """
+    declared = declared_of(config, root=root, state=state)
+    return chosen(cells_of(declared), exclude=declared.exclude)
+
+
+def declared_of(config: Config, *, root: Path, state: Path) -> Declared:
+    """Take from a configuration what a drill has to know.
+
+    Args:
+        config: What the user declared.
+        root: Its folder.
+        state: The state folder.
+    """
+    load = config.drill.load
+    return Declared(
+        services=tuple(
+            DeclaredService(
+                name=name,
+                memory_bytes=service.limits.memory,
+                is_probed=bool(service.live or service.watchdog > 0),
+                intensity=service.restart.intensity,
+                period_s=service.restart.period,
+            )
+            for name, service in config.service.items()
+        ),
+        folders={name: _shown(one.folder, root) for name, one in config.snapshot.items()},
+        packs=_packs(config, root, state),
+        secrets=tuple(name for name, one in config.secret.items() if one.rotator is not None),
+        load=None
+        if load is None
+        else LoadSpec(
+            url=load.url,
+            body=load.body,
+            kind=load.type,
+            acked=load.acked,
+            read_back=load.read_back,
+            clean_up=load.clean_up,
+            service=load.service,
+            rate=float(load.rate),
+            timeout_s=load.timeout,
+        ),
+        exclude=config.drill.exclude,
+        bars=_bars(config),
+    )
+
+
+def _bars(config: Config) -> Mapping[str, Bars]:
+    return {
+        name: Bars(detection_s_max=one.detection, recovery_s_max=one.recovery)
+        for name, one in config.drill.scenario.items()
+    }
+
+
+def _packs(config: Config, root: Path, state: Path) -> Path | None:
+    """Give the folder of the store's packs, if what is damaged there can be mended."""
+    store = config.store
+    if not config.snapshot or not (store.replica or store.parity) or "://" in store.place:
+        return None
+    place = Path(store.place) if store.place else state / "store"
+    return _shown(place, root) / "packs"
+
+
+def _shown(path: Path, root: Path) -> Path:
+    """Write a path from the system's folder on, as `resile.toml` has it, if it is in there."""
+    return path.relative_to(root) if path.is_relative_to(root) else path
