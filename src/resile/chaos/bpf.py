@@ -61,7 +61,7 @@ def why_not(unified: str, program: bytes, hook: Hook) -> str:
     if os.geteuid() != 0:
         return "only root can attach a program to sockets"
     if not unified:
-        return "there is no cgroup v2 here, and sockets are told by their group"
+        return "no service of this system is in a group of cgroup v2, by which sockets are told"
     if platform.machine() not in _SYSCALLS:
         return f"nobody knows how to call bpf(2) on {platform.machine()}"
     try:

@@ -22,6 +22,7 @@ _TARGETS = {
     TargetKind.FOLDER: "a folder",
     TargetKind.ADDRESS: "HOST:PORT",
     TargetKind.URL: "a URL",
+    TargetKind.SECRET: "secret/NAME",
     TargetKind.GUARD: "guard/NAME",
 }
 
