@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from resile.cli.who import operator
 from resile.core.units import format_duration
 from resile.errors import ConfigError, RejectedError
 
-_HEADS = ("playbook", "for", "steps", "priority", "approval", "from")
+_HEADS = ("playbook", "for", "steps", "priority", "approval", "helped", "from")
 _SHORT_MAX = 60
 
 Row = Mapping[str, Any]
@@ -101,12 +102,34 @@ def run(name: str, target: str, config: Path | None, *, yes: bool, as_json: bool
     api = Api(find_places(config))
     full = full_target(api, target)
     if not yes:
-        _confirm(api, name, full)
+        _confirm(api, f"run {name} {full}", f"uses {name} on {full}")
     answer = api.post(f"/api/playbooks/{name}/run", {"target": full, "who": operator()})
     if as_json:
         print_json(answer)
     else:
         print(f"{answer['plan_id']}: {_steps(answer['steps'])}")
+
+
+@command.command()
+@click.argument("name", default="")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@config_option
+@json_option
+def forget(name: str, config: Path | None, *, yes: bool, as_json: bool) -> None:
+    """Forget what was learned of NAME, or of every playbook: each is tried in its first place again.
+
+    Asks first on a terminal; elsewhere it wants --yes.
+    """
+    api = Api(find_places(config))
+    if not yes:
+        _confirm(
+            api, f"forget {name}".rstrip(), f"forgets how often {name or 'every playbook'} helped"
+        )
+    answer = api.post("/api/playbooks/forget", {"name": name, "who": operator()})
+    if as_json:
+        print_json(answer)
+    else:
+        print(f"forgotten: {', '.join(answer['forgotten']) or 'nothing had been learned'}")
 
 
 @command.command()
@@ -153,12 +176,10 @@ def _overview(config: Path | None) -> Row:
     return {"playbooks": [encode(b) for b in playbooks_of(loaded.playbook)], "proposals": []}
 
 
-def _confirm(api: Api, name: str, target: str) -> None:
+def _confirm(api: Api, words: str, does: str) -> None:
     if not sys.stdin.isatty():
-        raise RejectedError(
-            "nobody can be asked here", hint=f"`resile playbooks run {name} {target} --yes`"
-        )
-    say(f"this uses {name} on {target} of {api.places.config.parent}")
+        raise RejectedError("nobody can be asked here", hint=f"`resile playbooks {words} --yes`")
+    say(f"this {does} of {api.places.config.parent}")
     click.confirm("Go on?", abort=True, err=True)
 
 
@@ -169,6 +190,7 @@ def _row(book: Row) -> tuple[str, ...]:
         _short(", ".join(_declared(step) for step in book["steps"])),
         str(book["priority"]),
         book["approval"],
+        _helped(book),
         "resile" if book["is_shipped"] else "here",
     )
 
@@ -198,6 +220,23 @@ def _told(book: Row) -> Iterable[str]:
     for key, value in limits.items():
         if value:
             yield f"         {key}: {value}"
+    yield from _told_learned(book)
+
+
+def _helped(book: Row) -> str:
+    """Sum what was learned up: tries that helped, of all."""
+    learned = book.get("learned", ())
+    helped = sum(one["helped"] for one in learned)
+    tries = helped + sum(one["failed"] for one in learned)
+    return f"{helped} of {tries}" if tries else "-"
+
+
+def _told_learned(book: Row) -> Iterable[str]:
+    for index, one in enumerate(book.get("learned", ())):
+        yield f"{'learned' if index == 0 else '':8} {one['fault']}: {one['why']}"
+    for one in book.get("passed_over", ()):
+        until = datetime.fromisoformat(one["until"]).astimezone().isoformat(" ", "seconds")
+        yield f"         passed over on {one['target']} until {until}: did not help {one['count']} times in a row"
 
 
 def _listed(head: str, steps: Sequence[Row]) -> Iterable[str]:
@@ -214,6 +253,7 @@ def _tell_rehearsal(rehearsal: Row) -> None:
         print(f"  undo:  {_steps(rehearsal['undo'])}")
     if rehearsal["before"]:
         print(f"  after: {', '.join(rehearsal['before'])}")
+    print(f"  learned: {rehearsal['learned']['why']}")
     if rehearsal["asks"]:
         print("  a person must approve it")
     for why in rehearsal["hindrances"]:

@@ -5,11 +5,12 @@ from typing import Any
 
 from resile.core.clock import Clock
 from resile.core.codec import encode
-from resile.core.events import ProposalAnswered
+from resile.core.events import PlaybooksForgotten, ProposalAnswered
 from resile.core.vocabulary import FaultKind
 from resile.daemon.loop import Loop
 from resile.errors import RejectedError
 from resile.recover import World
+from resile.recover.learning import rests_until, standing
 from resile.recover.plans import worked_on
 from resile.recover.playbook import Playbook
 from resile.recover.rehearsal import asked, rehearse, targets_of
@@ -33,10 +34,10 @@ class PlaybooksDesk:
         self._clock = clock
 
     def overview(self) -> Mapping[str, Any]:
-        """Give every playbook, and the plans that wait for a person."""
+        """Give every playbook with what was learned of it, and the plans that wait for a person."""
         waiting = [p for p in self._world.proposals.values() if not p.is_approved]
         return {
-            "playbooks": [encode(book) for book in self._world.spec.playbooks],
+            "playbooks": [self._shown(book) for book in self._world.spec.playbooks],
             "proposals": [encode(proposal) for proposal in waiting],
         }
 
@@ -95,6 +96,27 @@ class PlaybooksDesk:
         answer = _answer(plan_id, proposal.fault_id, target, who, is_approved=is_approved)
         await self._loop.record(answer, actor=f"operator:{who}")
         return {"plan_id": plan_id, "target": target, "steps": encode(proposal.steps)}
+
+    async def forget(self, name: str, *, who: str) -> Mapping[str, Any]:
+        """Forget what was learned of a playbook, or of all of them. Durable when this returns."""
+        names = {lesson.playbook for lesson in self._world.lessons.values()}
+        if name and name not in names:  # One that is not declared any more may have lessons, too.
+            self._find(name)
+        await self._loop.record(PlaybooksForgotten(name=name, who=who), actor=f"operator:{who}")
+        return {"forgotten": sorted(names & {name} if name else names)}
+
+    def _shown(self, book: Playbook) -> Mapping[str, Any]:
+        learned = [standing(self._world, book, kind) for kind in sorted(book.match.faults)]
+        now = self._clock.now()
+        resting = [
+            {"target": failing.target, "count": failing.count, "until": until.isoformat()}
+            for failing in self._world.failings.values()
+            if failing.playbook == book.name
+            and (until := rests_until(self._world, book, failing.target)) is not None
+            and now < until
+        ]
+        known = [encode(one) for one in learned if one.helped + one.failed]
+        return {**encode(book), "learned": known, "passed_over": resting}
 
     def _find(self, name: str) -> Playbook:
         book = self._world.spec.playbook(name)

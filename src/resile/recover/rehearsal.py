@@ -9,9 +9,10 @@ from datetime import datetime
 
 from resile.core.events import PlanDecided, PlanProposed, Step
 from resile.core.vocabulary import CheckGroup, Desired, FaultKind
-from resile.recover import budget, faults
+from resile.recover import budget, faults, learning
 from resile.recover.facts import OpenFault
 from resile.recover.findings import made_id
+from resile.recover.learning import Standing, standing
 from resile.recover.model import check_target, service_target
 from resile.recover.objectives import priority_of
 from resile.recover.plans import unhurried, worked_on
@@ -51,6 +52,7 @@ class Rehearsal:
         hindrances: Everything that keeps it from being used now.
         before: The playbooks that would be tried earlier.
         asks: A person would have to approve it.
+        learned: What is known of it against this kind of fault, and what that means for its place.
     """
 
     playbook: str
@@ -63,6 +65,7 @@ class Rehearsal:
     hindrances: tuple[str, ...]
     before: tuple[str, ...]
     asks: bool
+    learned: Standing
 
 
 def rehearse(
@@ -85,6 +88,7 @@ def rehearse(
         hindrances=tuple(dict.fromkeys(_everything(world, playbook, fault, remedy, now))),
         before=tuple(order[:place]),
         asks=playbook.approval is Approval.ASK,
+        learned=standing(world, playbook, kind),
     )
 
 
@@ -155,9 +159,13 @@ def _everything(
     if playbook.name in fault.refused:
         yield "a person said no to it"
     allowed_at = budget.allowed_at(world, fault, playbook, now)
+    rests_until = learning.rests_until(world, playbook, fault.target)
+    if rests_until is not None and now < rests_until:
+        count = learning.failures(world, playbook, fault.target)
+        yield f"it did not help {count} times in a row, and is passed over until {rests_until:%H:%M:%S} UTC"
     if allowed_at == budget.NEVER:
         yield f"it was tried {fault.attempts} times, which is all that it may"
-    elif allowed_at > now:
+    elif allowed_at > max(now, rests_until or now):
         yield f"the budget is used up until {allowed_at:%H:%M:%S} UTC"
     cool_at = budget.cool_at(world, fault, playbook)
     if cool_at is not None and cool_at > now:

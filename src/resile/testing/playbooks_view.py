@@ -20,6 +20,8 @@ class FakePlaybooks:
         """Playbook, target, who."""
         self.answered: list[tuple[str, bool, str]] = []
         """Plan, yes or no, who."""
+        self.forgot: list[tuple[str, str]] = []
+        """Playbook, who."""
 
     def overview(self) -> Mapping[str, Any]:
         """Give what the test put in."""
@@ -60,6 +62,17 @@ class FakePlaybooks:
             raise RejectedError(f"no plan {plan_id!r} waits for a person")
         self.answered.append((plan_id, is_approved, who))
         return {"plan_id": plan_id, "target": found[0]["target"], "steps": found[0]["steps"]}
+
+    async def forget(self, name: str, *, who: str) -> Mapping[str, Any]:
+        """Remember what was to be forgotten.
+
+        Raises:
+            RejectedError: If there is no such playbook.
+        """
+        if name:
+            self._find(name)
+        self.forgot.append((name, who))
+        return {"forgotten": [book["name"] for book in self.books if name in ("", book["name"])]}
 
     def _find(self, name: str) -> None:
         if all(book["name"] != name for book in self.books):

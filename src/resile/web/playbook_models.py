@@ -32,8 +32,22 @@ class Proposal(Shape):
 class Playbooks(Shape):
     """Every playbook, and the plans that wait for a person."""
 
-    playbooks: list[dict[str, Any]] = Field(description="As they are declared; by name.")
+    playbooks: list[dict[str, Any]] = Field(
+        description="As they are declared; by name. `learned` has one entry for each kind of fault that "
+        "it was tried on, as in a rehearsal; `passed_over` the targets on which it did not help "
+        "several times in a row, how often, and until when it is not used there."
+    )
     proposals: list[Proposal]
+
+
+class Standing(Shape):
+    """What is known of a playbook against one kind of fault."""
+
+    fault: str
+    helped: int = Field(description="Tries that helped, as far as they are remembered.")
+    failed: int = Field(description="Tries that did not.")
+    estimate: float = Field(description="How likely it helps next time, 0 to 1; 0.5: nobody knows.")
+    why: str = Field(description="What that means for its place among playbooks of its priority.")
 
 
 class Rehearsal(Shape):
@@ -49,6 +63,7 @@ class Rehearsal(Shape):
     hindrances: list[str] = Field(description="All that keeps it from being used now.")
     before: list[str] = Field(description="Playbooks that would be tried earlier.")
     asks: bool = Field(description="A person would have to approve it.")
+    learned: Standing
 
 
 class Rehearsals(Shape):
@@ -73,6 +88,21 @@ class Answer(BaseModel):
 
     is_approved: bool
     who: str = Field(default="operator", min_length=1, max_length=100)
+
+
+class Forget(BaseModel):
+    """What is to be forgotten."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(default="", max_length=200, description="Of a playbook. Empty: all of them.")
+    who: str = Field(default="operator", min_length=1, max_length=100)
+
+
+class Forgotten(Shape):
+    """What was forgotten."""
+
+    forgotten: list[str] = Field(description="The playbooks of which something had been learned.")
 
 
 class Begun(Shape):

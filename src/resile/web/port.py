@@ -235,7 +235,7 @@ class PlaybooksView(Protocol):
     """The playbooks of this system. Used from the event loop only."""
 
     def overview(self) -> Mapping[str, Any]:
-        """Give every playbook as it is declared, and the plans that wait for a person."""
+        """Give every playbook with what was learned of it, and the plans that wait for a person."""
         ...
 
     def rehearse(self, name: str, *, fault: str, target: str) -> Mapping[str, Any]:
@@ -264,6 +264,14 @@ class PlaybooksView(Protocol):
 
         Raises:
             RejectedError: If no such plan waits.
+        """
+        ...
+
+    async def forget(self, name: str, *, who: str) -> Mapping[str, Any]:
+        """Forget what was learned of a playbook, or of all if it is empty. Durable when this returns.
+
+        Raises:
+            RejectedError: If there is no such playbook.
         """
         ...
 

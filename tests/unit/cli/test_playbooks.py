@@ -51,7 +51,15 @@ def test_the_list_shows_playbooks_and_what_waits(resile, system):
 
     lines = resile("playbooks", "list").out.splitlines()
 
-    assert lines[0].split() == ["PLAYBOOK", "FOR", "STEPS", "PRIORITY", "APPROVAL", "FROM"]
+    assert lines[0].split() == [
+        "PLAYBOOK",
+        "FOR",
+        "STEPS",
+        "PRIORITY",
+        "APPROVAL",
+        "HELPED",
+        "FROM",
+    ]
     assert "pln_1 waits: ours for service/api" in lines
     assert lines[-1].strip() == "resile playbooks approve pln_1"
     assert "  run mend -f" in lines
@@ -64,6 +72,50 @@ def test_a_playbook_is_shown_with_all_that_is_declared(resile, system):
     assert lines[1] == "for      not_ready of *"
     assert "does     1. stop" in lines
     assert "         attempts: 1" in lines
+
+
+def test_what_was_learned_is_told_in_words(resile, system):
+    books = playbooks()
+    (shown,) = [book for book in books["playbooks"] if book["name"] == "restart_unready_once"]
+    shown["learned"] = [
+        {"fault": "not_ready", "helped": 1, "failed": 4, "estimate": 0.286, "why": "helped 1 of 5"}
+    ]
+    shown["passed_over"] = [
+        {"target": "service/api", "count": 3, "until": "2030-01-01T00:00:00+00:00"}
+    ]
+    system.routes[PATH] = (200, books)
+
+    listed = resile("playbooks", "list").out.splitlines()
+    lines = resile("playbooks", "show", "restart_unready_once").out.splitlines()
+
+    (row,) = [line for line in listed if line.startswith("restart_unready_once")]
+    assert "1 of 5" in row
+    assert "learned  not_ready: helped 1 of 5" in lines
+    assert lines[-1].startswith("         passed over on service/api until 20")
+    assert lines[-1].endswith("did not help 3 times in a row")
+    (book,) = [
+        book
+        for book in resile("playbooks", "list", "--json").data["playbooks"]
+        if book["name"] == "restart_unready_once"
+    ]
+    assert book["learned"][0]["estimate"] == 0.286
+
+
+def test_nothing_is_forgotten_where_nobody_can_be_asked(resile, system):
+    done = resile("playbooks", "forget", "restart")
+
+    assert done.code == 3
+    assert "resile playbooks forget restart --yes" in done.err
+
+
+@pytest.mark.parametrize("words", [(), ("restart",)])
+def test_what_was_learned_is_forgotten(resile, system, words):
+    system.routes["POST", "/api/playbooks/forget"] = (200, {"forgotten": ["restart"]})
+
+    done = resile("playbooks", "forget", *words, "--yes")
+
+    assert done.out == "forgotten: restart\n"
+    assert system.asked[-1][2]["name"] == "".join(words)
 
 
 def test_without_a_daemon_the_files_are_read(resile, places):
@@ -94,6 +146,7 @@ def test_a_rehearsal_tells_what_keeps_it_from_being_done(resile, system):
                     "hindrances": ["the target is in maintenance"],
                     "before": ["other"],
                     "asks": True,
+                    "learned": {"why": "helped 7 of 8 times: its place is by that"},
                 }
             ]
         },
@@ -107,6 +160,7 @@ def test_a_rehearsal_tells_what_keeps_it_from_being_done(resile, system):
         "  helped if the symptom is gone in 1m30s",
         "  undo:  run mend -f",
         "  after: other",
+        "  learned: helped 7 of 8 times: its place is by that",
         "  a person must approve it",
         "  not now: the target is in maintenance",
     ]

@@ -166,3 +166,36 @@ def test_a_plan_that_waits_is_shown_and_approved() -> None:
 
     assert [c.outcome for c in shell.payloads(FaultClosed)] == [Outcome.RECOVERED]
     assert desk.overview()["proposals"] == []
+
+
+def test_what_was_learned_is_shown_until_it_is_forgotten() -> None:
+    shell, desk = opened(replace(OURS, attempts=1))
+    shell.commands["mend"] = lambda: "exit code 1"
+    shell.programs["a"].is_hung = True
+    shell.run(30)
+
+    books = {book["name"]: book for book in desk.overview()["playbooks"]}
+    (learned,) = books["ours"]["learned"]
+    assert (learned["fault"], learned["helped"], learned["failed"]) == ("hang", 0, 1)
+    assert one(desk, "ours", target="service/a")["learned"] == learned
+    assert books["prune"]["learned"] == books["prune"]["passed_over"] == []
+
+    with pytest.raises(RejectedError, match="no playbook 'our'"):
+        asyncio.run(desk.forget("our", who="ann"))
+    assert asyncio.run(desk.forget("ours", who="ann")) == {"forgotten": ["ours"]}
+    assert one(desk, "ours", target="service/a")["learned"]["failed"] == 0
+    asyncio.run(desk.forget("", who="ann"))
+    assert shell.world.lessons == {}
+
+
+def test_where_it_is_passed_over_is_shown() -> None:
+    shell, desk = opened(OURS)
+    shell.commands["mend"] = lambda: "exit code 1"
+    shell.programs["a"].is_hung = True
+    shell.run(60)
+
+    (book,) = [book for book in desk.overview()["playbooks"] if book["name"] == "ours"]
+    (over,) = book["passed_over"]
+    assert (over["target"], over["count"]) == ("service/a", 3)
+    hindrances = one(desk, "ours", target="service/a")["hindrances"]
+    assert any("did not help 3 times in a row, and is passed over until" in h for h in hindrances)

@@ -36,6 +36,7 @@ REHEARSAL: dict[str, Any] = {
     "hindrances": ["the target is in maintenance"],
     "before": [],
     "asks": True,
+    "learned": {"fault": "hang", "helped": 7, "failed": 1, "estimate": 0.8, "why": "For tests."},
 }
 
 
@@ -82,6 +83,19 @@ def test_using_and_answering_reach_the_system(app: FastAPI, view: FakeSystemView
     assert (use.status_code, answer.status_code) == (202, 202)
     assert view.playbooks.ran == [("ours", "service/api", "ann")]
     assert view.playbooks.answered == [("pln_1", False, "operator")]
+
+
+def test_what_was_learned_is_forgotten_by_name_or_as_a_whole(
+    app: FastAPI, view: FakeSystemView
+) -> None:
+    one = ask(app, "/api/playbooks/forget", method="POST", json={"name": "ours", "who": "ann"})
+    everything = ask(app, "/api/playbooks/forget", method="POST", json={})
+
+    assert (one.json(), everything.json()) == ({"forgotten": ["ours"]}, {"forgotten": ["ours"]})
+    assert not playbook_models.Forgotten.model_validate(one.json()).model_extra
+    assert view.playbooks.forgot == [("ours", "ann"), ("", "operator")]
+    refused = ask(app, "/api/playbooks/forget", method="POST", json={"name": "our"})
+    assert refused.status_code == 409
 
 
 def test_what_is_not_there_is_refused(app: FastAPI) -> None:

@@ -33,6 +33,12 @@ async def run_playbook(name: str, use: playbook_models.Use, view: AskedView) -> 
     return json_answer(await view.playbooks.run(name, target=use.target, who=use.who), status=202)
 
 
+@router.post("/forget", response_model=playbook_models.Forgotten)
+async def forget_playbooks(which: playbook_models.Forget, view: AskedView) -> Response:
+    """Forget what was learned of a playbook, or of all of them."""
+    return json_answer(await view.playbooks.forget(which.name, who=which.who))
+
+
 @router.post("/proposals/{plan_id}/answer", status_code=202, response_model=playbook_models.Begun)
 async def answer_proposal(
     plan_id: str, answer: playbook_models.Answer, view: AskedView
