@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from resile.cli.options import config_option, json_option
-from resile.cli.output import print_json
+from resile.cli.output import print_json, say
 from resile.cli.places import find_places
 from resile.errors import ConfigError
 
@@ -25,8 +25,11 @@ def command() -> None:
 @config_option
 @json_option
 def check(config: Path | None, *, as_json: bool) -> None:
-    """Tell every error in the file, each with its line. Exit code 2 if there is one."""
-    from resile.cli.preflight import playbook_problems
+    """Tell every error in the file, each with its line. Exit code 2 if there is one.
+
+    Playbooks that contradict each other are a warning.
+    """
+    from resile.cli.preflight import playbook_problems, playbook_warnings
     from resile.core.config import load_config
 
     places = find_places(config)
@@ -38,8 +41,12 @@ def check(config: Path | None, *, as_json: bool) -> None:
             hint="install them, or name them by their path; relative paths start beside the file",
             problems=missing,
         )
+    warnings = list(playbook_warnings(loaded))
+    for warning in warnings:
+        say(f"warning: {warning}")
     if as_json:
-        print_json({"file": str(file), "errors": [], "digest": loaded.digest})
+        found = {"file": str(file), "errors": [], "warnings": warnings, "digest": loaded.digest}
+        print_json(found)
         return
     counts = ", ".join(
         f"{len(tables)} {word}{'' if len(tables) == 1 else 's'}"

@@ -34,12 +34,14 @@ def command(config: Path | None, *, detach: bool, as_json: bool) -> None:
     Stays in the foreground: Ctrl-C stops everything in order. With --detach it goes on without
     a terminal until `resile down`.
     """
-    from resile.cli.preflight import check_ready_to_start
+    from resile.cli.preflight import check_ready_to_start, playbook_warnings
     from resile.core.config import load_config
 
     places = find_places(config)
     loaded = load_config(places.config, environ=os.environ)
     check_ready_to_start(loaded, places, environ=os.environ)
+    for warning in playbook_warnings(loaded):
+        say(f"warning: {warning}")
     # Dependents go before what they need, so in the worst case every drain is waited for in turn.
     drains_s = sum(service.stop.drain for service in loaded.service.values())
     stop_timeout_s = drains_s + STOP_MARGIN_S

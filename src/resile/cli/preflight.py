@@ -127,6 +127,14 @@ def playbook_problems(
                 yield from _program_problem(place, words[0], cwd=places.config.parent, path=path)
 
 
+def playbook_warnings(config: Config) -> Iterator[str]:
+    """Yield what may be meant so, and mostly is not: playbooks that contradict each other."""
+    from resile.recover.playbooks import contradictions, playbooks_of
+
+    for found in contradictions(playbooks_of(config.playbook)):
+        yield found.text
+
+
 def _program_problem(place: str, program: str, *, cwd: Path, path: str) -> Iterator[str]:
     if "/" not in program:
         if shutil.which(program, path=path) is None:

@@ -203,3 +203,19 @@ def test_a_program_that_is_not_there_is_told_before_it_is_needed(resile, places,
     assert done.code == 2
     assert 'playbook.ours.steps[0].command: "no-such-program" is not found' in done.err
     assert "playbook.ours.verify.command: " in done.err
+
+
+def test_playbooks_that_contradict_each_other_are_a_warning(resile, places):
+    folder = places.config.parent / "playbooks"
+    folder.mkdir()
+    for name, do in (("ends", "stop"), ("starts", "restart")):
+        (folder / f"{name}.toml").write_text(
+            f'why = "For tests."\nmatch = {{ faults = ["hang"] }}\nsteps = [{{ do = "{do}" }}]\n'
+        )
+
+    done = resile("config", "check", "--json")
+
+    assert done.code == 0
+    (warning,) = done.data["warnings"]
+    assert "ends is tried first, by its name" in warning
+    assert f"warning: {warning}" in done.err
