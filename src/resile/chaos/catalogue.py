@@ -25,6 +25,7 @@ from resile.chaos.faults import (
     readonly,
     secret,
     syscalls,
+    writes,
 )
 from resile.chaos.model import Ability
 from resile.chaos.port import Fault, Host
@@ -46,6 +47,7 @@ _ALL: Final[tuple[Fault, ...]] = (
     bits.BitFlip(),
     syscalls.Errno(),
     syscalls.Delay(),
+    *writes.WRITE_FAULTS,
     *network.NETWORK_FAULTS,
     *packets.PACKET_FAULTS,
     *network.HTTP_FAULTS,

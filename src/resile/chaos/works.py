@@ -13,6 +13,8 @@ _WORKS: Final = {
     "memory.pressure": ("faults.memory", "press"),
     "disk.errno": ("faults.syscalls", "trace"),
     "disk.delay": ("faults.syscalls", "trace"),
+    "disk.torn": ("faults.writes", "cut"),
+    "disk.lost": ("faults.writes", "cut"),
     "load.spike": ("load", "drive"),
     "network.partition": ("proxy.packets", "drop"),
     "network.loss": ("proxy.packets", "drop"),

@@ -17,6 +17,7 @@ from resile.chaos.faults.base import CarriedFault, about, processes, trouble
 from resile.chaos.model import Facts, Proof, TargetKind, UndoRecord, Wish
 from resile.chaos.port import Host
 from resile.chaos.targets import members_of
+from resile.chaos.tracing import why_untraceable
 from resile.core.process import Identity, is_alive
 from resile.core.spawning import Spawner, SpawnSpec
 from resile.errors import ConfigError, RejectedError
@@ -25,7 +26,6 @@ STRACE: Final = "strace"
 TTL_S_MAX: Final = 300.0
 """What is traced is written down, some hundred bytes for each call."""
 _LOOK_S: Final = 0.1
-_YAMA: Final = Path("/proc/sys/kernel/yama/ptrace_scope")
 _TRACE_BYTES_MAX: Final = 1 << 20
 """So much of it is read for the proof, which is in the first line mostly."""
 _ERRORS: Final = ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EACCES", "EINTR", "EAGAIN", "ENOMEM")
@@ -55,13 +55,7 @@ class _Traced(CarriedFault):
         """Tell whether there is a strace that may look into other processes."""
         if shutil.which(STRACE) is None:
             return "strace is not installed"
-        try:
-            scope = int(_YAMA.read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            scope = 0
-        if scope and os.geteuid() != 0:
-            return f"the kernel lets only root trace other processes ({_YAMA} is {scope})"
-        return ""
+        return why_untraceable()
 
     def plan(self, wish: Wish, host: Host) -> Facts:
         """Find the processes, which nobody may trace already."""
@@ -78,8 +72,8 @@ class _Traced(CarriedFault):
             )
         found = members_of(wish.target, host)
         for who in found:
-            if _tracer(who):
-                raise RejectedError(f"process {who.pid} is traced already by {_tracer(who)}")
+            if tracer_of(who):
+                raise RejectedError(f"process {who.pid} is traced already by {tracer_of(who)}")
         return about(found)
 
     def verify_active(self, record: UndoRecord, host: Host) -> Proof:
@@ -96,7 +90,7 @@ class _Traced(CarriedFault):
     def verify_gone(self, record: UndoRecord, host: Host) -> Proof:
         """Look whether nobody traces the processes."""
         for who in processes(record.facts):
-            if (tracer := _tracer(who)) and _command(tracer) == STRACE:
+            if (tracer := tracer_of(who)) and _command(tracer) == STRACE:
                 return Proof(holds=False, detail=f"process {who.pid} is traced still")
         return super().verify_gone(record, host)
 
@@ -171,7 +165,7 @@ def _trace_file(folder: Path, record: UndoRecord) -> Path:
     return folder / f"{record.fault_id}.trace"
 
 
-def _tracer(who: Identity) -> int:
+def tracer_of(who: Identity) -> int:
     """Tell who traces a process; 0 if nobody does."""
     if not is_alive(who):
         return 0
