@@ -50,6 +50,7 @@ class Seen:
         escalation: Why a person was called; empty if none was.
         left: What may be left of it; empty: nothing.
         failed: Requests that failed; -1: nobody asked.
+        failure: Why the last of them did.
         acked: Writes that were acknowledged; -1: nobody counted.
         lost: Of these, not there afterwards.
         unread: Why they could not be read back.
@@ -65,6 +66,7 @@ class Seen:
     escalation: str = ""
     left: str = ""
     failed: int = -1
+    failure: str = ""
     acked: int = -1
     lost: int = -1
     unread: str = ""
@@ -213,7 +215,7 @@ def _unmended(seen: Seen) -> str:
 
 def _seams(scenario: Scenario, seen: Seen) -> str:
     is_seam = scenario.is_seamless and seen.failed > 0
-    return f"{seen.failed} requests failed meanwhile" if is_seam else ""
+    return f"{seen.failed} requests failed meanwhile: {seen.failure}" if is_seam else ""
 
 
 def _late(what: str, took_s: float, most_s: float) -> str:

@@ -18,11 +18,13 @@ class Sample:
         began_s: When it was sent, on the monotonic clock.
         ended_s: When it was answered, or given up.
         is_ok: It was answered as it should be.
+        why: Why it was not; empty if it was.
     """
 
     began_s: float
     ended_s: float
     is_ok: bool
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +37,14 @@ class Tally:
         broken_s: When the first of them was sent; None: none failed.
         well_s: When it worked again: the first good answer to a request that was sent after the last bad one. None:
             it does not yet. Where none failed, the moment itself.
+        why: Why the last of them failed; empty if none did.
     """
 
     sent: int
     failed: int
     broken_s: float | None
     well_s: float | None
+    why: str = ""
 
     @property
     def outage_s(self) -> float | None:
@@ -109,4 +113,5 @@ def tally_of(samples: Iterable[Sample], since_s: float) -> Tally:
         failed=len(failures),
         broken_s=max(since_s, min(failures)),
         well_s=min(after, default=None),
+        why=next(one.why for one in reversed(every) if not one.is_ok),
     )

@@ -3,7 +3,7 @@
 import http.client
 import itertools
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import Final
 from urllib.parse import urlsplit
@@ -20,6 +20,10 @@ ANSWER_BYTES_MAX: Final = 4 << 20
 _TRIES: Final = 3
 _AGAIN_S: Final = 1.0
 _GOOD: Final = 300
+_SHOWN_CHARS: Final = 200
+
+Send = Callable[[LoadSpec, str, float], tuple[int, str]]
+"""Sends a body, with a time-out in seconds; gives status and text of the answer. Raises OSError if there is none."""
 
 
 class Load:
@@ -30,9 +34,19 @@ class Load:
         ledger: Hears of each.
         prefix: What all ids begin with: the drill's own, so that no other drill is read.
         clock: Paces and measures.
+        send: Sends one request.
     """
 
-    def __init__(self, spec: LoadSpec, ledger: Ledger, *, prefix: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        spec: LoadSpec,
+        ledger: Ledger,
+        *,
+        prefix: str,
+        clock: Clock,
+        send: Send | None = None,
+    ) -> None:
+        self._post = send or post
         self._spec = spec
         self._ledger = ledger
         self._prefix = prefix
@@ -105,19 +119,26 @@ class Load:
     def _send(self) -> None:
         name = f"{self._prefix}{next(self._numbers):06d}"
         began_s = self._clock.monotonic()
+        why = ""
         try:
-            status, text = post(self._spec, self._spec.body.replace(ID, name), self._spec.timeout_s)
-        except OSError:
-            status, text = 0, ""
-        is_acked = 0 < status < _GOOD and self._spec.acked in text
-        sample = Sample(began_s=began_s, ended_s=self._clock.monotonic(), is_ok=is_acked)
-        self._ledger.note(sample, acked=name if is_acked and self._spec.read_back else "")
+            body = self._spec.body.replace(ID, name)
+            status, text = self._post(self._spec, body, self._spec.timeout_s)
+        except OSError as exc:
+            why = f"no answer: {exc}"
+        else:
+            if not (status < _GOOD and self._spec.acked in text):
+                why = f"status {status}: {text[:_SHOWN_CHARS]}".strip()
+        ended_s = self._clock.monotonic()
+        sample = Sample(began_s=began_s, ended_s=ended_s, is_ok=not why, why=why)
+        self._ledger.note(sample, acked=name if not why and self._spec.read_back else "")
 
     def _ask(self, body: str) -> str:
         why = ""
         for _ in range(_TRIES):
             try:
-                status, text = post(self._spec, body.replace(ID, self._prefix), READ_TIMEOUT_S)
+                status, text = self._post(
+                    self._spec, body.replace(ID, self._prefix), READ_TIMEOUT_S
+                )
             except OSError as exc:
                 why = str(exc)
             else:

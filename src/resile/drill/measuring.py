@@ -181,6 +181,7 @@ class Measurement:
             escalation=decide.escalation(course.events),
             left=left,
             failed=-1 if tally is None else tally.failed,
+            failure="" if tally is None else tally.why,
             interrupted=self._why_stop(),
         )
 

@@ -1,0 +1,81 @@
+"""Which cells a system has, and which of them somebody wants."""
+
+from pathlib import Path
+
+import pytest
+
+from resile.drill.declared import Bars, Declared, DeclaredService, LoadSpec
+from resile.drill.matrix import cells_of, chosen, problems_of
+
+DECLARED = Declared(
+    services=(
+        DeclaredService(name="api", memory_bytes=1 << 20),
+        DeclaredService(name="db", is_probed=False),
+    ),
+    folders={"data": Path("data")},
+    packs=Path("store/packs"),
+    secrets=("db/password",),
+    load=LoadSpec(url="http://127.0.0.1:1/", body="{id}", service="api"),
+    bars={"crash": Bars(recovery_s_max=7.0)},
+)
+
+
+def names(cells):
+    return {cell.name for cell in cells}
+
+
+def test_every_scenario_meets_what_it_can_hit():
+    found = names(cells_of(DECLARED))
+
+    assert {"crash:service/api", "crash:service/db", "hang:service/api"} <= found
+    assert {"oom:service/api", "dependency_down:service/db", "disk_full:data"} <= found
+    assert {"corruption:store/packs", "rotation:secret/db/password"} <= found
+    assert {"brain_killed:brain", "run_time:run"} <= found
+
+
+def test_what_is_not_declared_has_no_cell():
+    found = names(cells_of(DECLARED))
+
+    assert not {"hang:service/db", "oom:service/db", "dependency_down:service/api"} & found
+    assert names(cells_of(Declared())) == {
+        "brain_killed:brain",
+        "run_time:run",
+        "run_memory:run",
+        "run_escape:run",
+    }
+
+
+def test_a_system_may_have_bars_of_its_own():
+    bars = {cell.name: cell.scenario for cell in cells_of(DECLARED)}
+
+    assert bars["crash:service/api"].recovery_s_max == 7.0
+    assert bars["crash:service/api"].detection_s_max == 5.0
+
+
+@pytest.mark.parametrize(
+    ("wish", "found"),
+    [
+        ({"scenarios": ["crash"]}, {"crash:service/api", "crash:service/db"}),
+        ({"scenarios": ["crash"], "targets": ["*/db"]}, {"crash:service/db"}),
+        ({"scenarios": ["crash"], "exclude": ["service/db"]}, {"crash:service/api"}),
+        ({"scenarios": ["crash"], "exclude": ["crash:*db"]}, {"crash:service/api"}),
+        ({"scenarios": ["crash"], "exclude": ["crash"]}, set()),
+    ],
+)
+def test_cells_are_chosen_by_name(wish, found):
+    assert names(chosen(cells_of(DECLARED), **wish)) == found
+
+
+def test_every_name_that_names_nothing_is_told_with_the_nearest_that_does():
+    problems = problems_of(
+        cells_of(DECLARED),
+        scenarios=["crsh", "crash"],
+        targets=["service/ap", "*"],
+        exclude=["hagn", "zzzzzz", "crash:*"],
+    )
+
+    assert problems[0] == "there is no scenario 'crsh'; did you mean crash?"
+    assert problems[1] == "there is no target 'service/ap'; did you mean service/api?"
+    assert "'hagn'; did you mean hang?" in problems[2]
+    assert "'zzzzzz'; there is " in problems[3]
+    assert len(problems) == 4
