@@ -277,7 +277,7 @@ def unknown_words(words: list[str]) -> list[str]:
 
     command: click.Command = app
     context = click.Context(app, info_name="resile")
-    while isinstance(command, click.Group) and (words or not command.invoke_without_command):
+    while isinstance(command, click.Group) and not is_whole(command, words):
         child = (
             command.get_command(context, words[0])
             if words and words[0] in listed(command)
@@ -291,6 +291,11 @@ def unknown_words(words: list[str]) -> list[str]:
         words = words[: words.index("--")]  # What follows is another program's.
     options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
     return [word for word in words if word.startswith("-") and word not in options]
+
+
+def is_whole(group: click.Group, words: list[str]) -> bool:
+    """Tell whether the group itself is what is invoked."""
+    return group.invoke_without_command and (not words or words[0].startswith("-"))
 
 
 def listed(group: click.Group) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from resile.cli.drill_home import DrillHome, interruptible, opened_drill
+from resile.cli.drill_past import read_past, report_data, report_lines, write_report
 from resile.cli.drill_tables import (
     MATRIX_HEADS,
     RESULT_HEADS,
@@ -21,18 +22,24 @@ from resile.cli.drill_tables import (
     result_row,
 )
 from resile.cli.options import config_option, json_option
-from resile.cli.output import print_json, print_table, say
+from resile.cli.output import clean, print_json, print_table, say
 from resile.cli.who import operator
-from resile.drill import Cell, Drill
+from resile.drill import Cell, Drill, Report
 from resile.drill.matrix import chosen, problems_of
 from resile.drill.running import Runner
 from resile.drill.scenarios import SCENARIOS
 from resile.errors import ConfigError, RejectedError
 
 _REPEAT_MAX = 100
+html_option = click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the drill as one HTML page that needs nothing else.",
+)
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Only this one.")
 @click.option("--target", "targets", multiple=True, help="Only what hits this; * is anything.")
 @click.option(
@@ -48,18 +55,29 @@ _REPEAT_MAX = 100
     help="Do each cell so often.",
 )
 @click.option("--yes", "is_sure", is_flag=True, help="Do not ask before something is broken.")
+@click.option(
+    "--fail-on-regression",
+    "is_strict",
+    is_flag=True,
+    help="Exit code 1 also if something got worse than in the drills before.",
+)
+@html_option
 @config_option
 @json_option
+@click.pass_context
 def command(  # noqa: PLR0917 - click gives them by name
+    context: click.Context,
     scenarios: tuple[str, ...],
     targets: tuple[str, ...],
     exclude: tuple[str, ...],
     seed: int | None,
     repeat: int,
+    html: Path | None,
     config: Path | None,
     *,
     is_dry: bool,
     is_sure: bool,
+    is_strict: bool,
     as_json: bool,
 ) -> int:
     """Break what resile.toml declares, and prove with a stopwatch that it mends itself.
@@ -71,6 +89,9 @@ def command(  # noqa: PLR0917 - click gives them by name
     Exit code 0 if all that this machine can do has passed, 1 if something has not, 3 if nothing was
     done: the system is not well, or nothing can be done here.
     """
+    if context.invoked_subcommand is not None:
+        context.obj = config
+        return 0
     with opened_drill(config) as home:
         cells = _cells(home, scenarios, targets, exclude)
         if is_dry:
@@ -81,8 +102,34 @@ def command(  # noqa: PLR0917 - click gives them by name
         if seed is not None:
             random.Random(seed).shuffle(cells)  # noqa: S311 - an order, no secret
         drill = _run(home, cells)
-    _show(drill, as_json=as_json)
-    return exit_code(drill)
+    past = read_past(config)
+    report = past.report(drill)
+    _show(report, as_json=as_json)
+    if html is not None:
+        write_report(html, past.report(past.tell(past.find(drill.id))))
+    return 1 if is_strict and report.comparison.is_worse else exit_code(drill)
+
+
+@command.command("report")
+@click.argument("drill_id", metavar="[ID]", default="")
+@html_option
+@config_option
+@json_option
+@click.pass_obj
+def show_report(
+    above: Path | None, drill_id: str, html: Path | None, config: Path | None, *, as_json: bool
+) -> None:
+    """Tell a drill again from the journal: the last one, or the one with this ID.
+
+    Works without a daemon, too. The beginning or the end of an ID is enough.
+    """
+    past = read_past(config or above)
+    report = past.report(past.tell(past.find(drill_id)))
+    if html is None or as_json:
+        _show(report, as_json=as_json)
+    if html is not None:
+        write_report(html, report)
+        say(f"{html} holds the drill {report.drill.id}")
 
 
 def _cells(
@@ -144,11 +191,12 @@ def _show_matrix(cells: Sequence[Cell], *, as_json: bool) -> None:
         print_table(MATRIX_HEADS, [matrix_row(cell) for cell in cells])
 
 
-def _show(drill: Drill, *, as_json: bool) -> None:
+def _show(report: Report, *, as_json: bool) -> None:
+    drill = report.drill
     if as_json:
-        print_json(drill_data(drill))
+        print_json(drill_data(drill) | {"score": report_data(report)})
         return
     print_table(RESULT_HEADS, [result_row(result) for result in drill.results])
     print()
-    for line in drill_lines(drill):
-        print(line)
+    for line in (*drill_lines(drill), *report_lines(report)):
+        print(clean(line))

@@ -1,0 +1,101 @@
+"""`resile drill report`: a drill, told again from the journal without a daemon."""
+
+import json
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.unit.drill.stories import CRASH, HANG, drill, proved
+
+from resile.core.journal import open_journal
+from resile.core.vocabulary import DrillVerdict
+
+V = DrillVerdict
+TEXT = """
+[resile]
+name = "shop"
+
+[service.api]
+command = ["python", "-c", "pass"]
+live = { http = "http://127.0.0.1:1/livez" }
+
+[drill]
+exclude = ["segv", "crash_loop", "cpu", "descriptors", "brain", "run"]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "resile.toml").write_text(TEXT)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def drills(folder: Path) -> Path:
+    now = datetime.now(UTC)
+    first = [proved(CRASH, drill="drl_1aaa"), proved(HANG, drill="drl_1aaa")]
+    second = [
+        proved(CRASH, drill="drl_2bbb", acked=80, lost=0),
+        proved(HANG, V.SLOW, drill="drl_2bbb", why="well after 14s, 10s allowed"),
+    ]
+    journal = open_journal(folder / ".resile" / "journal")
+    journal.append(*drill("drl_1aaa", now - timedelta(hours=3), *first))
+    journal.append(*drill("drl_2bbb", now - timedelta(hours=1), *second))
+    journal.close()
+    return folder
+
+
+def test_without_a_journal_nothing_can_be_told(resile, folder):
+    done = resile("drill", "report")
+
+    assert done.code == 4
+    assert "journal" in done.err
+
+
+def test_drill_that_is_not_there_is_told_with_the_last_one(resile, drills):
+    done = resile("drill", "report", "drl_9")
+
+    assert done.code == 2
+    assert "there is no drill 'drl_9'" in done.err
+    assert "the last one is drl_2bbb" in done.err
+
+
+def test_id_that_is_meant_twice_is_refused(resile, drills):
+    assert "more than one drill is 'drl_'" in resile("drill", "report", "drl_").err
+
+
+def test_report_cannot_be_written_into_a_folder_that_is_not_there(resile, drills):
+    done = resile("drill", "report", "--html", "nowhere/report.html")
+
+    assert done.code == 1
+    assert "nowhere" in done.err
+
+
+def test_last_drill_is_told_with_its_score_and_what_got_worse(resile, drills):
+    done = resile("drill", "report")
+
+    assert done.code == 0
+    assert "1 passed, 1 failed, 0 skipped" in done.out
+    assert "score 50 of 100: 1 of 2 cells of the matrix are proven" in done.out
+    assert f"worse: {HANG}: passed, now slow" in done.out
+
+
+def test_earlier_drill_is_told_by_the_end_of_its_id(resile, drills):
+    done = resile("drill", "report", "1aaa", "--json")
+
+    told = json.loads(done.out)
+    assert told["id"] == "drl_1aaa"
+    assert told["score"]["worse"] == []
+    assert [result["verdict"] for result in told["results"]] == ["passed", "passed"]
+
+
+def test_html_is_one_file_for_everybody(resile, drills):
+    done = resile("drill", "report", "--html", "report.html")
+
+    page = drills / "report.html"
+    assert (done.code, done.out) == (0, "")
+    assert "shop" in page.read_text()
+    assert "well after 14s" in page.read_text()
+    assert stat.S_IMODE(page.stat().st_mode) == 0o644
