@@ -32,6 +32,7 @@ class _Course:
     """How a scenario goes. For one thread."""
 
     begun: Begun
+    before: Look
     events: list[Event] = field(default_factory=list)
     is_proven: bool = False
     proof: str = ""
@@ -78,11 +79,12 @@ class Measurement:
         """Do it to its end, take it back, and give what was seen, since when, and what happened. Blocks."""
         before = self._world.look()
         self._world.mark()
-        course = _Course(begun=Begun(at=self._clock.now(), at_s=self._clock.monotonic()))
+        begun = Begun(at=self._clock.now(), at_s=self._clock.monotonic())
+        course = _Course(begun=begun, before=before)
         error = left = ""
         try:
             course.begun = self._act.begin()
-            self._follow(course, before)
+            self._follow(course)
         except ResileError as exc:
             error = exc.message
         finally:
@@ -90,7 +92,7 @@ class Measurement:
         seen = self._seen(course, error=error, left=left)
         return seen, course.begun.at, moments_of(course.events)
 
-    def _follow(self, course: _Course, before: Look) -> None:
+    def _follow(self, course: _Course) -> None:
         """Look again and again, until it is over.
 
         Raises:
@@ -103,7 +105,7 @@ class Measurement:
             if self._is_held(course, look.at_s):
                 course.well_since_s = None
             else:
-                self._judge(course, before, look)
+                self._judge(course, look)
             if self._is_settled(course, now_s) or self._is_too_late(course, now_s):
                 return
             self._clock.sleep(LOOK_S)
@@ -132,13 +134,13 @@ class Measurement:
             course.ended_s = self._clock.monotonic()
         return not is_over
 
-    def _judge(self, course: _Course, before: Look, look: Look) -> None:
+    def _judge(self, course: _Course, look: Look) -> None:
         """See whether all is well, since when; do it once more if that is wanted."""
         scenario = self._cell.scenario
         is_mending = scenario.proof is Proof.MENDED
         course.unwell = decide.why_unwell(look, self._stopped, is_less_allowed=is_mending)
         if not course.unwell and scenario.is_replacing:
-            is_new = decide.is_replaced(self._cell, before, look)
+            is_new = decide.is_replaced(self._cell, course.before, look)
             course.unwell = "" if is_new else f"{self._cell.target} was not started anew"
         if not course.unwell and is_mending and scenario.detection_s_max > 0:
             course.unwell = "" if course.sign else "nobody noticed it"
@@ -149,6 +151,7 @@ class Measurement:
             course.well_since_s = None
         elif course.done < scenario.times:
             self._act.begin()
+            course.before = look
             course.done += 1
         elif course.well_since_s is None:
             load_s = tally.well_s if tally is not None and tally.well_s is not None else look.at_s

@@ -149,7 +149,9 @@ _ALL: Final = (
         aim=Aim.BRAIN,
         proof=Proof.MENDED,
         signs=("brain.started",),
+        detection_s_max=10.0,
         recovery_s_max=10.0,
+        is_replacing=True,
     ),
     Scenario(
         name="run_time",
