@@ -5,8 +5,8 @@ stable time. A fault whose target the operator stopped or put into maintenance, 
 more, is withdrawn; so is one that is only due to maintenance of what its target needs.
 
 Where a playbook names a command that must prove the end, that runs when the symptom is gone; while
-it fails, the fault stays open. A plan that has not helped is undone by a second one, if its playbook
-says how. That one, and what an operator asked for without a fault, is over when its steps are done.
+it fails, the fault stays open. A plan that has not helped, or after which the service is down where it was
+not before, is undone by a second one, if its playbook says how. That one, and what an operator asked for without a fault, is over when its steps are done.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,8 @@ from resile.recover.model import MACHINE_TARGET, service_of
 from resile.recover.objectives import measured
 from resile.recover.switched import off_for
 from resile.recover.world import World
+
+_DOWN_KINDS = (FaultKind.CRASH, FaultKind.START_FAILED, FaultKind.CRASH_LOOP, FaultKind.HANG)
 
 
 def settle(world: World, now: datetime) -> Iterator[Finding]:
@@ -132,10 +134,10 @@ def _undone(plan: OpenPlan, now: datetime) -> Iterator[PlanDecided]:
 
 
 def _failure(world: World, plan: OpenPlan, fault: OpenFault, now: datetime) -> str:
-    if plan.error:
-        return plan.error
-    if plan.is_overridden:
-        return "an operator took over"
+    if plan.error or plan.is_overridden:
+        return plan.error or "an operator took over"
+    if harm := _harm(world, plan, fault):
+        return f"it made things worse: {harm}"
     if world.next_step(plan) is not None:
         lost = [n for n in steps.started_by(world, plan) if conditions.is_failing(world, n, now)]
         if lost or not steps.is_verifying(world, plan):
@@ -148,6 +150,15 @@ def _failure(world: World, plan: OpenPlan, fault: OpenFault, now: datetime) -> s
     if now >= plan.progressed_at + timedelta(seconds=plan.verify_s):
         return "the symptom did not go away"
     return ""
+
+
+def _harm(world: World, plan: OpenPlan, fault: OpenFault) -> str:
+    """Tell what is down since a plan works on what was merely not as it should be; empty if nothing is."""
+    if plan.done == 0 or fault.kind in _DOWN_KINDS:
+        return ""
+    other = world.fault_on(plan.target, *_DOWN_KINDS)
+    is_new = other is not None and other.began_at >= plan.decided_at
+    return other.reason if other is not None and is_new else ""
 
 
 def _ready_deadlines(world: World, plan: OpenPlan) -> Iterator[datetime]:

@@ -42,3 +42,28 @@ def test_a_plan_waits_for_a_person_and_is_then_done(tmp_path: Path) -> None:
 
     asyncio.run(scenario())
     assert (tmp_path / "thing").exists()
+
+
+HANGS = """
+[playbook.hangs]
+why = "It never comes to its end."
+match = { faults = ["check_down"] }
+steps = [{ do = "command", command = ["sleep", "600"], timeout = "200ms" }]
+undo = [{ do = "command", command = ["touch", "undone"], timeout = "10s" }]
+attempts = 1
+"""
+
+
+def test_a_remedy_that_hangs_is_killed_undone_and_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with living(tmp_path, CHECK, HANGS) as life:
+            await wait_until("a call for a person", lambda: life.recorded("fault.escalated"))
+
+            first, undo = life.recorded("plan.finished")
+            assert first.body["detail"].startswith("sleep was killed after 200ms")
+            assert undo.body["detail"] == "what it did is undone"
+            (escalated,) = life.recorded("fault.escalated")
+            assert "hangs was tried" in escalated.body["reason"]
+
+    asyncio.run(scenario())
+    assert (tmp_path / "undone").exists()

@@ -318,6 +318,42 @@ def test_a_playbook_that_is_too_wide_is_left_to_a_person() -> None:
     assert timedelta(0) < shell.now - shell.journal[0].at
 
 
+def test_what_makes_things_worse_is_undone_at_once_and_a_person_is_called() -> None:
+    undo = PlaybookStep(do=Do.COMMAND, command=("unmend",))
+    worse = book("worse", FaultKind.NOT_READY, undo=(undo,), attempts=1)
+    spec = replace(with_books(ONE, worse), playbooks=(worse, *shipped()))
+    shell = up(spec)
+
+    def harm() -> str:
+        shell.later(0.2, lambda: shell.crash("a", exit_code=1))
+        return ""
+
+    shell.commands["mend"] = harm
+    shell.programs["a"].is_unready = True
+    shell.run(8)
+
+    assert shell.ran == [("mend",), ("unmend",)]
+    finished = shell.payloads(PlanFinished)
+    assert finished[0].detail == "it made things worse: ended with exit code 1"
+    assert not finished[0].is_effective
+    shell.run(400)
+    assert shell.running
+    assert shell.payloads(FaultEscalated)
+    assert shell.ran == [("mend",), ("unmend",)]
+    fold_again(shell)
+
+
+def test_a_crash_during_a_restart_is_judged_as_before() -> None:
+    shell = up(ONE)
+    shell.programs["a"].is_hung = True
+    shell.run(0.5)
+    shell.programs["a"].is_hung = False
+    shell.run(30)
+
+    assert all("worse" not in p.detail for p in shell.payloads(PlanFinished))
+    assert shell.state("a") is CheckState.UP
+
+
 @pytest.mark.parametrize(("cause", "fits"), [("port_taken", True), ("", False), ("lock", False)])
 def test_a_playbook_for_a_cause_fits_only_where_that_lies_behind_the_fault(
     cause: str, fits: bool
