@@ -35,6 +35,7 @@ COMMANDS = {
     "playbooks": "Show, rehearse and use playbooks, or approve a plan.",
     "policies": "Show the guards of every process, or steer a breaker.",
     "recover": "Finish or undo what a crash left of contained runs.",
+    "recovery": "Show what is done about open faults, and when it is over.",
     "repair": "Mend a damaged store.",
     "replicate": "Keep a second store in step.",
     "restart": "Stop services and start them again.",

@@ -1,4 +1,4 @@
-"""What the pages show beside the brain's own state: runs, the store, guards, degraded mode, secrets, playbooks, drills."""
+"""What the pages show beside the brain's own state: runs, the store, guards, degraded mode, secrets, playbooks, drills, recovery."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,15 +14,17 @@ from resile.daemon.lanes import DegradationDesk, Instance, LaneDesk
 from resile.daemon.loop import Loop
 from resile.daemon.measures import Measures
 from resile.daemon.playbooks_desk import PlaybooksDesk
+from resile.daemon.recovery_desk import RecoveryDesk
 from resile.daemon.secret_keeping import SecretKeeping
 from resile.daemon.secrets_desk import SecretsDesk
 from resile.daemon.stored import StoreDesk, StorePlace
 from resile.recover import World
+from resile.recover.points import RecoveryPoints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desks:
-    """All seven. Live on the brain's event loop."""
+    """All eight. Live on the brain's event loop."""
 
     runs: ContainedRuns
     store: StoreDesk
@@ -31,6 +33,7 @@ class Desks:
     secrets: SecretsDesk
     playbooks: PlaybooksDesk
     drill: DrillDesk
+    recovery: RecoveryDesk
 
     def close(self) -> None:
         """Let go of their threads; what is being carried out goes on to its end."""
@@ -48,9 +51,10 @@ def open_desks(
     root: Path,
     world: World,
     measures: Measures,
+    points: RecoveryPoints,
     clock: Clock,
 ) -> Desks:
-    """Open all seven; none looks at anything before it is asked.
+    """Open all eight; none looks at anything before it is asked.
 
     Args:
         config: Says where the store is.
@@ -61,6 +65,7 @@ def open_desks(
         root: The folder of the configuration.
         world: Tells which services run.
         measures: Take what guards count.
+        points: The newest copies of folders.
         clock: Stamps and measures.
     """
     lanes = LaneDesk(
@@ -78,6 +83,9 @@ def open_desks(
         degradation=DegradationDesk(lanes, loop=loop),
         playbooks=PlaybooksDesk(world=world, loop=loop, clock=clock),
         drill=DrillDesk(journal, matrix=matrix_of(config, root=root, state=state), clock=clock),
+        recovery=RecoveryDesk(
+            world=world, record=measures.recovery.record, points=points, clock=clock
+        ),
         secrets=_secrets(config, state, journal, loop, world=world, clock=clock),
     )
 

@@ -8,6 +8,7 @@ from resile.core.metrics import Registry
 from resile.core.vocabulary import CheckState, Outcome
 from resile.daemon.foresight.measures import ForesightMeasures
 from resile.daemon.lanes import PolicyMeasures
+from resile.daemon.recovery_measures import RecoveryMeasures
 from resile.daemon.secret_measures import SecretMeasures
 from resile.daemon.store_measures import StoreMeasures
 from resile.health import ProcessSample
@@ -74,6 +75,7 @@ class Measures:
         self.policies = PolicyMeasures(registry)
         self.secrets = SecretMeasures(registry)
         self.foresight = ForesightMeasures(registry)
+        self.recovery = RecoveryMeasures(registry)
         self._incidents = registry.gauge(
             "resile_incidents_open_count", "Incidents that are not resolved."
         )
@@ -94,6 +96,7 @@ class Measures:
             self._count_end(payload)
         self.secrets.apply(payload)
         self.foresight.apply(payload)
+        self.recovery.apply(payload)
 
     def text(
         self,
@@ -112,6 +115,7 @@ class Measures:
             self._cpu.set(sample.cpu_s if sample else 0.0, service=name)
         for check, known in world.checks.items():
             self._check_up.set(float(known.state in UP_STATES), check=check)
+        self.recovery.refresh()
         self._incidents.set(len(book.active()))
         self._dropped.set(dropped_count)
         return self._registry.text()

@@ -17,6 +17,8 @@ from resile.incidents import (
     lasting_in,
     troubles_in,
 )
+from resile.recover.points import KINDS as POINT_KINDS
+from resile.recover.points import RecoveryPoints
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class TroubleWatch:
         book: What is known; the loop folds into it what is told here.
         tell: Journals payloads; returns when they are durable and folded.
         periods_s: Between two snapshots, by folder.
+        points: The newest copies of folders; kept fresh here, and what is due of them is told.
         clock: Tells how long something has lasted.
         poll_s: Between two looks. Default 1 s.
     """
@@ -48,6 +51,7 @@ class TroubleWatch:
         *,
         tell: Tell,
         periods_s: Mapping[str, float],
+        points: RecoveryPoints | None = None,
         clock: Clock = SYSTEM_CLOCK,
         poll_s: float = POLL_S,
     ) -> None:
@@ -56,7 +60,8 @@ class TroubleWatch:
         self._tell = tell
         self._clock = clock
         self._poll_s = poll_s
-        self._waiting = Waiting(store=StoreWaiting(periods_s=periods_s))
+        self._points = points or RecoveryPoints(periods_s={})
+        self._waiting = Waiting(store=StoreWaiting(periods_s=periods_s, points=self._points))
         self._read_seq = book.trouble_seq
         self._has_begun = False
 
@@ -86,6 +91,10 @@ class TroubleWatch:
         if records:
             self._read_seq = records[-1].seq
         now = self._clock.now()
+        if due := tuple(self._points.due(now)):
+            await self._tell(due)
+            for payload in due:
+                self._points.take(payload, now)
         if lasting := lasting_in(self._waiting, self._book, now, read_seq=self._read_seq):
             await self._tell(lasting)
         return len(records) == PAGE
@@ -96,4 +105,7 @@ class TroubleWatch:
         for record in reversed(await asyncio.to_thread(self._journal.read, query)):
             if record.seq <= self._read_seq:
                 self._waiting.take(record)
+        query = Query(kinds=POINT_KINDS, limit=RECORDS_AT_START, is_newest_first=True)
+        for record in reversed(await asyncio.to_thread(self._journal.read, query)):
+            self._points.take(record.event.payload(), record.event.at)
         self._has_begun = True

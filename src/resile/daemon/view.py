@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         DrillView,
         PlaybooksView,
         PoliciesView,
+        RecoveryView,
         RunsView,
         SecretsView,
         StoreView,
@@ -144,6 +145,11 @@ class BrainView:
     def drill(self) -> "DrillView":
         """The drills."""
         return self._desks.drill
+
+    @property
+    def recovery(self) -> "RecoveryView":
+        """The coordinated plan."""
+        return self._desks.recovery
 
     def status(self) -> Mapping[str, Any]:
         """Give the whole state in one answer."""

@@ -1,7 +1,7 @@
 """Tell from the records of the storekeeper what is trouble, and when it is over. Pure.
 
 A damaged file is P3 until it is mended; what is lost, or a live file that rots, is P1; a folder
-without a snapshot for three of its periods is P2; a place out of reach for an hour is P3.
+whose snapshots fail for three of its periods, or whose newest copy is older than its objective, is P2; a place out of reach for an hour is P3.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +27,7 @@ from resile.core.vocabulary import FaultKind, Priority
 from resile.incidents._trouble import Told, ended, noticed
 from resile.incidents.model import KnownFault
 from resile.recover import trouble_id
+from resile.recover.points import RecoveryPoints
 
 LASTING_KINDS = (
     "snapshot.failed",
@@ -61,9 +62,11 @@ class StoreWaiting:
 
     Args:
         periods_s: Between two snapshots, by folder; others are passed over.
+        points: The newest copies of folders.
     """
 
     periods_s: Mapping[str, float] = field(default_factory=dict)
+    points: RecoveryPoints = field(default_factory=lambda: RecoveryPoints(periods_s={}))
     failing: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     """Folders without a snapshot: since when, and why."""
     unreachable: dict[str, tuple[datetime, str]] = field(default_factory=dict)
@@ -72,6 +75,7 @@ class StoreWaiting:
     def take(self, record: Record) -> None:
         """Fold a record."""
         payload, at = record.event.payload(), record.event.at
+        self.points.take(payload, at)
         if isinstance(payload, SnapshotFailed) and payload.source in self.periods_s:
             since = self.failing.get(payload.source, (at, ""))[0]
             self.failing[payload.source] = (since, payload.reason)
@@ -90,6 +94,9 @@ class StoreWaiting:
         """Tell what has lasted for so long that it is trouble."""
         for source, (since, reason) in self.failing.items():
             if (now - since).total_seconds() >= PERIODS_MAX * self.periods_s[source]:
+                yield _noticed(FaultKind.SNAPSHOTS_FAIL, f"folder/{source}", since, reason)
+        for source, since, reason in self.points.missed(now):
+            if source not in self.failing:
                 yield _noticed(FaultKind.SNAPSHOTS_FAIL, f"folder/{source}", since, reason)
         for place, (since, reason) in self.unreachable.items():
             if (now - since).total_seconds() >= UNREACHABLE_S:

@@ -78,7 +78,7 @@ def wait_of(world: World, turn: Turn, now: datetime) -> Wait:
 def _of_plan(world: World, plan: OpenPlan, fault: OpenFault, now: datetime) -> Wait:
     if steps.is_acting(world, plan):
         action = next(a for a in world.in_flight.values() if a.plan_id == plan.plan_id)
-        return Wait(standing=Standing.ACTING, what=_deed(plan.steps[action.step]))
+        return Wait(standing=Standing.ACTING, what=deed(plan.steps[action.step]))
     unready = [n for n in steps.started_by(world, plan) if not world.service(n).is_ready]
     due = world.next_step(plan)
     if unready and not steps.is_in_order(world, plan):
@@ -104,7 +104,7 @@ def _of_step(world: World, plan: OpenPlan, step: Step, now: datetime) -> Wait:
         return Wait(standing=Standing.PLACE, what=f"other work on {step.target}")
     if coordinate.needs_place(plan):
         return _for_place(world)
-    return Wait(standing=Standing.ACTING, what=_deed(step))
+    return Wait(standing=Standing.ACTING, what=deed(step))
 
 
 def _without_plan(world: World, turn: Turn, now: datetime) -> Wait:
@@ -149,8 +149,9 @@ def _for_place(world: World) -> Wait:
     return Wait(standing=Standing.PLACE, what=f"a place: {taken} of {at_once} remedies are at work")
 
 
-def _deed(step: Step) -> str:
+def deed(step: Step) -> str:
+    """Tell a step in words."""
     name = step.target.partition("/")[2] or step.target
     if step.action is ActionKind.RUN:
         return f"run {' '.join(step.command)}"
-    return f"{step.action} {name}"
+    return f"{step.action.replace('_', ' ')} {name}"

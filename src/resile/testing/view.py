@@ -14,6 +14,7 @@ from resile.errors import RejectedError
 from resile.testing.degraded import FakeDegradation
 from resile.testing.drills_view import FakeDrills
 from resile.testing.playbooks_view import FakePlaybooks
+from resile.testing.recovery_view import FakeRecovery
 from resile.testing.runs import FakeRuns
 from resile.testing.secrets_view import FakeSecrets
 from resile.testing.steered import FakePolicies
@@ -67,6 +68,7 @@ class FakeSystemView:
         self.secrets = FakeSecrets()
         self.playbooks = FakePlaybooks()
         self.drill = FakeDrills()
+        self.recovery = FakeRecovery()
         self.metrics_text = "# TYPE resile_up gauge\nresile_up 1\n"
         self.failure: Exception | None = None
         """What the next question raises; for tests of error paths."""

@@ -20,6 +20,7 @@ from resile.web.routes import (
     pages,
     playbooks,
     policies,
+    recovery,
     runs,
     secrets,
     status,
@@ -30,6 +31,7 @@ from resile.web.stream import EventHub
 _PARTS = (
     status,
     incidents,
+    recovery,
     runs,
     store,
     policies,

@@ -276,6 +276,14 @@ class PlaybooksView(Protocol):
         ...
 
 
+class RecoveryView(Protocol):
+    """The coordinated plan over all open faults. Used from the event loop only."""
+
+    def overview(self) -> Mapping[str, Any]:
+        """Give the faults in their turn, how far each is, and when it will be over; as `Recovery` declares it."""
+        ...
+
+
 class DrillView(Protocol):
     """What drills have shown. Used from the event loop only; the journal is read elsewhere."""
 
@@ -327,6 +335,11 @@ class SystemView(Protocol):
     @property
     def playbooks(self) -> PlaybooksView:
         """The playbooks."""
+        ...
+
+    @property
+    def recovery(self) -> RecoveryView:
+        """The coordinated plan."""
         ...
 
     @property

@@ -62,6 +62,7 @@ from resile.daemon.trouble_watch import TroubleWatch
 from resile.daemon.view import BrainView
 from resile.daemon.wiring import check_specs, command_environ, launch_specs, system_spec
 from resile.errors import JournalError, ResileError
+from resile.recover.points import RecoveryPoints
 
 logger = logging.getLogger(__name__)
 
@@ -142,6 +143,8 @@ class Brain:
         self._watching = Watching(self._world, loop=self._loop, checks=self._checks, clock=clock)
         self._console = Console(clock=clock)
         self._measures = Measures()
+        self._measures.recovery.read(journal)
+        self._points = RecoveryPoints(periods_s=self._periods_s, began_at=clock.now())
         self._servers = Servers(config=config.resile.http, state=state, clock=clock)
         self._desks = self._open_desks(environ, config_file)
         self._foresight = self._look_ahead()
@@ -230,13 +233,18 @@ class Brain:
             on_trouble=self._on_trouble,
         )
 
+    @property
+    def _periods_s(self) -> dict[str, float]:
+        """The times between two snapshots, by folder."""
+        return {str(one.folder): one.every for one in self._config.snapshot.values()}
+
     def _watch_troubles(self) -> TroubleWatch:
-        periods_s = {str(one.folder): one.every for one in self._config.snapshot.values()}
         return TroubleWatch(
             self._journal,
             self._book,
             tell=self._loop.record_all,
-            periods_s=periods_s,
+            periods_s=self._periods_s,
+            points=self._points,
             clock=self._clock,
         )
 
@@ -250,6 +258,7 @@ class Brain:
             root=config_file.resolve().parent,
             world=self._world,
             measures=self._measures,
+            points=self._points,
             clock=self._clock,
         )
 

@@ -7,6 +7,7 @@ import { renderHeader, renderStale } from '/static/header.js';
 import { renderIncidents } from '/static/incidents.js';
 import { ask, follow, together } from '/static/live.js';
 import { renderOutlook } from '/static/outlook.js';
+import { renderRecovery } from '/static/recovery.js';
 import { renderChecks, renderServices } from '/static/services.js';
 
 const POLL_MS = 5000;
@@ -20,7 +21,7 @@ let arrived = [];
 
 async function refresh() {
   try {
-    const [status, found] = await Promise.all([ask('/api/status'), ask('/api/incidents')]);
+    const [status, found, recovery] = await Promise.all([ask('/api/status'), ask('/api/incidents'), ask('/api/recovery')]);
     lastSeenAt = new Date().toISOString();
     incidents = found.incidents;
     renderHeader(status);
@@ -28,6 +29,7 @@ async function refresh() {
     renderChecks(status);
     renderOutlook(status);
     renderIncidents(incidents);
+    renderRecovery(recovery);
     document.body.dataset.ready = '';
   } catch {
     renderStale(lastSeenAt);
