@@ -95,7 +95,6 @@ class Actions:
         commands: Runs the commands of playbooks; in threads. Default: there are none.
         before_kill: Looks at what is about to be killed; it never raises, and takes a few seconds
             at most. Default: nobody looks.
-        remedies: Does what is not about starting and stopping. Default: that cannot be done.
     """
 
     def __init__(
@@ -108,10 +107,9 @@ class Actions:
         prune: Callable[[], str],
         commands: PlaybookCommands | None = None,
         before_kill: Callable[[ActionStarted], Awaitable[None]] | None = None,
-        remedies: Performer | None = None,
     ) -> None:
         self._before_kill = before_kill
-        self._remedies = remedies
+        self._remedies: Performer | None = None
         self._owner = owner
         self._launches = launches
         self._exits = exits
@@ -120,6 +118,14 @@ class Actions:
         self._commands = commands
         self._resumed_s: dict[str, float] = {}
         self._begun_before_s: dict[str, float] = {}
+
+    def equip(self, remedies: Performer) -> None:
+        """Say who does what is not about starting and stopping; without one that cannot be done."""
+        self._remedies = remedies
+
+    def relaunch(self, launches: Mapping[str, LaunchSpec]) -> None:
+        """Take how services are started and stopped from now on."""
+        self._launches = launches
 
     def note_begun(self, target: str, seconds_ago: float) -> None:
         """Note that an action to be performed again was begun by a dead brain so long ago.

@@ -8,10 +8,16 @@ them again to every brain until they are forgotten.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from resile.core.events import Payload, ProcessExited, ProcessStarted, ServiceNotified
+from resile.core.events import (
+    ActionStarted,
+    Payload,
+    ProcessExited,
+    ProcessStarted,
+    ServiceNotified,
+)
 from resile.daemon.autopsy import Autopsy
 from resile.daemon.protocol import Exited, Instance
-from resile.recover import World
+from resile.recover import InFlight, World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +88,22 @@ def start_payload(instance: Instance) -> ProcessStarted:
         pid=instance.pid,
         start_ticks=instance.start_ticks,
         cgroup=instance.cgroup,
+    )
+
+
+def begun_again(action: InFlight) -> ActionStarted:
+    """Give the intent of an action whose end is not known, to perform it again."""
+    return ActionStarted(
+        action_id=action.action_id,
+        action=action.action,
+        target=action.target,
+        generation=action.generation,
+        plan_id=action.plan_id,
+        fault_id=action.fault_id,
+        step=action.step,
+        command=action.command,
+        timeout_s=action.timeout_s,
+        is_repeatable=action.is_repeatable,
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from resile.core.clock import Clock
 from resile.core.codec import encode
+from resile.core.events import Payload, RunsHeld
 from resile.core.journal import Journal, Query
 from resile.daemon.run_stories import RUN_KINDS, RunStories, open_facts, record_facts, tell
 from resile.daemon.tail import JournalTail
@@ -104,6 +105,10 @@ class ContainedRuns:
             lambda: kill_run(self._host().runs, self._record(run_id), who=who, clock=self._clock)
         )
 
+    async def hold(self, *, who: str, why: str) -> Sequence[Payload]:
+        """Let no run of this user begin any more; give what is to be journalled, nothing if they are held."""
+        return await self._decide(lambda: self._hold(who, why))
+
     async def _read(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
 
@@ -140,6 +145,14 @@ class ContainedRuns:
 
         hold = held(self._host().runs)
         return None if hold is None else encode(hold)
+
+    def _hold(self, who: str, why: str) -> tuple[Payload, ...]:
+        from resile.contain import Hold, held, hold_runs
+
+        if held(self._host().runs) is not None:
+            return ()
+        hold_runs(self._host().runs, Hold(who=who, why=why, at=self._clock.now()))
+        return (RunsHeld(who=who, why=why),)
 
     def _one(self, run_id: str) -> dict[str, Any] | None:
         record = next((r for r in self._own_records() if r.run_id == run_id), None)

@@ -1,7 +1,7 @@
 """From what the user wrote to what each part works with: the only place that knows both."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from resile.contain import RUNS_VARIABLE, Switches
@@ -34,10 +34,18 @@ STOP_MARGIN_S = 10.0
 """What a stop may take beyond its drain: the kill of a large tree."""
 
 
-def system_spec(config: Config) -> SystemSpec:
-    """Tell recovery what is declared."""
+def system_spec(config: Config, *, changed: Collection[str] = ()) -> SystemSpec:
+    """Tell recovery what is declared.
+
+    Args:
+        config: What the user wrote.
+        changed: Services that are declared otherwise than when they last worked.
+    """
     return SystemSpec(
-        services={name: _service(name, section) for name, section in config.service.items()},
+        services={
+            name: _service(name, section, is_changed=name in changed)
+            for name, section in config.service.items()
+        },
         checks={spec.id: _binding(spec) for spec in check_specs(config, environ={})},
         groups=tuple(
             GroupSpec(name=name, services=group.services, strategy=Strategy(group.strategy))
@@ -135,7 +143,7 @@ def _switches(config: Config) -> Mapping[str, str]:
     ).environ
 
 
-def _service(name: str, section: ServiceSection) -> ServiceSpec:
+def _service(name: str, section: ServiceSection, *, is_changed: bool) -> ServiceSpec:
     restart = section.restart
     backoff_min_s, backoff_max_s = restart.backoff
     return ServiceSpec(
@@ -155,6 +163,8 @@ def _service(name: str, section: ServiceSection) -> ServiceSpec:
         stop_timeout_s=section.stop.drain + STOP_MARGIN_S,
         is_critical=section.critical,
         is_restarted_before_oom=section.oom == "restart",
+        renew=section.renew or (),
+        is_changed=is_changed,
     )
 
 

@@ -238,6 +238,13 @@ class Agenda:
     def _of(self, service: str) -> list[_Entry]:
         return [entry for entry in self._entries.values() if entry.spec.service == service]
 
+    def look_again(self, now: Moment) -> None:
+        """Have every check looked at once more, beside its rhythm."""
+        for entry in self._entries.values():
+            if not entry.is_paused and not entry.is_idle:
+                entry.extra_s = now.monotonic_s
+                self._push(entry)
+
     def _begin_rhythm(self, entry: _Entry, now: Moment) -> None:
         entry.regular_s = entry.extra_s = inf
         if entry.is_paused or entry.is_idle:

@@ -177,6 +177,12 @@ class Scheduler:
             beat_s = self._monotonic_of(at, self._now())
             self._beats_s[source] = max(beat_s, self._beats_s.get(source, -inf))
 
+    def look_again(self) -> None:
+        """Look at everything once more now, such as after the clock was set."""
+        with self._condition:
+            self._agenda.look_again(self._now())
+            self._condition.notify()
+
     def pause(self, check: str) -> None:
         """Do not look at a check until it is resumed; it is UNKNOWN meanwhile. Idempotent.
 

@@ -25,6 +25,7 @@ from resile.core.config.contain import ContainSection
 from resile.core.config.drill import DrillSection
 from resile.core.config.faults import fault, quoted
 from resile.core.config.playbooks import PlaybookSection, PlaybooksSection
+from resile.core.config.prunable import PRUNABLE, PrunablePattern
 from resile.core.config.secrets import SecretName, SecretSection, SecretsSection
 from resile.core.config.services import GroupSection, ServiceSection
 from resile.core.config.store import SnapshotSection, StoreSection
@@ -124,6 +125,9 @@ class ResileSection(Section):
         "trend",
         description="What predicts that memory, disks and descriptors run out: `trend`, or the name of "
         "another package's predictor (entry point group `resile.predictors`).",
+    )
+    prunable: tuple[PrunablePattern, ...] = setting(
+        (), description=f"{PRUNABLE}Relative ones start at the folder of this file."
     )
     stable: Annotated[float, DurationIn("0s", "1h")] = setting(
         "1s", description="A symptom must be gone so long until a recovery counts, 0s to 1h."

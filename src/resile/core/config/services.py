@@ -17,6 +17,7 @@ from resile.core.config.base import (
 )
 from resile.core.config.checks import LiveCheck, ReadyCheck
 from resile.core.config.faults import did_you_mean, fault, quoted
+from resile.core.config.prunable import PRUNABLE, PrunablePattern
 from resile.core.config.units import DurationIn, DurationRangeIn, ShareIn, SizeIn
 
 _SIGNALS = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "KILL")
@@ -150,6 +151,14 @@ class ServiceSection(Section):
         description="When it is about to reach `limits.memory`, where the kernel would kill it: `warn` "
         "opens an incident of priority P3, `restart` restarts it in order, too; also where its memory or its "
         "descriptors are expected to run out within minutes. What restarts is bounded by the budget.",
+    )
+    prunable: tuple[PrunablePattern, ...] = setting(
+        (), description=f"{PRUNABLE}Relative ones start at `cwd`."
+    )
+    renew: Command | None = setting(
+        None,
+        description="What renews its certificate: run when a check or its last words say that it has "
+        "expired, and then the service is restarted. Default: the secrets that it gets are rotated.",
     )
     critical: Flag = setting(
         False,

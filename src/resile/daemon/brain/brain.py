@@ -10,15 +10,16 @@ import logging
 import os
 import socket
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from resile import __version__
+from resile.contain import runs_folder
 from resile.contain.cgroups import kill_everything
 from resile.core.clock import Clock
 from resile.core.config import Config
 from resile.core.events import (
-    ActionStarted,
     BrainStarted,
     BrainStopped,
     GuardLost,
@@ -30,11 +31,12 @@ from resile.core.journal import Record, SqliteJournal
 from resile.core.process import identity_of
 from resile.core.vocabulary import Verb
 from resile.daemon.actions import Actions, Exits
-from resile.daemon.adopt import plan_adoption
+from resile.daemon.adopt import begun_again, plan_adoption
 from resile.daemon.ballast import BALLAST_NAME, Ballast
 from resile.daemon.brain.endings import Endings
 from resile.daemon.brain.history import read_uptime
 from resile.daemon.brain.projections import Incidents, Recovery
+from resile.daemon.brain.sampling import Sampling
 from resile.daemon.brain.sources import Sources
 from resile.daemon.brain.watching import UNASKED, Watching
 from resile.daemon.broadcast import Broadcast
@@ -53,11 +55,13 @@ from resile.daemon.measures import Measures
 from resile.daemon.memory_watch import MemoryWatch
 from resile.daemon.playbook_commands import PlaybookCommands
 from resile.daemon.protocol import Exited, Instance, Notified, StopWanted
+from resile.daemon.remedies import Declarations, open_remedies, pruner
 from resile.daemon.replay import CHECKPOINT_EVERY, checkpoint_of, replay
 from resile.daemon.run_sweep import RunSweep, recover_left
 from resile.daemon.servers import Servers
 from resile.daemon.store_keeping import StoreKeeping
 from resile.daemon.stories import Stories
+from resile.daemon.switch_desk import SwitchDesk
 from resile.daemon.trouble_watch import TroubleWatch
 from resile.daemon.view import BrainView
 from resile.daemon.wiring import check_specs, command_environ, launch_specs, system_spec
@@ -68,9 +72,6 @@ logger = logging.getLogger(__name__)
 
 PING_S = 1.0
 """The guard's patience is thirty of these."""
-SAMPLE_S = 1.0
-BALLAST_EVERY = 60
-"""Samples between two tries to set the ballast aside again."""
 UNDECLARED_RETRY_S = 5.0
 SERVERS_GRACE_S = 4.0
 """The servers' own grace, and a little."""
@@ -106,7 +107,9 @@ class Brain:
         self._state = state
         self._journal = journal
         self._clock = clock
-        replayed = replay(journal, system_spec(config))
+        self._declarations = Declarations(config, state=state)
+        spec = system_spec(config, changed=self._declarations.changed())
+        replayed = replay(journal, spec)
         self._world, self._book = replayed.world, replayed.book
         self._streaks = replayed.streaks
         self._since_checkpoint = replayed.since_checkpoint
@@ -119,7 +122,10 @@ class Brain:
         self._ballast = Ballast(state / "journal" / BALLAST_NAME)
         self._guard = GuardClient(guard_socket, on_told=self._on_told, on_lost=self._on_lost)
         self._exits = Exits()
-        launches = launch_specs(config, environ=environ, state=state, config_file=config_file)
+        self._launches_of = partial(
+            launch_specs, environ=environ, state=state, config_file=config_file
+        )
+        launches = self._launches_of(self._declarations.effective())
         hangs = Hangs(self._world, members=lambda *which: members_of(state, *which), clock=clock)
         crashes = Crashes(
             state,
@@ -127,15 +133,8 @@ class Brain:
             keep=config.resile.crashes_max,
             clock=clock,
         )
-        self._actions = Actions(
-            owner=self._guard,
-            launches=launches,
-            exits=self._exits,
-            clock=clock,
-            prune=crashes.prune,
-            commands=self._playbook_commands(environ, config_file),
-            before_kill=hangs.look,
-        )
+        commands = self._playbook_commands(environ, config_file)
+        self._actions = self._make_actions(launches, commands, crashes, hangs)
         self._memory = self._watch_memory(launches)
         self._broadcast = Broadcast(journal.read)
         self._loop = self._make_loop()
@@ -147,6 +146,8 @@ class Brain:
         self._points = RecoveryPoints(periods_s=self._periods_s, began_at=clock.now())
         self._servers = Servers(config=config.resile.http, state=state, clock=clock)
         self._desks = self._open_desks(environ, config_file)
+        self._equip()
+        self._switches = self._open_switches(environ, config_file)
         self._foresight = self._look_ahead()
         self._sweep = RunSweep(lambda: recover_left(state, environ, clock), say=self._console.say)
         self._view = self._make_view()
@@ -166,12 +167,13 @@ class Brain:
                 for name, work in (
                     ("loop", self._loop.run()),
                     ("ping", self._ping()),
-                    ("sample", self._sample()),
+                    ("sample", self._sampling().run()),
                     ("sweep", self._sweep.run()),
                     ("escapes", escapes.run()),
                     ("faults", watch_left_faults(self._watch_faults, say=self._console.say)),
                     ("troubles", troubles.run()),
                     ("foresight", self._foresight.run()),
+                    ("switches", self._switches.run()),
                     ("store", keeping.run(self._world, self._loop)),
                     ("lanes", self._desks.lanes.serve()),
                     ("secrets", self._desks.secrets.serve()),
@@ -206,6 +208,39 @@ class Brain:
             group_of=lambda *which: group_of(self._state, *which),
             clock=self._clock,
         )
+
+    def _make_actions(
+        self,
+        launches: Mapping[str, LaunchSpec],
+        commands: PlaybookCommands,
+        crashes: Crashes,
+        hangs: Hangs,
+    ) -> Actions:
+        return Actions(
+            owner=self._guard,
+            launches=launches,
+            exits=self._exits,
+            clock=self._clock,
+            prune=pruner(self._config, folder=self._folder, crashes=crashes.prune),
+            commands=commands,
+            before_kill=hangs.look,
+        )
+
+    def _equip(self) -> None:
+        remedies = open_remedies(
+            self._config,
+            world=self._world,
+            state=self._state,
+            folder=self._folder,
+            journal=self._journal,
+            checks=self._checks,
+            desks=self._desks,
+            declarations=self._declarations,
+            relaunch=lambda config: self._actions.relaunch(self._launches_of(config)),
+            look_again=self._watching.scheduler.look_again,
+            clock=self._clock,
+        )
+        self._actions.equip(remedies)
 
     def _make_endings(
         self, crashes: Crashes, hangs: Hangs, launches: Mapping[str, LaunchSpec]
@@ -262,6 +297,16 @@ class Brain:
             clock=self._clock,
         )
 
+    def _open_switches(self, environ: Mapping[str, str], config_file: Path) -> SwitchDesk:
+        return SwitchDesk(
+            self._state,
+            root=config_file.resolve().parent,
+            runs=runs_folder(environ),
+            world=self._world,
+            loop=self._loop,
+            clock=self._clock,
+        )
+
     def _look_ahead(self) -> Foresight:
         foresight = Foresight(
             ForesightPlan.of(self._config, self._checks, state=self._state),
@@ -289,6 +334,7 @@ class Brain:
             clock=self._clock,
             measures=self._measures,
             desks=self._desks,
+            switches=self._switches,
             samples=lambda: self._watching.samples,
             foresight=self._foresight,
             address=lambda: self._servers.address,
@@ -324,21 +370,7 @@ class Brain:
                 begun_s = (now - action.started_at).total_seconds()
                 self._actions.note_begun(action.target, begun_s)
                 self._actions.note_resumed(action.action_id, begun_s)
-            self._loop.resume(
-                ActionStarted(
-                    action_id=action.action_id,
-                    action=action.action,
-                    target=action.target,
-                    generation=action.generation,
-                    plan_id=action.plan_id,
-                    fault_id=action.fault_id,
-                    step=action.step,
-                    command=action.command,
-                    timeout_s=action.timeout_s,
-                    is_repeatable=action.is_repeatable,
-                )
-                for action in self._world.in_flight.values()
-            )
+            self._loop.resume(map(begun_again, self._world.in_flight.values()))
         early, self._early = self._early or [], None
         for told in early:
             self._on_told(told)
@@ -426,6 +458,7 @@ class Brain:
             self._watching.apply(record.event.payload(), record.event.at)
             self._foresight.apply(record.event.payload())
             self._console.show(record)
+        self._switches.follow()
         self._stories.add(records)
         self._broadcast.publish(records)
         is_over = self._world.is_shutdown_wanted and self._world.is_all_stopped
@@ -446,15 +479,17 @@ class Brain:
                 await self._guard.ping()
             await asyncio.sleep(PING_S)
 
-    async def _sample(self) -> None:
-        rounds = 0
-        while True:
-            self._watching.sample()
-            self._loop.tell(*self._memory.look())
-            if rounds % BALLAST_EVERY == 0 and not self._view.journal_trouble:
-                await asyncio.to_thread(self._ballast.restore)
-            rounds += 1
-            await asyncio.sleep(SAMPLE_S)
+    def _sampling(self) -> Sampling:
+        return Sampling(
+            self._world,
+            loop=self._loop,
+            watching=self._watching,
+            memory=self._memory,
+            declarations=self._declarations,
+            ballast=self._ballast,
+            may_restore=lambda: not self._view.journal_trouble,
+            clock=self._clock,
+        )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

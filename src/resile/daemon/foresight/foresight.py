@@ -29,6 +29,7 @@ from resile.daemon.foresight.plan import ForesightPlan
 from resile.daemon.foresight.scoring import Seen
 from resile.daemon.foresight.showing import prediction_views, score_view
 from resile.daemon.protocol import Instance
+from resile.daemon.shortages import Shortages
 from resile.errors import ConfigError, JournalError
 from resile.health import CheckResult, ProcessSample
 from resile.health.prediction import KINDS, SAMPLE_S, Forecast, Predictions
@@ -110,6 +111,7 @@ class Foresight:
         self._shares: dict[str, list[tuple[str, float]]] = {}
         self._scores: Mapping[str, Score] = {}
         self._disks = DiskGauge(plan)
+        self._shortages = Shortages(world)
 
     def read(self, journal: Journal) -> None:
         """Take up what earlier brains predicted. Blocks; a journal that cannot be read tells nothing."""
@@ -173,11 +175,13 @@ class Foresight:
 
     def look(self) -> None:
         """Measure, predict, and score."""
+        guards = self._sources.guards()
         readings = [
             *self._gauges.processes(self._sources.samples()),
-            *pools(self._sources.guards()),
+            *pools(guards),
             *self._disks.take(),
         ]
+        self._told(self._shortages.look(readings, guards))
         self._shares = {}
         for reading in readings:
             source = reading.source
