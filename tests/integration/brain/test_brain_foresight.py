@@ -27,7 +27,8 @@ def test_status_and_metrics_tell_a_score(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_prediction_of_an_earlier_brain_is_shown_and_is_a_p3_incident(tmp_path: Path) -> None:
+def foretold(folder: Path) -> None:
+    """Write the prediction of an earlier brain: a service's memory runs out in four minutes."""
     now = datetime.now(UTC)
     made = PredictionMade(
         prediction_id="prd_1",
@@ -40,8 +41,12 @@ def test_prediction_of_an_earlier_brain_is_shown_and_is_a_p3_incident(tmp_path: 
         used=300.0,
         limit=400.0,
     )
-    with contextlib.closing(open_journal(tmp_path / ".resile" / "journal")) as journal:
+    with contextlib.closing(open_journal(folder / ".resile" / "journal")) as journal:
         journal.append(announce(made, at=now, actor="brain"))
+
+
+def test_prediction_of_an_earlier_brain_is_shown_and_is_a_p3_incident(tmp_path: Path) -> None:
+    foretold(tmp_path)
 
     async def scenario() -> None:
         async with living(tmp_path, '[service.a]\ncommand = ["true"]\n') as life:
@@ -52,5 +57,26 @@ def test_prediction_of_an_earlier_brain_is_shown_and_is_a_p3_incident(tmp_path: 
             (opened,) = life.recorded("incident.opened")
             assert opened.body["severity"] == "P3"
             assert opened.body["title"] == "a is expected to run out: memory, in about 4m10s"
+
+    asyncio.run(scenario())
+
+
+def test_service_that_asks_for_it_is_restarted_before_its_memory_runs_out(tmp_path: Path) -> None:
+    foretold(tmp_path)
+    service = '[service.a]\ncommand = ["true"]\nlimits = { memory = "512MiB" }\noom = "restart"\n'
+
+    async def scenario() -> None:
+        async with living(tmp_path, service) as life:
+            await wait_until("the end", lambda: life.recorded("fault.closed"))
+
+            (plan,) = life.recorded("plan.decided")
+            assert plan.body["playbook"] == "restart_before_exhaustion"
+            (finished,) = life.recorded("plan.finished")
+            assert finished.body["is_effective"]
+            assert len(life.recorded("process.started")) == 2
+            assert life.recorded("fault.opened") == life.recorded("fault.escalated") == []
+            await wait_until("its end for people", lambda: life.recorded("trouble.ended"))
+            (incident,) = life.recorded("incident.opened")
+            assert incident.body["fault_id"] == plan.body["fault_id"]
 
     asyncio.run(scenario())
