@@ -92,8 +92,8 @@ def test_a_drill_that_goes_on_is_told_and_its_end_comes_by_itself(browser: Any) 
         site.change(lambda: _end(view))
 
         seen.page.get_by_text("Everything that is declared mends itself").wait_for()
-        assert seen.page.locator("#further button").is_visible()
-        seen.page.locator("#further button").click()
+        assert seen.page.locator("#proven + .further button").is_visible()
+        seen.page.locator("#proven + .further button").click()
         assert seen.page.locator("#proven > .cell").count() == 37
         assert seen.troubles == []
         seen.page.close()

@@ -61,23 +61,33 @@ function showFigures() {
 function renderCells() {
   const open = found.cells.filter((cell) => stateOf(cell) !== 'UP').sort((one, other) => rank(one) - rank(other));
   const proven = found.cells.filter((cell) => stateOf(cell) === 'UP').sort((one, other) => agedAt(one).localeCompare(agedAt(other)));
-  const shown = isAllShown ? proven : proven.slice(0, SHOWN_AT_ONCE);
-  setText(byId('open-count'), open.length ? 'those that did not pass first' : '');
-  if (open.length) sync(byId('cells'), open, (cell) => cell.cell, createCell, updateCell);
-  else if (proven.length) showEmpty(byId('cells'), 'Everything that is declared is proven.');
-  else showEmpty(byId('cells'), 'Nothing is declared that could break.');
+  const tried = open.filter((cell) => cell.last).length;
+  setText(byId('open-count'), tried ? 'those that did not pass first' : '');
+  renderSome(byId('cells'), open, Math.max(tried, SHOWN_AT_ONCE));
+  if (!open.length) showEmpty(byId('cells'), proven.length ? 'Everything that is declared is proven.' : 'Nothing is declared that could break.');
   byId('proven-section').hidden = !proven.length;
-  sync(byId('proven'), shown, (cell) => cell.cell, createCell, updateCell);
-  byId('further').hidden = shown.length === proven.length;
+  renderSome(byId('proven'), proven, SHOWN_AT_ONCE);
+}
+
+function renderSome(list, cells, most) {
+  const shown = isAllShown ? cells : cells.slice(0, most);
+  sync(list, shown, (cell) => cell.cell, createCell, updateCell);
+  const further = list.nextElementSibling;
+  further.hidden = shown.length === cells.length;
+  setText(further.firstChild, `Show all ${cells.length}`);
 }
 
 function rank(cell) {
   return WORST_FIRST.indexOf(stateOf(cell));
 }
 
-function pick(id) {
+function showAll() {
   isAllShown = true;
   renderCells();
+}
+
+function pick(id) {
+  showAll();
   const row = document.querySelector(`.cell[data-cell="${CSS.escape(id)}"]`);
   row.firstChild.open = true;
   row.querySelector('summary').focus({ preventScroll: true });
@@ -85,10 +95,7 @@ function pick(id) {
 }
 
 async function start() {
-  byId('further').firstChild.addEventListener('click', () => {
-    isAllShown = true;
-    renderCells();
-  });
+  for (const button of document.querySelectorAll('.further button')) button.addEventListener('click', showAll);
   await keepFresh({ refresh, refreshSoon, kinds: /^drill\./ });
   setInterval(tickAndPoll, 1000);
 }
