@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 RATE_DEFAULT = 10.0
-TIMEOUT_S_DEFAULT = 2.0
+TIMEOUT_S_DEFAULT = 5.0
 ID = "{id}"
 """Stands in a body for the id of a write."""
 

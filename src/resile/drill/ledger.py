@@ -61,7 +61,6 @@ class Ledger:
         self._lock = threading.Lock()
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
         self._acked: set[str] = set()
-        self._acked_in_all = 0
 
     def note(self, sample: Sample, *, acked: str = "") -> None:
         """Take a request that is over; `acked` is the id of the write that it acknowledges."""
@@ -69,19 +68,12 @@ class Ledger:
             self._samples.append(sample)
             if acked:
                 self._acked.add(acked)
-                self._acked_in_all += 1
 
     def tally(self, since_s: float) -> Tally:
         """Tell how the requests went that ended since a moment."""
         with self._lock:
             samples = [one for one in self._samples if one.ended_s >= since_s]
         return tally_of(samples, since_s)
-
-    @property
-    def acked(self) -> int:
-        """How many writes were acknowledged in all."""
-        with self._lock:
-            return self._acked_in_all
 
     def settle(self, found: Iterable[str]) -> tuple[str, ...]:
         """Compare with what was found, forget all writes, and give those that are lost, sorted.

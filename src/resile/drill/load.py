@@ -77,8 +77,11 @@ class Load:
         for thread in self._threads:
             thread.join(self._spec.timeout_s + 1.0)
 
-    def lost(self) -> tuple[str, ...]:
-        """Look for every acknowledged write while nothing is sent; give those that are not there.
+    def settle(self) -> tuple[int, tuple[str, ...]]:
+        """Look for every acknowledged write while nothing is sent, and forget them.
+
+        Returns:
+            How many there were since the last look, and those that are not there.
 
         Raises:
             OperationError: If that cannot be read.
@@ -90,7 +93,7 @@ class Load:
                 held += self._busy.acquire(timeout=self._spec.timeout_s + 1.0)
             waiting = self._ledger.waiting()
             answer = self._ask(self._spec.read_back) if waiting else ""
-            return self._ledger.settle(_found(answer, waiting))
+            return len(waiting), self._ledger.settle(_found(answer, waiting))
         finally:
             if held:
                 self._busy.release(held)

@@ -22,7 +22,7 @@ from resile.errors import RejectedError, ResileError
 
 WELL_S: Final = 120.0
 """A system that is not well so long after a scenario is left alone: one that is broken is no place for a drill."""
-BEGIN_S: Final = 10.0
+BEGIN_S: Final = 5.0
 """A system whose checks have just begun to look may get well so soon; else no drill begins."""
 Say = Callable[[CellResult], None]
 
@@ -128,7 +128,6 @@ class Runner:
             act = self._parts.act_of(cell)
         except ResileError as exc:
             return result_of(cell, DrillVerdict.INCONCLUSIVE, exc.message)
-        acked_before = self._acked()
         seen, began_at, timeline = Measurement(
             cell,
             act,
@@ -141,26 +140,22 @@ class Runner:
         if cell.scenario.is_replacing:
             kills = [self._parts.clock.monotonic()] * cell.scenario.times
             self._kills_s.setdefault(cell.target, []).extend(kills)
-        seen = self._settled(seen, acked_before)
+        seen = self._settled(seen)
         verdict, why = decide.verdict_of(cell.scenario, seen)
         result = result_of(cell, verdict, why, seen)
         return _with_story(result, began_at, timeline)
 
-    def _settled(self, seen: Seen, acked_before: int) -> Seen:
+    def _settled(self, seen: Seen) -> Seen:
         """Read back what was acknowledged."""
         load = self._parts.load
         if load is None or not load.is_read_back:
             return seen
-        acked = self._acked() - acked_before
         try:
-            lost = load.lost()
+            acked, lost = load.settle()
             load.clean_up()
         except ResileError as exc:
-            return counted(seen, acked=acked, lost=-1, unread=exc.message)
+            return counted(seen, acked=-1, lost=-1, unread=exc.message)
         return counted(seen, acked=acked, lost=len(lost), unread="")
-
-    def _acked(self) -> int:
-        return 0 if self._parts.ledger is None else self._parts.ledger.acked
 
     def _pace(self, cell: Cell) -> None:
         """Wait until its service may be restarted again without being quarantined for it."""

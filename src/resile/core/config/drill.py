@@ -43,7 +43,7 @@ class DrillLoadSection(Section):
     )
     rate: Count = setting(5, ge=1, le=100, description="Requests in a second, 1 to 100.")
     timeout: Annotated[float, DurationIn("10ms", "1m")] = setting(
-        "2s", description="An answer that takes longer has failed, 10ms to 1m."
+        "5s", description="An answer that takes longer has failed, 10ms to 1m."
     )
 
 
