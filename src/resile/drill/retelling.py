@@ -4,7 +4,7 @@ The scenarios of a drill run one after the other: what stands between the ends o
 the second one's fault was injected, is the story of the second.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from resile.core.events import DrillProved, Event, FaultInjected
@@ -24,8 +24,11 @@ QUIET = (
     "policy.",
     "secret.accessed",
     "service.notified",
+    *("snapshot.forgotten", "snapshot.taken", "store.collected", "store.replicated"),
 )
-"""What tells nothing about a scenario."""
+"""What tells nothing about a scenario; much of it is what the load leaves."""
+RUN, TROUBLED = "run.", ("run.breached", "run.violated")
+"""The load may be runs: only those are told of with which something was wrong."""
 
 
 def retell(past: PastDrill, events: Iterable[Event]) -> Drill:
@@ -53,7 +56,7 @@ def _stories(past: PastDrill, events: Iterable[Event]) -> dict[str, Sequence[Eve
     current: list[Event] = []
     for event in events:
         if event.kind == DrillProved.kind and event.correlation_id == past.drill_id:
-            stories[str(event.body.get("cell", ""))] = current
+            stories[str(event.body.get("cell", ""))] = tuple(_telling(current))
             current = []
         elif not event.kind.startswith(QUIET):
             current.append(event)
@@ -87,6 +90,14 @@ def _from_injection(story: Sequence[Event]) -> tuple[datetime | None, Sequence[E
         if event.kind == FaultInjected.kind:
             return event.at, story[place:]
     return None, story
+
+
+def _telling(events: Sequence[Event]) -> Iterator[Event]:
+    """Leave out runs that ended well."""
+    troubled = {event.subject for event in events if event.kind in TROUBLED}
+    for event in events:
+        if not event.kind.startswith(RUN) or event.subject in troubled:
+            yield event
 
 
 def _moments(events: Iterable[Event]) -> tuple[Moment, ...]:

@@ -9,9 +9,12 @@ from resile.core.events import (
     FaultInjected,
     HeartbeatReceived,
     ProcessExited,
+    RunBegun,
+    RunBreached,
+    RunEnded,
     ServiceReady,
 )
-from resile.core.vocabulary import DrillVerdict
+from resile.core.vocabulary import DrillVerdict, RunReason
 from resile.drill.history import History, PastDrill
 from resile.drill.retelling import MOMENTS_MAX, retell
 
@@ -94,3 +97,26 @@ def test_other_drills_noise_and_floods_do_not_spoil_a_story() -> None:
     timeline = found.results[0].timeline
     assert len(timeline) == MOMENTS_MAX
     assert not any("backup" in moment.text for moment in timeline)
+
+
+def test_of_runs_only_those_are_told_of_with_which_something_was_wrong() -> None:
+    begun, first, _ = drill("drl_1", BEGAN, proved("run_time:run"))
+    story = [begun, *run_story("run_load", RunReason.OK), *run_story("run_long", RunReason.TIMEOUT)]
+
+    found = retell(past_of([begun, first]), [*story, first])
+
+    texts = [moment.text for moment in found.results[0].timeline]
+    assert len(texts) == 3
+    assert "run_long.sh" in texts[0]
+    assert "ran too long" in texts[1]
+
+
+def run_story(run_id: str, reason: RunReason) -> list[Event]:
+    command = (f"{run_id}.sh",)
+    begun = RunBegun(run_id=run_id, command=command, commit="never", supervisor_pid=1)
+    breached = RunBreached(
+        run_id=run_id, label="EXECUTION_TIMEOUT", reason=reason, detail="ran too long"
+    )
+    ended = RunEnded(run_id=run_id, reason=reason, code="", changes=0)
+    payloads = [begun, ended] if reason is RunReason.OK else [begun, breached, ended]
+    return [told(payload, BEGAN + at(1)) for payload in payloads]
