@@ -3,7 +3,7 @@
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +15,7 @@ from resile.chaos.story import Tell
 from resile.cli.api import Api
 from resile.cli.chaos_home import Home, opened_home
 from resile.cli.contained import open_host as open_run_host
+from resile.cli.drill_past import read_past
 from resile.cli.places import Places, find_places
 from resile.cli.who import operator
 from resile.core.ids import new_id
@@ -25,9 +26,9 @@ from resile.drill.declared import Declared
 from resile.drill.ledger import Ledger
 from resile.drill.load import Load
 from resile.drill.matrix import cells_of
-from resile.drill.model import Aim, Cell
+from resile.drill.model import Aim, Cell, CellResult
 from resile.drill.port import Act
-from resile.drill.running import Parts, Say
+from resile.drill.running import Parts, Say, share_of
 from resile.drill.world import DaemonWorld
 from resile.errors import ResileError
 
@@ -82,12 +83,20 @@ class DrillHome:
             tell=self.chaos.tell,
             say=say,
             clock=clock,
+            score=self._score,
         )
         return parts, world
 
     def new_id(self) -> str:
         """Make the id of a drill."""
         return new_id("drill", at=self.chaos.host.clock.now())
+
+    def _score(self, results: Sequence[CellResult]) -> int:
+        """Give the score of the system: that of the matrix, with what the journal has of every drill."""
+        try:
+            return read_past(self.places.config).points()
+        except ResileError:  # The drill ends in order, whatever became of the journal.
+            return share_of(results)
 
     def _act(self, cell: Cell, drill_id: str) -> Act:
         host = self.chaos.host

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from resile.drill import (
     Change,
     Comparison,
     Drill,
+    DrillScore,
     History,
     PastDrill,
     Report,
@@ -82,8 +83,7 @@ class Past:
     def report(self, drill: Drill) -> Report:
         """Give what a report of a drill tells: its comparison with what was before, and the score of now."""
         now = SYSTEM_CLOCK.now()
-        cells = self.cells or self.history.known_cells(now)
-        score = score_of(cells, self.history.proofs(), now=now)
+        score = self._score(now)
         return Report(
             system=self.system,
             drill=drill,
@@ -93,6 +93,14 @@ class Past:
             comparison=self.history.comparisons().get(drill.id) or compare((), drill.results),
             now=now,
         )
+
+    def points(self) -> int:
+        """Give the score of now."""
+        return self._score(SYSTEM_CLOCK.now()).points
+
+    def _score(self, now: datetime) -> DrillScore:
+        cells = self.cells or self.history.known_cells(now)
+        return score_of(cells, self.history.proofs(), now=now)
 
 
 def read_past(config: Path | None) -> Past:

@@ -27,6 +27,12 @@ BEGIN_S: Final = 5.0
 Say = Callable[[CellResult], None]
 
 
+def share_of(results: Sequence[CellResult]) -> int:
+    """Give how many of a hundred results passed, rounded down."""
+    passed = sum(result.verdict is DrillVerdict.PASSED for result in results)
+    return 100 * passed // len(results) if results else 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What a drill works with.
@@ -40,6 +46,7 @@ class Parts:
         tell: The journal.
         say: Hears of each result.
         clock: Measures and waits.
+        score: Gives the score after it, from what it has found; by default that of this drill alone.
     """
 
     world: World
@@ -50,6 +57,7 @@ class Parts:
     tell: Tell
     say: Say
     clock: Clock
+    score: Callable[[Sequence[CellResult]], int] = share_of
 
 
 class Runner:
@@ -96,7 +104,7 @@ class Runner:
             results=results,
             why=self._interrupted,
         )
-        self._parts.tell(ended(drill))
+        self._parts.tell(ended(drill, score=self._parts.score(results)))
         return drill
 
     def _run_all(self, cells: Sequence[Cell], drill_id: str) -> tuple[CellResult, ...]:
@@ -224,13 +232,12 @@ def proved(result: CellResult, drill_id: str) -> DrillProved:
     )
 
 
-def ended(drill: Drill) -> DrillEnded:
-    """Make the event of an end; the score of one drill is the share of its cells that passed."""
-    passed = drill.count(DrillVerdict.PASSED)
+def ended(drill: Drill, *, score: int) -> DrillEnded:
+    """Make the event of an end."""
     return DrillEnded(
         drill_id=drill.id,
-        score=round(100 * passed / len(drill.results)) if drill.results else 0,
-        passed=passed,
+        score=score,
+        passed=drill.count(DrillVerdict.PASSED),
         failed=drill.count(*FAILED),
         skipped=drill.count(DrillVerdict.SKIPPED),
         why=drill.why,
