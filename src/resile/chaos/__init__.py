@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     )
     from resile.chaos.port import Fault, Host, Service, System
     from resile.chaos.story import Story
-    from resile.chaos.undoing import undo
+    from resile.chaos.undoing import take_back, undo
     from resile.chaos.watching import watch_again
 
 __all__ = [
@@ -86,6 +86,7 @@ __all__ = [
     "open_host",
     "preflight",
     "read_arguments",
+    "take_back",
     "undo",
     "watch_again",
 ]

@@ -38,6 +38,6 @@ HOMES: Final = {
     ),
     "port": ("Fault", "Host", "Service", "System"),
     "story": ("Story",),
-    "undoing": ("undo",),
+    "undoing": ("take_back", "undo"),
     "watching": ("watch_again",),
 }

@@ -3,9 +3,11 @@
 from typing import Final
 
 from resile.chaos.catalogue import find_fault
+from resile.chaos.decide import is_forgettable
 from resile.chaos.model import EndedBy, Ending, UndoRecord
 from resile.chaos.port import Host
 from resile.chaos.story import Tell, undone
+from resile.core.process import is_alive
 from resile.errors import ResileError
 
 TIMEOUT_S: Final = 2.0
@@ -41,6 +43,15 @@ def undo(
         host.ledger.end(ending)
         if not find_fault(record.fault, host.faults).is_momentary:
             tell(undone(record, ending))
+    return ending
+
+
+def take_back(record: UndoRecord, host: Host, *, by: EndedBy, why: str, tell: Tell) -> Ending:
+    """Take a fault back for a person; forget it unless its engine lives, which forgets it itself."""
+    ending = undo(record, host, by=by, why=why, tell=tell)
+    living = [record.owner] if record.owner is not None and is_alive(record.owner) else []
+    if ending.is_gone and is_forgettable(record, living):
+        host.ledger.forget(record.fault_id)
     return ending
 
 

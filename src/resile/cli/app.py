@@ -18,10 +18,13 @@ COMMANDS = {
     "config": "Check, show and describe resile.toml.",
     "dashboard": "Print a link that lets the dashboard decide about runs.",
     "diff": "Show what a contained run would change, or compare two snapshots.",
+    "disable": "Switch a part off for a while, or a playbook.",
     "discard": "Throw away the changes of a contained run.",
     "doctor": "Tell what this machine allows, and how to allow more.",
     "drill": "Break what is declared, and measure how it mends itself.",
     "down": "Stop everything in order, the daemon last.",
+    "emergency-stop": "Freeze remedies, kill contained runs, end faults on purpose.",
+    "enable": "Switch on again what was switched off.",
     "events": "Show what happened, from the journal.",
     "forget": "Let snapshots go, by rules or by name.",
     "gc": "Free what no snapshot needs.",
@@ -49,6 +52,7 @@ COMMANDS = {
     "start": "Start services, also out of quarantine.",
     "status": "Show every service and check.",
     "stop": "Stop services and keep them stopped.",
+    "switches": "Show what is switched off.",
     "up": "Start everything that resile.toml declares.",
     "verify": "Find whatever is wrong with a store.",
 }
@@ -81,7 +85,9 @@ class LazyGroup(click.Group):
         """Import the one that is asked for."""
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"resile.cli.cmd_{name}").command
+        command: click.Command = importlib.import_module(
+            f"resile.cli.cmd_{name.replace('-', '_')}"
+        ).command
         return command
 
     def resolve_command(

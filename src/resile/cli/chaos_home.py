@@ -57,7 +57,7 @@ def opened_home(config: Path | None, *, is_outside_allowed: bool = False) -> Ite
     except ConfigError:
         if config is not None:
             raise
-        state, root = _own_state(os.environ), Path.cwd()
+        state, root = own_state(os.environ), Path.cwd()
     host = open_host(state, root, is_outside_allowed=is_outside_allowed)
     if watch_again(host):
         say("faults were left that nobody watched: they are being ended")
@@ -110,7 +110,7 @@ def given_arguments(words: Sequence[str]) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words)
 
 
-def _own_state(environ: Mapping[str, str]) -> Path:
+def own_state(environ: Mapping[str, str]) -> Path:
     """Give the folder of a user who breaks things without a system."""
     if os.geteuid() == 0:
         return Path("/var/lib/resile")

@@ -16,9 +16,8 @@ from resile.chaos import (
     load_experiment,
     preflight,
     read_arguments,
-    undo,
+    take_back,
 )
-from resile.chaos.decide import is_forgettable
 from resile.chaos.model import TTL_S_MAX, TTL_S_MIN
 from resile.cli.chaos_home import Home, confirm, given_arguments, interruptible, opened_home
 from resile.cli.chaos_tables import (
@@ -39,7 +38,6 @@ from resile.cli.chaos_tables import (
 from resile.cli.options import Decorator, config_option, duration, json_option
 from resile.cli.output import print_json, print_table
 from resile.cli.who import operator
-from resile.core.process import is_alive
 from resile.core.units import format_duration
 from resile.core.verdicts import ExperimentVerdict
 from resile.errors import ConfigError, OperationError
@@ -262,12 +260,8 @@ def _record(home: Home, fault_id: str) -> UndoRecord:
 
 def _end(home: Home, record: UndoRecord) -> dict[str, Any]:
     """Take one back; its engine, if it lives, forgets it."""
-    ending = undo(
-        record, home.host, by=EndedBy.OPERATOR, why=f"{operator()} asked for it", tell=home.tell
-    )
-    living = [record.owner] if record.owner is not None and is_alive(record.owner) else []
-    if ending.is_gone and is_forgettable(record, living):
-        home.host.ledger.forget(record.fault_id)
+    why = f"{operator()} asked for it"
+    ending = take_back(record, home.host, by=EndedBy.OPERATOR, why=why, tell=home.tell)
     return {
         "fault_id": record.fault_id,
         "fault": record.fault,

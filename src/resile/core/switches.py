@@ -73,6 +73,9 @@ class Emergency:
         why: For whoever wonders.
         is_stopping_services: Services are stopped, too, and stay so.
         is_carried_out: Runs are killed and held, faults on purpose are taken back.
+        killed: How many runs.
+        undone: How many faults.
+        problems: What could not be done.
     """
 
     at: datetime
@@ -80,6 +83,9 @@ class Emergency:
     why: str = ""
     is_stopping_services: bool = False
     is_carried_out: bool = False
+    killed: int = 0
+    undone: int = 0
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +140,37 @@ class Switches:
         if isinstance(payload, EmergencyBegun):
             return self._stop(payload, at)
         if isinstance(payload, EmergencyCarriedOut) and self.emergency is not None:
-            done = replace(self.emergency, is_carried_out=True)
+            done = replace(
+                self.emergency,
+                is_carried_out=True,
+                killed=payload.killed,
+                undone=payload.undone,
+                problems=payload.problems,
+            )
             return replace(self, emergency=done, changed_at=at)
         return self
+
+    def changes_to(self, other: "Switches") -> Iterator[Payload]:
+        """Yield what makes this state into another, who and why included."""
+        words = {off.word for off in other.offs}
+        for off in self.offs:
+            if off.word not in words:
+                yield SwitchSet(part=off.part, name=off.name, is_on=True)
+        stop = other.emergency
+        if stop is not None and (self.emergency is None or stop.at > self.emergency.at):
+            yield EmergencyBegun(
+                is_stopping_services=stop.is_stopping_services, why=stop.why, who=stop.who
+            )
+        for off in other.offs:
+            if off not in self.offs and off.until is not None:
+                yield SwitchSet(
+                    part=off.part,
+                    name=off.name,
+                    is_on=False,
+                    until=off.until,
+                    why=off.why,
+                    who=off.who,
+                )
 
     def _set(self, payload: SwitchSet, at: datetime) -> "Switches":
         rest = self._without(payload.part, payload.name, at)

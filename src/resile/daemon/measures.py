@@ -1,6 +1,7 @@
 """The daemon's metrics: counters follow the records, gauges are set when somebody asks."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from resile.core.events import Event, FaultClosed, FaultOpened, ProcessStarted
@@ -11,6 +12,7 @@ from resile.daemon.lanes import PolicyMeasures
 from resile.daemon.recovery_measures import RecoveryMeasures
 from resile.daemon.secret_measures import SecretMeasures
 from resile.daemon.store_measures import StoreMeasures
+from resile.daemon.switch_measures import SwitchMeasures
 from resile.health import ProcessSample
 from resile.incidents import IncidentBook
 from resile.recover import World
@@ -76,6 +78,7 @@ class Measures:
         self.secrets = SecretMeasures(registry)
         self.foresight = ForesightMeasures(registry)
         self.recovery = RecoveryMeasures(registry)
+        self._switches = SwitchMeasures(registry)
         self._incidents = registry.gauge(
             "resile_incidents_open_count", "Incidents that are not resolved."
         )
@@ -105,6 +108,7 @@ class Measures:
         samples: Mapping[str, ProcessSample],
         *,
         dropped_count: int,
+        now: datetime,
     ) -> str:
         """Set the gauges from what is known now, and give all of it as text."""
         for name, status in world.services.items():
@@ -118,6 +122,7 @@ class Measures:
         self.recovery.refresh()
         self._incidents.set(len(book.active()))
         self._dropped.set(dropped_count)
+        self._switches.take(world.switches, now)
         return self._registry.text()
 
     def _count_end(self, closed: FaultClosed) -> None:

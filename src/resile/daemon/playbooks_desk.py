@@ -6,7 +6,7 @@ from typing import Any
 from resile.core.clock import Clock
 from resile.core.codec import encode
 from resile.core.events import PlaybooksForgotten, ProposalAnswered
-from resile.core.vocabulary import FaultKind
+from resile.core.vocabulary import FaultKind, Part
 from resile.daemon.loop import Loop
 from resile.errors import RejectedError
 from resile.recover import World
@@ -67,6 +67,9 @@ class PlaybooksDesk:
     async def run(self, name: str, *, target: str, who: str) -> Mapping[str, Any]:
         """Have a playbook used on a target now; give its plan. Durable, not done, when this returns."""
         book = self._find(name)
+        now = self._clock.now()
+        self._world.switches.check(Part.RECOVERY, now=now)
+        self._world.switches.check(Part.PLAYBOOK, book.name, now=now)
         if not self._world.is_declared(target):
             raise RejectedError(
                 f"there is no {target!r}", hint="`resile status` lists services and checks"

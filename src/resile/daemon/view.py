@@ -19,6 +19,7 @@ from resile.daemon.foresight import SYSTEM, Foresight
 from resile.daemon.loop import Loop
 from resile.daemon.measures import Measures
 from resile.daemon.stories import Stories
+from resile.daemon.switch_desk import SwitchDesk
 from resile.errors import RejectedError
 from resile.health import CheckKind, CheckResult, CheckSpec, ProcessSample, Scheduler
 from resile.incidents import IncidentBook, UptimeBook
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         RunsView,
         SecretsView,
         StoreView,
+        SwitchesView,
     )  # loaded later, in a thread: it takes a second
 
 WORST_FIRST = (
@@ -63,6 +65,7 @@ class BrainView:
         loop: Takes requests.
         clock: Where time comes from.
         measures: The metrics.
+        switches: What is switched off.
         desks: The contained runs, the store, the guards, degraded mode and the secrets.
         samples: Gives what the main process of each service uses.
         foresight: The scores, and what is expected to run out.
@@ -86,6 +89,7 @@ class BrainView:
         clock: Clock,
         measures: Measures,
         desks: "Desks",
+        switches: SwitchDesk,
         samples: Callable[[], Mapping[str, ProcessSample]],
         foresight: Foresight,
         address: Callable[[], tuple[str, int] | None],
@@ -104,6 +108,7 @@ class BrainView:
         self._clock = clock
         self._measures = measures
         self._desks = desks
+        self._switches = switches
         self._samples = samples
         self._foresight = foresight
         self._address = address
@@ -151,6 +156,11 @@ class BrainView:
         """The coordinated plan."""
         return self._desks.recovery
 
+    @property
+    def switches(self) -> "SwitchesView":
+        """What is switched off."""
+        return self._switches
+
     def status(self) -> Mapping[str, Any]:
         """Give the whole state in one answer."""
         now = self._clock.now()
@@ -172,6 +182,7 @@ class BrainView:
             "services": services,
             "checks": [self._check(spec, results.get(spec.id)) for spec in self._checks],
             "incidents_open": len(self._book.active()),
+            **self._switches.overview(),
             "health": self._foresight.health(SYSTEM),
             "predictions": self._foresight.predictions(),
             "http": dict(zip(("host", "port"), address, strict=True)) if address else None,
@@ -195,7 +206,11 @@ class BrainView:
         self._measures.secrets.take(self._desks.secrets.overview())
         self._measures.foresight.take(self._foresight)
         return self._measures.text(
-            self._world, self._book, self._samples(), dropped_count=self._loop.dropped
+            self._world,
+            self._book,
+            self._samples(),
+            dropped_count=self._loop.dropped,
+            now=self._clock.now(),
         )
 
     async def request(self, verb: Verb, services: tuple[str, ...], who: str) -> None:

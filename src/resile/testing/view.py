@@ -19,6 +19,7 @@ from resile.testing.runs import FakeRuns
 from resile.testing.secrets_view import FakeSecrets
 from resile.testing.steered import FakePolicies
 from resile.testing.stored import FakeStore
+from resile.testing.switched import FakeSwitches
 
 BARS_COUNT = 60
 _EPOCH = datetime(2025, 1, 1, 12, tzinfo=UTC)
@@ -67,6 +68,7 @@ class FakeSystemView:
         self.degradation = FakeDegradation()
         self.secrets = FakeSecrets()
         self.playbooks = FakePlaybooks()
+        self.switches = FakeSwitches()
         self.drill = FakeDrills()
         self.recovery = FakeRecovery()
         self.metrics_text = "# TYPE resile_up gauge\nresile_up 1\n"
@@ -160,6 +162,7 @@ class FakeSystemView:
             "services": list(self.services.values()),
             "checks": list(self.checks.values()),
             "incidents_open": sum(i["state"] != "resolved" for i in self.incident_list),
+            **self.switches.overview(),
             "health": self.health,
             "predictions": self.predictions,
             "http": {"host": "127.0.0.1", "port": 8470},

@@ -11,6 +11,7 @@ from resile.web.port import (
     RunsView,
     SecretsView,
     StoreView,
+    SwitchesView,
     SystemView,
 )
 from resile.web.serve import WebServer, build_server
@@ -26,6 +27,7 @@ __all__ = [
     "RunsView",
     "SecretsView",
     "StoreView",
+    "SwitchesView",
     "SystemView",
     "WebServer",
     "build_server",

@@ -5,13 +5,14 @@ field beats an error in the middle of an outage. Every model therefore lets late
 `tests/unit/web` checks that what is sent fits.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from resile.core.vocabulary import (
     CheckGroup,
     CheckState,
+    Part,
     Phase,
     Priority,
     Resource,
@@ -144,6 +145,40 @@ class Address(Shape):
     port: int
 
 
+class SwitchedOff(Shape):
+    """A part that a person switched off."""
+
+    word: str = Field(description="What switches it: `snapshots`, `playbook/NAME`.")
+    part: Part
+    name: str = Field(default="", description="Of the playbook; else empty.")
+    since: AwareDatetime
+    until: AwareDatetime | None = Field(
+        default=None, description="It is on again then; null: the emergency stop holds it."
+    )
+    why: str = ""
+    who: str = ""
+
+
+class EmergencyStop(Shape):
+    """An emergency stop that holds."""
+
+    at: AwareDatetime
+    who: str = ""
+    why: str = ""
+    is_stopping_services: bool
+    is_carried_out: bool = Field(description="Runs are killed, faults on purpose taken back.")
+    killed: int = Field(default=0, description="Contained runs.")
+    undone: int = Field(default=0, description="Faults on purpose.")
+    problems: list[str] = Field(default=[], description="What could not be done.")
+
+
+class Switched(Shape):
+    """What is switched off."""
+
+    switches: list[SwitchedOff] = []
+    emergency: EmergencyStop | None = None
+
+
 class Status(Shape):
     """Everything at a glance."""
 
@@ -156,6 +191,8 @@ class Status(Shape):
     services: list[Service] = []
     checks: list[Check] = []
     incidents_open: int = 0
+    switches: list[SwitchedOff] = []
+    emergency: EmergencyStop | None = Field(default=None, description="null: none holds.")
     health: HealthScore | None = Field(default=None, description="null: nothing is known yet.")
     predictions: list[Prediction] = Field(default=[], description="What comes first is first.")
     http: Address | None = Field(default=None, description="null: the port is taken.")
@@ -322,6 +359,32 @@ class Work(BaseModel):
         description="It ends by itself after so many seconds; at most a year.",
     )
     why: str = Field(default="", max_length=200)
+    who: str = Field(default="operator", min_length=1, max_length=100)
+
+
+class SwitchWish(BaseModel):
+    """Parts that are to be switched off or on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    parts: list[Annotated[str, Field(max_length=200)]] = Field(
+        min_length=1, max_length=50, description="`snapshots`, `playbook/NAME`."
+    )
+    is_on: bool
+    for_s: float | None = Field(
+        default=None, description="Off, it ends by itself after so many seconds: 1 to 30 days."
+    )
+    why: str = Field(default="", max_length=200, description="Off, it is required.")
+    who: str = Field(default="operator", min_length=1, max_length=100)
+
+
+class StopWish(BaseModel):
+    """An emergency stop."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    is_stopping_services: bool
+    why: str = Field(min_length=1, max_length=200)
     who: str = Field(default="operator", min_length=1, max_length=100)
 
 

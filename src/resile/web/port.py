@@ -304,6 +304,36 @@ class DrillView(Protocol):
         ...
 
 
+class SwitchesView(Protocol):
+    """What a person switched off. Used from the event loop only."""
+
+    def overview(self) -> Mapping[str, Any]:
+        """Give `switches`, what is off now, and `emergency`, the stop that holds or None."""
+        ...
+
+    async def set(
+        self, words: Sequence[str], *, is_on: bool, for_s: float | None, why: str, who: str
+    ) -> Mapping[str, Any]:
+        """Switch parts off or on, and give the overview. Durable, and known to every process then.
+
+        Args:
+            words: Parts, or `playbook/NAME`; at least one.
+            is_on: On; else off.
+            for_s: Off, it ends by itself after so many seconds.
+            why: For whoever misses it.
+            who: Wants it.
+
+        Raises:
+            RejectedError: If anything of it is wrong; nothing was done.
+            OperationError: If it is journalled, and other processes could not be told yet.
+        """
+        ...
+
+    async def stop(self, *, is_stopping_services: bool, why: str, who: str) -> Mapping[str, Any]:
+        """Begin an emergency stop, and give the overview; it is carried out at once afterwards."""
+        ...
+
+
 class SystemView(Protocol):
     """What may be asked. Used from the event loop only."""
 
@@ -345,6 +375,11 @@ class SystemView(Protocol):
     @property
     def drill(self) -> DrillView:
         """The drills."""
+        ...
+
+    @property
+    def switches(self) -> SwitchesView:
+        """What is switched off."""
         ...
 
     def status(self) -> Mapping[str, Any]:

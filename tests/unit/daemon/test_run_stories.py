@@ -189,7 +189,7 @@ def test_the_brains_own_state_does_not_move_with_runs() -> None:
     after = (world.snapshot(), book.snapshot(), decide_recovery(world, NOW), uptime.bars("a", NOW))
     assert after == before
     assert decide_incidents(book, NOW).payloads == ()
-    assert 'part="run"' in measures.text(world, book, {}, dropped_count=0)
+    assert 'part="run"' in measures.text(world, book, {}, dropped_count=0, now=NOW)
 
 
 def test_a_closed_run_has_its_limits_and_an_older_one_has_none() -> None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body
 from starlette.responses import Response
 
 from resile.core.vocabulary import Verb
+from resile.errors import RejectedError
 from resile.web import models
 from resile.web.answers import json_answer
 from resile.web.routes._asked import AskedView, find_service
@@ -54,6 +55,27 @@ async def change_maintenance(work: models.Work, view: AskedView) -> Response:
     """Say that somebody works on a service or a check, or has ended it."""
     await view.maintain(work.target, is_on=work.is_on, for_s=work.for_s, why=work.why, who=work.who)
     return json_answer({"accepted": "maintenance", "services": []}, status=202)
+
+
+@router.post("/switches", response_model=models.Switched)
+async def set_switches(wish: models.SwitchWish, view: AskedView) -> Response:
+    """Switch parts off for a while, or on again."""
+    if not wish.is_on and not wish.why.strip():
+        raise RejectedError("nobody says why it is switched off", hint="say --why TEXT")
+    return json_answer(
+        await view.switches.set(
+            wish.parts, is_on=wish.is_on, for_s=wish.for_s, why=wish.why, who=wish.who
+        )
+    )
+
+
+@router.post("/emergency-stop", status_code=202, response_model=models.Switched)
+async def stop_everything(wish: models.StopWish, view: AskedView) -> Response:
+    """Freeze remedies and chaos, kill and hold contained runs, and stop services where asked."""
+    begun = await view.switches.stop(
+        is_stopping_services=wish.is_stopping_services, why=wish.why, who=wish.who
+    )
+    return json_answer(begun, status=202)
 
 
 @router.post("/checks/{check}/beat", status_code=202, response_model=models.Accepted)
