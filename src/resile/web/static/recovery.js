@@ -49,7 +49,7 @@ function updateTurn(node, one) {
   setAttribute(why, 'title', one.reason || null);
   setText(node.querySelector('.over'), one.expected ? `in about ${left(one.expected)}` : 'end unknown');
   sync(node.querySelector('.steps'), one.steps.map((step, index) => ({ ...step, index })), (step) => step.index, () => el('li'), updateStep);
-  setText(node.querySelector('.basis'), one.expected?.basis || one.why);
+  setText(node.querySelector('.basis'), [one.why, one.expected?.basis].filter(Boolean).join(' · '));
   updateObjective(node, one);
 }
 
@@ -78,5 +78,5 @@ function stateOf(one) {
 function left(expected) {
   const likely = duration(Math.max(0, expected.left_s));
   if (!expected.samples) return likely;
-  return `${likely} (${duration(Math.max(0, expected.earliest_s))}–${duration(Math.max(0, expected.latest_s))})`;
+  return `${likely} (${duration(Math.max(0, expected.earliest_s))} to ${duration(Math.max(0, expected.latest_s))})`;
 }
