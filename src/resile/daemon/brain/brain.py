@@ -146,7 +146,6 @@ class Brain:
         self._points = RecoveryPoints(periods_s=self._periods_s, began_at=clock.now())
         self._servers = Servers(config=config.resile.http, state=state, clock=clock)
         self._desks = self._open_desks(environ, config_file)
-        self._switches = self._open_switches(environ, config_file)
         self._equip()
         self._switches = self._open_switches(environ, config_file)
         self._foresight = self._look_ahead()
