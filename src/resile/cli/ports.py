@@ -3,11 +3,9 @@
 import contextlib
 import errno
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
-_LISTEN = "0A"
-"""TCP_LISTEN in /proc/net/tcp (include/net/tcp_states.h)."""
+from resile.core.listeners import holders_of
 
 
 def port_problem(host: str, port: int) -> str:
@@ -32,13 +30,9 @@ def owner_of(port: int) -> str:
 
     Other users' processes are visible to root only.
     """
-    inodes = {f"socket:[{inode}]" for inode in _listening(port)}
-    if not inodes:
-        return ""
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and inodes & set(_descriptors(folder)):
-            with contextlib.suppress(OSError):
-                return f"{folder.name} ({(folder / 'comm').read_text().strip()})"
+    for pid in holders_of(port):
+        with contextlib.suppress(OSError):
+            return f"{pid} ({Path(f'/proc/{pid}/comm').read_text().strip()})"
     return ""
 
 
@@ -52,19 +46,3 @@ def _explained(exc: OSError, host: str, port: int) -> str:
     if exc.errno == errno.EADDRNOTAVAIL:
         return f"the host {host!r} is no address of this machine"
     return f"nothing can listen at {host}:{port}: {exc.strerror}"
-
-
-def _listening(port: int) -> Iterator[str]:
-    for name in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                    yield fields[9]
-
-
-def _descriptors(process: Path) -> Iterator[str]:
-    with contextlib.suppress(OSError):
-        for entry in (process / "fd").iterdir():
-            with contextlib.suppress(OSError):
-                yield str(entry.readlink())

@@ -16,12 +16,13 @@ import pytest
 from tests.support.systems import service, system
 
 from resile.core.clock import SYSTEM_CLOCK
+from resile.core.listeners import holders_of, is_taken
 from resile.core.process import is_alive
 from resile.core.vocabulary import STATE_VARIABLE, CheckGroup, FaultKind, Priority
 from resile.daemon.remedies.freeing import Freeing
 from resile.daemon.remedies.locks import locks_held
 from resile.daemon.remedies.owners import Owner, Owners
-from resile.daemon.remedies.ports import holders_of, is_taken, ports_in
+from resile.daemon.remedies.ports import ports_in
 from resile.errors import OperationError
 from resile.health import CheckKind, CheckSpec
 from resile.recover import OpenFault, World

@@ -15,6 +15,7 @@ from resile.core.config.units import DurationIn
 STEPS_MAX = 20
 """More steps than that are a program; a command step can start one."""
 SHIPPED = (
+    "contain_breach",
     "explain_permission",
     "free_lock",
     "free_port",

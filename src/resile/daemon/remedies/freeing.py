@@ -7,10 +7,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from resile.core.clock import Clock
+from resile.core.listeners import holders_of, is_taken
 from resile.core.process import send_signal
 from resile.daemon.remedies.locks import Lock, held_by_both, locks_held
 from resile.daemon.remedies.owners import Holder, Owner, Owners
-from resile.daemon.remedies.ports import holders_of, is_taken, ports_in
+from resile.daemon.remedies.ports import ports_in
 from resile.errors import ConfigError, OperationError
 from resile.health import CheckKind, CheckSpec
 from resile.recover import OpenFault, service_of

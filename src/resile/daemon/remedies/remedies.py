@@ -194,7 +194,8 @@ class Remedies:
             is_related = f"profile/{run.get('profile') or 'unnamed'}" == fault.target
             if run.get("state") == "running" and (is_related or run["id"] == fault.fault_id):
                 killed += await self._hands.runs.kill(str(run["id"]), who=WHO)
-        return (), f"{killed} contained runs were killed, and what they had changed is undone"
+        number = "1 contained run was" if killed == 1 else f"{killed} contained runs were"
+        return (), f"{number} killed, and what was changed is undone"
 
     async def _freeze(self, fault: OpenFault) -> Done:
         name = service_of(fault.target)
