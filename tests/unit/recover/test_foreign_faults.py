@@ -16,6 +16,8 @@ from resile.core.events import (
     FaultOpened,
     IncidentOpened,
     NoticeSent,
+    ObjectiveAtRisk,
+    ObjectiveMissed,
     PlanDecided,
     PlanFinished,
     PredictionEnded,
@@ -34,7 +36,8 @@ from resile.core.vocabulary import (
 )
 from resile.incidents import IncidentBook
 from resile.recover import GroupSpec, SystemSpec, World, trouble_id
-from resile.recover.playbook import Do, Match, Playbook, PlaybookStep
+from resile.recover.fold.troubles import TROUBLES_MAX
+from resile.recover.playbook import Approval, Do, Match, Playbook, PlaybookStep
 from resile.recover.playbooks import shipped
 from resile.recover.troubles import ANSWERED_WITHIN_S
 
@@ -201,7 +204,7 @@ def test_a_service_that_does_not_ask_for_it_is_not_restarted(
     shell.run(8000)
 
     assert acts(shell) == ["start a"]
-    assert shell.payloads(FaultOpened, FaultEscalated) == []
+    assert shell.payloads(FaultOpened, FaultEscalated, ObjectiveAtRisk, ObjectiveMissed) == []
     fulfil(shell, resource=resource)
     assert shell.world.faults == {}
     assert shell.payloads(FaultClosed) == []
@@ -214,7 +217,7 @@ def test_a_prediction_never_calls_a_person_even_if_the_restart_did_not_help() ->
     shell.run(20_000)
 
     assert shell.payloads(PlanFinished)[0].is_effective is False
-    assert shell.payloads(FaultEscalated) == []
+    assert shell.payloads(FaultEscalated, ObjectiveAtRisk, ObjectiveMissed) == []
     assert {notice.text[:2] for notice in shell.payloads(NoticeSent)} <= {"P3"}
     assert acts(shell).count("stop a") == 1
 
@@ -322,8 +325,6 @@ def test_trouble_that_no_remedy_ends_calls_a_person() -> None:
 
 
 def test_trouble_that_ends_before_anything_was_done_is_forgotten_with_its_proposal() -> None:
-    from resile.recover.playbook import Approval
-
     mine = book(FaultKind.STORE_DAMAGED, approval=Approval.ASK)
     shell = up(with_books(PLAIN, mine))
     notice(shell, FaultKind.STORE_DAMAGED)
@@ -389,3 +390,50 @@ def test_a_command_on_a_store_survives_the_brain() -> None:
     assert [p.done for p in shell.world.plans.values()] in ([0], [1])
     shell.run(1)
     assert shell.world.in_flight == {}
+
+
+def damage(index: int, target: str = "store/main") -> TroubleNoticed:
+    return TroubleNoticed(
+        trouble_id=f"trb_{index}",
+        fault=FaultKind.STORE_DAMAGED,
+        target=target,
+        priority=Priority.P2,
+        began_at=EPOCH,
+        reason="seen",
+    )
+
+
+def test_troubles_are_bounded_and_the_newest_are_kept() -> None:
+    world = World(with_books(PLAIN, book(FaultKind.STORE_DAMAGED)))
+
+    for index in range(TROUBLES_MAX + 10):
+        world.fold(damage(index, f"store/{index}"), EPOCH)
+
+    assert len(world.troubles) == len(world.faults) == TROUBLES_MAX
+    assert "trb_9" not in world.faults
+
+
+def test_many_damaged_files_of_one_store_are_one_fault_at_a_time() -> None:
+    shell = up(with_books(PLAIN, book(FaultKind.STORE_DAMAGED)))
+    shell.commands["mend"] = lambda: "exit code 1"
+
+    shell.tell(*(damage(index) for index in range(50)))
+    shell.run(300)
+
+    assert len(shell.world.faults) == 1
+    assert len(shell.ran) == PLAIN.budget.attempts
+    assert len(shell.payloads(FaultEscalated)) == 1
+    for index in range(50):
+        end(shell, id_=f"trb_{index}")
+    shell.run(20)
+    assert shell.world.faults == shell.world.troubles == {}
+    fold_again(shell)
+
+
+def test_a_prediction_that_nothing_can_be_done_about_is_no_fault_of_recovery() -> None:
+    shell = up(PLAIN)
+
+    predict(shell)
+
+    assert shell.world.faults == {}
+    assert len(shell.world.troubles) == 1

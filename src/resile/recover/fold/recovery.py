@@ -23,6 +23,7 @@ from resile.recover.fold import learning
 from resile.recover.fold.durations import note_took
 from resile.recover.fold.setbacks import note_setback
 from resile.recover.fold.table import Folds
+from resile.recover.fold.troubles import take_up
 from resile.recover.model import service_target
 from resile.recover.store import Store
 
@@ -86,8 +87,10 @@ def _objective_missed(store: Store, payload: ObjectiveMissed, _at: datetime) -> 
 
 
 def _fault_closed(store: Store, payload: FaultClosed, _at: datetime) -> None:
-    store.faults.pop(payload.fault_id, None)
+    fault = store.faults.pop(payload.fault_id, None)
     store.troubles.pop(payload.fault_id, None)
+    if fault is not None and fault.is_foreign:
+        take_up(store)
     left = {i: p for i, p in store.proposals.items() if p.fault_id != payload.fault_id}
     store.proposals = left
 

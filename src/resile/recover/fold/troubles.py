@@ -8,7 +8,6 @@ for. Their ids are those that incidents know, so that nothing is told twice.
 
 from dataclasses import replace
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import Any
 
 from resile.core.events import (
@@ -24,11 +23,12 @@ from resile.core.vocabulary import Cause, FaultKind, Priority, Resource
 from resile.recover.facts import OpenFault
 from resile.recover.findings import prediction_detail, trouble_id
 from resile.recover.fold.table import Folds
+from resile.recover.matching import misfit
 from resile.recover.model import SystemSpec, service_of
 from resile.recover.store import Store
 
 TROUBLES_MAX = 200
-"""So many are kept: a disk that dies damages every file, and one remedy is for all of them."""
+"""So many are kept, the newest: a disk that dies damages every file, and one remedy is for all of them."""
 
 _CAUSES_OF_RESOURCES = {
     Resource.MEMORY: Cause.MEMORY,
@@ -48,20 +48,22 @@ _CAUSES_OF_KINDS = {
 }
 
 
-def may_concern(spec: SystemSpec, kind: FaultKind, target: str) -> bool:
-    """Tell whether a playbook of the system may be for such a trouble."""
-    name = service_of(target)
+def may_concern(spec: SystemSpec, trouble: OpenFault) -> bool:
+    """Tell whether a playbook of the system may be for a trouble, now or later."""
+    name = service_of(trouble.target)
     if name is not None and name not in spec.services:
         return False
     return any(
-        kind in book.match.faults
-        and any(fnmatchcase(target, pattern) for pattern in book.match.targets)
+        not misfit(book, trouble) and not (book.match.needs_oom_restart and not _asks(spec, name))
         for book in spec.playbooks
     )
 
 
 def take_up(store: Store) -> None:
-    """Take troubles for faults that a playbook is for by now, after a restore."""
+    """Take troubles for faults that are none yet: a playbook is for them by now, or it is their turn.
+
+    Of many that one remedy is for, such as the damaged files of a store, one at a time is a fault.
+    """
     for trouble in store.troubles.values():
         if trouble.fault_id not in store.faults:
             _promote(store, trouble)
@@ -138,14 +140,28 @@ def _begin(store: Store, trouble: OpenFault) -> None:
     id_ = trouble.fault_id
     if known := store.faults.get(id_):
         trouble = store.faults[id_] = replace(known, ended_at=None)
-    if id_ in store.troubles or len(store.troubles) < TROUBLES_MAX:
-        store.troubles[id_] = trouble
-        _promote(store, trouble)
+    store.troubles[id_] = trouble
+    _promote(store, trouble)
+    for oldest in list(store.troubles)[:-TROUBLES_MAX]:
+        _end(store, oldest, trouble.began_at)
 
 
 def _promote(store: Store, trouble: OpenFault) -> None:
-    if may_concern(store.spec, trouble.kind, trouble.target):
+    is_covered = any(_is_one_with(trouble, fault) for fault in store.faults.values())
+    if not is_covered and may_concern(store.spec, trouble):
         store.faults[trouble.fault_id] = trouble
+
+
+def _is_one_with(trouble: OpenFault, fault: OpenFault) -> bool:
+    """Tell whether a remedy for a fault is one for a trouble, too; each run is answered for itself."""
+    if trouble.kind is FaultKind.ESCAPE_ATTEMPT or trouble.fault_id == fault.fault_id:
+        return False
+    is_same = (trouble.kind, trouble.target) == (fault.kind, fault.target)
+    return is_same and trouble.evidence.get("cause") == fault.evidence.get("cause")
+
+
+def _asks(spec: SystemSpec, name: str | None) -> bool:
+    return name is not None and spec.services[name].is_restarted_before_oom
 
 
 def _end(store: Store, fault_id: str, at: datetime) -> None:
@@ -162,6 +178,7 @@ def _end(store: Store, fault_id: str, at: datetime) -> None:
         return
     del store.faults[fault_id]
     store.proposals = {i: p for i, p in store.proposals.items() if p.fault_id != fault_id}
+    take_up(store)
 
 
 FOLDS: Folds = {

@@ -1,6 +1,7 @@
 """Playbooks: which remedy a fault gets, and of what steps it is made."""
 
-from resile.recover.playbooks.choose import candidates, hindrances, misfit, why_used
+from resile.recover.matching import misfit
+from resile.recover.playbooks.choose import candidates, hindrances, why_used
 from resile.recover.playbooks.contradict import Contradiction, contradictions
 from resile.recover.playbooks.model import Hindrance, Remedy
 from resile.recover.playbooks.reading import playbooks_of, shipped

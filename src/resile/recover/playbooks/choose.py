@@ -1,21 +1,20 @@
 """Which playbooks fit a fault, in what order, and what keeps one from being used. Pure.
 
 The candidates of a fault are tried from the highest priority down, equal ones by what was learned of
-them (`learning.py`); where the last one that was
-tried names another in its `then`, that one comes first. Faults that no playbook fits are left to
+them (`learning.py`); where the last one that was tried names another in its `then`, that one comes first. Faults that no playbook fits are left to
 others: DEPENDENCY_DOWN to the dependency's own fault, CRASH_LOOP and CHECK_DOWN to a person.
 """
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 
 from resile.core.units import format_duration
 from resile.core.vocabulary import FaultKind
 from resile.recover import conditions, learning
 from resile.recover.facts import OpenFault
+from resile.recover.matching import misfit
 from resile.recover.model import service_of
-from resile.recover.playbook import Do, Match, Playbook
+from resile.recover.playbook import Do, Playbook
 from resile.recover.playbooks.model import Hindrance
 from resile.recover.switched import off_for
 from resile.recover.world import World
@@ -51,7 +50,9 @@ def why_used(world: World, fault: OpenFault, playbook: Playbook, now: datetime) 
     behind = [
         book.name
         for book in books[place + 1 :]
-        if book.priority == playbook.priority and book.name < playbook.name
+        if book.priority == playbook.priority
+        and book.name < playbook.name
+        and not any(keeping.until is None for keeping in hindrances(world, book, fault, now))
     ]
     is_next = any(
         b.then == playbook.name for b in world.spec.playbooks if b.name in fault.tried[-1:]
@@ -60,16 +61,6 @@ def why_used(world: World, fault: OpenFault, playbook: Playbook, now: datetime) 
         known = learning.standing(world, playbook, fault.kind)
         told.append(f"before {', '.join(behind)}, as it {known.why}")
     return "; ".join(told)
-
-
-def misfit(playbook: Playbook, fault: OpenFault) -> str:
-    """Tell why a playbook is not for a fault; empty if it is."""
-    match = playbook.match
-    if fault.kind not in match.faults:
-        return f"it is for {', '.join(sorted(match.faults))}, not for {fault.kind}"
-    if not any(fnmatchcase(fault.target, pattern) for pattern in match.targets):
-        return f"it is for {', '.join(match.targets)}, not for {fault.target}"
-    return _unlike(match, fault)
 
 
 def hindrances(
@@ -91,21 +82,6 @@ def hindrances(
         yield Hindrance(
             why=f"it waits {patience}, as the fault may go away by itself", until=due_at
         )
-
-
-def _unlike(match: Match, fault: OpenFault) -> str:
-    evidence = fault.evidence
-    if match.signals and evidence.get("signal") not in match.signals:
-        return f"it is for an end by {', '.join(sorted(match.signals))}"
-    if match.exit_codes and evidence.get("exit_code") not in match.exit_codes:
-        return f"it is for exit code {', '.join(map(str, sorted(match.exit_codes)))}"
-    if match.is_oom is not None and bool(evidence.get("oom_kills")) is not match.is_oom:
-        return f"it is for an end {'for' if match.is_oom else 'that was not for'} want of memory"
-    if match.ends and evidence.get("end") not in match.ends:
-        return f"it is for an end by {', '.join(sorted(match.ends))}"
-    if match.causes and evidence.get("cause") not in match.causes:
-        return f"it is for faults with {', '.join(sorted(match.causes))} behind them"
-    return ""
 
 
 def _of_service(
