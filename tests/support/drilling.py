@@ -23,6 +23,7 @@ CRASH = Scenario(
     detection_s_max=1.0,
     recovery_s_max=2.0,
     is_replacing=True,
+    restarts=1,
 )
 DOWN = Scenario(
     name="down",

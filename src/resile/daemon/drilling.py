@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from resile.core.config import Config
+from resile.core.config.services import ServiceSection
 from resile.drill import Cell
 from resile.drill.declared import Bars, Declared, DeclaredService, LoadSpec
 from resile.drill.matrix import cells_of, chosen
+
+_LOOPBACK = ("127.0.0.1", "localhost")
 
 
 def matrix_of(config: Config, *, root: Path, state: Path) -> tuple[Cell, ...]:
@@ -36,12 +40,19 @@ def declared_of(config: Config, *, root: Path, state: Path) -> Declared:
                 name=name,
                 memory_bytes=service.limits.memory,
                 is_probed=bool(service.live or service.watchdog > 0),
+                address=_address(service),
                 intensity=service.restart.intensity,
                 period_s=service.restart.period,
             )
             for name, service in config.service.items()
         ),
         folders={name: _shown(one.folder, root) for name, one in config.snapshot.items()},
+        protected=tuple(
+            _shown(one.folder, root) for one in config.snapshot.values() if one.protect
+        ),
+        databases=tuple(
+            _shown(one.sqlite, root) for one in config.check.values() if one.sqlite is not None
+        ),
         packs=_packs(config, root, state),
         secrets=tuple(name for name, one in config.secret.items() if one.rotator is not None),
         load=None
@@ -67,6 +78,15 @@ def _bars(config: Config) -> Mapping[str, Bars]:
         name: Bars(detection_s_max=one.detection, recovery_s_max=one.recovery)
         for name, one in config.drill.scenario.items()
     }
+
+
+def _address(service: ServiceSection) -> str:
+    """Give where a service listens, as its checks tell; empty if they do not, or it is not on the loopback."""
+    for check in filter(None, (service.ready, service.live)):
+        parts = urlsplit(check.http or f"tcp://{check.tcp or ''}")
+        if parts.hostname in _LOOPBACK and parts.port:
+            return f"{parts.hostname}:{parts.port}"
+    return ""
 
 
 def _packs(config: Config, root: Path, state: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from resile.chaos import Host, Injector, UndoRecord, Wish, find_fault, read_arguments
@@ -17,6 +18,7 @@ from resile.errors import ConfigError, ResileError
 TTL_MORE_S: Final = 60.0
 """The drill itself ends a fault; its time to live is for a drill that cannot."""
 JOIN_S: Final = 60.0
+_LARGEST: Final = (Aim.STORE, Aim.PROTECTED)
 Rotate = Callable[[str], dict[str, Any]]
 """Rotates a secret to its end, and gives the report. Blocks. Raises ResileError."""
 
@@ -157,18 +159,27 @@ def wish_of(cell: Cell, declared: Declared, host: Host) -> Wish:
     service = declared.service(cell.target)
     if scenario.aim is Aim.LIMITED and service is not None and service.memory_bytes:
         given["size"] = service.memory_bytes
+    target = cell.target
+    if scenario.aim is Aim.LISTENING and service is not None:
+        given["holder"], target = target, service.address
+    elif scenario.aim in _LARGEST:
+        target = largest_file(host.root / target)
     arguments, problems = read_arguments(fault.parameters, given)
     if problems:
         raise ConfigError(f"{cell.name} cannot be done so", problems=tuple(problems))
     ttl_s = min(TTL_S_MAX, scenario.hold_s + TTL_MORE_S)
-    return Wish(fault=fault.name, target=_place_of(cell, host), arguments=arguments, ttl_s=ttl_s)
+    return Wish(fault=fault.name, target=target, arguments=arguments, ttl_s=ttl_s)
 
 
-def _place_of(cell: Cell, host: Host) -> str:
-    """Give what the fault hits: of a folder of packs its largest one."""
-    if cell.scenario.aim is not Aim.STORE:
-        return cell.target
-    sizes = [(path.stat().st_size, str(path)) for path in (host.root / cell.target).iterdir()]
-    if not sizes:
-        raise ConfigError(f"{cell.target} is empty", hint="a first snapshot makes a pack")
+def largest_file(folder: Path) -> str:
+    """Give the largest file that is directly in a folder.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    sizes = [(path.stat().st_size, str(path)) for path in folder.iterdir() if path.is_file()]
+    if not sizes or max(sizes)[0] == 0:
+        raise ConfigError(
+            f"no file with content is in {folder}", hint="there is nothing to hit yet"
+        )
     return max(sizes)[1]

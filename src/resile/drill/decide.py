@@ -9,7 +9,7 @@ from resile.core.units import format_duration
 from resile.core.vocabulary import CheckState, DrillVerdict, Phase
 from resile.drill.model import Aim, Cell, Proof, Scenario
 
-_AIMS_OF_SERVICES = (Aim.SERVICE, Aim.LIMITED, Aim.PROBED)
+_AIMS_OF_SERVICES = (Aim.SERVICE, Aim.LIMITED, Aim.PROBED, Aim.LISTENING)
 _GIVE_UP_FACTOR, _GIVE_UP_S_MIN = 2.0, 30.0
 """A scenario that is late is waited for a while, so that one sees how late, and that nothing is left."""
 
@@ -151,10 +151,10 @@ def wait_s(
         period_s: The window.
         now_s: The monotonic clock.
     """
-    if not scenario.is_replacing:
+    if not scenario.restarts:
         return 0.0
     recent = sorted(at for at in kills_s if at > now_s - period_s)
-    too_many = len(recent) + scenario.times - max(intensity - 1, scenario.times)
+    too_many = len(recent) + scenario.restarts - max(intensity - 1, scenario.restarts)
     return 0.0 if too_many <= 0 else recent[too_many - 1] + period_s - now_s
 
 

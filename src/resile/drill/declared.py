@@ -18,6 +18,7 @@ class DeclaredService:
         name: Its name.
         memory_bytes: Its limit; None: it has none.
         is_probed: Something looks whether it still works.
+        address: `HOST:PORT` where it listens on the loopback; empty: nobody knows.
         intensity: So many restarts in `period_s`; then it is quarantined.
         period_s: The window of these.
     """
@@ -25,6 +26,7 @@ class DeclaredService:
     name: str
     memory_bytes: int | None = None
     is_probed: bool = True
+    address: str = ""
     intensity: int = 5
     period_s: float = 60.0
 
@@ -71,6 +73,8 @@ class Declared:
     Args:
         services: All of them.
         folders: Those that get snapshots, by name.
+        protected: Those of them whose files are brought back.
+        databases: The files of SQLite databases that are looked at.
         packs: The folder of the store's packs; None: there is no store in a folder, or nothing to mend it from.
         secrets: Those with a rotator.
         load: What is sent meanwhile; None: nothing.
@@ -80,6 +84,8 @@ class Declared:
 
     services: tuple[DeclaredService, ...] = ()
     folders: Mapping[str, Path] = field(default_factory=dict)
+    protected: tuple[Path, ...] = ()
+    databases: tuple[Path, ...] = ()
     packs: Path | None = None
     secrets: tuple[str, ...] = ()
     load: LoadSpec | None = None

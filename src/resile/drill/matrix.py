@@ -77,12 +77,15 @@ def _targets(aim: Aim, declared: Declared) -> tuple[str, ...]:
         Aim.SERVICE: declared.services,
         Aim.LIMITED: [one for one in declared.services if one.memory_bytes],
         Aim.PROBED: [one for one in declared.services if one.is_probed],
+        Aim.LISTENING: [one for one in declared.services if one.address],
         Aim.DEPENDENCY: [one for one in declared.services if load and one.name != load.service],
     }
     if aim in services:
         return tuple(f"service/{one.name}" for one in services[aim])
     others = {
         Aim.DATA: tuple(map(str, declared.folders.values())),
+        Aim.PROTECTED: tuple(map(str, declared.protected)),
+        Aim.DATABASE: tuple(map(str, declared.databases)),
         Aim.STORE: (str(declared.packs),) if declared.packs else (),
         Aim.SECRET: tuple(f"secret/{name}" for name in declared.secrets),
         Aim.BRAIN: (BRAIN,),

@@ -30,8 +30,14 @@ class Aim(StrEnum):
     """Each service that is looked at while it runs: with a live check, a ready check or a watchdog."""
     DEPENDENCY = "dependency"
     """Each service but the one that takes the load."""
+    LISTENING = "listening"
+    """Each service that is looked at over TCP on the loopback."""
     DATA = "data"
     """Each `[snapshot.NAME]`'s folder."""
+    PROTECTED = "protected"
+    """Each of these that says `protect = true`."""
+    DATABASE = "database"
+    """The file of each SQLite database that a check looks at."""
     STORE = "store"
     """The packs of `[store]`, where there are snapshots and a replica or parity to mend from."""
     SECRET = "secret"  # noqa: S105 - the word
@@ -69,6 +75,7 @@ class Scenario:
         recovery_s_max: All has to be well again so soon.
         signs: Kinds of events that show that it was noticed.
         is_replacing: A mended service is another process than before.
+        restarts: How often it makes a service restart.
         is_seamless: No request may fail meanwhile.
         counts_from_detection: Recovery is measured from when it was noticed: nobody can notice it at once.
         times: How often a fault that is over at once is repeated.
@@ -85,6 +92,7 @@ class Scenario:
     recovery_s_max: float = 10.0
     signs: tuple[str, ...] = ("fault.opened",)
     is_replacing: bool = False
+    restarts: int = 0
     is_seamless: bool = False
     counts_from_detection: bool = False
     times: int = 1

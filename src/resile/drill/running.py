@@ -145,9 +145,8 @@ class Runner:
             stopped=self._stopped,
             why_stop=lambda: self._interrupted,
         ).run()
-        if cell.scenario.is_replacing:
-            kills = [self._parts.clock.monotonic()] * cell.scenario.times
-            self._kills_s.setdefault(cell.target, []).extend(kills)
+        kills = [self._parts.clock.monotonic()] * cell.scenario.restarts
+        self._kills_s.setdefault(cell.target, []).extend(kills)
         seen = self._settled(seen)
         verdict, why = decide.verdict_of(cell.scenario, seen)
         result = result_of(cell, verdict, why, seen)

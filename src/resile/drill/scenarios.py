@@ -14,6 +14,9 @@ CRASH_TIMES: Final = 3
 """Below the default restart intensity: what ends more often is quarantined on purpose."""
 _HELD_S: Final = 60.0
 """What hangs or starves is mended long before that, or not at all."""
+_ROTTEN_S, _SCRUB_S = 600.0, 300.0
+"""Nobody sees a bit rot: it is found when everything is read again, which `scrub_every` says. What counts is how soon
+it is mended then."""
 _DEGRADED: Final = ("fault.opened", "degradation.changed", "policy.opened")
 
 _ALL: Final = (
@@ -25,6 +28,7 @@ _ALL: Final = (
         proof=Proof.MENDED,
         recovery_s_max=2.0,
         is_replacing=True,
+        restarts=1,
     ),
     Scenario(
         name="segv",
@@ -34,6 +38,7 @@ _ALL: Final = (
         proof=Proof.MENDED,
         recovery_s_max=5.0,
         is_replacing=True,
+        restarts=1,
     ),
     Scenario(
         name="hang",
@@ -45,6 +50,7 @@ _ALL: Final = (
         detection_s_max=10.0,
         recovery_s_max=10.0,
         is_replacing=True,
+        restarts=1,
     ),
     Scenario(
         name="oom",
@@ -56,6 +62,7 @@ _ALL: Final = (
         hold_s=_HELD_S,
         recovery_s_max=10.0,
         is_replacing=True,
+        restarts=1,
     ),
     Scenario(
         name="descriptors",
@@ -76,6 +83,7 @@ _ALL: Final = (
         proof=Proof.MENDED,
         recovery_s_max=30.0,
         is_replacing=True,
+        restarts=CRASH_TIMES,
         times=CRASH_TIMES,
     ),
     Scenario(
@@ -121,13 +129,43 @@ _ALL: Final = (
         signs=("fault.opened", "snapshot.failed", "check.changed"),
     ),
     Scenario(
+        name="port_taken",
+        text="the service ends, and something else listens in its place",
+        fault="port.taken",
+        aim=Aim.LISTENING,
+        proof=Proof.BORNE,
+        hold_s=3.0,
+        recovery_s_max=30.0,
+        restarts=4,
+    ),
+    Scenario(
+        name="database_lock",
+        text="somebody holds the lock of a database",
+        fault="database.lock",
+        aim=Aim.DATABASE,
+        proof=Proof.BORNE,
+        hold_s=5.0,
+        detection_s_max=0.0,
+    ),
+    Scenario(
         name="corruption",
-        text="a bit of a snapshot is flipped on the disk",
+        text="a bit of a protected file rots on the disk",
+        fault="disk.rot",
+        aim=Aim.PROTECTED,
+        proof=Proof.MENDED,
+        hold_s=_ROTTEN_S,
+        detection_s_max=_SCRUB_S,
+        signs=("data.mismatched", "fault.opened"),
+        counts_from_detection=True,
+    ),
+    Scenario(
+        name="store_corruption",
+        text="a bit of a snapshot is flipped in the store",
         fault="disk.bitflip",
         aim=Aim.STORE,
         proof=Proof.MENDED,
-        hold_s=600.0,
-        detection_s_max=300.0,
+        hold_s=_ROTTEN_S,
+        detection_s_max=_SCRUB_S,
         signs=("store.damaged",),
         counts_from_detection=True,
     ),
@@ -141,6 +179,16 @@ _ALL: Final = (
         recovery_s_max=60.0,
         signs=("rotation.begun",),
         is_seamless=True,
+    ),
+    Scenario(
+        name="secret_revoked",
+        text="the current version of a secret is destroyed",
+        fault="secret.revoke",
+        aim=Aim.SECRET,
+        proof=Proof.BORNE,
+        hold_s=5.0,
+        detection_s_max=0.0,
+        recovery_s_max=30.0,
     ),
     Scenario(
         name="brain_killed",

@@ -175,12 +175,12 @@ def test_who_is_late_is_waited_for_a_while():
     ],
 )
 def test_nobody_is_hit_so_often_that_it_would_be_quarantined(kills_s, times, wait):
-    many = replace(CRASH, times=times)
+    many = replace(CRASH, restarts=times)
 
     assert wait_s(many, kills_s, intensity=5, period_s=60.0, now_s=100.0) == wait
 
 
 def test_what_replaces_nothing_waits_for_nothing():
-    calm = replace(CRASH, is_replacing=False)
+    calm = replace(CRASH, restarts=0)
 
     assert wait_s(calm, [99.0] * 9, intensity=5, period_s=60.0, now_s=100.0) == 0.0

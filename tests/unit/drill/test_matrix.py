@@ -9,10 +9,12 @@ from resile.drill.matrix import cells_of, chosen, problems_of
 
 DECLARED = Declared(
     services=(
-        DeclaredService(name="api", memory_bytes=1 << 20),
+        DeclaredService(name="api", memory_bytes=1 << 20, address="127.0.0.1:80"),
         DeclaredService(name="db", is_probed=False),
     ),
     folders={"data": Path("data")},
+    protected=(Path("data"),),
+    databases=(Path("data/db"),),
     packs=Path("store/packs"),
     secrets=("db/password",),
     load=LoadSpec(url="http://127.0.0.1:1/", body="{id}", service="api"),
@@ -29,7 +31,8 @@ def test_every_scenario_meets_what_it_can_hit():
 
     assert {"crash:service/api", "crash:service/db", "hang:service/api"} <= found
     assert {"oom:service/api", "dependency_down:service/db", "disk_full:data"} <= found
-    assert {"corruption:store/packs", "rotation:secret/db/password"} <= found
+    assert {"corruption:data", "database_lock:data/db", "port_taken:service/api"} <= found
+    assert {"store_corruption:store/packs", "rotation:secret/db/password"} <= found
     assert {"brain_killed:brain", "run_time:run"} <= found
 
 
