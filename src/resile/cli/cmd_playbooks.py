@@ -78,7 +78,7 @@ def test(name: str, config: Path | None, *, fault: str, target: str, as_json: bo
     Nothing is done. Where no fault is open that it is for, one is supposed.
     """
     api = Api(find_places(config))
-    full = full_target(api, target) if target else ""
+    full = _full_target(api, target) if target else ""
     found = api.get(f"/api/playbooks/{name}/rehearsal", fault=fault, target=full)
     if as_json:
         print_json(found)
@@ -96,11 +96,13 @@ def test(name: str, config: Path | None, *, fault: str, target: str, as_json: bo
 def run(name: str, target: str, config: Path | None, *, yes: bool, as_json: bool) -> None:
     """Use NAME on TARGET, a service or check, now: whatever it matches and its budget says.
 
+    Where something is wrong with the machine, a store or anything else that an incident names, that may be the
+    TARGET, too: write it as the incident does, such as store/PLACE.
     Asks first on a terminal; elsewhere it wants --yes. Returns when it is in the journal;
     `resile events -f` shows how it goes on.
     """
     api = Api(find_places(config))
-    full = full_target(api, target)
+    full = _full_target(api, target)
     if not yes:
         _confirm(api, f"run {name} {full}", f"uses {name} on {full}")
     answer = api.post(f"/api/playbooks/{name}/run", {"target": full, "who": operator()})
@@ -174,6 +176,13 @@ def _overview(config: Path | None) -> Row:
 
     loaded = load_config(places.config, environ=os.environ)
     return {"playbooks": [encode(b) for b in playbooks_of(loaded.playbook)], "proposals": []}
+
+
+def _full_target(api: Api, name: str) -> str:
+    """Give the whole name of a target; what need not be declared, such as a store, is named by it."""
+    kind, _, rest = name.partition("/")
+    is_other = name == "machine" or (rest and kind not in ("service", "check"))
+    return name if is_other else full_target(api, name)
 
 
 def _confirm(api: Api, words: str, does: str) -> None:

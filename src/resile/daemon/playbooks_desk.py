@@ -70,9 +70,10 @@ class PlaybooksDesk:
         now = self._clock.now()
         self._world.switches.check(Part.RECOVERY, now=now)
         self._world.switches.check(Part.PLAYBOOK, book.name, now=now)
-        if not self._world.is_declared(target):
+        if not self._is_there(target):
             raise RejectedError(
-                f"there is no {target!r}", hint="`resile status` lists services and checks"
+                f"there is no {target!r}, or nothing is wrong with it",
+                hint="`resile status` lists services and checks, `resile incidents` what is wrong",
             )
         plan = asked(self._world, book, target, self._clock.now(), who=who)
         is_open = self._world.plan_for(plan.fault_id) is not None if plan.fault_id else False
@@ -120,6 +121,12 @@ class PlaybooksDesk:
         ]
         known = [encode(one) for one in learned if one.helped + one.failed]
         return {**encode(book), "learned": known, "passed_over": resting}
+
+    def _is_there(self, target: str) -> bool:
+        """Tell whether a target is declared, or something that need not be has trouble now."""
+        world = self._world
+        troubled = (*world.faults.values(), *world.troubles.values())
+        return world.is_declared(target) or any(target == one.target for one in troubled)
 
     def _find(self, name: str) -> Playbook:
         book = self._world.spec.playbook(name)

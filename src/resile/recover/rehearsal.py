@@ -13,7 +13,7 @@ from resile.recover import budget, faults, learning
 from resile.recover.facts import OpenFault
 from resile.recover.findings import made_id
 from resile.recover.learning import Standing, standing
-from resile.recover.model import check_target, service_target
+from resile.recover.model import MACHINE_TARGET, check_target, service_target
 from resile.recover.objectives import priority_of
 from resile.recover.plans import unhurried, worked_on
 from resile.recover.playbook import Approval, Playbook
@@ -105,6 +105,8 @@ def targets_of(world: World, kind: FaultKind) -> tuple[str, ...]:
     if kind in _OF_OTHERS:
         found = [trouble.target for trouble in world.troubles.values() if trouble.kind is kind]
         return tuple(dict.fromkeys(found))
+    if kind is FaultKind.CLOCK_JUMP:
+        return (MACHINE_TARGET,)
     is_of_checks = kind in (FaultKind.DISK_NEARLY_FULL, FaultKind.CHECK_DOWN)
     services = [] if is_of_checks else [service_target(name) for name in world.spec.services]
     return (*services, *checks)

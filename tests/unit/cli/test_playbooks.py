@@ -219,3 +219,11 @@ def test_playbooks_that_contradict_each_other_are_a_warning(resile, places):
     (warning,) = done.data["warnings"]
     assert "ends is tried first, by its name" in warning
     assert f"warning: {warning}" in done.err
+
+
+def test_what_need_not_be_declared_is_named_as_its_incident_does(resile, system):
+    system.routes["POST", "/api/playbooks/ours/run"] = (202, PLAN)
+
+    for target in ("machine", "store/main"):
+        assert resile("playbooks", "run", "ours", target, "--yes").code == 0
+        assert system.asked[-1][2]["target"] == target

@@ -9,12 +9,20 @@ import pytest
 from tests.support.shell import Shell
 from tests.support.systems import service, system
 
-from resile.core.events import FaultClosed, MaintenanceChanged, Payload, PlanFinished, PlanProposed
-from resile.core.vocabulary import FaultKind, Outcome
+from resile.core.events import (
+    FaultClosed,
+    MaintenanceChanged,
+    MemoryPressureChanged,
+    Payload,
+    PlanFinished,
+    PlanProposed,
+    TroubleNoticed,
+)
+from resile.core.vocabulary import FaultKind, MemoryLevel, Outcome, Priority
 from resile.daemon.playbooks_desk import PlaybooksDesk
 from resile.errors import RejectedError
 from resile.recover import SystemSpec
-from resile.recover.playbook import Approval, Do, Match, Playbook, PlaybookStep
+from resile.recover.playbook import Approval, Do, Match, Playbook, PlaybookStep, Verify
 from resile.recover.playbooks import shipped
 from resile.testing import FakeClock
 
@@ -199,3 +207,49 @@ def test_where_it_is_passed_over_is_shown() -> None:
     assert (over["target"], over["count"]) == ("service/a", 3)
     hindrances = one(desk, "ours", target="service/a")["hindrances"]
     assert any("did not help 3 times in a row, and is passed over until" in h for h in hindrances)
+
+
+def test_what_is_not_declared_may_be_worked_on_while_something_is_wrong_with_it() -> None:
+    shell, desk = opened(OURS)
+    with pytest.raises(RejectedError, match="there is no 'store/main'"):
+        asyncio.run(desk.run("ours", target="store/main", who="ann"))
+
+    shell.tell(
+        TroubleNoticed(
+            trouble_id="trb_1",
+            fault=FaultKind.STORE_DAMAGED,
+            target="store/main",
+            priority=Priority.P2,
+            began_at=shell.now,
+            reason="seen",
+        )
+    )
+    asyncio.run(desk.run("ours", target="store/main", who="ann"))
+    shell.run(5)
+
+    assert shell.ran == [("mend",)]
+
+
+def test_a_machine_whose_proof_fails_is_mended_by_hand() -> None:
+    proof = Verify(within_s=5.0, command=("prove",))
+    match = Match(faults=frozenset({FaultKind.MEMORY_PRESSURE}))
+    shell, desk = opened(replace(OURS, match=match, verify=proof, attempts=1))
+    shell.commands["prove"] = lambda: "exit code 1"
+    for after in (MemoryLevel.CRITICAL, MemoryLevel.CALM):
+        shell.tell(
+            MemoryPressureChanged(
+                target="machine",
+                before=MemoryLevel.HIGH,
+                after=after,
+                used_bytes=97,
+                limit_bytes=100,
+            )
+        )
+        shell.run(3)
+    assert [fault.doubt for fault in shell.world.faults.values()] == ["exit code 1"]
+
+    shell.commands["prove"] = lambda: ""
+    asyncio.run(desk.run("ours", target="machine", who="ann"))
+    shell.run(30)
+
+    assert shell.world.faults == {}
