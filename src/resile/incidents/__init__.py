@@ -2,7 +2,7 @@
 
 from resile.incidents.book import IncidentBook
 from resile.incidents.decide import decide
-from resile.incidents.escapes import ESCAPE_KINDS, escapes_in, suspects
+from resile.incidents.escapes import ESCAPE_KINDS, UNNAMED_PROFILE, escapes_in, suspects
 from resile.incidents.model import Incident, IncidentState, KnownFault, Problem
 from resile.incidents.store_troubles import StoreWaiting
 from resile.incidents.timeline import TIMELINE_KINDS, Line, timeline
@@ -21,6 +21,7 @@ __all__ = [
     "LASTING_KINDS",
     "TIMELINE_KINDS",
     "TROUBLE_KINDS",
+    "UNNAMED_PROFILE",
     "UPTIME_KINDS",
     "Bar",
     "Incident",

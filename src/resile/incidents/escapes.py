@@ -40,7 +40,7 @@ ESCAPE_KINDS = (
 EVIDENCE_MAX = 20
 """Kept of one notice; the journal has all of it."""
 _DETAIL_LENGTH_MAX = 200
-_UNNAMED = "own-limits"
+UNNAMED_PROFILE = "own-limits"
 """What stands for the profile of a run whose limits were given one by one."""
 _LEFT_BEHIND = (
     ViolationKind.SETUID_BIT,
@@ -154,7 +154,7 @@ def _told(
     book: IncidentBook, run_id: str, seen: _Seen, begun: RunBegun | None
 ) -> Iterator[EscapeNoticed | EscapeContained]:
     known = book.faults.get(run_id)
-    profile = (begun.profile if begun else "") or _UNNAMED
+    profile = (begun.profile if begun else "") or UNNAMED_PROFILE
     target = known.target if known else f"profile/{profile}"
     priority = seen.priority or Priority.P3
     is_news = known is None or is_more_urgent(priority, known.priority)

@@ -19,6 +19,7 @@ from resile.daemon.remedies.evidence import write_evidence
 from resile.daemon.remedies.explaining import Explainer
 from resile.daemon.remedies.freeing import Freeing
 from resile.errors import OperationError, RejectedError
+from resile.incidents import UNNAMED_PROFILE
 from resile.recover import OpenFault, World, service_of
 
 Done = tuple[Sequence[Payload], str]
@@ -191,7 +192,7 @@ class Remedies:
     async def _kill_runs(self, fault: OpenFault) -> Done:
         killed = 0
         for run in await self._hands.runs.runs():
-            is_related = f"profile/{run.get('profile') or 'unnamed'}" == fault.target
+            is_related = f"profile/{run.get('profile') or UNNAMED_PROFILE}" == fault.target
             if run.get("state") == "running" and (is_related or run["id"] == fault.fault_id):
                 killed += await self._hands.runs.kill(str(run["id"]), who=WHO)
         number = "1 contained run was" if killed == 1 else f"{killed} contained runs were"
