@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from resile.cli.drill_home import DrillHome, interruptible, opened_drill
+from resile.cli.drill_home import DrillHome, interruptible, one_at_a_time, opened_drill
 from resile.cli.drill_past import read_past, report_data, report_lines, write_report
 from resile.cli.drill_tables import (
     MATRIX_HEADS,
@@ -175,13 +175,14 @@ def _confirm(cells: Sequence[Cell], *, is_sure: bool, as_json: bool) -> None:
 
 def _run(home: DrillHome, cells: Sequence[Cell]) -> Drill:
     drill_id = home.new_id()
-    parts, world = home.parts(drill_id, lambda result: say(result_line(result)))
-    runner = Runner(parts, who=operator())
-    try:
-        with interruptible(runner):
-            return runner.run(cells, drill_id=drill_id)
-    finally:
-        world.close()
+    with one_at_a_time(home.places):
+        parts, world = home.parts(drill_id, lambda result: say(result_line(result)))
+        runner = Runner(parts, who=operator())
+        try:
+            with interruptible(runner):
+                return runner.run(cells, drill_id=drill_id)
+        finally:
+            world.close()
 
 
 def _show_matrix(cells: Sequence[Cell], *, as_json: bool) -> None:

@@ -18,11 +18,13 @@ from resile.cli.contained import open_host as open_run_host
 from resile.cli.drill_past import read_past
 from resile.cli.places import Places, find_places
 from resile.cli.who import operator
+from resile.core.files import lock_file
 from resile.core.ids import new_id
 from resile.core.process import identity_of
 from resile.drill.acting import FaultAct, RotateAct, wish_of
 from resile.drill.containing import RunAct
 from resile.drill.declared import Declared
+from resile.drill.history import LOCK_NAME
 from resile.drill.ledger import Ledger
 from resile.drill.load import Load
 from resile.drill.matrix import cells_of
@@ -30,7 +32,7 @@ from resile.drill.model import Aim, Cell, CellResult
 from resile.drill.port import Act
 from resile.drill.running import Parts, Say, share_of
 from resile.drill.world import DaemonWorld
-from resile.errors import ResileError
+from resile.errors import DaemonUnreachableError, ResileError
 
 if TYPE_CHECKING:
     from resile.drill.running import Runner
@@ -158,6 +160,22 @@ def opened_drill(config: Path | None) -> Iterator[DrillHome]:
             declared=declared_of(loaded, root=places.config.resolve().parent, state=places.state),
             chaos=chaos,
         )
+
+
+@contextlib.contextmanager
+def one_at_a_time(places: Places) -> Iterator[None]:
+    """Hold the lock of a drill: two at once would measure each other's faults.
+
+    Raises:
+        AlreadyRunningError: If another drill goes on.
+        DaemonUnreachableError: If nothing runs on which a drill could be held.
+    """
+    if not places.run.is_dir():
+        raise DaemonUnreachableError(
+            f"no daemon answers for {places.config}", hint="`resile up` starts it"
+        )
+    with lock_file(places.run / LOCK_NAME):
+        yield
 
 
 @contextlib.contextmanager

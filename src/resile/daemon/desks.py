@@ -18,6 +18,7 @@ from resile.daemon.recovery_desk import RecoveryDesk
 from resile.daemon.secret_keeping import SecretKeeping
 from resile.daemon.secrets_desk import SecretsDesk
 from resile.daemon.stored import StoreDesk, StorePlace
+from resile.drill.history import LOCK_NAME
 from resile.recover import World
 from resile.recover.points import RecoveryPoints
 
@@ -82,7 +83,12 @@ def open_desks(
         lanes=lanes,
         degradation=DegradationDesk(lanes, loop=loop),
         playbooks=PlaybooksDesk(world=world, loop=loop, clock=clock),
-        drill=DrillDesk(journal, matrix=matrix_of(config, root=root, state=state), clock=clock),
+        drill=DrillDesk(
+            journal,
+            matrix=matrix_of(config, root=root, state=state),
+            clock=clock,
+            lock=state / "run" / LOCK_NAME,
+        ),
         recovery=RecoveryDesk(
             world=world, record=measures.recovery.record, points=points, clock=clock
         ),

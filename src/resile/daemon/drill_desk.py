@@ -6,9 +6,11 @@ Implements `resile.web.DrillView`. Everything is told from the journal, read in 
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from resile.core.clock import Clock
+from resile.core.files import try_lock
 from resile.core.journal import Journal, Query
 from resile.core.vocabulary import DrillVerdict
 from resile.daemon.tail import JournalTail
@@ -44,12 +46,16 @@ class DrillDesk:
         journal: To read.
         matrix: What should be proven; empty: what drills told of lately.
         clock: Says how old a proof is.
+        lock: The file that whoever holds a drill has locked.
     """
 
-    def __init__(self, journal: Journal, *, matrix: Sequence[Cell], clock: Clock) -> None:
+    def __init__(
+        self, journal: Journal, *, matrix: Sequence[Cell], clock: Clock, lock: Path
+    ) -> None:
         self._journal = journal
         self._texts = {cell.name: cell.scenario.text for cell in matrix}
         self._clock = clock
+        self._held = lock
         self._history = History()
         self._tail = JournalTail(journal, DRILL_KINDS, at_start=RECORDS_AT_START)
         self._lock = asyncio.Lock()
@@ -89,7 +95,10 @@ class DrillDesk:
                 "window_s": WINDOW.total_seconds(),
             },
             "cells": [self._cell(cell) for cell in score.cells],
-            "drills": [_drill_facts(one, comparisons[one.drill_id], now) for one in drills],
+            "drills": [
+                self._facts(one, comparisons[one.drill_id], now=now, is_newest=one is drills[0])
+                for one in drills
+            ],
         }
 
     def _told(self, drill_id: str) -> dict[str, Any] | None:
@@ -100,8 +109,28 @@ class DrillDesk:
         until = (past.ended_at or past.last_at) + timedelta(seconds=1)
         query = Query(since=past.began_at, until=until, limit=RECORDS_MAX)
         drill = retell(past, [record.event for record in self._journal.read(query)])
-        facts = _drill_facts(past, self._history.comparisons()[drill_id], self._clock.now())
+        facts = self._facts(
+            past,
+            self._history.comparisons()[drill_id],
+            now=self._clock.now(),
+            is_newest=past is self._history.drills[0],
+        )
         return facts | {"results": _results(drill)}
+
+    def _facts(
+        self, past: PastDrill, comparison: Comparison, *, now: datetime, is_newest: bool
+    ) -> dict[str, Any]:
+        is_running = is_newest and past.is_running(now) and self._is_held()
+        return _drill_facts(past, comparison, is_running=is_running)
+
+    def _is_held(self) -> bool:
+        """Tell whether somebody holds a drill: one that was killed has told no end."""
+        if not self._held.exists():
+            return False
+        lock = try_lock(self._held)
+        if lock is not None:
+            lock.close()
+        return lock is None
 
     def _read(self) -> None:
         for records in self._tail.read():
@@ -146,14 +175,14 @@ def _known(figure: float) -> float | None:
     return None if figure < 0 else figure
 
 
-def _drill_facts(past: PastDrill, comparison: Comparison, now: datetime) -> dict[str, Any]:
+def _drill_facts(past: PastDrill, comparison: Comparison, *, is_running: bool) -> dict[str, Any]:
     verdicts = [told.result.verdict for told in past.results]
     return {
         "id": past.drill_id,
         "who": past.who,
         "began_at": past.began_at,
         "ended_at": past.ended_at,
-        "is_running": past.is_running(now),
+        "is_running": is_running,
         "score": past.end.score if past.end else None,
         "planned": max(len(past.cells), len(verdicts)),
         "passed": verdicts.count(DrillVerdict.PASSED),

@@ -17,6 +17,8 @@ DRILLS_MAX = 100
 """Of the newest drills everything is kept: one a day for longer than any proof counts."""
 CELLS_MAX = 2000
 """In one drill, and in the matrix: what is more is left out."""
+LOCK_NAME = "drill.lock"
+"""In the folder of sockets and locks: held while a drill goes on, so that there is one at a time."""
 SILENT = timedelta(minutes=15)
 """A drill that told nothing for so long does not go on: no scenario takes as long."""
 

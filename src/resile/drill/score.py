@@ -24,7 +24,7 @@ HARM_WEIGHT, WEIGHT = 3.0, 1.0
 HARMFUL = frozenset(
     {
         *("crash", "hang", "oom", "dependency_down"),
-        *("disk_full", "corruption", "brain_killed", "run_escape"),
+        *("disk_full", "corruption", "store_corruption", "brain_killed", "run_escape"),
     }
 )
 

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Coroutine
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.drill.stories import CRASH, FULL, HANG, NOW, ago, drill, proved, told
 
 from resile.core.events import FaultInjected
+from resile.core.files import lock_file
 from resile.core.vocabulary import DrillVerdict
 from resile.daemon.drill_desk import SHOWN_MAX, DrillDesk
 from resile.drill import Aim, Cell, Proof, Scenario
@@ -34,8 +36,9 @@ def journal() -> MemoryJournal:
     return MemoryJournal()
 
 
-def desk(journal: MemoryJournal, *names: str) -> DrillDesk:
-    return DrillDesk(journal, matrix=[a_cell(name) for name in names], clock=FakeClock(NOW))
+def desk(journal: MemoryJournal, *names: str, lock: Path = Path("/nowhere")) -> DrillDesk:
+    matrix = [a_cell(name) for name in names]
+    return DrillDesk(journal, matrix=matrix, clock=FakeClock(NOW), lock=lock)
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -86,14 +89,31 @@ def test_what_is_not_declared_any_more_is_left_out_and_without_a_matrix_all_is_s
     assert len(run(desk(journal).overview())["cells"]) == 2
 
 
-def test_drill_tells_what_got_worse_and_how_far_it_is(journal: MemoryJournal) -> None:
+def test_drill_tells_what_got_worse_and_how_far_it_is(
+    journal: MemoryJournal, tmp_path: Path
+) -> None:
     journal.append(*drill("drl_1", ago(1), proved(CRASH), proved(HANG)))
     journal.append(*drill("drl_2", ago(), proved(CRASH, V.LOST, drill="drl_2"), is_ended=False))
+    lock = tmp_path / "drill.lock"
 
-    newest = run(desk(journal, CRASH, HANG).overview())["drills"][0]
+    with lock_file(lock):
+        newest = run(desk(journal, CRASH, HANG, lock=lock).overview())["drills"][0]
 
     assert (newest["id"], newest["is_running"], newest["score"]) == ("drl_2", True, None)
     assert newest["worse"] == [{"cell": CRASH, "why": "passed, now lost"}]
+
+
+def test_drill_that_was_killed_does_not_go_on(journal: MemoryJournal, tmp_path: Path) -> None:
+    lock = tmp_path / "drill.lock"
+    journal.append(*drill("drl_1", ago(), proved(CRASH), is_ended=False))
+    journal.append(*drill("drl_2", ago(), proved(CRASH, drill="drl_2"), is_ended=False))
+
+    with lock_file(lock):
+        held = run(desk(journal, CRASH, lock=lock).overview())["drills"]
+    left = run(desk(journal, CRASH, lock=lock).overview())["drills"]
+
+    assert [one["is_running"] for one in held] == [True, False]
+    assert [one["is_running"] for one in left] == [False, False]
 
 
 def test_drills_that_are_listed_are_bounded(journal: MemoryJournal) -> None:

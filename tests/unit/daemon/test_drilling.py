@@ -44,7 +44,7 @@ def test_matrix_is_what_is_declared_less_what_is_excluded(tmp_path: Path) -> Non
 
 
 def test_store_with_nothing_to_mend_it_from_is_not_broken(tmp_path: Path) -> None:
-    (tmp_path / "resile.toml").write_text(TEXT.replace('parity = true', ""))
+    (tmp_path / "resile.toml").write_text(TEXT.replace("parity = true", ""))
     (tmp_path / "orders").mkdir()
     config = load_config(tmp_path / "resile.toml", environ={})
 

@@ -8,10 +8,24 @@ from hypothesis import strategies as st
 from tests.unit.drill.stories import CRASH, FULL, HANG, NOW, ago
 
 from resile.core.vocabulary import DrillVerdict
-from resile.drill.score import FRESH, HALF_LIFE, WINDOW, Finding, score_of, weight_of, worth_of
+from resile.drill.scenarios import SCENARIOS
+from resile.drill.score import (
+    FRESH,
+    HALF_LIFE,
+    HARMFUL,
+    WINDOW,
+    Finding,
+    score_of,
+    weight_of,
+    worth_of,
+)
 
 PASSED = DrillVerdict.PASSED
 UNPROVEN = [verdict for verdict in DrillVerdict if verdict is not PASSED]
+
+
+def test_every_name_that_weighs_more_is_one_of_a_scenario() -> None:
+    assert set(SCENARIOS) >= HARMFUL
 
 
 def test_nothing_declared_scores_nothing() -> None:
