@@ -13,7 +13,7 @@ doubles with each further failure; until it helps, an operator starts or restart
 configuration changes. What is bounded by the restart intensity is not: that bounds it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -74,6 +74,14 @@ def standing(world: World, book: Playbook, kind: FaultKind) -> Standing:
         estimate=round(lesson.estimate, 3),
         why=_told(world, lesson),
     )
+
+
+def compared(world: World, used: Playbook, behind: Sequence[Playbook], kind: FaultKind) -> str:
+    """Tell in words why a playbook is used before others that its name puts behind them."""
+    known = lesson_of(world, used, kind)
+    others = ", ".join(f"{b.name}, which {_counted(lesson_of(world, b, kind))}" for b in behind)
+    why = "it has its turn, as it was not tried lately" if _is_due(world, known) else ""
+    return f"before {others}; {why or f'it {_counted(known)}'}"
 
 
 def lesson_of(world: World, book: Playbook, kind: FaultKind) -> Lesson:
@@ -141,11 +149,16 @@ def _is_due(world: World, lesson: Lesson) -> bool:
 
 
 def _told(world: World, lesson: Lesson) -> str:
-    count = f"helped {lesson.helped} of {lesson.tries} times" if lesson.tries else "not tried yet"
     if _is_due(world, lesson):
-        return f"{count}, and not lately: it has its turn"
+        return f"{_counted(lesson)}, and was not tried lately: it has its turn"
     if not lesson.is_known:
-        return f"{count}: too few to tell, it keeps its place"
+        return f"{_counted(lesson)}: too few tries to tell, so it keeps its place"
     if _is_bad(lesson):
-        return f"{count}: it comes behind its equals"
-    return f"{count}: its place is by that"
+        return f"{_counted(lesson)}: it comes behind its equals"
+    return f"{_counted(lesson)}: ranked by that among its equals"
+
+
+def _counted(lesson: Lesson) -> str:
+    return (
+        f"helped {lesson.helped} of {lesson.tries} times" if lesson.tries else "was not tried yet"
+    )

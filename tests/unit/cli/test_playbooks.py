@@ -146,7 +146,7 @@ def test_a_rehearsal_tells_what_keeps_it_from_being_done(resile, system):
                     "hindrances": ["the target is in maintenance"],
                     "before": ["other"],
                     "asks": True,
-                    "learned": {"why": "helped 7 of 8 times: its place is by that"},
+                    "learned": {"why": "helped 7 of 8 times: ranked by that among its equals"},
                 }
             ]
         },
@@ -160,7 +160,7 @@ def test_a_rehearsal_tells_what_keeps_it_from_being_done(resile, system):
         "  helped if the symptom is gone in 1m30s",
         "  undo:  run mend -f",
         "  after: other",
-        "  learned: helped 7 of 8 times: its place is by that",
+        "  learned: helped 7 of 8 times: ranked by that among its equals",
         "  a person must approve it",
         "  not now: the target is in maintenance",
     ]

@@ -159,8 +159,11 @@ def test_the_estimate_is_told_in_words() -> None:
 
     known = standing(world, a, HANG)
     assert (known.helped, known.failed, known.estimate) == (7, 1, 0.8)
-    assert known.why == "helped 7 of 8 times: its place is by that"
-    assert standing(world, b, HANG).why == "not tried yet: too few to tell, it keeps its place"
+    assert known.why == "helped 7 of 8 times: ranked by that among its equals"
+    assert (
+        standing(world, b, HANG).why
+        == "was not tried yet: too few tries to tell, so it keeps its place"
+    )
 
 
 books_and_lessons = st.lists(
@@ -271,7 +274,7 @@ def test_outcomes_move_the_order_and_the_incident_tells_it() -> None:
 
     decided = shell.payloads(PlanDecided)[-1]
     assert decided.playbook == "b"
-    assert decided.why == "before a, as it helped 3 of 3 times: its place is by that"
+    assert decided.why == "before a, which helped 0 of 3 times; it helped 3 of 3 times"
     told = [sentence(event) for event in shell.journal if event.kind == "plan.decided"]
     assert told[-1].endswith(f"({decided.why})")
     fold_again(shell)

@@ -48,7 +48,7 @@ def why_used(world: World, fault: OpenFault, playbook: Playbook, now: datetime) 
         and (count := learning.failures(world, book, fault.target))
     ]
     behind = [
-        book.name
+        book
         for book in books[place + 1 :]
         if book.priority == playbook.priority
         and book.name < playbook.name
@@ -58,8 +58,7 @@ def why_used(world: World, fault: OpenFault, playbook: Playbook, now: datetime) 
         b.then == playbook.name for b in world.spec.playbooks if b.name in fault.tried[-1:]
     )
     if behind and not is_next:
-        known = learning.standing(world, playbook, fault.kind)
-        told.append(f"before {', '.join(behind)}, as it {known.why}")
+        told.append(learning.compared(world, playbook, behind, fault.kind))
     return "; ".join(told)
 
 
