@@ -24,9 +24,9 @@ def may_restart(world: World, name: str) -> bool:
 def ready_due_at(world: World, name: str) -> datetime | None:
     """Tell until when a running service must have become ready; None if it is, or does not run."""
     status = world.service(name)
-    if status.started_at is None or status.ready_at is not None:
+    if status.ready_at is not None:
         return None
-    return status.started_at + timedelta(seconds=world.service_spec(name).ready_timeout_s)
+    return _way_up_ends_at(world, name)
 
 
 def is_overdue(world: World, name: str, now: datetime) -> bool:
@@ -53,8 +53,8 @@ def hanging_checks(world: World, name: str, now: datetime) -> dict[str, CheckSta
     status = world.service(name)
     if status.started_at is None or world.is_stopping(name):
         return {}
-    patience = timedelta(seconds=world.service_spec(name).ready_timeout_s)
-    is_over = now >= status.started_at + patience
+    ends_at = _way_up_ends_at(world, name)
+    is_over = ends_at is not None and now >= ends_at
     proven_at = status.ready_at if proves_readiness(world, name) else None
     down = down_checks(world, name, CheckGroup.LIVE)
     return {c: s for c, s in down.items() if s.was_good or is_over or _is_after(s, proven_at)}
@@ -69,11 +69,10 @@ def proves_readiness(world: World, name: str) -> bool:
 
 def hang_due_at(world: World, name: str) -> datetime | None:
     """Tell from when a live check that was never good counts; None if there is none such."""
-    started_at = world.service(name).started_at
     down = down_checks(world, name, CheckGroup.LIVE)
-    if started_at is None or all(status.was_good for status in down.values()):
+    if all(status.was_good for status in down.values()):
         return None
-    return started_at + timedelta(seconds=world.service_spec(name).ready_timeout_s)
+    return _way_up_ends_at(world, name)
 
 
 def down_checks(world: World, name: str, group: CheckGroup) -> dict[str, CheckStatus]:
@@ -176,6 +175,18 @@ def works_since(world: World, name: str) -> datetime | None:
     if not world.graph.is_service(name):
         return world.check(name).good_since
     return good_since(world, name) or world.service(name).ready_at
+
+
+def _way_up_ends_at(world: World, name: str) -> datetime | None:
+    """Tell until when a process may be on its way up; None if none runs.
+
+    Nobody looked while there was no brain: a new one gives what is not ready yet its time anew.
+    """
+    status = world.service(name)
+    if status.started_at is None:
+        return None
+    since = status.watched_since or status.started_at
+    return since + timedelta(seconds=world.service_spec(name).ready_timeout_s)
 
 
 def _is_coming_up(world: World, need: str) -> bool:

@@ -71,6 +71,8 @@ class ServiceStatus:
         generation: Number of the last start that was ordered; 0 before the first.
         pid: Of the running process; None while none runs.
         started_at: When it was started.
+        watched_since: From when its way up was watched: from its start, or from the beginning of a brain
+            that found it not ready yet.
         is_notified: It said READY=1.
         ready_at: When it became ready; None before that.
         was_ready: It was ready before in this run of the daemon.
@@ -93,6 +95,7 @@ class ServiceStatus:
     generation: int = 0
     pid: int | None = None
     started_at: datetime | None = None
+    watched_since: datetime | None = None
     is_notified: bool = False
     ready_at: datetime | None = None
     was_ready: bool = False

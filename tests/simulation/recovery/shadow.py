@@ -46,6 +46,7 @@ class Seen:
     is_alive: bool = False
     is_notified: bool = False
     started_at: datetime | None = None
+    """Or when a brain found it not ready yet: it has its time anew then."""
     ready_at: datetime | None = None
     was_ready: bool = False
     end: str = ""
@@ -194,7 +195,7 @@ class Shadow:
 
     # Reading ------------------------------------------------------------------------------------
 
-    def _brain_started(self, payload: BrainStarted, _at: datetime) -> None:
+    def _brain_started(self, payload: BrainStarted, at: datetime) -> None:
         if payload.guard_pid != self.guard:
             self.guard = payload.guard_pid
             for action in self.in_flight.values():
@@ -209,6 +210,8 @@ class Shadow:
             if seen.is_alive and name not in payload.adopted:
                 seen.is_alive, seen.ready_at, seen.end = False, None, ""
                 self._forget_checks(name)
+            elif seen.is_alive and seen.ready_at is None:
+                seen.started_at = at
 
     def _process_started(self, payload: ProcessStarted, at: datetime) -> None:
         seen = self.services[payload.service]

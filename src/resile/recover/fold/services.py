@@ -26,7 +26,7 @@ from resile.recover.model import service_target
 from resile.recover.store import Store, symptom_key
 
 
-def _brain_started(store: Store, payload: BrainStarted, _at: datetime) -> None:
+def _brain_started(store: Store, payload: BrainStarted, at: datetime) -> None:
     """Begin a new run if the guard is another one; forget processes that nobody owns."""
     if not store.is_guarded_by(payload.guard_pid, payload.guard_identity):
         _begin_run(store)
@@ -35,6 +35,8 @@ def _brain_started(store: Store, payload: BrainStarted, _at: datetime) -> None:
     for name, status in store.services.items():
         if status.is_alive and name not in payload.adopted:
             _forget_process(store, name)
+        elif status.is_alive and not status.is_ready:
+            store.change(name, watched_since=at)
 
 
 def _brain_stopped(store: Store, _payload: BrainStopped, _at: datetime) -> None:
@@ -97,6 +99,7 @@ def _process_started(store: Store, payload: ProcessStarted, at: datetime) -> Non
         generation=max(payload.generation, status.generation),
         pid=payload.pid,
         started_at=at,
+        watched_since=at,
         ready_at=None,
         is_notified=status.is_notified and is_same_start,
         start_error="",
