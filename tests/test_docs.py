@@ -289,7 +289,11 @@ def unknown_words(words: list[str]) -> list[str]:
         command, words = child, words[1:]
     if "--" in words:
         words = words[: words.index("--")]  # What follows is another program's.
-    options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+    options = {
+        name
+        for parameter in command.params
+        for name in (*parameter.opts, *parameter.secondary_opts, "--help")
+    }
     return [word for word in words if word.startswith("-") and word not in options]
 
 

@@ -11,6 +11,7 @@ from resile.cli.api import Api
 from resile.cli.options import config_option, json_option
 from resile.cli.output import print_json, print_styled, print_table
 from resile.cli.places import find_places
+from resile.core.switches import EMERGENCY_HINT
 from resile.core.units import format_duration, format_size
 
 _HEADS = (
@@ -32,6 +33,7 @@ def command(config: Path | None, *, as_json: bool) -> None:
         print_json(answer)
         return
     _print_verdict(answer)
+    _print_switched(answer)
     if answer["services"]:
         print_table(_HEADS, [_service_row(service) for service in answer["services"]])
     else:
@@ -51,6 +53,17 @@ def _print_verdict(answer: Mapping[str, Any]) -> None:
     print_styled(f"{answer.get('name', '')}: {state}{score}, {incidents}", style)
     if sys.stdout.isatty():
         print()
+
+
+def _print_switched(answer: Mapping[str, Any]) -> None:
+    """Print an emergency stop, and what is switched off."""
+    stop, offs = answer.get("emergency"), answer.get("switches")
+    if stop:
+        who = stop["who"] or "somebody"
+        print_styled(f"EMERGENCY STOP by {who}: {stop['why']}; {EMERGENCY_HINT}", "bold red")
+    if offs:
+        words = ", ".join(off["word"] for off in offs)
+        print_styled(f"switched off: {words}; `resile switches` tells why", "bold yellow")
 
 
 def _print_ahead(answer: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.codec import encode
 from resile.core.events import Payload, SwitchSet
 from resile.core.switch_file import read_switches, write_switches
-from resile.core.switches import Switches, part_of, until_of
+from resile.core.switches import Switches, done_text, part_of, until_of
 from resile.core.units import format_duration, parse_duration
 from resile.core.vocabulary import Part
 from resile.errors import ConfigError, DaemonUnreachableError
@@ -180,7 +180,7 @@ def lines_of(found: Mapping[str, Any]) -> Iterator[str]:
     why = f": {stop['why']}" if stop["why"] else ""
     yield f"EMERGENCY STOP by {stop['who'] or 'somebody'}; services {services}{why}"
     if stop["is_carried_out"]:
-        yield f"{stop['killed']} runs killed, {stop['undone']} faults on purpose taken back"
+        yield done_text(stop["killed"], stop["undone"])
     else:
         yield "it is being carried out"
     for problem in stop["problems"]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from resile.core import events
+from resile.core.switches import done_text
 
 
 def _set(payload: events.SwitchSet) -> str:
@@ -25,7 +26,7 @@ def _emergency(payload: events.EmergencyBegun) -> str:
 
 
 def _carried_out(payload: events.EmergencyCarriedOut) -> str:
-    done = f"{payload.killed} runs killed, {payload.undone} faults on purpose taken back"
+    done = done_text(payload.killed, payload.undone)
     problems = f"; NOT done: {'; '.join(payload.problems)}" if payload.problems else ""
     return f"the emergency stop is carried out: {done}{problems}"
 

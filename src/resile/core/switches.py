@@ -211,6 +211,13 @@ class Switches:
         return replace(self, offs=offs, changed_at=at)
 
 
+def done_text(killed: int, undone: int) -> str:
+    """Tell what an emergency stop did."""
+    runs = f"{killed} run{'' if killed == 1 else 's'}"
+    faults = f"{undone} fault{'' if undone == 1 else 's'}"
+    return f"{runs} killed, {faults} on purpose taken back"
+
+
 def word_of(part: Part, name: str = "") -> str:
     """Give what a person types for a part."""
     return f"{part}/{name}" if name else str(part)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from resile.core.clock import Clock
 from resile.core.codec import encode
 from resile.core.events import EmergencyBegun, SwitchSet
 from resile.core.switches import Switches, part_of, until_of
@@ -17,7 +18,7 @@ class FakeSwitches:
     """
 
     def __init__(self) -> None:
-        self.clock = FakeClock()
+        self.clock: Clock = FakeClock()
         self.switches = Switches()
 
     def overview(self) -> Mapping[str, Any]:

@@ -30,7 +30,7 @@ _PAGE = """<!doctype html>
 <header class="top"><h1 class="brand">{name}</h1></header>
 <section class="card hero"><p class="verdict">{glyph} {text}</p>
 <p class="muted">As of {now}. <a href="/">Dashboard</a></p></section>
-<h2>Services</h2>{services}
+{switched}<h2>Services</h2>{services}
 <h2>Expected to run out</h2>{predictions}
 <h2>Checks</h2>{checks}
 <h2>Incidents</h2>{incidents}
@@ -48,6 +48,7 @@ def status_page(status: Facts, incidents: Sequence[Facts], *, now: datetime) -> 
         name=escape(status["name"]),
         text=escape(said["text"]),
         now=f"{now:%Y-%m-%d %H:%M:%S} UTC",
+        switched=_switched(status),
         services=_table(
             ("State", "Score", "Service", "PID", "Restarts", "Since", "Reason"),
             [_service_cells(service) for service in status.get("services", ())],
@@ -65,6 +66,20 @@ def status_page(status: Facts, incidents: Sequence[Facts], *, now: datetime) -> 
             [_incident_cells(incident) for incident in incidents],
         ),
     )
+
+
+def _switched(status: Facts) -> str:
+    """Tell of an emergency stop, and of what is switched off; nothing where all is on."""
+    said = ""
+    if stop := status.get("emergency"):
+        text = f"EMERGENCY STOP by {stop.get('who') or 'somebody'}: {stop.get('why', '')}"
+        said = f'<p class="verdict">{_glyph("DOWN")} {escape(text)}</p>'
+    rows = [
+        (off["word"], _time(off.get("until")), off.get("who", ""), off.get("why", ""))
+        for off in status.get("switches", ())
+    ]
+    table = _table(("Part", "Until", "By", "Because"), rows)
+    return said + (f"<h2>Switched off</h2>{table}" if rows else "")
 
 
 def _service_cells(service: Facts) -> tuple[object, ...]:

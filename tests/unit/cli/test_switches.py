@@ -83,7 +83,7 @@ def test_switches_are_shown_with_the_emergency_stop_and_what_ends_it(resile, dae
 
     for part in (
         "EMERGENCY STOP by ann; services are kept: an intruder",
-        "2 runs killed, 1 faults on purpose taken back",
+        "2 runs killed, 1 fault on purpose taken back",
         "NOT done: p",
         "`resile enable recovery chaos` and `resile resume` end it",
         "a slow disk",
@@ -139,7 +139,7 @@ def test_daemon_carries_the_emergency_stop_out(resile, daemon):
     done = resile("emergency-stop", "--yes", "--keep-services", "--why", "an intruder")
 
     assert done.code == 0
-    assert "2 runs killed, 1 faults on purpose taken back" in done.out
+    assert "2 runs killed, 1 fault on purpose taken back" in done.out
 
 
 @pytest.mark.parametrize(

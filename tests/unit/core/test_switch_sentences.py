@@ -41,7 +41,7 @@ AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         ),
         (
             events.EmergencyCarriedOut(killed=2, undone=1, problems=("r does not die",)),
-            "the emergency stop is carried out: 2 runs killed, 1 faults on purpose taken back; NOT done: r does not die",
+            "the emergency stop is carried out: 2 runs killed, 1 fault on purpose taken back; NOT done: r does not die",
             "emergency",
         ),
     ],

@@ -24,6 +24,12 @@ async def read_service(name: str, view: AskedView) -> Response:
     return json_answer(find_service(view, name))
 
 
+@router.get("/switches", response_model=models.Switched)
+async def read_switches(view: AskedView) -> Response:
+    """Give what is switched off, and the emergency stop that holds."""
+    return json_answer(view.switches.overview())
+
+
 @router.get("/checks", response_model=models.Checks)
 async def read_checks(view: AskedView) -> Response:
     """Give every check's last word. No check is run for it."""

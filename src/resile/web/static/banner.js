@@ -1,6 +1,7 @@
 // What stands at the top of every page: one sentence, its state, whether the page is live, and notices.
 
 import '/static/degraded.js';
+import '/static/switched.js';
 import { byId, setAttribute, setMark, setText } from '/static/dom.js';
 import { clock } from '/static/format.js';
 
