@@ -57,6 +57,7 @@ class DrillDesk:
         self._clock = clock
         self._held = lock
         self._history = History()
+        self._comparisons: Mapping[str, Comparison] = {}
         self._tail = JournalTail(journal, DRILL_KINDS, at_start=RECORDS_AT_START)
         self._lock = asyncio.Lock()
 
@@ -83,7 +84,6 @@ class DrillDesk:
         now = self._clock.now()
         names = tuple(self._texts) or self._history.known_cells(now)
         score = score_of(names, self._history.proofs(), now=now)
-        comparisons = self._history.comparisons()
         drills = self._history.drills[:SHOWN_MAX]
         return {
             "score": {
@@ -96,7 +96,9 @@ class DrillDesk:
             },
             "cells": [self._cell(cell) for cell in score.cells],
             "drills": [
-                self._facts(one, comparisons[one.drill_id], now=now, is_newest=one is drills[0])
+                self._facts(
+                    one, self._comparisons[one.drill_id], now=now, is_newest=one is drills[0]
+                )
                 for one in drills
             ],
         }
@@ -111,7 +113,7 @@ class DrillDesk:
         drill = retell(past, [record.event for record in self._journal.read(query)])
         facts = self._facts(
             past,
-            self._history.comparisons()[drill_id],
+            self._comparisons[drill_id],
             now=self._clock.now(),
             is_newest=past is self._history.drills[0],
         )
@@ -135,6 +137,7 @@ class DrillDesk:
     def _read(self) -> None:
         for records in self._tail.read():
             self._history.add(record.event for record in records)
+            self._comparisons = self._history.comparisons()
 
     def _cell(self, cell: CellScore) -> dict[str, Any]:
         scenario, _, target = cell.cell.partition(":")
