@@ -78,7 +78,7 @@ class Load:
             thread.join(self._spec.timeout_s + 1.0)
 
     def settle(self) -> tuple[int, tuple[str, ...]]:
-        """Look for every acknowledged write while nothing is sent, and forget them.
+        """Look for every acknowledged write and clean up, while nothing is sent; then forget the writes.
 
         Returns:
             How many there were since the last look, and those that are not there.
@@ -93,20 +93,13 @@ class Load:
                 held += self._busy.acquire(timeout=self._spec.timeout_s + 1.0)
             waiting = self._ledger.waiting()
             answer = self._ask(self._spec.read_back) if waiting else ""
+            if self._spec.clean_up:
+                self._ask(self._spec.clean_up)
             return len(waiting), self._ledger.settle(_found(answer, waiting))
         finally:
             if held:
                 self._busy.release(held)
             self._paused.clear()
-
-    def clean_up(self) -> None:
-        """Remove what the writes have left, if the spec says how.
-
-        Raises:
-            OperationError: If that failed.
-        """
-        if self._spec.clean_up:
-            self._ask(self._spec.clean_up)
 
     def _work(self) -> None:
         gap_s = WORKERS / self._spec.rate
@@ -150,7 +143,8 @@ class Load:
                 why = f"status {status}"
             self._clock.sleep(_AGAIN_S)
         raise OperationError(
-            f"what was written cannot be read back: {why}", hint="see [drill.load] read_back"
+            f"what was written cannot be read back or removed: {why}",
+            hint="see [drill.load] read_back",
         )
 
 

@@ -159,7 +159,6 @@ class Runner:
             return seen
         try:
             acked, lost = load.settle()
-            load.clean_up()
         except ResileError as exc:
             return counted(seen, acked=-1, lost=-1, unread=exc.message)
         return counted(seen, acked=acked, lost=len(lost), unread="")
