@@ -97,6 +97,15 @@ def test_an_acknowledged_write_that_is_lost_fails_the_drill(running):
     (result,) = found["results"]
     assert result["verdict"] == "lost"
     assert result["lost"] == result["acked"] > 0
+    shown = running.get("/api/drill")
+    cell = next(one for one in shown["cells"] if one["cell"] == "crash:service/keeper")
+    assert (cell["worth"], cell["last"]["verdict"]) == (0, "lost")
+    assert shown["drills"][0]["id"] == found["id"]
+    told = running.get(f"/api/drill/{found['id']}")["results"][0]["timeline"]
+    assert any("SIGKILL" in moment["text"] for moment in told)
+    again = json.loads(running.resile("drill", "report", "--json").stdout)
+    assert again["id"] == found["id"]
+    assert again["results"][0]["lost"] == result["lost"]
 
 
 def test_a_system_that_is_not_well_is_left_alone(running):
