@@ -14,6 +14,8 @@ from resile.recover.world import World
 
 ANSWERED_WITHIN_S = 600.0
 """What a run tried that is over is answered within such a time, or not at all."""
+ASKED_FOR_S = 86_400.0
+"""A person who is asked whether it is to be answered has so long: as long as its incident waits."""
 
 
 def is_present(world: World, fault: OpenFault, now: datetime) -> bool:
@@ -32,7 +34,7 @@ def gone_since(world: World, fault: OpenFault) -> datetime | None:
         return None
     plan = world.plan_for(fault.fault_id)
     if fault.kind is FaultKind.ESCAPE_ATTEMPT:
-        return _answered_at(world, fault.ended_at, plan)
+        return _answered_at(world, fault, fault.ended_at, plan)
     name = world.known_service(fault.target)
     if name is None or plan is None or plan.done == 0:
         return fault.ended_at
@@ -54,9 +56,12 @@ def may_call(fault: OpenFault) -> bool:
     return fault.attempts > 0 or not fault.is_foreign
 
 
-def _answered_at(world: World, ended_at: datetime, plan: OpenPlan | None) -> datetime | None:
+def _answered_at(
+    world: World, fault: OpenFault, ended_at: datetime, plan: OpenPlan | None
+) -> datetime | None:
     if plan is None:
-        return ended_at + timedelta(seconds=ANSWERED_WITHIN_S)
+        is_asked = world.proposal_for(fault.fault_id) is not None
+        return ended_at + timedelta(seconds=ASKED_FOR_S if is_asked else ANSWERED_WITHIN_S)
     if plan.error or plan.is_undo or world.next_step(plan) is not None:
         return None
     return max(ended_at, plan.progressed_at)

@@ -22,6 +22,7 @@ from resile.core.events import (
     PlanFinished,
     PredictionEnded,
     PredictionMade,
+    ProposalAnswered,
     TroubleEnded,
     TroubleNoticed,
 )
@@ -39,7 +40,7 @@ from resile.recover import GroupSpec, SystemSpec, World, trouble_id
 from resile.recover.fold.troubles import TROUBLES_MAX
 from resile.recover.playbook import Approval, Do, Match, Playbook, PlaybookStep
 from resile.recover.playbooks import shipped
-from resile.recover.troubles import ANSWERED_WITHIN_S
+from resile.recover.troubles import ANSWERED_WITHIN_S, ASKED_FOR_S
 
 PLAIN = system(service("a"))
 CARED = system(service("a", is_restarted_before_oom=True))
@@ -437,3 +438,29 @@ def test_a_prediction_that_nothing_can_be_done_about_is_no_fault_of_recovery() -
 
     assert shell.world.faults == {}
     assert len(shell.world.troubles) == 1
+
+
+def test_runs_under_the_same_limits_are_one_question_that_waits_for_a_day() -> None:
+    mine = book(FaultKind.ESCAPE_ATTEMPT, approval=Approval.ASK)
+    shell = up(replace(PLAIN, playbooks=(mine,)))
+    for index in range(30):
+        escape(shell, f"run_{index}")
+    shell.run(10 * ANSWERED_WITHIN_S)
+
+    (proposal,) = shell.world.proposals.values()
+    shell.tell(
+        ProposalAnswered(
+            plan_id=proposal.plan_id,
+            fault_id=proposal.fault_id,
+            target=proposal.target,
+            is_approved=True,
+        )
+    )
+    shell.run(10)
+
+    assert shell.ran == [("mend",)]
+    assert shell.world.faults == {}
+    escape(shell, "run_30")
+    shell.run(ASKED_FOR_S + 10)
+    assert shell.world.faults == shell.world.proposals == {}
+    fold_again(shell)

@@ -62,7 +62,8 @@ def may_concern(spec: SystemSpec, trouble: OpenFault) -> bool:
 def take_up(store: Store) -> None:
     """Take troubles for faults that are none yet: a playbook is for them by now, or it is their turn.
 
-    Of many that one remedy is for, such as the damaged files of a store, one at a time is a fault.
+    Of many that one remedy is for, such as the damaged files of a store, or runs under the same limits,
+    one at a time is a fault.
     """
     for trouble in store.troubles.values():
         if trouble.fault_id not in store.faults:
@@ -153,11 +154,10 @@ def _promote(store: Store, trouble: OpenFault) -> None:
 
 
 def _is_one_with(trouble: OpenFault, fault: OpenFault) -> bool:
-    """Tell whether a remedy for a fault is one for a trouble, too; each run is answered for itself."""
-    if trouble.kind is FaultKind.ESCAPE_ATTEMPT or trouble.fault_id == fault.fault_id:
-        return False
+    """Tell whether a remedy for a fault is one for a trouble, too."""
     is_same = (trouble.kind, trouble.target) == (fault.kind, fault.target)
-    return is_same and trouble.evidence.get("cause") == fault.evidence.get("cause")
+    is_other = trouble.fault_id != fault.fault_id
+    return is_same and is_other and trouble.evidence.get("cause") == fault.evidence.get("cause")
 
 
 def _asks(spec: SystemSpec, name: str | None) -> bool:
