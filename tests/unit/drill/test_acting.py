@@ -1,0 +1,164 @@
+"""What scenarios do: faults that are begun and ended, rotations that are waited for, and what is hit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.support.chaotic import FakeSystem, OnceFault, TableFault, no_watchdog
+from tests.support.drilling import CRASH, cell
+
+from resile.chaos import Injector, open_host
+from resile.chaos.model import TTL_S_MAX
+from resile.core.events import FaultInjected, FaultUndone
+from resile.drill import Aim, Scenario
+from resile.drill.acting import FaultAct, RotateAct, largest_file, wish_of
+from resile.drill.declared import Declared, DeclaredService
+from resile.drill.scenarios import SCENARIOS
+from resile.errors import ConfigError, RejectedError, SecretError
+from resile.testing import FakeClock
+
+DECLARED = Declared(
+    services=(DeclaredService(name="api", memory_bytes=5 << 20, address="127.0.0.1:80"),),
+)
+
+
+@pytest.fixture
+def host(tmp_path):
+    return replace(open_host(tmp_path / "state", tmp_path), system=FakeSystem(), clock=FakeClock())
+
+
+def test_a_fault_is_begun_proven_and_taken_back(host, tmp_path):
+    from tests.support.chaotic import World
+
+    world = World()
+    faults = {fault.name: fault for fault in (TableFault(world), OnceFault(world))}
+    host = replace(host, faults=faults)
+    told = []
+
+    def injector_of(tell):
+        return Injector(host, tell=tell, who="ann", gate=no_watchdog)
+
+    wish = replace(
+        wish_of(cell(), DECLARED, open_host(tmp_path / "x", tmp_path)),
+        fault="table.break",
+        target="a",
+    )
+    act = FaultAct(wish, host, injector_of, tell=told.append)
+
+    assert act.proof() == (False, "it was not begun")
+    host.clock.advance(5)
+    begun = act.begin()
+
+    assert begun.at_s == 5
+    assert act.proof()[0]
+    assert not act.is_over()
+    assert not act.failure()
+    assert act.end("over") == act.end("again") == ""
+    assert "a" not in world.broken
+    assert [type(one) for one in told] == [FaultInjected, FaultUndone]
+
+
+def test_a_fault_that_cannot_be_taken_back_is_told(host):
+    from tests.support.chaotic import World
+
+    world = World()
+    world.sticky.add("a")
+    host = replace(host, faults={"table.break": TableFault(world)})
+    wish = replace(wish_of(cell(), DECLARED, open_host(host.state, host.root)), target="a")
+    act = FaultAct(
+        replace(wish, fault="table.break"),
+        host,
+        lambda tell: Injector(host, tell=tell, who="ann", gate=no_watchdog),
+        tell=lambda _: None,
+    )
+    act.begin()
+
+    assert act.end("over")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda one: one.name)
+def test_every_scenario_with_a_fault_of_the_catalogue_is_a_wish_that_it_takes(host, scenario):
+    if scenario.aim in (Aim.SECRET, Aim.RUN) and scenario.fault not in host.faults:
+        pytest.skip("it is no fault of the catalogue")
+    (host.root / "data").mkdir()
+    (host.root / "data" / "file").write_text("content")
+    at = "data" if scenario.aim in (Aim.STORE, Aim.PROTECTED) else "service/api"
+
+    wish = wish_of(cell(scenario, at), DECLARED, host)
+
+    assert wish.fault == scenario.fault
+    assert scenario.hold_s < wish.ttl_s <= TTL_S_MAX
+
+
+def test_a_service_runs_out_of_all_the_memory_that_it_has(host):
+    wish = wish_of(cell(SCENARIOS["oom"]), DECLARED, host)
+
+    assert wish.arguments["size"] == 5 << 20
+
+
+def test_a_port_is_taken_from_the_service_that_listens_there(host):
+    wish = wish_of(cell(SCENARIOS["port_taken"]), DECLARED, host)
+
+    assert (wish.target, wish.arguments["holder"]) == ("127.0.0.1:80", "service/api")
+
+
+def test_a_scenario_with_wrong_options_is_refused(host):
+    wrong = replace(CRASH, fault="cpu.burn", arguments={"cores": 0})
+
+    with pytest.raises(ConfigError, match="cannot be done so"):
+        wish_of(cell(wrong), DECLARED, host)
+
+
+def test_the_largest_file_is_hit(tmp_path):
+    with pytest.raises(ConfigError, match="no file with content"):
+        largest_file(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "small").write_text("a")
+    (tmp_path / "large").write_text("aaa")
+
+    assert Path(largest_file(tmp_path)).name == "large"
+
+
+def rotation(report):
+    def rotate(name):
+        assert name == "db"
+        if isinstance(report, Exception):
+            raise report
+        return report
+
+    act = RotateAct("db", rotate, clock=FakeClock())
+    act.begin()
+    act.end("over")
+    return act
+
+
+def test_a_rotation_that_came_to_its_end_is_proven():
+    act = rotation({"outcome": "rotated"})
+
+    assert act.is_over()
+    assert act.proof() == (True, "it rotated")
+    assert not act.failure()
+
+
+@pytest.mark.parametrize(
+    ("report", "why"),
+    [
+        ({"outcome": "rolled_back"}, "the rotation rolled_back"),
+        ({"outcome": None}, "the rotation has not ended"),
+        (RejectedError("it is frozen"), "it is frozen"),
+        (SecretError("the target is away"), "the target is away"),
+    ],
+)
+def test_a_rotation_that_did_not_is_told(report, why):
+    assert rotation(report).failure() == why
+
+
+def test_a_rotation_that_never_began_is_no_proof():
+    act = RotateAct("db", lambda _: {}, clock=FakeClock())
+
+    assert act.end("over") == ""
+    assert act.proof() == (False, "it goes on")
+
+
+def test_scenarios_have_names_of_their_own_and_bars():
+    assert all(isinstance(one, Scenario) and one.recovery_s_max > 0 for one in SCENARIOS.values())
