@@ -227,7 +227,8 @@ def _quarantined(
             reason=loop.reason,
             evidence=loop.evidence,
         )
-    yield _escalated(loop, f"quarantined: {reason}")
+    next_step = f"see resile logs {name}, and then: resile start {name}"
+    yield _escalated(loop, f"quarantined: {reason}; {next_step}")
 
 
 def _escalated(fault: OpenFault, reason: str) -> FaultEscalated:

@@ -6,6 +6,7 @@ What cannot be done says so in words that a person can act on: they become the r
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,12 +14,12 @@ from resile.core.clock import Clock
 from resile.core.config import Config
 from resile.core.events import ActionStarted, OperatorRequested, Payload, SymptomChanged
 from resile.core.journal import Journal
-from resile.core.vocabulary import ActionKind, Cause, FaultKind, RotationReason, Verb
+from resile.core.vocabulary import ActionKind, Cause, FaultKind, Priority, RotationReason, Verb
 from resile.daemon.remedies.declarations import Declarations
 from resile.daemon.remedies.evidence import write_evidence
 from resile.daemon.remedies.explaining import Explainer
 from resile.daemon.remedies.freeing import Freeing
-from resile.errors import OperationError, RejectedError
+from resile.errors import OperationError
 from resile.incidents import UNNAMED_PROFILE
 from resile.recover import OpenFault, World, service_of
 
@@ -134,10 +135,7 @@ class Remedies:
         if known is not None:
             return known
         on_target = (f for f in self._world.faults.values() if f.target == action.target)
-        found = next(on_target, None)
-        if found is None:
-            raise OperationError(f"nothing is known to be wrong with {action.target}")
-        return found
+        return next(on_target, None) or _asked_for(action, self._clock.now())
 
     # Explaining and freeing -----------------------------------------------------------------------
 
@@ -219,11 +217,24 @@ class Remedies:
     # The clock ------------------------------------------------------------------------------------
 
     async def _rearm(self, fault: OpenFault) -> Done:
-        if fault.kind is not FaultKind.CLOCK_JUMP:
-            raise RejectedError("only a clock that was set is answered so")
         self._hands.look_again()
-        over = SymptomChanged(target=fault.target, fault=fault.kind, is_there=False)
+        over = SymptomChanged(
+            target=fault.target, fault=FaultKind.CLOCK_JUMP, is_there=False, reason="answered"
+        )
         return (over,), "what was due has moved along, and every check is looked at again"
+
+
+def _asked_for(action: ActionStarted, now: datetime) -> OpenFault:
+    """Give what stands for a fault where an operator asks for a playbook though nothing is known to be wrong."""
+    return OpenFault(
+        fault_id=action.plan_id or action.action_id,
+        kind=FaultKind.CHECK_DOWN,
+        target=action.target,
+        priority=Priority.P3,
+        objective=Priority.P3,
+        began_at=now,
+        reason="an operator asked for it",
+    )
 
 
 def _service(fault: OpenFault) -> str:

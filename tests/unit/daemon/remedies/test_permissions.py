@@ -1,6 +1,8 @@
 """A refused permission is explained: which path, its mode, its owner, and what to do."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +13,22 @@ from resile.daemon.remedies.explaining import Explainer
 from resile.daemon.remedies.permissions import explain_permission, paths_in
 from resile.recover import OpenFault
 
-needs_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")
+NOBODY = 65534
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Give a folder, and be somebody who is not root meanwhile: root may do everything."""
+    with tempfile.TemporaryDirectory() as name:
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.chown(name, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            if is_root:
+                os.seteuid(0)
 
 
 @pytest.mark.parametrize(
@@ -29,25 +46,23 @@ def test_path_is_found_in_the_words(text: str, path: str) -> None:
     assert path in found
 
 
-@needs_user
-def test_closed_file_is_named_with_its_mode_and_owner(tmp_path: Path) -> None:
-    closed = tmp_path / "key"
+def test_closed_file_is_named_with_its_mode_and_owner(place: Path) -> None:
+    closed = place / "key"
     closed.write_text("x")
     closed.chmod(0o200)
 
-    told = explain_permission(f"Permission denied: '{closed}'", folder=tmp_path)
+    told = explain_permission(f"Permission denied: '{closed}'", folder=place)
 
     assert f"{closed} has the mode --w------- (0200)" in told
     assert "may not read or execute it" in told
 
 
-@needs_user
-def test_closed_folder_on_the_way_is_named_instead(tmp_path: Path) -> None:
-    folder = tmp_path / "closed"
+def test_closed_folder_on_the_way_is_named_instead(place: Path) -> None:
+    folder = place / "closed"
     (folder / "deep").mkdir(parents=True)
     folder.chmod(0o600)
     try:
-        told = explain_permission(f"denied: '{folder}/deep/a'", folder=tmp_path)
+        told = explain_permission(f"denied: '{folder}/deep/a'", folder=place)
     finally:
         folder.chmod(0o700)
 

@@ -32,7 +32,7 @@ from resile.daemon.remedies.declarations import Declarations
 from resile.daemon.remedies.explaining import Explainer
 from resile.daemon.remedies.freeing import FoundLock, Freeing
 from resile.daemon.remedies.remedies import Done, Hands, Remedies
-from resile.errors import OperationError, ResileError
+from resile.errors import OperationError
 from resile.recover import OpenFault, World
 from resile.testing import FakeClock
 
@@ -247,7 +247,10 @@ def test_explanation_is_always_for_a_person(scene: Scene) -> None:
         scene.do(ActionKind.EXPLAIN, "service/a")
 
 
-def test_nothing_is_done_about_what_is_not_wrong(scene: Scene) -> None:
-    for action in (ActionKind.FREEZE, ActionKind.KILL_RUNS, ActionKind.FREE_PORT):
-        with pytest.raises(ResileError, match="nothing is known to be wrong"):
-            scene.do(action, "service/a")
+def test_operator_may_ask_though_nothing_is_known_to_be_wrong(scene: Scene) -> None:
+    (order,), _ = scene.do(ActionKind.FREEZE, "service/a")
+
+    assert isinstance(order, OperatorRequested)
+    assert order.services == ("a",)
+    with pytest.raises(OperationError, match="an operator asked for it"):
+        scene.do(ActionKind.EXPLAIN, "service/a")
