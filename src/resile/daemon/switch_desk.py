@@ -157,7 +157,9 @@ class SwitchDesk:
     async def _tell_others(self) -> None:
         async with self._writing:
             switches = self._world.switches
-            if switches is not self._written and (switches.offs or self._has_file()):
+            if switches is self._written:
+                return
+            if switches.offs or self._has_file():
                 await asyncio.to_thread(write_switches, self._state, switches)
             self._written = switches
             self._stamp = await asyncio.to_thread(stamp_of, self._state)

@@ -7,12 +7,18 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tests.support.keeper_process import KeeperProcess, keeper
 from tests.support.keeper_wire import DEADLINE_S
 
+from resile.core.clock import SYSTEM_CLOCK
+from resile.core.events import SwitchSet
+from resile.core.switch_file import write_switches
+from resile.core.switches import Switches
+from resile.core.vocabulary import Part
 from resile.daemon.secretkeeper.consumers import FORGOTTEN
 
 NAME = "db/password"
@@ -103,6 +109,25 @@ def test_canary_is_given_to_nobody_and_who_asks_is_cut_off_for_good(sut: KeeperP
         assert "error" not in answer
         assert wire.value(NAME) != VALUE, sut.journal
     assert sut.recorded("client.released")[0]["who"] == "ada"
+
+
+def test_nobody_is_cut_off_while_anomaly_is_switched_off_and_a_canary_is_given_to_nobody_still(
+    sut: KeeperProcess,
+) -> None:
+    with sut.connect() as wire:
+        wire.put(NAME, VALUE)
+        wire.put("bait", "a trap")
+        now = SYSTEM_CLOCK.now()
+        off = SwitchSet(part=Part.ANOMALY, is_on=False, until=now + timedelta(hours=1), why="x")
+        write_switches(sut.state, Switches().apply(off, now))
+
+        assert wire.refusal("read", name="bait") == "SecretDeniedError"
+        assert wire.value(NAME) == VALUE
+
+        write_switches(sut.state, Switches())
+        assert wire.refusal("read", name="bait") == "SecretDeniedError"
+        assert wire.refusal("read", name=NAME) == "SecretDeniedError"
+    assert len(sut.recorded("client.quarantined")) == 1
 
 
 def test_killed_at_any_time_it_goes_on_and_waits_for_those_who_used_the_old_one(

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from tests.support.rotting import rot
 from tests.support.storing import LONG_AGO_NS, flip, opened
 
 from resile.core.clock import SYSTEM_CLOCK
-from resile.core.events import Event, Payload
+from resile.core.events import Event, Payload, SwitchSet
 from resile.core.journal import Query
+from resile.core.switch_file import write_switches
+from resile.core.switches import Switches
+from resile.core.vocabulary import Part
 from resile.daemon.storekeeper import Keeper
 from resile.daemon.storekeeper import memory as memories
 from resile.daemon.storekeeper.asking import Asking
@@ -458,6 +462,32 @@ def test_folder_that_cannot_be_watched_is_looked_at_whole_and_says_so_once(
 
     assert [taken.is_changed for taken in bench.told("snapshot.taken")] == [True] * 3
     assert caplog.text.count("it is far away") == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "kinds"),
+    [
+        (Part.SNAPSHOTS, {JobKind.SNAPSHOT}),
+        (Part.SCRUB, {JobKind.SCRUB, JobKind.LIVE}),
+    ],
+)
+def test_what_is_switched_off_is_not_due_until_its_time_is_over(
+    bench: Bench, part: Part, kinds: set[JobKind]
+) -> None:
+    bench.protect()
+    bench.clock.advance(2 * 86_400)
+    now = bench.clock.now()
+    off = SwitchSet(part=part, is_on=False, until=now + timedelta(hours=1), why="tests")
+    write_switches(bench.state, Switches().apply(off, now))
+
+    while (job := bench.keeper.due()) is not None:
+        assert job.kind not in kinds
+        bench.do(job)
+    bench.clock.advance(3600)
+
+    due = bench.keeper.due()
+    assert due is not None
+    assert due.kind in kinds
 
 
 def test_second_store_and_state_are_in_no_snapshot_wherever_they_are(bench: Bench) -> None:
