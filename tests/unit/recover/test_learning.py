@@ -334,6 +334,14 @@ def test_what_says_nothing_of_a_playbook_is_not_learned(
     assert world.lessons == world.failings == {}
 
 
+def test_what_went_away_although_a_step_failed_is_not_learned() -> None:
+    world = finished(up(declared(book("a"))), effective=True, error="exit code 1")
+
+    end(world, effective=True)
+
+    assert world.lessons == {}
+
+
 def test_nothing_is_learned_of_a_target_that_was_taken_out() -> None:
     world = finished(up(declared(book("a"))), effective=False)
     world.fold(MaintenanceChanged(target="service/a", is_on=True), EPOCH)

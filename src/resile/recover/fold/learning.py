@@ -2,7 +2,7 @@
 
 Judged is what was done about a fault by a playbook, and came to its own end: nothing is learned from
 a plan that an operator overtook, whose target was stopped or put into maintenance, that undid another
-one, or whose fault went away before anything was done.
+one, or whose fault went away before anything was done or although a step failed.
 """
 
 from datetime import datetime
@@ -24,6 +24,8 @@ def judge(store: Store, plan: OpenPlan, payload: PlanFinished, at: datetime) -> 
     fault = store.faults.get(plan.fault_id)
     book = store.spec.playbook(plan.playbook)
     if fault is None or book is None or not _is_judged(store, plan):
+        return
+    if plan.error and payload.is_effective:
         return
     turn = store.outcomes.get(fault.kind.value, 0) + 1
     store.outcomes = {**store.outcomes, fault.kind.value: turn}
