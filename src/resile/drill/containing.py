@@ -1,10 +1,10 @@
 """Scenarios of contained commands: one that does not end, one that takes all memory, one that tries to break out."""
 
+import shutil
 import sys
 import tempfile
 import threading
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -74,8 +74,8 @@ class RunAct:
         self._clock = clock
         self._trial = TRIALS[name]
         self._host = host
-        self._stop = StopRequest()
-        self._folder = tempfile.TemporaryDirectory(prefix="resile-drill-")
+        self._stop: StopRequest | None = None
+        self._folder: Path | None = None
         self._outcome: Outcome | None = None
         self._is_touched = False
         self._error = ""
@@ -88,6 +88,8 @@ class RunAct:
 
     def begin(self) -> Begun:
         """Start it."""
+        self._folder = Path(tempfile.mkdtemp(prefix="resile-drill-"))
+        self._stop = StopRequest()
         begun = now(self._clock)
         self._thread.start()
         return begun
@@ -113,28 +115,27 @@ class RunAct:
 
     def end(self, why: str) -> str:
         """Kill it if it runs, and remove its folder."""
-        if self._thread.ident is None:
-            self._folder.cleanup()
+        if self._folder is None or self._stop is None:
             return ""
         if self._thread.is_alive():
             self._stop.ask(why)
             self._thread.join(_JOIN_S)
         if self._thread.is_alive():
             return "a contained command has not ended"
-        self._is_touched = (Path(self._folder.name) / _MARK).exists()
-        self._folder.cleanup()
+        self._stop.close()
+        self._is_touched = self._is_touched or (self._folder / _MARK).exists()
+        shutil.rmtree(self._folder, ignore_errors=True)
         return ""
 
     def _run(self) -> None:
         limits = Limits(time_s=self._trial.time_s, memory=_MEMORY_BYTES, grace_s=0.5)
         try:
-            with closing(self._stop):
-                self._outcome = run(
-                    [sys.executable, "-I", "-c", self._trial.code],
-                    limits=limits,
-                    workspace=self._folder.name,
-                    stop=self._stop,
-                    host=self._host,
-                )
+            self._outcome = run(
+                [sys.executable, "-I", "-c", self._trial.code],
+                limits=limits,
+                workspace=self._folder or (),
+                stop=self._stop,
+                host=self._host,
+            )
         except ResileError as exc:
             self._error = exc.message

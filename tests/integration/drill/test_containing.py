@@ -14,7 +14,7 @@ WAIT_S = 60.0
 
 @pytest.fixture
 def host(tmp_path):
-    made = Host(runs=Runs(tmp_path / "runs"), journal=None)
+    made = Host(runs=Runs(tmp_path / "runs"), journal=tmp_path / "journal")
     yield made
     made.close()
 
