@@ -189,7 +189,8 @@ def _drill_facts(past: PastDrill, comparison: Comparison, *, is_running: bool) -
         "score": past.end.score if past.end else None,
         "planned": max(len(past.cells), len(verdicts)),
         "passed": verdicts.count(DrillVerdict.PASSED),
-        "failed": sum(verdict in FAILED for verdict in verdicts),
+        "failed": sum(verdict in FAILED for verdict in verdicts)
+        - verdicts.count(DrillVerdict.INTERRUPTED),
         "skipped": verdicts.count(DrillVerdict.SKIPPED),
         "why": past.end.why if past.end else "",
         "worse": _changes(comparison.worse),

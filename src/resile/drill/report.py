@@ -16,7 +16,12 @@ from resile.drill.compare import CellChange, Change, Comparison, spelt
 from resile.drill.model import FAILED, CellResult, Drill, Moment
 
 _STYLE = Path(__file__).with_name("report.css")
-_TONES = {DrillVerdict.PASSED: "ok", DrillVerdict.SKIPPED: "calm", DrillVerdict.SLOW: "warn"}
+_TONES = {
+    DrillVerdict.PASSED: "ok",
+    DrillVerdict.SLOW: "warn",
+    DrillVerdict.SKIPPED: "calm",
+    DrillVerdict.INTERRUPTED: "calm",
+}
 """Of a verdict; every other one is bad."""
 _NONE = "\N{EN DASH}"
 _GLYPHS = {"ok": "✔", "calm": _NONE, "warn": "▲", "bad": "✖"}
@@ -98,8 +103,7 @@ def report_html(report: Report) -> str:
 
 def _verdict(report: Report) -> str:
     worse = len(report.comparison.worse)
-    failed = report.drill.count(*FAILED)
-    if failed:
+    if failed := _failed(report.drill):
         return f"{_counted(failed, 'scenario')} of {len(report.drill.results)} did not pass"
     if worse:
         return f"{_counted(worse, 'scenario')} got worse"
@@ -113,12 +117,20 @@ def _figures(drill: Drill) -> str:
     lost = sum(max(0, result.lost) for result in drill.results)
     figures = {
         "Passed": drill.count(DrillVerdict.PASSED),
-        "Failed": drill.count(*FAILED),
+        "Failed": _failed(drill),
         "Skipped": drill.count(DrillVerdict.SKIPPED),
-        "Writes lost": f"{lost:,} of {acked:,}" if acked else _NONE,
+        "Not tried": drill.count(DrillVerdict.INTERRUPTED),
+        "Writes lost": f"{lost:,} of {acked:,}" if acked else "",
         "Took": format_duration((drill.ended_at - drill.began_at).total_seconds()),
     }
-    return "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures.items())
+    return "".join(
+        f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures.items() if value
+    )
+
+
+def _failed(drill: Drill) -> int:
+    """Count what was tried to its end and proved nothing good."""
+    return drill.count(*FAILED) - drill.count(DrillVerdict.INTERRUPTED)
 
 
 def _changes(comparison: Comparison) -> str:

@@ -116,6 +116,15 @@ def test_drill_that_was_killed_does_not_go_on(journal: MemoryJournal, tmp_path: 
     assert [one["is_running"] for one in left] == [False, False]
 
 
+def test_what_was_not_tried_any_more_is_no_failure(journal: MemoryJournal) -> None:
+    tries = [proved(CRASH, V.SLOW), proved(HANG, V.INTERRUPTED), proved(FULL, V.SKIPPED)]
+    journal.append(*drill("drl_1", ago(1), *tries))
+
+    found = run(desk(journal, CRASH).overview())["drills"][0]
+
+    assert (found["planned"], found["failed"], found["skipped"]) == (3, 1, 1)
+
+
 def test_drills_that_are_listed_are_bounded(journal: MemoryJournal) -> None:
     for number in range(SHOWN_MAX + 5):
         journal.append(*drill(f"drl_{number}", ago(50 - number), proved(CRASH)))

@@ -99,6 +99,15 @@ def test_what_did_not_pass_is_open_and_says_why() -> None:
     assert "1 request failed meanwhile" in page.text
 
 
+def test_what_was_not_tried_any_more_did_not_fail() -> None:
+    page = page_of(proved(CRASH), proved(HANG, V.INTERRUPTED, why="SIGINT came"))
+
+    assert "Passed 1" in page.text
+    assert "Not tried 1" in page.text
+    assert "did not pass" not in page.text
+    assert not any("open" in details for details in page.all("details"))
+
+
 def test_time_line_counts_from_the_fault() -> None:
     page = page_of(proved(CRASH))
 

@@ -29,10 +29,10 @@ function updateDrill(node, drill) {
   sync(node.querySelector('.changed'), changes.slice(0, CHANGES_MAX), (one) => one.cell, createChange, updateChange);
 }
 
-function stateOf({ is_running: isRunning, ended_at: endedAt, failed, worse, passed }) {
+function stateOf({ is_running: isRunning, ended_at: endedAt, failed, worse, passed, why }) {
   if (isRunning) return 'MAINTENANCE';
   if (failed) return 'DOWN';
-  if (worse.length || !endedAt) return 'DEGRADED';
+  if (worse.length || !endedAt || why) return 'DEGRADED';
   return passed ? 'UP' : 'UNKNOWN';
 }
 
