@@ -115,6 +115,10 @@ def playbook_problems(
 ) -> Iterator[str]:
     """Yield each program that a playbook runs and that is not there: it would be missed in need."""
     path = environ.get("PATH", os.defpath)
+    for name, service in config.service.items():
+        if service.renew:
+            place, program = f"service.{name}.renew", service.renew[0]
+            yield from _program_problem(place, program, cwd=places.config.parent, path=path)
     for name, book in config.playbook.items():
         commands = {
             f"playbook.{name}.{key}[{index}].command": step.command

@@ -205,6 +205,16 @@ def test_a_program_that_is_not_there_is_told_before_it_is_needed(resile, places,
     assert "playbook.ours.verify.command: " in done.err
 
 
+def test_a_renewal_that_is_not_there_is_told_before_it_is_needed(resile, places):
+    with places.config.open("a") as file:
+        file.write('\n[service.web]\ncommand = ["true"]\nrenew = ["no-such-renewal"]\n')
+
+    done = resile("config", "check")
+
+    assert done.code == 2
+    assert 'service.web.renew: "no-such-renewal" is not found' in done.err
+
+
 def test_playbooks_that_contradict_each_other_are_a_warning(resile, places):
     folder = places.config.parent / "playbooks"
     folder.mkdir()

@@ -112,6 +112,17 @@ def test_a_start_about_a_check_is_refused(problems: Problems, tmp_path: Path) ->
     assert '"start" works on a service' in line
 
 
+@pytest.mark.parametrize("do", ["roll_back", "free_port", "rotate_secret"])
+def test_step_about_a_service_is_refused_for_the_clock(
+    problems: Problems, tmp_path: Path, do: str
+) -> None:
+    write(tmp_path, odd=f'why = "x"\n[match]\nfaults = ["clock_jump"]\n[[steps]]\ndo = "{do}"\n')
+
+    (line,) = problems("")
+
+    assert f'"{do}" works on a service, and clock_jump is about the machine' in line
+
+
 def test_two_files_cannot_have_one_name(problems: Problems, tmp_path: Path) -> None:
     write(tmp_path, a=GOOD, b=GOOD)
 

@@ -19,9 +19,12 @@ _OF_NO_SERVICE = {
     "misuse": "secrets",
     "rotation_stuck": "secrets",
     "provider_down": "secrets",
+    "clock_jump": "the machine",
 }
 """Faults whose target is no service, so that there is no process to start or to stop."""
-_OF_SERVICES = frozenset({"start", "stop", "kill", "restart"})
+_OF_SERVICES = frozenset(
+    {"start", "stop", "kill", "restart", "free_port", "roll_back", "rotate_secret"}
+)
 
 
 def playbook_faults(data: Mapping[str, Any]) -> Iterator[Fault]:

@@ -157,8 +157,9 @@ class ServiceSection(Section):
     )
     renew: Command | None = setting(
         None,
-        description="What renews its certificate: run when a check or its last words say that it has "
-        "expired, and then the service is restarted. Default: the secrets that it gets are rotated.",
+        description="What renews its certificate: run in the folder of this file when a check or its "
+        "last words say that it has expired, and then the service is restarted. Default: the secrets "
+        "that it gets are rotated.",
     )
     critical: Flag = setting(
         False,
