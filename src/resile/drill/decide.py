@@ -126,6 +126,19 @@ def subject_of(cell: Cell) -> str:
     return cell.target if aim in _AIMS_OF_SERVICES or aim is Aim.SECRET else ""
 
 
+def is_proven_by(cell: Cell, events: Iterable[Event]) -> bool:
+    """Tell whether the journal proves what was done, where what was hit is gone before one can look.
+
+    A service that the kernel killed for want of memory is another one a moment later, with counters of its own.
+    """
+    return cell.scenario.aim is Aim.LIMITED and any(
+        event.kind == "process.exited"
+        and event.subject == cell.target
+        and event.body.get("oom_kills", 0) > 0
+        for event in events
+    )
+
+
 def escalation(events: Iterable[Event]) -> str:
     """Tell why a person was called; empty if none was."""
     return next(

@@ -115,6 +115,7 @@ class Measurement:
         course.events += self._world.events()
         if not course.is_proven:
             course.is_proven, course.proof = self._act.proof()
+            course.is_proven |= decide.is_proven_by(self._cell, course.events)
         if course.sign is None:
             subject = self._act.subject or decide.subject_of(self._cell)
             course.sign = decide.first_sign(self._cell, subject, course.events)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.support.drilling import CRASH, cell, opened, service
 
-from resile.core.events import announce
+from resile.core.events import ProcessExited, announce
 from resile.core.vocabulary import DrillVerdict
 from resile.drill import Aim, Proof
 from resile.drill.decide import (
@@ -14,6 +14,7 @@ from resile.drill.decide import (
     escalation,
     first_sign,
     give_up_s,
+    is_proven_by,
     is_replaced,
     stopped_services,
     verdict_of,
@@ -118,6 +119,21 @@ def test_a_person_who_was_called_is_told_why():
 
     assert escalation(events_of(opened("service/api"), called)) == "it was tried 3 times"
     assert not escalation(events_of(opened("service/api")))
+
+
+@pytest.mark.parametrize(
+    ("aim", "name", "kills", "is_proven"),
+    [
+        (Aim.LIMITED, "api", 1, True),
+        (Aim.LIMITED, "api", 0, False),
+        (Aim.LIMITED, "web", 1, False),
+        (Aim.SERVICE, "api", 1, False),
+    ],
+)
+def test_a_kill_for_want_of_memory_is_proven_by_the_journal(aim, name, kills, is_proven):
+    exited = ProcessExited(service=name, generation=1, pid=7, signal="SIGKILL", oom_kills=kills)
+
+    assert is_proven_by(cell(replace(CRASH, aim=aim)), events_of(exited)) == is_proven
 
 
 def look(**changes):
