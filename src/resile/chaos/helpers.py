@@ -26,9 +26,14 @@ class OwnCarriers:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._started: set[str] = set()
+        """Faults whose carriers were started here: they note themselves only after a while."""
 
     def start(self, record: UndoRecord, *, count: int = 1, join_files: Sequence[str] = ()) -> None:
-        """Start them; returns before they are at work."""
+        """Start them, once for each fault; returns before they are at work."""
+        if record.fault_id in self._started:
+            return
+        self._started.add(record.fault_id)
         joins = [word for file in join_files for word in ("--join", file)]
         for number in range(count):
             start_program(
@@ -47,6 +52,7 @@ class OwnCarriers:
         """Send each SIGKILL."""
         for who in self.living(fault_id):
             send_signal(who, signal.SIGKILL)
+        self._started.discard(fault_id)
         reap()
 
 

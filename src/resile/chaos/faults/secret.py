@@ -65,10 +65,9 @@ class Revoked(_Kept):
                 keeper.withdraw(record.facts["name"], record.facts["version"], why=why)
 
     def verify_active(self, record: UndoRecord, host: Host) -> Proof:
-        """Look whether it is destroyed."""
-        is_there = _is_current(record, host)
-        word = "current" if is_there else "destroyed"
-        return Proof(holds=not is_there, detail=f"version {record.facts['version']} is {word}")
+        """Look whether there is none."""
+        number = _current_number(record.facts["name"], host)
+        return Proof(holds=not number, detail=_which(number))
 
     def undo(self, record: UndoRecord, host: Host) -> None:
         """Have another one made, unless there is one."""
@@ -78,8 +77,7 @@ class Revoked(_Kept):
     def verify_gone(self, record: UndoRecord, host: Host) -> Proof:
         """Look whether there is a current version."""
         number = _current_number(record.facts["name"], host)
-        detail = f"version {number} is current" if number else "there is no current version"
-        return Proof(holds=bool(number), detail=detail)
+        return Proof(holds=bool(number), detail=_which(number))
 
 
 class Expired(_Kept):
@@ -103,7 +101,7 @@ class Expired(_Kept):
         """Look whether another version is current."""
         number = _current_number(record.facts["name"], host)
         is_other = number not in ("", record.facts["version"])
-        return Proof(holds=is_other, detail=f"version {number} is current")
+        return Proof(holds=is_other, detail=_which(number))
 
     def undo(self, record: UndoRecord, host: Host) -> None:
         """Do nothing: the new version works."""
@@ -199,6 +197,10 @@ def _current_number(name: str, host: Host) -> str:
     with _keeper(host) as keeper:
         found = keeper.history(name)
     return next((one.number for one in found if one.stage is SecretStage.CURRENT), "")
+
+
+def _which(number: str) -> str:
+    return f"version {number} is current" if number else "there is no current version"
 
 
 def _is_current(record: UndoRecord, host: Host) -> bool:
