@@ -233,6 +233,7 @@ class OpenPlan:
     Args:
         done: Number of steps that are done or were passed over.
         progressed_at: When the plan was decided, or its last step finished.
+        begun_at: When its first action began; None before that.
         error: Why a step failed; empty if none did.
         is_overridden: An operator asked for something else meanwhile.
         undo: What is done when it has not helped.
@@ -254,6 +255,7 @@ class OpenPlan:
     is_overridden: bool = False
     undo: tuple[Step, ...] = ()
     is_undo: bool = False
+    begun_at: datetime | None = None
 
     @classmethod
     def of(cls, decided: PlanDecided, at: datetime) -> "OpenPlan":

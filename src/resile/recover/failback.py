@@ -3,8 +3,9 @@
 A dependency that is back may be gone again in a moment. Whoever is started on it each time crashes each
 time, until its own restarts are used up by a trouble that is not its own. So a start waits until the
 dependency has worked for a while: for the stable time after its first setback, and for longer with each
-further one within ten minutes. What was never gone is not waited for, and neither is a dependency's first
-setback by a service that was never ready: that is no return but a beginning.
+further one within ten minutes. What was never gone is not waited for. Nor is anything by a service that went down
+after its dependency was back: that has another cause. Nor a first setback by one that was never ready:
+that is no return but a beginning.
 
 A service that was quarantined while something upstream failed is released when that has worked for long
 enough; a few times for one fault, then a person must look: perhaps it was not the dependency.
@@ -16,7 +17,7 @@ from datetime import datetime, timedelta
 from resile.core.events import DependentReleased
 from resile.core.vocabulary import FaultKind
 from resile.recover import conditions
-from resile.recover.facts import OpenFault
+from resile.recover.facts import OpenFault, ServiceStatus
 from resile.recover.findings import Finding
 from resile.recover.model import check_target, service_target
 from resile.recover.world import World
@@ -43,9 +44,8 @@ def held_until(
         now: The time.
         but: Services that are not waited for: whoever starts them in one go has them under his eyes.
     """
-    is_return = world.service(name).was_ready
     needs = [need for need in world.graph.upstream(name) if need not in but]
-    times = [_proven_at(world, need, is_return=is_return) for need in needs]
+    times = [_proven_at(world, need, world.service(name)) for need in needs]
     until = max((time for time in times if time is not None), default=None)
     return until if until is not None and until > now else None
 
@@ -101,13 +101,13 @@ def _released_at(world: World, upstream: tuple[str, ...], fault: OpenFault) -> d
     return max(times)
 
 
-def _proven_at(world: World, need: str, *, is_return: bool) -> datetime | None:
-    """Tell from when a dependency is relied on; None if it does not work, or was never gone."""
+def _proven_at(world: World, need: str, status: ServiceStatus) -> datetime | None:
+    """Tell from when a dependency is relied on; None if it does not work, or is not to blame."""
     since = conditions.works_since(world, need)
-    if since is None:
+    if since is None or (status.down_since is not None and status.down_since > since):
         return None
     held_s = hold_s(world, need, since)
-    is_held = held_s >= HOLD_S_MIN or (is_return and held_s > 0.0)
+    is_held = held_s >= HOLD_S_MIN or (status.was_ready and held_s > 0.0)
     return since + timedelta(seconds=held_s) if is_held else None
 
 

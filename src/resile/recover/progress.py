@@ -181,7 +181,7 @@ class _Ends:
             return certain(over_at, "the symptom is gone, and has to stay so")
         if plan is None:
             return None
-        elapsed_s = (self.now - plan.decided_at).total_seconds()
+        elapsed_s = (self.now - (plan.begun_at or self.now)).total_seconds()
         return expected_end(
             self.world.took, plan.playbook, plan.target, begins=now, elapsed_s=max(0.0, elapsed_s)
         )
@@ -194,9 +194,9 @@ class _Ends:
         if wait.standing is Standing.PERSON or len(known) < len(causes):
             return None
         begins = latest_of([certain(wait.until or self.now, ""), *known])
-        if wait.standing is Standing.CAUSE:
-            return begins.after(self.world.spec.stable_s) if known else None
         _, playbook = _planned(self.world, turn, wait)
+        if not playbook:
+            return begins.after(self.world.spec.stable_s) if known else None
         if not places:
             return None
         free_at = heapq.heappop(places)

@@ -178,3 +178,16 @@ def test_a_new_brain_holds_as_the_old_one_did() -> None:
     assert len(starts(shell, "shop")) == before
     shell.run(60)
     assert set(shell.states().values()) == {CheckState.UP}
+
+
+def test_a_service_that_goes_down_later_waits_for_no_proof() -> None:
+    shell = up(SPEC)
+    for _ in range(4):
+        shell.crash("db", exit_code=1)
+        shell.run(4)
+    before = shell.now
+
+    shell.crash("shop", exit_code=1)
+    shell.run(1)
+
+    assert starts(shell, "shop")[-1] - (before - shell.journal[0].at).total_seconds() < 0.1

@@ -291,3 +291,16 @@ def test_asking_changes_nothing() -> None:
 
     assert shell.world.snapshot() == before
     assert shell.payloads(ActionStarted)
+
+
+def test_the_time_in_which_a_plan_waits_is_not_learned() -> None:
+    shell = up(CHAIN)
+    shell.programs["db"].boot_s = 20.0
+
+    shell.crash("db", exit_code=1)
+    shell.crash("shop", exit_code=1)
+    shell.run(60)
+
+    took = {one.target: one.took_s for one in shell.world.took}
+    assert took["service/db"] > 20.0
+    assert took["service/shop"] < 3.0

@@ -12,9 +12,11 @@ TOOK_EACH_MAX = 20
 
 
 def note_took(store: Store, plan: OpenPlan, at: datetime) -> None:
-    """Remember how long a plan took from its decision until its fault was over."""
-    took_s = (at - plan.decided_at).total_seconds()
-    if not plan.fault_id or plan.is_undo or plan.done == 0 or took_s < 0:
+    """Remember how long a plan took from its first action until its fault was over."""
+    if not plan.fault_id or plan.is_undo or plan.begun_at is None:
+        return
+    took_s = (at - plan.begun_at).total_seconds()
+    if took_s < 0:  # The clock was set.
         return
     new = Took(playbook=plan.playbook, target=plan.target, took_s=took_s)
     alike = [one for one in store.took if _key(one) == _key(new)]

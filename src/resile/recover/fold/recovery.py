@@ -182,6 +182,9 @@ def _action_started(store: Store, payload: ActionStarted, at: datetime) -> None:
         timeout_s=payload.timeout_s,
         is_repeatable=payload.is_repeatable,
     )
+    plan = store.plans.get(payload.plan_id)
+    if plan is not None and plan.begun_at is None:
+        store.plans[plan.plan_id] = replace(plan, begun_at=at)
     name = store.known_service(payload.target)
     if name is None or payload.action is not ActionKind.START:
         return
