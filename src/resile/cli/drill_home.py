@@ -31,6 +31,7 @@ from resile.drill.matrix import cells_of
 from resile.drill.model import Aim, Cell, CellResult
 from resile.drill.port import Act
 from resile.drill.running import Parts, Say, share_of
+from resile.drill.scenarios import ROTATE
 from resile.drill.world import DaemonWorld
 from resile.errors import DaemonUnreachableError, ResileError
 
@@ -102,7 +103,7 @@ class DrillHome:
 
     def _act(self, cell: Cell, drill_id: str) -> Act:
         host = self.chaos.host
-        if cell.scenario.aim is Aim.SECRET:
+        if cell.scenario.fault == ROTATE:
             return RotateAct(cell.target.removeprefix("secret/"), self._rotate, clock=host.clock)
         if cell.scenario.aim is Aim.RUN:
             return RunAct(cell.scenario.fault, open_run_host(self.places.config), clock=host.clock)
@@ -127,7 +128,7 @@ class DrillHome:
 
     def _obstacle(self, cell: Cell) -> str:
         """Tell why a cell cannot be done; empty if it can. Nothing is changed."""
-        if cell.scenario.aim in (Aim.SECRET, Aim.RUN):
+        if cell.scenario.fault == ROTATE or cell.scenario.aim is Aim.RUN:
             return ""
         host = self.chaos.host
         try:
