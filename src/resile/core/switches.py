@@ -73,7 +73,7 @@ class Emergency:
         why: For whoever wonders.
         is_stopping_services: Services are stopped, too, and stay so.
         is_carried_out: Runs are killed and held, faults on purpose are taken back.
-        killed: How many runs.
+        killed: How many runs, however often it was asked for.
         undone: How many faults.
         problems: What could not be done.
     """
@@ -143,8 +143,8 @@ class Switches:
             done = replace(
                 self.emergency,
                 is_carried_out=True,
-                killed=payload.killed,
-                undone=payload.undone,
+                killed=self.emergency.killed + payload.killed,
+                undone=self.emergency.undone + payload.undone,
                 problems=payload.problems,
             )
             return replace(self, emergency=done, changed_at=at)
@@ -201,7 +201,12 @@ class Switches:
         return Switches(
             offs=(*frozen, *kept)[:OFFS_MAX],
             emergency=Emergency(
-                at=at, who=payload.who, why=payload.why, is_stopping_services=is_stopping
+                at=at,
+                who=payload.who,
+                why=payload.why,
+                is_stopping_services=is_stopping,
+                killed=0 if before is None else before.killed,
+                undone=0 if before is None else before.undone,
             ),
             changed_at=at,
         )

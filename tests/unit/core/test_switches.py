@@ -139,6 +139,9 @@ def test_emergency_that_is_asked_for_again_is_carried_out_again_and_never_weaker
     assert again.emergency is not None
     assert not again.emergency.is_carried_out
     assert again.emergency.is_stopping_services
+    both = again.apply(EmergencyCarriedOut(killed=2, undone=1, problems=("p",)), NOW).emergency
+    assert both is not None
+    assert (both.killed, both.undone, both.problems) == (3, 1, ("p",))
 
 
 def test_emergency_is_not_shortened_by_a_switch_with_a_time() -> None:
