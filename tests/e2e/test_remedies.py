@@ -38,6 +38,25 @@ sys.exit("PermissionError: [Errno 13] Permission denied: '/nowhere/at/all'")
 """
 
 
+CLIENT = """
+import os, sys, time
+value = os.environ["DB_PASSWORD"]
+with open("shown", "a") as out:
+    out.write(value + "\\n")
+if os.path.exists("revoked") and value in open("revoked").read():
+    sys.exit("FATAL: password authentication failed for user \\"client\\"")
+while not os.path.exists("revoked") or value not in open("revoked").read():
+    time.sleep(0.05)
+sys.exit("FATAL: password authentication failed for user \\"client\\"")
+"""
+SECRET = """
+[secret."db/password"]
+services = ["client"]
+deliver = "env"
+rotator = { kind = "random" }
+"""
+
+
 @pytest.fixture
 def sut(tmp_path: Path) -> Iterator[System]:
     with system(tmp_path) as made:
@@ -166,6 +185,26 @@ def test_change_that_makes_a_service_crash_is_rolled_back(sut: System) -> None:
         one["detail"] for one in events(sut, "action.finished") if "last worked" in one["detail"]
     ]
     assert "app.py" in done
+
+
+def test_secret_that_is_refused_is_refreshed_and_then_rotated(sut: System) -> None:
+    sut.command_service("client", CLIENT, 'restart = { backoff = "50ms..200ms" }\n')
+    sut.sections.append(SECRET)
+    sut.sections[0] += 'stable = "3s"\n'  # A loaded machine starts programs slowly.
+    shown = sut.folder / "shown"
+    sut.up()
+    sut.wait_up("client")
+    sut.wait("it has its secret", lambda: shown.exists() and shown.read_text())
+    (sut.folder / "revoked").write_text(shown.read_text())
+
+    sut.wait("it is rotated", lambda: "rotate_secret" in plans(sut))
+    sut.wait("another value", lambda: len(set(shown.read_text().split())) == 2)
+    sut.wait_up("client")
+    sut.wait("its end", lambda: events(sut, "fault.closed"))
+
+    assert plans(sut)[:2] == ["refresh_secret", "rotate_secret"]
+    (fault,) = events(sut, "fault.opened")
+    assert fault["evidence"]["cause"] == "secret"
 
 
 def check(sut: System, check_id: str) -> str:
