@@ -56,8 +56,12 @@ class Injector:
         """The faults that were begun here and not ended here, the oldest first."""
         return tuple(self._active.values())
 
-    def inject(self, wish: Wish) -> UndoRecord:
+    def inject(self, wish: Wish, *, facts: Facts | None = None) -> UndoRecord:
         """Begin a fault. Returns when it was applied, which does not prove that it is active.
+
+        Args:
+            wish: The fault.
+            facts: What its plan has found already; None: it is planned now.
 
         Raises:
             ConfigError: If the wish names what does not exist; nothing was done.
@@ -70,7 +74,8 @@ class Injector:
             raise RejectedError(
                 f"{wish.fault} cannot be applied here: {why}", hint="see resile chaos preflight"
             )
-        facts = find_fault(wish.fault, self._host.faults).plan(wish, self._host)
+        if facts is None:
+            facts = find_fault(wish.fault, self._host.faults).plan(wish, self._host)
         with self._gate(self._host):
             record = self._record(wish, facts)
             self._active[record.fault_id] = record

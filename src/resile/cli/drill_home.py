@@ -21,7 +21,7 @@ from resile.cli.who import operator
 from resile.core.files import lock_file
 from resile.core.ids import new_id
 from resile.core.process import identity_of
-from resile.drill.acting import FaultAct, RotateAct, wish_of
+from resile.drill.acting import FaultAct, RotateAct, wish_of, wishes_of
 from resile.drill.containing import RunAct
 from resile.drill.declared import Declared
 from resile.drill.history import LOCK_NAME
@@ -117,8 +117,8 @@ class DrillHome:
                 experiment_id=drill_id,
             )
 
-        wish = wish_of(cell, self.declared, host)
-        return FaultAct(wish, host, injector_of, tell=self.chaos.tell)
+        wishes = wishes_of(cell, self.declared, host)
+        return FaultAct(wishes, host, injector_of, tell=self.chaos.tell)
 
     def _rotate(self, name: str) -> dict[str, Any]:
         api = Api(self.places, timeout_s=_ROTATE_TIMEOUT_S)

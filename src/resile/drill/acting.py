@@ -1,13 +1,14 @@
 """What scenarios do: faults of the catalogue, and rotations of secrets."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from resile.chaos import Host, Injector, UndoRecord, Wish, find_fault, read_arguments
-from resile.chaos.model import TTL_S_MAX
+from resile.chaos.model import TTL_S_MAX, Facts
 from resile.chaos.story import Tell
+from resile.chaos.targets import BRAIN
 from resile.core.clock import Clock
 from resile.core.events import FaultInjected, Payload
 from resile.drill.declared import Declared
@@ -18,51 +19,60 @@ from resile.errors import ConfigError, ResileError
 TTL_MORE_S: Final = 60.0
 """The drill itself ends a fault; its time to live is for a drill that cannot."""
 JOIN_S: Final = 60.0
+_KILL: Final = "process.kill"
 _LARGEST: Final = (Aim.STORE, Aim.PROTECTED)
 Rotate = Callable[[str], dict[str, Any]]
 """Rotates a secret to its end, and gives the report. Blocks. Raises ResileError."""
 
 
 class FaultAct:
-    """A fault on purpose; each further `begin` does it once more. Not thread-safe.
+    """Faults on purpose, all at once; each further `begin` does them once more. Not thread-safe.
 
     Args:
-        wish: The fault.
+        wishes: The faults; the last one is what the scenario is about.
         host: The machine.
-        injector_of: Makes what begins and ends it, which tells the function that it is given.
-        tell: Hears of it.
+        injector_of: Makes what begins and ends them, which tells the function that it is given.
+        tell: Hears of them.
     """
 
     subject = ""
 
     def __init__(
-        self, wish: Wish, host: Host, injector_of: Callable[[Tell], Injector], *, tell: Tell
+        self,
+        wishes: Sequence[Wish],
+        host: Host,
+        injector_of: Callable[[Tell], Injector],
+        *,
+        tell: Tell,
     ) -> None:
-        self._wish = wish
+        self._wishes = wishes
         self._host = host
         self._tell = tell
         self._injector = injector_of(self._hear)
-        self._record: UndoRecord | None = None
+        self._records: list[UndoRecord] = []
         self._begun = now(host.clock)
 
     def begin(self) -> Begun:
-        """Begin it; one that was over at once is forgotten first.
+        """Begin them; what was over at once is forgotten first.
 
         Raises:
-            ResileError: If it cannot be begun; nothing is left of it.
+            ResileError: If one cannot be begun; those before it are active.
         """
         self.end("it is done once more")
-        self._record = self._injector.inject(self._wish)
+        # Who is to be hit is found while there is somebody to ask.
+        for wish, facts in [(one, self._facts(one)) for one in self._wishes]:
+            self._records.append(self._injector.inject(wish, facts=facts))
         return self._begun
 
     def proof(self) -> tuple[bool, str]:
-        """Look whether it is active."""
-        if self._record is None:
+        """Look whether all are active."""
+        if not self._records:
             return False, "it was not begun"
-        proof = find_fault(self._wish.fault, self._host.faults).verify_active(
-            self._record, self._host
-        )
-        return proof.holds, proof.detail
+        found = [
+            find_fault(one.fault, self._host.faults).verify_active(one, self._host)
+            for one in self._records
+        ]
+        return all(one.holds for one in found), "; ".join(one.detail for one in found)
 
     def is_over(self) -> bool:
         """A fault is held until it is taken back."""
@@ -73,15 +83,18 @@ class FaultAct:
         return ""
 
     def end(self, why: str) -> str:
-        """Take it back, if it was begun."""
-        if self._record is None:
-            return ""
-        record, self._record = self._record, None
-        ending = self._injector.end(record, why=why)
-        return "" if ending.is_gone else ending.detail
+        """Take back what was begun, the last first."""
+        left = []
+        while self._records:
+            ending = self._injector.end(self._records.pop(), why=why)
+            left += [] if ending.is_gone else [ending.detail]
+        return "; ".join(left)
+
+    def _facts(self, wish: Wish) -> Facts:
+        return find_fault(wish.fault, self._host.faults).plan(wish, self._host)
 
     def _hear(self, payload: Payload) -> None:
-        """Stamp the moment before the fault: what was prepared for it is no part of it."""
+        """Stamp the moment before the last fault: what was prepared for it is no part of it."""
         if isinstance(payload, FaultInjected):
             self._begun = now(self._host.clock)
         self._tell(payload)
@@ -145,6 +158,18 @@ class RotateAct:
 def now(clock: Clock) -> Begun:
     """Stamp this moment."""
     return Begun(at=clock.now(), at_s=clock.monotonic())
+
+
+def wishes_of(cell: Cell, declared: Declared, host: Host) -> tuple[Wish, ...]:
+    """Say which faults of the catalogue a cell is; the last one is what it is about.
+
+    Raises:
+        ConfigError: If there is no such fault, or nothing to hit.
+    """
+    wish = wish_of(cell, declared, host)
+    if not cell.scenario.is_unwatched:
+        return (wish,)
+    return (Wish(fault=_KILL, target=BRAIN, ttl_s=wish.ttl_s), wish)
 
 
 def wish_of(cell: Cell, declared: Declared, host: Host) -> Wish:

@@ -75,6 +75,7 @@ def _targets(aim: Aim, declared: Declared) -> tuple[str, ...]:
     load = declared.load
     services = {
         Aim.SERVICE: declared.services,
+        Aim.LOADED: [one for one in declared.services if load and one.name == load.service],
         Aim.LIMITED: [one for one in declared.services if one.memory_bytes],
         Aim.PROBED: [one for one in declared.services if one.is_probed],
         Aim.LISTENING: [one for one in declared.services if one.address],

@@ -24,6 +24,8 @@ class Aim(StrEnum):
 
     SERVICE = "service"
     """Each `[service.NAME]`."""
+    LOADED = "loaded"
+    """The service that takes the load."""
     LIMITED = "limited"
     """Each service with `limits.memory`."""
     PROBED = "probed"
@@ -75,6 +77,7 @@ class Scenario:
         recovery_s_max: All has to be well again so soon.
         signs: Kinds of events that show that it was noticed.
         is_replacing: A mended service is another process than before.
+        is_unwatched: The brain is killed a moment before, so that a new one has to find it and mend it.
         restarts: How often it makes a service restart.
         is_seamless: No request may fail meanwhile.
         counts_from_detection: Recovery is measured from when it was noticed: nobody can notice it at once.
@@ -92,6 +95,7 @@ class Scenario:
     recovery_s_max: float = 10.0
     signs: tuple[str, ...] = ("fault.opened",)
     is_replacing: bool = False
+    is_unwatched: bool = False
     restarts: int = 0
     is_seamless: bool = False
     counts_from_detection: bool = False

@@ -202,6 +202,18 @@ _ALL: Final = (
         is_replacing=True,
     ),
     Scenario(
+        name="crash_unwatched",
+        text="the process that decides is killed, and a service before another one looks",
+        fault="process.kill",
+        aim=Aim.LOADED,
+        proof=Proof.MENDED,
+        detection_s_max=10.0,
+        recovery_s_max=20.0,
+        is_replacing=True,
+        is_unwatched=True,
+        restarts=1,
+    ),
+    Scenario(
         name="run_time",
         text="a contained command does not end",
         fault=RUN_TIME,

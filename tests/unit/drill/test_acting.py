@@ -7,11 +7,11 @@ import pytest
 from tests.support.chaotic import FakeSystem, OnceFault, TableFault, no_watchdog
 from tests.support.drilling import CRASH, cell
 
-from resile.chaos import Injector, open_host
+from resile.chaos import Injector, Wish, open_host
 from resile.chaos.model import TTL_S_MAX
 from resile.core.events import FaultInjected, FaultUndone
 from resile.drill import Aim, Scenario
-from resile.drill.acting import FaultAct, RotateAct, largest_file, wish_of
+from resile.drill.acting import FaultAct, RotateAct, largest_file, wish_of, wishes_of
 from resile.drill.declared import Declared, DeclaredService
 from resile.drill.scenarios import SCENARIOS
 from resile.errors import ConfigError, RejectedError, SecretError
@@ -43,7 +43,7 @@ def test_a_fault_is_begun_proven_and_taken_back(host, tmp_path):
         fault="table.break",
         target="a",
     )
-    act = FaultAct(wish, host, injector_of, tell=told.append)
+    act = FaultAct([wish], host, injector_of, tell=told.append)
 
     assert act.proof() == (False, "it was not begun")
     host.clock.advance(5)
@@ -66,7 +66,7 @@ def test_a_fault_that_cannot_be_taken_back_is_told(host):
     host = replace(host, faults={"table.break": TableFault(world)})
     wish = replace(wish_of(cell(), DECLARED, open_host(host.state, host.root)), target="a")
     act = FaultAct(
-        replace(wish, fault="table.break"),
+        [replace(wish, fault="table.break")],
         host,
         lambda tell: Injector(host, tell=tell, who="ann", gate=no_watchdog),
         tell=lambda _: None,
@@ -88,6 +88,31 @@ def test_every_scenario_with_a_fault_of_the_catalogue_is_a_wish_that_it_takes(ho
 
     assert wish.fault == scenario.fault
     assert scenario.hold_s < wish.ttl_s <= TTL_S_MAX
+
+
+def test_several_faults_are_planned_before_the_first_begins(host):
+    from tests.support.chaotic import World
+
+    world = World()
+    host = replace(host, faults={"table.break": TableFault(world)})
+    wish = Wish(fault="table.break", arguments={"how": "badly", "size": 1})
+    act = FaultAct(
+        [replace(wish, target="a"), replace(wish, target="nowhere")],
+        host,
+        lambda tell: Injector(host, tell=tell, who="ann", gate=no_watchdog),
+        tell=lambda _: None,
+    )
+
+    with pytest.raises(ConfigError, match="nowhere"):
+        act.begin()
+    assert world.broken == set()
+
+
+def test_the_brain_is_killed_before_what_nobody_watches(host):
+    brain, crash = wishes_of(cell(SCENARIOS["crash_unwatched"]), DECLARED, host)
+
+    assert (brain.fault, brain.target) == ("process.kill", "brain")
+    assert (crash.fault, crash.target) == ("process.kill", "service/api")
 
 
 def test_a_service_runs_out_of_all_the_memory_that_it_has(host):
