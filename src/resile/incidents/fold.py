@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from resile.core.events import (
+    ClockJumped,
     EscapeContained,
     EscapeNoticed,
     FaultClosed,
@@ -27,6 +29,7 @@ from resile.core.events import (
     TroubleEnded,
     TroubleNoticed,
 )
+from resile.core.shifting import with_times
 from resile.core.units import format_duration
 from resile.core.vocabulary import FaultKind, Outcome
 from resile.incidents import flapping
@@ -375,7 +378,17 @@ def _forget_oldest(book: Pages) -> None:
         del book.incidents[incident.incident_id]
 
 
+def _clock_jumped(book: Pages, payload: ClockJumped, at: datetime) -> None:
+    """Move what is still going on, so that it is resolved when it was meant to be."""
+    move = partial(payload.moved, told_at=at)
+    going_on = {key: one for key, one in book.incidents.items() if one.is_active}
+    book.incidents.update(with_times(going_on, move))
+    faults = {i: f for i, f in book.faults.items() if f.incident_id in going_on}
+    book.faults.update(with_times(faults, move))
+
+
 FOLDS: Mapping[type[Payload], Callable[[Pages, Any, datetime], None]] = {
+    ClockJumped: _clock_jumped,
     EscapeContained: _escape_contained,
     EscapeNoticed: _escape_noticed,
     FaultOpened: _fault_opened,

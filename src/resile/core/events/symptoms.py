@@ -1,7 +1,7 @@
 """What detectors see beside checks: something of a target is used up, or the clock was set."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from resile.core.events.envelope import Payload
@@ -42,6 +42,16 @@ class ClockJumped(Payload):
     """How far it jumped; below 0: back."""
     seen_at: datetime
     """The last time before the jump at which the clock was looked at, put onto the new clock."""
+
+    def moved(self, time: datetime, *, told_at: datetime) -> datetime:
+        """Put a time that was noted before this was told onto the new clock, if it is on the old one.
+
+        Args:
+            time: As it was noted.
+            told_at: When this was told.
+        """
+        is_new = self.seen_at <= time <= told_at
+        return time if is_new else time + timedelta(seconds=self.by_s)
 
     @property
     def subject(self) -> str:

@@ -1,6 +1,7 @@
 """How processes, checks, and the coming and going of the brain change the state."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 
 from resile.core.events import (
     BrainStarted,
@@ -162,12 +163,7 @@ def _symptom_changed(store: Store, payload: SymptomChanged, at: datetime) -> Non
 
 def _clock_jumped(store: Store, payload: ClockJumped, at: datetime) -> None:
     """Move all that was noted on the clock as it was before."""
-    by = timedelta(seconds=payload.by_s)
-
-    def move(time: datetime) -> datetime:
-        is_new = payload.seen_at <= time <= at
-        return time if is_new else time + by
-
+    move = partial(payload.moved, told_at=at)
     store.load(with_times(store.record(), move))
 
 
