@@ -1,6 +1,5 @@
 """`resile drill`: break what is declared for real, and prove with a stopwatch that it mends itself."""
 
-import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from resile.cli.options import config_option, json_option
 from resile.cli.output import clean, print_json, print_table, say
 from resile.cli.who import operator
 from resile.drill import Cell, Drill, Report
-from resile.drill.matrix import chosen, problems_of
+from resile.drill.matrix import chosen, problems_of, shuffled
 from resile.drill.running import Runner
 from resile.drill.scenarios import SCENARIOS
 from resile.errors import ConfigError, RejectedError
@@ -100,7 +99,7 @@ def command(  # noqa: PLR0917 - click gives them by name
         _confirm(cells, is_sure=is_sure, as_json=as_json)
         cells = [cell for cell in cells for _ in range(repeat)]
         if seed is not None:
-            random.Random(seed).shuffle(cells)  # noqa: S311 - an order, no secret
+            cells = shuffled(cells, seed)
         drill = _run(home, cells)
     past = read_past(config)
     report = past.report(drill)
