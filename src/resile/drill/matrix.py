@@ -1,6 +1,7 @@
 """Makes the cells of a drill: the scenarios times what is declared, less what nobody wants. Pure."""
 
 import difflib
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -44,6 +45,15 @@ def chosen(
         and (not targets or any(fnmatchcase(cell.target, one) for one in targets))
         and not any(_is_meant(cell, one) for one in unwanted)
     )
+
+
+def shuffled(cells: Sequence[Cell], seed: int) -> list[Cell]:
+    """Give the cells in the order that a number gives: the same one for the same cells."""
+
+    def place(index: int) -> bytes:
+        return hashlib.sha256(f"{seed} {index} {cells[index].name}".encode()).digest()
+
+    return [cells[index] for index in sorted(range(len(cells)), key=place)]
 
 
 def problems_of(

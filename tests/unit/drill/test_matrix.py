@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from resile.drill.declared import Bars, Declared, DeclaredService, LoadSpec
-from resile.drill.matrix import cells_of, chosen, problems_of
+from resile.drill.matrix import cells_of, chosen, problems_of, shuffled
 
 DECLARED = Declared(
     services=(
@@ -82,3 +82,14 @@ def test_every_name_that_names_nothing_is_told_with_the_nearest_that_does():
     assert "'hagn'; did you mean hang?" in problems[2]
     assert "'zzzzzz'; there is " in problems[3]
     assert len(problems) == 4
+
+
+def test_a_number_gives_an_order_that_is_always_the_same():
+    cells = [cell for cell in cells_of(DECLARED) for _ in range(2)]
+
+    one = shuffled(cells, 7)
+
+    assert one == shuffled(cells, 7)
+    assert one != cells
+    assert one != shuffled(cells, 8)
+    assert sorted(cell.name for cell in one) == sorted(cell.name for cell in cells)
