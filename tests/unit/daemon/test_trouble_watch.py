@@ -7,11 +7,14 @@ import pytest
 from tests.support.systems import service, system
 
 from resile.core.events import (
+    ObjectiveAtRisk,
+    ObjectiveMissed,
     Payload,
     RotationBegun,
     RotationWaits,
     SecretAnomaly,
     SnapshotFailed,
+    SnapshotTaken,
     StoreDamaged,
     StoreMended,
     TroubleEnded,
@@ -23,6 +26,7 @@ from resile.daemon import trouble_watch
 from resile.daemon.trouble_watch import TroubleWatch
 from resile.errors import JournalError
 from resile.incidents import IncidentBook
+from resile.recover.points import RecoveryPoints
 from resile.testing.clock import FakeClock
 from resile.testing.journal import MemoryJournal
 
@@ -174,3 +178,65 @@ def test_journal_that_cannot_be_read_is_tried_again() -> None:
     asyncio.run(asyncio.wait_for(run(), 20))
 
     assert desk.kinds() == [TroubleNoticed]
+
+
+def taken() -> SnapshotTaken:
+    return SnapshotTaken(
+        source=FOLDER,
+        snapshot_id="snp_1",
+        place="store",
+        files=1,
+        bytes=1,
+        new_bytes=1,
+        stored_bytes=1,
+        duration_s=0.1,
+    )
+
+
+def test_a_copy_that_gets_too_old_is_told_before_and_is_trouble_until_there_is_a_new_one() -> None:
+    desk = Desk()
+    points = RecoveryPoints(periods_s={FOLDER: 60.0}, began_at=desk.clock.now())
+    desk.append(taken())
+
+    def watch() -> TroubleWatch:
+        return TroubleWatch(
+            desk.journal,
+            desk.book,
+            tell=desk.tell,
+            periods_s={FOLDER: 60.0},
+            points=points,
+            clock=desk.clock,
+            poll_s=0,
+        )
+
+    watching = watch()
+    for seconds in (0, 89, 1, 29, 1, 1):
+        desk.clock.advance(seconds)
+        asyncio.run(watching.look())
+    told = [type(payload) for payload in desk.told]
+    desk.append(taken())
+    asyncio.run(watching.look())
+
+    assert told == [ObjectiveAtRisk, ObjectiveMissed, TroubleNoticed]
+    assert isinstance(desk.told[-1], TroubleEnded)
+
+
+def test_what_was_told_of_a_copy_is_not_told_again_by_the_next_brain() -> None:
+    desk = Desk()
+    began_at = desk.clock.now()
+    for _ in range(2):
+        points = RecoveryPoints(periods_s={FOLDER: 60.0}, began_at=began_at)
+        watching = TroubleWatch(
+            desk.journal,
+            desk.book,
+            tell=desk.tell,
+            periods_s={FOLDER: 60.0},
+            points=points,
+            clock=desk.clock,
+            poll_s=0,
+        )
+        desk.clock.advance(100 if not desk.told else 1)
+        asyncio.run(watching.look())
+        desk.append(*desk.told)
+
+    assert [type(payload) for payload in desk.told] == [ObjectiveAtRisk]
