@@ -25,7 +25,7 @@ from resile.core.files import (
     write_durable,
 )
 from resile.core.process import Identity
-from resile.core.switch_file import read_switches
+from resile.core.switch_file import SwitchReader
 from resile.core.vocabulary import Part
 from resile.errors import OperationError
 
@@ -55,6 +55,7 @@ class Ledger:
         self.folder = folder
         self._files = files
         self._clock = clock
+        self._switches = SwitchReader(folder.parent)
 
     def begin(self, record: UndoRecord) -> None:
         """Keep a record; durable when it returns: its fault may be applied now.
@@ -160,11 +161,7 @@ class Ledger:
         """
         if self._has(STOP_NAME) or MACHINE_STOP.exists():
             return STOPPED
-        try:
-            off = read_switches(self.folder.parent).find(Part.CHAOS, now=self._clock.now())
-        except OperationError as exc:
-            return exc.message
-        return "" if off is None else off.reason
+        return self._switches.why_off(Part.CHAOS, self._clock.now())
 
     def _has(self, name: str) -> bool:
         return os.path.lexists(self.folder / name)

@@ -97,20 +97,30 @@ class SwitchReader:
 
     def __init__(self, state: Path) -> None:
         self._state = state
-        self._known: tuple[Stamp, Switches] = (None, Switches())
+        self._known: tuple[Stamp, Switches, str] = (None, Switches(), "")
 
     def now(self) -> Switches:
         """Give what is off; of what cannot be read, what was known before."""
+        return self._look()[1]
+
+    def why_off(self, part: Part, now: datetime) -> str:
+        """Tell why a part is off, empty if it is on; where nobody knows, it is off."""
+        _, switches, trouble = self._look()
+        off = switches.find(part, now=now)
+        return trouble or ("" if off is None else off.reason)
+
+    def _look(self) -> tuple[Stamp, Switches, str]:
         stamp = stamp_of(self._state)
-        if stamp != self._known[0]:
-            found = self._known[1]
+        known = self._known
+        if stamp != known[0]:
             try:
-                found = read_switches(self._state)
+                known = (stamp, read_switches(self._state), "")
             except OperationError as exc:
                 fields: dict[str, object] = {"reason": exc.message}
                 logger.warning(log_line("switches.unreadable", fields), extra=fields)
-            self._known = (stamp, found)
-        return self._known[1]
+                known = (stamp, known[1], exc.message)
+            self._known = known
+        return known
 
 
 def _unreadable(path: Path, why: str) -> OperationError:

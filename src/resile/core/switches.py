@@ -1,6 +1,5 @@
 """Which parts are switched off: folded from the journal. Pure; `core.switch_file` tells other processes."""
 
-import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -243,9 +242,7 @@ def part_of(word: str, *, playbooks: Iterable[str] | None = None) -> tuple[Part,
         return Part.PLAYBOOK, _playbook(name, playbooks)
     if slash or head not in list(Part):
         words = [str(part) for part in Part if part is not Part.PLAYBOOK]
-        near = difflib.get_close_matches(
-            word, [*words, *(f"playbook/{n}" for n in playbooks or ())]
-        )
+        near = _nearest(word, [*words, *(f"playbook/{n}" for n in playbooks or ())])
         known = f"{', '.join(words)} and playbook/NAME"
         meant = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(f"there is no part {word!r}{meant}; the parts are {known}")
@@ -256,7 +253,7 @@ def _playbook(name: str, playbooks: Iterable[str] | None) -> str:
     known = None if playbooks is None else sorted(playbooks)
     if name and (known is None or name in known):
         return name
-    near = difflib.get_close_matches(name, known or (), n=1)
+    near = _nearest(name, known or ())
     meant = f"; did you mean playbook/{near[0]}?" if near else ""
     what = f"there is no playbook {name!r}{meant}" if name else "a playbook is named"
     raise ValueError(what if name else f"{what}: playbook/NAME; `resile playbooks list` has them")
@@ -271,3 +268,9 @@ def until_of(for_s: float, now: datetime) -> datetime:
     if not 1.0 <= for_s <= OFF_S_MAX:
         raise ValueError("a part is switched off for 1s to 30d")
     return now + timedelta(seconds=for_s)
+
+
+def _nearest(word: str, known: Iterable[str]) -> list[str]:
+    from difflib import get_close_matches  # Only who mistypes pays for it.
+
+    return get_close_matches(word, list(known), n=1)

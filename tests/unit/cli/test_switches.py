@@ -1,5 +1,6 @@
 """`resile disable`, `enable`, `switches` and `emergency-stop`: what they ask, do by themselves, and print."""
 
+import io
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -176,3 +177,25 @@ def test_without_a_daemon_it_is_done_here_and_ended_by_a_person(resile, places):
     assert read_switches(places.state) == Switches(
         changed_at=read_switches(places.state).changed_at
     )
+
+
+class Terminal(io.StringIO):
+    """Standard input of somebody who sits there."""
+
+    def isatty(self):
+        return True
+
+
+def test_person_is_asked_what_was_not_said_and_may_say_no(resile, daemon, monkeypatch):
+    daemon.routes[STOP] = (202, answer(emergency=STOPPED))
+    daemon.routes[STATUS] = (200, answer(emergency=STOPPED))
+
+    monkeypatch.setattr("sys.stdin", Terminal("n\nn\n"))
+    refused = resile("emergency-stop", "--why", "an intruder")
+    assert refused.code == 3
+    assert "services go on?" in refused.err
+    assert daemon.asked == []
+
+    monkeypatch.setattr("sys.stdin", Terminal("y\ny\n"))
+    assert resile("emergency-stop", "--why", "an intruder").code == 0
+    assert daemon.asked[0][2]["is_stopping_services"] is True

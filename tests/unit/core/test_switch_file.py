@@ -91,6 +91,8 @@ def test_reader_reads_again_what_changed(tmp_path: Path) -> None:
     write_switches(tmp_path, off(Part.SCRUB))
     assert reader.now() == off(Part.SCRUB)
     assert reader.now() is reader.now()
+    assert reader.why_off(Part.SCRUB, NOW).endswith(": tests")
+    assert reader.why_off(Part.CHAOS, NOW) == ""
 
     switches_file(tmp_path).unlink()
     assert stamp_of(tmp_path) is None
@@ -110,3 +112,4 @@ def test_reader_keeps_what_it_knew_of_a_file_that_is_damaged_and_says_so_once(
         assert reader.now() == before
 
     assert len(caplog.records) == 1
+    assert "nobody knows" in reader.why_off(Part.CHAOS, NOW)
