@@ -9,15 +9,17 @@ snapshot of it from before the run, or `no_checkpoint` says why there is none. `
 whether the outside knows of it already.
 
 While something that it asks is away, it works on: `warnings` says without what. Only without any
-policies nothing runs: the answer is 503. `GET /health`, `/health/live`, `/health/ready` and
-`/metrics` tell how it is.
+policies nothing runs: the answer is 503. `GET /live` tells whether the process itself works; `GET /health`,
+`/health/live`, `/health/ready` and `/metrics` tell how it is.
 """
 
+import os
 import shutil
 import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +43,8 @@ from resile.core.vocabulary import RunReason
 RUNS_MAX = 16
 """Scripts at once; one more waits for RUN_WAIT_S, then gets 503."""
 RUN_WAIT_S = 1.0
+RUN_DESCRIPTORS = 16
+"""A run opens no more than that at once. A process that cannot is started anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +186,17 @@ def _why(matches: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(match["description"] for match in matches)
 
 
+def _live(_: Mapping[str, Any]) -> Answer:
+    """Tell whether the process itself works: it does not if it can open nothing more, as then no script runs."""
+    try:
+        with ExitStack() as stack:
+            for _number in range(RUN_DESCRIPTORS):
+                stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+    except OSError as exc:
+        raise RefusedError(503, f"no script can be run: {exc.strerror}") from exc
+    return 200, {"live": True}
+
+
 def _health(dependencies: Dependencies) -> resile.Health:
     """Tell how the dispatcher is: ready as long as it can decide, degraded without what it asks."""
     health = resile.Health(prefix="dispatcher")
@@ -215,7 +230,7 @@ def main() -> None:
         port = settings.dispatcher_port
 
         def open_server() -> HttpService:
-            routes = {("POST", "/dispatch"): dispatcher.dispatch}
+            routes = {("POST", "/dispatch"): dispatcher.dispatch, ("GET", "/live"): _live}
             server = HttpService(port, routes, mounted=health.wsgi())
             health.add_connections(lambda: server.connections)
             return server
