@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.support.systems import service, system
 
-from resile.core.clock import SYSTEM_CLOCK
+from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.listeners import holders_of, is_taken
 from resile.core.process import is_alive
 from resile.core.vocabulary import STATE_VARIABLE, CheckGroup, FaultKind, Priority
@@ -26,6 +26,7 @@ from resile.daemon.remedies.ports import ports_in
 from resile.errors import OperationError
 from resile.health import CheckKind, CheckSpec
 from resile.recover import OpenFault, World
+from resile.testing import FakeClock
 
 LISTEN = """
 import socket, sys, time
@@ -82,7 +83,7 @@ def fault(target: str = "service/a", reason: str = "") -> OpenFault:
 
 
 class Scene:
-    def __init__(self, state: Path, *checks: CheckSpec) -> None:
+    def __init__(self, state: Path, *checks: CheckSpec, clock: Clock = SYSTEM_CLOCK) -> None:
         self.world = World(system(service("a"), service("b")))
         owners = Owners(
             self.world,
@@ -91,7 +92,7 @@ class Scene:
             guard_pid=os.getpid(),
         )
         self.owners = owners
-        self.freeing = Freeing(owners, checks=checks, clock=SYSTEM_CLOCK)
+        self.freeing = Freeing(owners, checks=checks, clock=clock)
 
     def runs(self, name: str, pid: int) -> None:
         self.world.change(name, pid=pid, generation=1)
@@ -155,7 +156,7 @@ def test_ports_are_read_from_the_complaint_only() -> None:
 def test_service_that_holds_a_lock_for_long_is_found(tmp_path: Path, mode: str) -> None:
     database = tmp_path / "data.db"
     check = CheckSpec(id="db", kind=CheckKind.SQLITE, target=str(database))
-    scene = Scene(tmp_path / "state", check)
+    scene = Scene(tmp_path / "state", check, clock=FakeClock())
     with child(HOLD, str(database), mode) as holder:
         scene.runs("b", holder.pid)
 
@@ -171,7 +172,7 @@ def test_stranger_that_holds_a_lock_is_named(tmp_path: Path) -> None:
     check = CheckSpec(id="a.ready", kind=CheckKind.SQLITE, target=str(database), service="a")
     with child(HOLD, str(database), "DELETE") as holder:
         with pytest.raises(OperationError) as refused:
-            Scene(tmp_path / "state", check).freeing.find_lock(fault())
+            Scene(tmp_path / "state", check, clock=FakeClock()).freeing.find_lock(fault())
 
         assert f"is held by pid {holder.pid} (python" in refused.value.message
         assert f"kill {holder.pid}" in refused.value.hint
@@ -186,7 +187,7 @@ def test_database_that_nobody_locks_has_no_holder(tmp_path: Path) -> None:
     assert locks_held(database) == ()
     check = CheckSpec(id="db", kind=CheckKind.SQLITE, target=str(database))
     with pytest.raises(OperationError, match="nobody holds"):
-        Scene(tmp_path, check).freeing.find_lock(fault("check/db"))
+        Scene(tmp_path, check, clock=FakeClock()).freeing.find_lock(fault("check/db"))
 
 
 def test_stopped_process_holds_its_lock_too(tmp_path: Path) -> None:
