@@ -25,6 +25,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 def test_its_health_has_the_fields_that_probes_and_people_expect(lasting: System) -> None:
     system = lasting
     assert system.ask("GET", "/health/live") == (200, {"alive": True})
+    assert system.ask("GET", "/live") == (200, {"live": True})
     assert system.ask("GET", "/health/ready") == (200, {"ready": True, "reason": None})
     status, answer = system.ask("GET", "/health")
 
