@@ -14,7 +14,6 @@ from resile.recover import coordinate, failback, faults, steps
 from resile.recover.facts import OpenPlan
 from resile.recover.findings import Finding, made_id
 from resile.recover.model import check_target, service_target
-from resile.recover.switched import frozen
 from resile.recover.world import STOP_ACTIONS, World
 
 STOP_RETRY_S_MIN, STOP_RETRY_S_MAX = 0.5, 10.0
@@ -105,7 +104,7 @@ def _wanted(world: World, now: datetime) -> Iterator[Finding]:
             yield from _stop(world, name, now)
     planned = set[str]().union(*(steps.remaining_targets(world, p) for p in world.plans.values()))
     for name in world.graph.start_order:
-        if service_target(name) not in planned and _is_to_start(world, name, now):
+        if service_target(name) not in planned and _is_to_start(world, name):
             held_until = failback.held_until(world, name, now)
             yield held_until or started(world, now, ActionKind.START, service_target(name))
 
@@ -151,24 +150,27 @@ def _provable_at(world: World, plan: OpenPlan) -> datetime | None:
     return None if since is None else since + timedelta(seconds=plan.stable_s)
 
 
-def _is_to_start(world: World, name: str, now: datetime) -> bool:
+def _is_to_start(world: World, name: str) -> bool:
     status = world.service(name)
     if status.is_alive or status.desired is Desired.STOPPED or status.is_quarantined:
         return False
     if world.is_finished(name):
         return False
-    if world.failing_fault(name) is not None and not _is_operators(world, name, now):
+    if world.failing_fault(name) is not None and not _is_released(world, name):
         return False
     if world.is_left_to_operator(name):
         return False
     return world.action_on(service_target(name)) is None and world.is_startable(name)
 
 
-def _is_operators(world: World, name: str, now: datetime) -> bool:
-    """Tell whether an operator asked for the start of a failing service, which recovery must not."""
+def _is_released(world: World, name: str) -> bool:
+    """Tell whether an operator asked for the start of a failing service since it ended.
+
+    Where a plan is about to start it, that does; but no order waits for a plan that may not come:
+    one that recovery must not make, or that a person has to approve.
+    """
     status = world.service(name)
-    is_released = status.ended is None and not status.start_error
-    return is_released and frozen(world, now) is not None
+    return status.ended is None and not status.start_error
 
 
 def _is_to_stop(world: World, name: str) -> bool:
