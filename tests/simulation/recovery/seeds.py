@@ -68,8 +68,8 @@ def _run(seed: int, focus: tuple[str, ...]) -> Told:
     check_nobody_is_forgotten(life)
     if mode in ("calm", "healable"):
         check_all_is_well(life)
-    for _ in range(VISITS):
-        troubles.call_person()
+    for visit in range(VISITS):
+        troubles.call_person(visit)
         life.run(CALM_S)
         if not life.world.faults:
             break

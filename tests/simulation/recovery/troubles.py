@@ -13,6 +13,8 @@ from resile.core.events import (
     SwitchSet,
 )
 from resile.core.vocabulary import CheckState, MemoryLevel, Part, Verb
+from resile.recover import OpenFault
+from resile.recover.rehearsal import asked
 
 LASTS_S = (1.0, 5.0, 30.0, 120.0, 600.0, None)
 """How long a trouble lasts; None: until peace."""
@@ -53,14 +55,19 @@ class Troubles:
         self.life.death = None
         machine.on_change()
 
-    def call_person(self) -> None:
-        """Let an operator look: answer what waits, end work, and have started what is broken."""
+    def call_person(self, visit: int) -> None:
+        """Let an operator look: answer what waits, end work, and have started what is broken.
+
+        What did not help the first time gets a no the next time.
+        """
         life = self.life
         for target in list(life.world.maintenance):
             if life.world.is_maintained(target):
                 self._maintain(target, is_on=False)
         for proposal in list(life.world.proposals.values()):
-            self._answer(proposal.plan_id, proposal.fault_id, proposal.target, is_yes=True)
+            self._answer(proposal.plan_id, proposal.fault_id, proposal.target, is_yes=visit == 0)
+        for fault in list(life.world.faults.values()):
+            self._prove_again(fault)
         broken = [name for name in self.names if not life.machine.works(name)]
         life.tell(OperatorRequested(verb=Verb.START, services=(), who="ann"))
         hurt = tuple(name for name in broken if name in life.machine.running)
@@ -255,6 +262,16 @@ class Troubles:
         self.life.tell(
             MaintenanceChanged(target=target, is_on=is_on, until=until, why="work", who="ann")
         )
+
+    def _prove_again(self, fault: OpenFault) -> None:
+        """Run the playbook again whose proof failed, as its symptom may be gone long since."""
+        world, now = self.life.world, self.life.time.wall
+        book = world.spec.playbook(fault.tried[-1]) if fault.doubt and fault.tried else None
+        if book is None or world.plan_for(fault.fault_id) or world.proposal_for(fault.fault_id):
+            return
+        plan = asked(world, book, fault.target, now, who="ann")
+        self.life.tell(plan)
+        self._answer(plan.plan_id, plan.fault_id, plan.target, is_yes=True)
 
     def _answer(self, plan_id: str, fault_id: str, target: str, *, is_yes: bool) -> None:
         self.life.tell(
