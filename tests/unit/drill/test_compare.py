@@ -1,5 +1,7 @@
 """What is a regression, and what is only noise."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +69,14 @@ def test_time_is_slower_only_beyond_the_noise(
         assert change_of(before, after).change is change
 
 
+def test_target_says_how_much_time_matters() -> None:
+    before, after = (proved(CRASH, recovered_s=seconds) for seconds in (1.0, 3.4))
+
+    assert change_of(before, after).change is Change.WORSE
+    relaxed = replace(after, recovery_s_max=9.0)
+    assert change_of(before, relaxed).change is Change.SAME
+
+
 def test_slow_detection_and_recovery_are_told_with_both_figures() -> None:
     found = change_of(
         proved(CRASH, detected_s=0.1, recovered_s=1.0),
@@ -125,9 +135,9 @@ def test_cell_that_was_tried_more_than_once_has_one_change_by_its_worst_try() ->
     assert [(one.change, one.why) for one in found.cells] == [(Change.WORSE, "passed, now slow")]
 
 
-@given(before=st.floats(0, 1e6))
-def test_tolerance_is_bounded(before: float) -> None:
-    assert 1.0 <= tolerance_s(before) <= 10.0
+@given(before=st.floats(0, 1e6), target=st.floats(0, 1e6))
+def test_tolerance_is_bounded(before: float, target: float) -> None:
+    assert 1.0 <= tolerance_s(before, target) <= 10.0
 
 
 @given(detected=times, recovered=times, verdict=st.sampled_from(list(V)))
