@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from resile.cli import cmd_recovery
+from resile.testing.clock import FakeClock
 from resile.testing.recovery_view import FakeRecovery
 
 PATH = ("GET", "/api/recovery")
@@ -85,3 +87,26 @@ def test_json_is_what_the_daemon_answers(resile, recovery):
     recovery.serve()
 
     assert json.loads(resile("recovery", "--json").out) == recovery.overview()
+
+
+def test_watching_shows_it_again_each_second_until_it_is_interrupted(capsys):
+    class Clock(FakeClock):
+        looks = 0
+
+        def sleep(self, seconds):
+            assert seconds == cmd_recovery.WATCH_S
+            self.looks += 1
+            if self.looks == 3:
+                raise KeyboardInterrupt
+
+    class Api:
+        def get(self, path):
+            assert path == PATH[1]
+            return FakeRecovery().overview()
+
+    with pytest.raises(KeyboardInterrupt):
+        cmd_recovery._watch(Api(), as_json=True, clock=Clock())
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(json.loads(line)["faults"] == [] for line in lines)
