@@ -77,9 +77,12 @@ def hang_due_at(world: World, name: str) -> datetime | None:
 
 def down_checks(world: World, name: str, group: CheckGroup) -> dict[str, CheckStatus]:
     """Give the checks of a service and group that are DOWN and not in maintenance, by id."""
-    names = [c for c in world.checks_of(name, group) if not world.is_maintained(check_target(c))]
-    checks = {c: world.check(c) for c in names}
-    return {c: s for c, s in checks.items() if s.state is CheckState.DOWN}
+    return {
+        check: world.check(check)
+        for check in world.checks_of(name, group)
+        if world.check(check).state is CheckState.DOWN
+        and not world.is_maintained(check_target(check))
+    }
 
 
 def good_since(world: World, name: str, group: CheckGroup | None = None) -> datetime | None:

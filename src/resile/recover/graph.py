@@ -4,6 +4,7 @@ A dependency that would close a cycle is left out (the configuration refuses cyc
 a wrong one from blocking every start), and so is one that names nothing declared.
 """
 
+from resile.core.vocabulary import CheckGroup
 from resile.recover.model import SystemSpec, check_target, service_target
 
 
@@ -20,6 +21,7 @@ class Graph:
         self._spec = spec
         self._needs: dict[str, tuple[str, ...]] = {}
         self._order: list[str] = []
+        self._checks_of = _checks_of(spec)
         self._visit_all()
         self._dependents: dict[str, list[str]] = {name: [] for name in spec.services}
         for name in self._order:
@@ -51,6 +53,10 @@ class Graph:
     def is_service(self, name: str) -> bool:
         """Tell whether a name of `depends_on` is a service's, not a check's."""
         return name in self._spec.services
+
+    def checks_of(self, service: str, group: CheckGroup | None = None) -> tuple[str, ...]:
+        """Give the live and ready checks of a service, or those of one group."""
+        return self._checks_of[service, group]
 
     def ancestors(self, target: str) -> frozenset[str]:
         """Give the targets whose faults may explain a fault of this target."""
@@ -107,3 +113,17 @@ class Graph:
             found.update(dict.fromkeys(layer))
             layer = [n for name in layer for n in self.needs(name) if n not in found]
         return tuple(found)
+
+
+def _checks_of(spec: SystemSpec) -> dict[tuple[str, CheckGroup | None], tuple[str, ...]]:
+    """List the checks of each service and group once: they are asked for all the time."""
+    found: dict[tuple[str, CheckGroup | None], list[str]] = {
+        (name, group): []
+        for name in spec.services
+        for group in (None, CheckGroup.LIVE, CheckGroup.READY)
+    }
+    for binding in spec.checks.values():
+        if binding.group is not CheckGroup.SYSTEM and binding.service in spec.services:
+            found[binding.service, None].append(binding.check)
+            found[binding.service, binding.group].append(binding.check)
+    return {key: tuple(checks) for key, checks in found.items()}

@@ -76,7 +76,7 @@ def plan(world: World, now: datetime) -> Iterator[Finding]:
     for it. One whose plan waits for a person gets none until that is answered. While recovery is
     switched off no plan is begun.
     """
-    if frozen(world, now):
+    if frozen(world, now) or not (world.faults or world.proposals):
         return
     taken = worked_on(world)
     places = coordinate.Places(world, now)

@@ -35,14 +35,6 @@ class Store:
     def __init__(self, spec: SystemSpec, graph: Graph, record: WorldRecord) -> None:
         self.spec = spec
         self.graph = graph
-        own = [c for c in spec.checks.values() if c.group is not CheckGroup.SYSTEM]
-        self._checks_of: dict[tuple[str, CheckGroup | None], tuple[str, ...]] = {
-            (name, group): tuple(
-                c.check for c in own if c.service == name and group in (None, c.group)
-            )
-            for name in spec.services
-            for group in (None, CheckGroup.LIVE, CheckGroup.READY)
-        }
         self.load(record)
 
     def load(self, record: WorldRecord) -> None:
@@ -103,7 +95,7 @@ class Store:
 
     def checks_of(self, name: str, group: CheckGroup | None = None) -> tuple[str, ...]:
         """Give the live and ready checks of a service, or those of one group."""
-        return self._checks_of[name, group]
+        return self.graph.checks_of(name, group)
 
     def known_service(self, target: str) -> str | None:
         """Tell which declared service a target names; None if it names none."""

@@ -44,6 +44,8 @@ def seen_on(world: World, target: str) -> Iterator[Seen]:
     name = world.known_service(target)
     if name is not None and not world.service(name).is_alive:
         return
+    if not world.symptoms and not world.pressures:
+        return  # Nearly always, and this is asked of every service in every decision.
     for kind in sorted(KINDS):
         seen = _seen(world, kind, target)
         if seen is not None:
