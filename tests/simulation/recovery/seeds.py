@@ -108,7 +108,7 @@ def live(life: Life, troubles: Troubles, mode: str, kinds: tuple[str, ...]) -> N
     elif mode == "large":
         count, pause_s = rng.randint(3, 6), 300.0
     else:
-        count, pause_s = rng.randint(4, 20), 150.0
+        count, pause_s = rng.randint(3, 12), 240.0
     for _ in range(count):
         life.run(rng.choice((0.0, 0.3, 3.0, 1.0, 1.0)) * rng.uniform(0.0, pause_s))
         for _ in range(rng.choice((1, 1, 2))):
