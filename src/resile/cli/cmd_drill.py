@@ -23,6 +23,9 @@ from resile.cli.drill_tables import (
 from resile.cli.options import config_option, json_option
 from resile.cli.output import clean, print_json, print_table, say
 from resile.cli.who import operator
+from resile.core.clock import SYSTEM_CLOCK
+from resile.core.switch_file import check_switch
+from resile.core.vocabulary import Part
 from resile.drill import Cell, Drill, Report
 from resile.drill.matrix import chosen, problems_of, shuffled
 from resile.drill.running import Runner
@@ -86,7 +89,7 @@ def command(  # noqa: PLR0917 - click gives them by name
     Whatever ends the drill, a signal or its own death, everything is undone.
 
     Exit code 0 if all that this machine can do has passed, 1 if something has not, 3 if nothing was
-    done: the system is not well, or nothing can be done here.
+    done: the system is not well, recovery or chaos is switched off, or nothing can be done here.
     """
     if context.invoked_subcommand is not None:
         context.obj = config
@@ -96,6 +99,8 @@ def command(  # noqa: PLR0917 - click gives them by name
         if is_dry:
             _show_matrix(cells, as_json=as_json)
             return 0
+        for part in (Part.CHAOS, Part.RECOVERY):
+            check_switch(home.places.state, part, now=SYSTEM_CLOCK.now())
         _confirm(cells, is_sure=is_sure, as_json=as_json)
         cells = [cell for cell in cells for _ in range(repeat)]
         if seed is not None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from resile.chaos import Injector, find_fault
 from resile.chaos.catalogue import obstacle
-from resile.chaos.decide import STOPPED
 from resile.chaos.story import Tell
 from resile.cli.api import Api
 from resile.cli.chaos_home import Home, opened_home
@@ -132,8 +131,8 @@ class DrillHome:
             return ""
         host = self.chaos.host
         try:
-            if host.ledger.is_stopped():
-                return STOPPED
+            if why := host.ledger.why_stopped():
+                return why
             wish = wish_of(cell, self.declared, host)
             if why := obstacle(wish.fault, host):
                 return why

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from resile.core.events import SwitchSet
 from resile.core.switch_file import read_switches, switches_file, write_switches
 from resile.core.switches import Switches
 from resile.core.vocabulary import Part
@@ -199,3 +200,16 @@ def test_person_is_asked_what_was_not_said_and_may_say_no(resile, daemon, monkey
     monkeypatch.setattr("sys.stdin", Terminal("y\ny\n"))
     assert resile("emergency-stop", "--why", "an intruder").code == 0
     assert daemon.asked[0][2]["is_stopping_services"] is True
+
+
+@pytest.mark.parametrize("part", [Part.CHAOS, Part.RECOVERY])
+def test_no_drill_begins_while_chaos_or_recovery_is_off(resile, places, part):
+    places.config.write_text('[service.api]\ncommand = ["true"]\n')
+    now = datetime.now(UTC)
+    off = SwitchSet(part=part, is_on=False, until=now + timedelta(hours=1), why="a fair")
+    write_switches(places.state, Switches().apply(off, now))
+
+    done = resile("drill", "--yes")
+
+    assert done.code == 3
+    assert f"{part} is switched off" in done.err
