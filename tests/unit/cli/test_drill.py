@@ -124,9 +124,9 @@ def test_a_person_is_asked_and_may_say_no(folder, monkeypatch, capsys):
 
 
 def test_a_drill_without_a_daemon_is_refused_and_breaks_nothing(typed):
-    found = typed("--scenario", "run_time", "--yes", code=3)
+    found = typed("--scenario", "run_time", "--yes", code=6)
 
-    assert "the system is not well" in found["error"]
+    assert "no daemon answers" in found["error"]
 
 
 @pytest.mark.parametrize(
