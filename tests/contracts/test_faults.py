@@ -26,6 +26,7 @@ from resile.errors import ResileError
 __all__ = ["child", "grouped", "stage"]  # Fixtures that pytest finds here.
 
 Make = Callable[["Scene"], tuple[str, dict[str, Any]]]
+GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "break-things-on-purpose.md"
 BUSY = """
 import os, socket, sys, time
 fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
@@ -293,6 +294,17 @@ def test_every_fault_has_a_case_and_says_what_it_is() -> None:
         assert isinstance(fault.target, TargetKind)
         assert isinstance(fault.privilege, Privilege)
         assert len({one.name for one in fault.parameters}) == len(fault.parameters)
+
+
+def test_the_guide_tells_of_every_fault_what_takes_it_back() -> None:
+    text = GUIDE.read_text()
+    untold = [
+        name
+        for name in FAULTS
+        if f"`{name}`" not in text and f"`{name.partition('.')[0]}.*`" not in text
+    ]
+
+    assert untold == []
 
 
 @pytest.mark.parametrize("name", CASES)
