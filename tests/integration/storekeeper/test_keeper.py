@@ -466,10 +466,7 @@ def test_folder_that_cannot_be_watched_is_looked_at_whole_and_says_so_once(
 
 @pytest.mark.parametrize(
     ("part", "kinds"),
-    [
-        (Part.SNAPSHOTS, {JobKind.SNAPSHOT}),
-        (Part.SCRUB, {JobKind.SCRUB, JobKind.LIVE}),
-    ],
+    [(Part.SNAPSHOTS, {JobKind.SNAPSHOT}), (Part.SCRUB, {JobKind.SCRUB, JobKind.LIVE})],
 )
 def test_what_is_switched_off_is_not_due_until_its_time_is_over(
     bench: Bench, part: Part, kinds: set[JobKind]
