@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from tests.e2e.running import RESILE, system
+from tests.support.chaos_engine import programs
 
 from resile.chaos.ledger import Ledger
 from resile.health import read_stat
@@ -152,3 +153,18 @@ def test_ctrl_c_ends_an_experiment_in_order_and_a_kill_leaves_nothing(running):
 
         assert process.wait(timeout=30) == code
         running.wait("the fault is gone", lambda: not ledger.records())
+
+
+def test_a_new_brain_ends_a_fault_whose_watchdog_was_killed(running):
+    running.wait_up("web")
+    words = ("descriptors.exhaust", "left=50", "--target", "service/web", "--ttl", "3s", "--yes")
+    chaos(running, "apply", *words)
+    ledger = Ledger(running.state_dir() / "chaos")
+    brain = running.status()["brain"]["pid"]
+
+    for pid in (*programs("watchdog", running.folder), brain):
+        os.kill(pid, signal.SIGKILL)
+
+    assert ledger.records()
+    running.wait("the fault is gone", lambda: not ledger.records())
+    assert running.status()["brain"]["pid"] != brain
