@@ -6,7 +6,8 @@ RESILE_HEAL_SEED repeats a run. `python -m bench.bench_heal 30` injects 30.
 Single faults and pairs, on random targets at random times; what lasts is not taken back before the system
 is well again, but for what passes by itself after some seconds. A round is healed if all is well within a
 minute: every service and check is UP, scripts run, and what must not be lost is as it was. What is not
-healed is escalated if somebody was told, else it is stuck.
+healed is escalated if somebody was told, else it is stuck. Its time counts from the last fault, or from the
+end of what passes.
 """
 
 import contextlib
