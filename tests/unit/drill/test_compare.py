@@ -153,3 +153,12 @@ def test_what_is_worse_one_way_is_better_the_other_way(one: float, other: float)
     first, second = (proved(CRASH, detected_s=seconds) for seconds in (one, other))
 
     assert change_of(first, second).change is mirror[change_of(second, first).change]
+
+
+def test_what_is_found_by_chance_is_compared_by_how_soon_it_was_mended() -> None:
+    before = proved("corruption:data", detected_s=10.0, recovered_s=11.0, recovery_s_max=10.0)
+    later = replace(before, detected_s=50.0, recovered_s=51.0)
+    slower = replace(before, detected_s=10.0, recovered_s=18.0)
+
+    assert change_of(before, later).change is Change.SAME
+    assert change_of(before, slower).why == "mended after 8s, before 1s"
