@@ -183,8 +183,8 @@ MUTANTS = (
     mutant(
         "a checkpoint forgets what waits for a person",
         "store",
-        "self.proposals = {i: p for i, p in record.proposals.items()",
-        "self.proposals = {i: p for i, p in dict(record.restarts).items()",
+        "for i, p in record.proposals.items() if self.is_known(p.target)}",
+        "for i, p in record.proposals.items() if p.is_approved}",
         "hang_for_long checkpoint kill_brain",
     ),
     mutant(
@@ -234,7 +234,7 @@ MUTANTS = (
         "budget",
         "return uses[-1] + timedelta",
         "return uses[0] + timedelta",
-        "hang unready_for_long no_start",
+        "unready",
     ),
     mutant(
         "a symptom that never shows itself again is waited for",

@@ -103,6 +103,8 @@ def live(life: Life, troubles: Troubles, mode: str, kinds: tuple[str, ...]) -> N
         kinds, count, pause_s = HARMLESS, rng.randint(1, 5), 300.0
     elif mode == "healable":
         kinds, count, pause_s = HEALABLE, rng.randint(1, 3), 900.0
+    elif kinds:
+        count, pause_s = rng.randint(4, 20), 150.0
     elif mode == "few":
         count, pause_s = rng.randint(1, 3), 900.0
     elif mode == "large":
