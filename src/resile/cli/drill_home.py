@@ -60,7 +60,8 @@ class DrillHome:
     def cells(self) -> tuple[Cell, ...]:
         """Make the whole matrix; each cell that cannot be done here tells why."""
         return tuple(
-            replace(cell, obstacle=self._obstacle(cell)) for cell in cells_of(self.declared)
+            replace(cell, obstacle=cell.obstacle or self._obstacle(cell))
+            for cell in cells_of(self.declared)
         )
 
     def parts(self, drill_id: str, say: Say) -> tuple[Parts, DaemonWorld]:
@@ -137,8 +138,8 @@ class DrillHome:
             if why := obstacle(wish.fault, host):
                 return why
             find_fault(wish.fault, host.faults).plan(wish, host)
-        except (ResileError, OSError) as exc:
-            return exc.message if isinstance(exc, ResileError) else str(exc)
+        except ResileError as exc:
+            return exc.message
         return ""
 
 

@@ -54,6 +54,7 @@ def declared_of(config: Config, *, root: Path, state: Path) -> Declared:
             _shown(one.sqlite, root) for one in config.check.values() if one.sqlite is not None
         ),
         packs=_packs(config, root, state),
+        scrub_every_s=config.store.scrub_every,
         secrets=tuple(name for name, one in config.secret.items() if one.rotator is not None),
         load=None
         if load is None

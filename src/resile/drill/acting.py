@@ -202,7 +202,10 @@ def largest_file(folder: Path) -> str:
     Raises:
         ConfigError: If there is none.
     """
-    sizes = [(path.stat().st_size, str(path)) for path in folder.iterdir() if path.is_file()]
+    try:
+        sizes = [(path.stat().st_size, str(path)) for path in folder.iterdir() if path.is_file()]
+    except OSError as exc:
+        raise ConfigError(f"{folder} cannot be read: {exc.strerror}") from exc
     if not sizes or max(sizes)[0] == 0:
         raise ConfigError(
             f"no file with content is in {folder}", hint="there is nothing to hit yet"

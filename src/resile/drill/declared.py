@@ -76,6 +76,7 @@ class Declared:
         protected: Those of them whose files are brought back.
         databases: The files of SQLite databases that are looked at.
         packs: The folder of the store's packs; None: there is no store in a folder, or nothing to mend it from.
+        scrub_every_s: So often everything that is kept is read again.
         secrets: Those with a rotator.
         load: What is sent meanwhile; None: nothing.
         exclude: Scenarios, targets or cells that are left out; `*` stands for anything.
@@ -87,6 +88,7 @@ class Declared:
     protected: tuple[Path, ...] = ()
     databases: tuple[Path, ...] = ()
     packs: Path | None = None
+    scrub_every_s: float = 60.0
     secrets: tuple[str, ...] = ()
     load: LoadSpec | None = None
     exclude: tuple[str, ...] = ()

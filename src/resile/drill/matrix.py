@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from resile.core.units import format_duration
 from resile.drill.declared import Declared
 from resile.drill.model import Aim, Cell, Scenario
 from resile.drill.scenarios import SCENARIOS
@@ -15,9 +16,10 @@ BRAIN, RUN = "brain", "run"
 
 def cells_of(declared: Declared, scenarios: Mapping[str, Scenario] = SCENARIOS) -> tuple[Cell, ...]:
     """Make every cell that fits the system, scenario by scenario, with the bars of the system."""
+    every = [_with_bars(scenario, declared) for scenario in scenarios.values()]
     return tuple(
-        Cell(scenario=_with_bars(scenario, declared), target=target)
-        for scenario in scenarios.values()
+        Cell(scenario=scenario, target=target, obstacle=_obstacle(scenario, declared))
+        for scenario in every
         for target in _targets(scenario.aim, declared)
     )
 
@@ -103,6 +105,14 @@ def _targets(aim: Aim, declared: Declared) -> tuple[str, ...]:
         Aim.RUN: (RUN,),
     }
     return others[aim]
+
+
+def _obstacle(scenario: Scenario, declared: Declared) -> str:
+    """Tell why a drill cannot wait until somebody looks; empty if it can."""
+    if not scenario.counts_from_detection or declared.scrub_every_s <= scenario.detection_s_max:
+        return ""
+    every, most = map(format_duration, (declared.scrub_every_s, scenario.detection_s_max))
+    return f"everything is read again every {every} only ([store] scrub_every), and a drill waits {most}"
 
 
 def _with_bars(scenario: Scenario, declared: Declared) -> Scenario:

@@ -135,6 +135,8 @@ def test_a_scenario_with_wrong_options_is_refused(host):
 
 
 def test_the_largest_file_is_hit(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        largest_file(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="no file with content"):
         largest_file(tmp_path)
     (tmp_path / "folder").mkdir()

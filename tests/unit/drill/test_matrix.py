@@ -1,5 +1,6 @@
 """Which cells a system has, and which of them somebody wants."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,14 @@ def test_a_system_may_have_bars_of_its_own():
 
     assert bars["crash:service/api"].recovery_s_max == 7.0
     assert bars["crash:service/api"].detection_s_max == 5.0
+
+
+def test_nobody_waits_for_days_until_a_rotten_file_is_found():
+    cells = {one.name: one for one in cells_of(replace(DECLARED, scrub_every_s=7 * 86_400.0))}
+
+    assert "every 7d only" in cells["corruption:data"].obstacle
+    assert not cells["crash:service/api"].obstacle
+    assert not any(one.obstacle for one in cells_of(DECLARED))
 
 
 @pytest.mark.parametrize(
