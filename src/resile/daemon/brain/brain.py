@@ -364,6 +364,11 @@ class Brain:
             self._spawn(self._end_undeclared(instance))
         self._watching.start(self._streaks, adoption.running, self._journal)
         self._foresight.adopt(adoption.running)
+        # Before what is in flight is performed again: a stop that finds nothing left to stop is
+        # over at once, and an end that is told after it would look like a crash.
+        early, self._early = self._early or [], None
+        for told in early:
+            self._on_told(told)
         if is_same_guard:
             now = self._clock.now()
             for action in self._world.in_flight.values():
@@ -371,9 +376,6 @@ class Brain:
                 self._actions.note_begun(action.target, begun_s)
                 self._actions.note_resumed(action.action_id, begun_s)
             self._loop.resume(map(begun_again, self._world.in_flight.values()))
-        early, self._early = self._early or [], None
-        for told in early:
-            self._on_told(told)
 
     async def _end_undeclared(self, instance: Instance) -> None:
         """End what runs although nobody declares it any more: nothing runs unsupervised."""
