@@ -38,7 +38,11 @@ def test_matrix_is_what_is_declared_less_what_is_excluded(tmp_path: Path) -> Non
 
     names = {cell.name for cell in matrix}
     assert {"crash:service/api", "crash:service/worker", "hang:service/api"} <= names
-    assert {"oom:service/worker", "disk_full:orders", "store_corruption:.resile/store/packs"} <= names
+    assert {
+        "oom:service/worker",
+        "disk_full:orders",
+        "store_corruption:.resile/store/packs",
+    } <= names
     assert not {"cpu:service/api", "run_time:run", "oom:service/api", "hang:service/worker"} & names
     assert matrix[0].scenario.recovery_s_max == 1.0
 
