@@ -17,6 +17,8 @@ _HELD_S: Final = 60.0
 _ROTTEN_S, _SCRUB_S = 600.0, 300.0
 """Nobody sees a bit rot: it is found when everything is read again, which `scrub_every` says. What counts is how soon
 it is mended then."""
+_TAKEN_S: Final = 1.5
+"""With the default back-off a quick service tries three times in that; after five it is quarantined, on purpose."""
 _DEGRADED: Final = ("fault.opened", "degradation.changed", "policy.opened")
 
 _ALL: Final = (
@@ -134,7 +136,7 @@ _ALL: Final = (
         fault="port.taken",
         aim=Aim.LISTENING,
         proof=Proof.BORNE,
-        hold_s=3.0,
+        hold_s=_TAKEN_S,
         recovery_s_max=30.0,
         restarts=4,
     ),
