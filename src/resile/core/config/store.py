@@ -39,9 +39,13 @@ class SnapshotSection(Section):
     )
     protect: Flag = setting(
         False,
-        description="Whether its files are compared with the last snapshot as often as the store "
-        "is scrubbed. One that differs although its times say that nobody changed it is brought "
-        "back.",
+        description="Whether its files are compared with the last snapshot. One that differs "
+        "although its times say that nobody changed it is brought back.",
+    )
+    compare_every: Annotated[float, DurationIn("2s", "366d")] | None = setting(
+        None,
+        description="protect: how often each file is read and compared, 2s to 366d. Default: as often "
+        "as the store is scrubbed. A small folder may be read every few seconds.",
     )
     halt: tuple[str, ...] = setting(
         (), description="Services that are stopped meanwhile, because they write to it."

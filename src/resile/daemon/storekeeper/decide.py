@@ -52,7 +52,7 @@ def first_times(plan: Plan, memory: Memory, *, now_s: float, now: datetime) -> d
     collect_in_s = _rest_s(memory.collected_at, COLLECT_EVERY_S, now)
     times[Job(kind=JobKind.COLLECT)] = now_s + max(COLLECT_FIRST_S, collect_in_s)
     for job, key in passes(plan).items():
-        due_in_s = pass_due_in_s(plan, memory.passes.get(key, Pass()), now)
+        due_in_s = pass_due_in_s(plan, job, memory.passes.get(key, Pass()), now)
         times[job] = now_s + max(SCRUB_FIRST_S, due_in_s)
     return times
 
@@ -68,9 +68,11 @@ def passes(plan: Plan) -> dict[Job, str]:
     return found
 
 
-def pass_due_in_s(plan: Plan, one: Pass, now: datetime) -> float:
+def pass_due_in_s(plan: Plan, job: Job, one: Pass, now: datetime) -> float:
     """Say when a pass goes on, or the next one begins: from now, 0 or more."""
-    return _rest_s(one.began_at, plan.scrub_every_s, now) if one.is_over else 0.0
+    is_live = job.kind is JobKind.LIVE
+    every_s = plan.folders[job.name].compare_every_s if is_live else plan.scrub_every_s
+    return _rest_s(one.began_at, every_s, now) if one.is_over else 0.0
 
 
 def next_time(plan: Plan, job: Job, ended: Ended, *, rest_s: float = 0.0) -> float:

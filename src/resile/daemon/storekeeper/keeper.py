@@ -227,7 +227,7 @@ class Keeper:
         rest_s = 0.0
         if (key := self._pass_keys.get(job)) is not None:
             one = self._memory.passes.get(key, Pass())
-            rest_s = pass_due_in_s(self._plan, one, self._clock.now())
+            rest_s = pass_due_in_s(self._plan, job, one, self._clock.now())
         follows = None if ended.failures else follow(self._plan, job)
         with self._wake:
             self._times[job] = next_time(self._plan, job, ended, rest_s=rest_s)
@@ -243,7 +243,8 @@ class Keeper:
             lag_s=self._upkeep.lag_s,
         )
         self._tell.tell()
-        if ended.is_pass_over or ended.ended_s - self._saved_s >= SAVE_EVERY_S:
+        is_scrubbed = ended.is_pass_over and job.kind is JobKind.SCRUB
+        if is_scrubbed or ended.ended_s - self._saved_s >= SAVE_EVERY_S:
             self._saved_s = ended.ended_s
             memories.save(self._plan.state, self._memory)
         self._status.send_if_due(lambda figures: self._send({"figures": figures}))

@@ -54,6 +54,7 @@ class FolderPlan:
         tags: What its snapshots are called.
         keep: Which stay.
         is_protected: Its files are compared with the last snapshot.
+        compare_every_s: Between the beginnings of two such passes.
         halt: Services that are stopped while a damaged file of it is brought back.
         is_logged: It has a log of what contained runs commit in it.
     """
@@ -65,6 +66,7 @@ class FolderPlan:
     tags: tuple[str, ...] = ()
     keep: Keep
     is_protected: bool = False
+    compare_every_s: float = 604_800.0
     halt: tuple[str, ...] = ()
     is_logged: bool = True
 
@@ -163,11 +165,11 @@ def plan_of(config: Mapping[str, Any], *, state: Path) -> Plan:
         scrub_every_s=store["scrub_every"],
         scrub_bytes_per_s=store["scrub_bytes_per_s"],
         has_parity=store["parity"],
-        folders={name: _folder(name, table) for name, table in config["snapshot"].items()},
+        folders={name: _folder(name, table, store) for name, table in config["snapshot"].items()},
     )
 
 
-def _folder(name: str, table: Mapping[str, Any]) -> FolderPlan:
+def _folder(name: str, table: Mapping[str, Any], store: Mapping[str, Any]) -> FolderPlan:
     keep = table["keep"]
     return FolderPlan(
         name=name,
@@ -183,6 +185,7 @@ def _folder(name: str, table: Mapping[str, Any]) -> FolderPlan:
             within_s=keep["within"],
         ),
         is_protected=table["protect"],
+        compare_every_s=table.get("compare_every", store["scrub_every"]),
         halt=tuple(table["halt"]),
         is_logged=table["log"],
     )

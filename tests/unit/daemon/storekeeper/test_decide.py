@@ -37,7 +37,13 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 DAY_S = 86_400.0
 
 
-def plan(*, replica: str = "", is_replicated: bool = True, is_protected: bool = False) -> Plan:
+def plan(
+    *,
+    replica: str = "",
+    is_replicated: bool = True,
+    is_protected: bool = False,
+    compare_every_s: float = 7 * DAY_S,
+) -> Plan:
     folders = {
         name: FolderPlan(
             name=name,
@@ -45,6 +51,7 @@ def plan(*, replica: str = "", is_replicated: bool = True, is_protected: bool = 
             every_s=300,
             keep=Keep(last=1),
             is_protected=is_protected,
+            compare_every_s=compare_every_s,
         )
         for name in ("a", "b")
     }
@@ -111,10 +118,18 @@ def test_collection_is_daily_across_restarts_and_never_right_after_one() -> None
 def test_pass_that_was_interrupted_goes_on_and_one_that_is_over_waits() -> None:
     begun = Pass(began_at=NOW - timedelta(days=2), position="packs/x")
 
-    assert pass_due_in_s(plan(), begun, NOW) == 0
+    assert pass_due_in_s(plan(), SCRUB, begun, NOW) == 0
     over = Pass(began_at=NOW - timedelta(days=2), is_over=True)
-    assert pass_due_in_s(plan(), over, NOW) == 5 * DAY_S
-    assert pass_due_in_s(plan(), over, NOW + timedelta(days=30)) == 0
+    assert pass_due_in_s(plan(), SCRUB, over, NOW) == 5 * DAY_S
+    assert pass_due_in_s(plan(), SCRUB, over, NOW + timedelta(days=30)) == 0
+
+
+def test_protected_folder_is_compared_in_its_own_time() -> None:
+    over = Pass(began_at=NOW - timedelta(seconds=2), is_over=True)
+    often = plan(is_protected=True, compare_every_s=5.0)
+
+    assert pass_due_in_s(often, Job(kind=JobKind.LIVE, name="a"), over, NOW) == 3
+    assert pass_due_in_s(often, SCRUB, over, NOW) == 7 * DAY_S - 2
 
 
 def test_snapshots_keep_their_rhythm_and_make_up_for_nothing() -> None:
