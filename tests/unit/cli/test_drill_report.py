@@ -3,12 +3,16 @@
 import json
 import re
 import stat
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from tests.unit.drill.stories import CRASH, HANG, drill, proved
 
+from resile.cli.drill_past import read_past
+from resile.core.events import DrillProved
 from resile.core.journal import open_journal
 from resile.core.vocabulary import DrillVerdict
 
@@ -102,3 +106,66 @@ def test_html_is_one_file_for_everybody(resile, drills):
     assert "shop" in page.read_text()
     assert "well after 14s" in page.read_text()
     assert stat.S_IMODE(page.stat().st_mode) == 0o644
+
+
+@pytest.fixture
+def drilled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let drills of the command find what a test says, instead of breaking anything."""
+
+    def find(*drills: tuple[DrillProved, ...]) -> None:
+        began_at, ids = datetime.now(UTC) - timedelta(hours=len(drills)), []
+        journal = open_journal(folder / ".resile" / "journal")
+        for number, results in enumerate(drills):
+            ids.append(f"drl_{number}")
+            told = [replace(result, drill_id=ids[-1]) for result in results]
+            journal.append(*drill(ids[-1], began_at + timedelta(hours=number), *told))
+        journal.close()
+        monkeypatch.setattr(
+            "resile.cli.cmd_drill._run",
+            lambda *_: (past := read_past(None)).tell(past.find(ids[-1])),
+        )
+
+    return find
+
+
+QUICK, LATER = proved(CRASH, recovered_s=0.4), proved(CRASH, recovered_s=1.9)
+
+
+@pytest.mark.parametrize(
+    ("drills", "code"),
+    [
+        pytest.param([(QUICK,), (LATER,)], 1, id="slower than in the drill before"),
+        pytest.param([(LATER,), (QUICK,)], 0, id="quicker than before"),
+        pytest.param([(QUICK,), (QUICK,)], 0, id="the same as before"),
+        pytest.param([(LATER,)], 0, id="nothing to compare with"),
+        pytest.param([(QUICK,), (proved(HANG),), (LATER,)], 1, id="slower than two drills before"),
+        pytest.param(
+            [(QUICK, proved(HANG)), (QUICK, proved(HANG, V.SKIPPED))], 1, id="not tried any more"
+        ),
+        pytest.param([(QUICK,), (proved(CRASH, V.SLOW),)], 1, id="not passed any more"),
+        pytest.param([(proved(CRASH, V.SLOW),), (proved(CRASH, V.SLOW),)], 1, id="never passed"),
+    ],
+)
+def test_a_drill_fails_on_regression_where_something_got_worse(resile, drilled, drills, code):
+    drilled(*drills)
+
+    assert resile("drill", "--yes", "--fail-on-regression").code == code
+
+
+def test_a_regression_alone_does_not_fail_a_drill_that_need_not(resile, drilled):
+    drilled((QUICK,), (LATER,))
+
+    done = resile("drill", "--yes", "--json")
+
+    assert done.code == 0
+    (worse,) = json.loads(done.out)["score"]["worse"]
+    assert worse == {"cell": CRASH, "why": "recovered after 1.9s, before 400ms"}
+
+
+def test_a_drill_writes_its_page_also_where_it_fails(resile, drilled):
+    drilled((QUICK,), (LATER,))
+
+    done = resile("drill", "--yes", "--fail-on-regression", "--html", "drill.html")
+
+    assert done.code == 1
+    assert "recovered after 1.9s, before 400ms" in Path("drill.html").read_text()
