@@ -243,8 +243,8 @@ class Keeper:
             lag_s=self._upkeep.lag_s,
         )
         self._tell.tell()
-        is_scrubbed = ended.is_pass_over and job.kind is JobKind.SCRUB
-        if is_scrubbed or ended.ended_s - self._saved_s >= SAVE_EVERY_S:
+        is_lasting = ended.is_pass_over and rest_s >= SAVE_EVERY_S
+        if is_lasting or ended.ended_s - self._saved_s >= SAVE_EVERY_S:
             self._saved_s = ended.ended_s
             memories.save(self._plan.state, self._memory)
         self._status.send_if_due(lambda figures: self._send({"figures": figures}))
