@@ -165,6 +165,8 @@ def _name(target: str) -> str:
 def _changed(payload: events.ServiceChanged | events.CheckChanged) -> str:
     name = payload.service if isinstance(payload, events.ServiceChanged) else payload.check
     reason = f": {payload.reason}" if payload.reason else ""
+    if payload.before is payload.after:
+        return f"{name} is still {payload.after}{reason}"
     return f"{name} is {payload.after}, was {payload.before}{reason}"
 
 

@@ -14,7 +14,7 @@ from resile.core.events import (
     ProcessStarted,
 )
 from resile.core.journal import Journal, Query
-from resile.health import Streak
+from resile.health import Streak, taken_over
 from resile.incidents import IncidentBook
 from resile.recover import SystemSpec, World
 
@@ -41,7 +41,8 @@ class Replayed:
         self.since_checkpoint += 1
         payload = event.payload()
         if isinstance(payload, CheckChanged):
-            self.streaks[payload.check] = Streak(state=payload.after, since=payload.began_at)
+            known = self.streaks.get(payload.check)
+            self.streaks[payload.check] = taken_over(known, payload)
         elif isinstance(payload, ProcessStarted | ProcessExited):
             # The world knows nothing of a new process; health must not know more than the world.
             for check, binding in self.world.spec.checks.items():

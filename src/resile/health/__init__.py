@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from resile.health.checks import LookContext, RunCommand, look
-    from resile.health.decide import advance
+    from resile.health.decide import advance, taken_over
     from resile.health.disks import DiskSpace, read_disk
     from resile.health.model import CheckKind, CheckResult, CheckSpec, Streak
     from resile.health.probes import ProcessSample, ProcessSampler
@@ -46,6 +46,7 @@ __all__ = [
     "read_memory",
     "read_pressure",
     "read_stat",
+    "taken_over",
 ]
 
 
@@ -55,7 +56,7 @@ def __getattr__(name: str) -> object:
     homes = {
         "checks.dispatch": ("look",),
         "checks.port": ("LookContext", "RunCommand"),
-        "decide": ("advance",),
+        "decide": ("advance", "taken_over"),
         "disks": ("DiskSpace", "read_disk"),
         "model": ("CheckKind", "CheckResult", "CheckSpec", "Streak"),
         "probes": ("ProcessSample", "ProcessSampler"),

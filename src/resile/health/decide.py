@@ -8,6 +8,8 @@ The rules:
   row that are better. If such a row is mixed (DEGRADED and DOWN), the state moves to DEGRADED,
   and goes on to the end once the row's tail alone is long enough.
 - A result that says UNKNOWN tells nothing and changes nothing.
+- What stays DOWN is told again when its reason names a cause that was not told yet: the first
+  reason may be that nobody has an answer. Each cause is told once until the state changes.
 """
 
 from dataclasses import replace
@@ -15,6 +17,7 @@ from datetime import datetime, timedelta
 
 from resile.core.events import CheckChanged
 from resile.core.vocabulary import CheckState
+from resile.health.ends import cause_of_check
 from resile.health.model import CheckResult, CheckSpec, Streak
 
 _BADNESS = {CheckState.UP: 0, CheckState.DEGRADED: 1, CheckState.DOWN: 2}
@@ -28,11 +31,13 @@ def advance(
     `CheckChanged.began_at` is the time of the first result of the row that led to the change.
     """
     seen = graded(result, spec)
-    streak = replace(streak, last=result)
+    before, streak = streak, replace(streak, last=result)
     if seen not in _BADNESS:
         return streak, None
     if seen is streak.state:
-        return (_without_candidate(streak) if streak.away_count else streak), None
+        streak = _without_candidate(streak) if streak.away_count else streak
+        is_news = before.last is None or before.last.reason != result.reason
+        return _told_again(streak, result, spec) if is_news else (streak, None)
     if _is_excused(streak, result, seen, spec):
         return streak, None
     streak = _counted(streak, seen, result.at)
@@ -40,6 +45,19 @@ def advance(
     if after is streak.state:
         return streak, None
     return _moved(streak, after, result, spec)
+
+
+def taken_over(known: Streak | None, change: CheckChanged) -> Streak:
+    """Give where a check stands after a change that a record tells.
+
+    Args:
+        known: Where it stood before; None if nobody knows.
+        change: What the record tells.
+    """
+    told = _causes(change.after, change.reason)
+    if known is not None and change.before is change.after:
+        return replace(known, told=(*known.told, *told))
+    return Streak(state=change.after, since=change.began_at, told=told)
 
 
 def graded(result: CheckResult, spec: CheckSpec) -> CheckState:
@@ -118,6 +136,31 @@ def _state_after(streak: Streak, spec: CheckSpec) -> CheckState:
     return streak.candidate if streak.candidate_count >= count_needed else CheckState.DEGRADED
 
 
+def _told_again(
+    streak: Streak, result: CheckResult, spec: CheckSpec
+) -> tuple[Streak, CheckChanged | None]:
+    """Tell what stays DOWN once more if it is known by now what lies behind it."""
+    causes = _causes(streak.state, result.reason)
+    if not causes or causes[0] in streak.told:
+        return streak, None
+    change = CheckChanged(
+        check=spec.id,
+        service=spec.service,
+        group=spec.group,
+        before=streak.state,
+        after=streak.state,
+        reason=result.reason,
+        began_at=streak.since or result.at,
+        latency_s=result.latency_s,
+    )
+    return replace(streak, told=(*streak.told, *causes)), change
+
+
+def _causes(state: CheckState, reason: str) -> tuple[str, ...]:
+    cause = cause_of_check(reason) if state is CheckState.DOWN else None
+    return () if cause is None else (cause.value,)
+
+
 def _moved(
     streak: Streak, after: CheckState, result: CheckResult, spec: CheckSpec
 ) -> tuple[Streak, CheckChanged]:
@@ -131,7 +174,8 @@ def _moved(
         began_at=streak.away_since or result.at,
         latency_s=result.latency_s,
     )
-    moved = replace(streak, state=after, since=result.at)
+    told = _causes(after, result.reason)
+    moved = replace(streak, state=after, since=result.at, told=told)
     if after is streak.candidate:
         return _without_candidate(moved), change
     # The tail of a mixed row goes on: it may reach the far end soon.

@@ -103,3 +103,5 @@ class Streak:
     """How many results in a row, of whatever kind, lay on the candidate's side of the state."""
     away_since: datetime | None = None
     last: CheckResult | None = None
+    told: tuple[str, ...] = ()
+    """The causes that were told since it is DOWN: each is told once."""

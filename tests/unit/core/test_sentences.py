@@ -92,6 +92,18 @@ def test_every_kind_of_event_has_a_sentence() -> None:
             ),
             "api.live is DOWN, was UP: refused",
         ),
+        (
+            CheckChanged(
+                check="api.ready",
+                service="api",
+                group=CheckGroup.READY,
+                before=CheckState.DOWN,
+                after=CheckState.DOWN,
+                reason="database is locked",
+                began_at=NOW,
+            ),
+            "api.ready is still DOWN: database is locked",
+        ),
         (OperatorRequested(verb=Verb.STOP, who="ann"), "ann asked for stop of everything"),
         (
             PlanDecided(

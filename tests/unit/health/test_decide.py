@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from resile.core.events import CheckChanged
 from resile.core.vocabulary import CheckGroup, CheckState
-from resile.health import CheckKind, CheckResult, CheckSpec, Streak, advance
+from resile.health import CheckKind, CheckResult, CheckSpec, Streak, advance, taken_over
 from resile.health.decide import reset
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -254,3 +254,47 @@ def test_streak_survives_the_checkpoint(row: list[CheckState]) -> None:
     streak, _ = fold(text)
 
     assert decode(Streak, encode(streak)) == streak
+
+
+def see(streak: Streak, *reasons: str) -> tuple[Streak, list[CheckChanged]]:
+    """Fold bad results with these reasons."""
+    changes: list[CheckChanged] = []
+    for reason in reasons:
+        streak, change = advance(streak, replace(result(9, DOWN), reason=reason), SPEC)
+        changes += [] if change is None else [change]
+    return streak, changes
+
+
+LATE, LOCKED = "the last look is still running after 2.0s", "no answer within 2s, it is locked"
+
+
+def test_what_stays_down_is_told_again_when_its_reason_gains_a_cause() -> None:
+    streak, changes = see(Streak(state=UP), LATE, LATE, LATE, LATE, LOCKED, LOCKED)
+
+    assert [(c.before, c.after, c.reason) for c in changes] == [
+        (UP, DOWN, LATE),
+        (DOWN, DOWN, LOCKED),
+    ]
+    assert changes[1].began_at == streak.since
+
+
+def test_each_cause_is_told_once_until_the_state_changes() -> None:
+    full = "no space left on device"
+    streak, first = see(Streak(state=UP), *[LOCKED] * 4, full, LOCKED, full, LATE, LOCKED)
+    assert [c.reason for c in first] == [LOCKED, full]
+
+    streak, _ = advance(streak, result(1, UP), SPEC)
+    streak, _ = advance(streak, result(2, UP), SPEC)
+    _, second = see(streak, LATE, LATE, LATE, LOCKED)
+
+    assert [c.reason for c in second] == [LATE, LOCKED]
+
+
+def test_streak_that_is_taken_over_knows_what_was_told() -> None:
+    known = None
+    _, changes = see(Streak(state=UP), LATE, LATE, LATE, LOCKED)
+    for change in changes:
+        known = taken_over(known, change)
+
+    assert known is not None
+    assert (known.state, known.told, see(known, LOCKED)[1]) == (DOWN, ("lock",), [])

@@ -3,7 +3,7 @@
 from tests.support.shell import Shell
 from tests.support.systems import service, system
 
-from resile.core.events import FaultOpened, ProcessExited
+from resile.core.events import CheckChanged, FaultOpened, ProcessExited
 from resile.core.vocabulary import CheckState, FaultKind
 from resile.recover import RestartSpec
 
@@ -67,3 +67,37 @@ def test_reason_of_a_check_tells_the_cause_of_its_fault() -> None:
 
     assert evidence(shell, FaultKind.NOT_READY) == ["pool"]
     assert evidence(shell, FaultKind.CHECK_DOWN) == ["lock"]
+
+
+def still_down(shell: Shell, check: str, reason: str) -> None:
+    binding = shell.spec.checks[check]
+    shell.tell(
+        CheckChanged(
+            check=check,
+            service=binding.service,
+            group=binding.group,
+            before=CheckState.DOWN,
+            after=CheckState.DOWN,
+            reason=reason,
+            began_at=shell.now,
+        )
+    )
+
+
+def test_open_fault_learns_its_cause_from_a_check_that_is_told_again() -> None:
+    shell = Shell(system(service("a"), checks="a.ready data"), has_checks=False).begin()
+    shell.run(2)
+    shell.see("a.ready", CheckState.UP)
+    shell.run(2)
+    for check in ("a.ready", "data"):
+        shell.see(check, CheckState.DOWN, reason="the last look is still running after 2.0s")
+    since = shell.world.check("data").since
+    shell.run(0.5)
+
+    for check in ("a.ready", "data"):
+        still_down(shell, check, "no answer within 2s, it is locked")
+
+    causes = {fault.kind: fault.evidence["cause"] for fault in shell.world.faults.values()}
+    assert causes == {FaultKind.NOT_READY: "lock", FaultKind.CHECK_DOWN: "lock"}
+    assert shell.world.check("data").since == since
+    assert shell.world.check("data").good_since is None

@@ -246,6 +246,7 @@ class CheckChanged(Payload):
     """A check changed its state, after its `fall` or `rise` results in a row.
 
     `began_at` is the first result of the streak: when the trouble (or the health) really began.
+    Where `before` and `after` are both DOWN it is told once more, as its reason names a cause by now.
     """
 
     kind: ClassVar[str] = "check.changed"

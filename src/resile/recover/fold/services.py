@@ -1,5 +1,6 @@
 """How processes, checks, and the coming and going of the brain change the state."""
 
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -18,13 +19,24 @@ from resile.core.events import (
     SymptomChanged,
 )
 from resile.core.shifting import with_times
-from resile.core.vocabulary import ActionKind, Desired, MemoryLevel
+from resile.core.vocabulary import (
+    ActionKind,
+    CheckGroup,
+    CheckState,
+    Desired,
+    FaultKind,
+    MemoryLevel,
+)
+from resile.health.ends import cause_of_check
 from resile.recover.facts import GOOD_STATES, CheckStatus, Exit, PressureStatus, SymptomStatus
 from resile.recover.fold.learning import note_config
 from resile.recover.fold.recovery import forget_actions
 from resile.recover.fold.table import Folds
-from resile.recover.model import service_target
+from resile.recover.model import check_target, service_target
 from resile.recover.store import Store, symptom_key
+
+_KINDS_OF_READY_CHECKS = frozenset({FaultKind.NOT_READY, FaultKind.START_FAILED})
+"""Faults of a service whose cause its ready checks tell."""
 
 
 def _brain_started(store: Store, payload: BrainStarted, at: datetime) -> None:
@@ -190,6 +202,11 @@ def _check_changed(store: Store, payload: CheckChanged, _at: datetime) -> None:
     before = store.checks.get(payload.check)
     if before is None:
         return
+    if payload.after is CheckState.DOWN:
+        _explain_faults(store, payload)
+    if payload.before is payload.after:
+        store.checks[payload.check] = replace(before, reason=payload.reason)
+        return
     is_good = payload.after in GOOD_STATES
     good_since = None
     if is_good:
@@ -202,6 +219,20 @@ def _check_changed(store: Store, payload: CheckChanged, _at: datetime) -> None:
         reason=payload.reason,
         latency_s=payload.latency_s,
     )
+
+
+def _explain_faults(store: Store, payload: CheckChanged) -> None:
+    """Let the open faults that a check tells of know what lies behind them, as far as it says."""
+    cause = cause_of_check(payload.reason)
+    if cause is None:
+        return
+    for fault in list(store.faults.values()):
+        is_services = fault.target == service_target(payload.service)
+        is_unready = is_services and payload.group is CheckGroup.READY
+        is_told = is_unready and fault.kind in _KINDS_OF_READY_CHECKS
+        if is_told or fault.target == check_target(payload.check):
+            evidence = {**fault.evidence, "cause": cause.value}
+            store.faults[fault.fault_id] = replace(fault, evidence=evidence)
 
 
 def _is_exit_expected(store: Store, name: str) -> bool:
