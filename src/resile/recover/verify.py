@@ -88,7 +88,8 @@ def _called(
 ) -> Iterator[FaultEscalated]:
     """Yield a call for a person where a playbook wants one when it has not helped."""
     book = world.spec.playbook(plan.playbook)
-    if book is not None and book.calls_person and not fault.is_escalated and not plan.is_overridden:
+    is_wanted = book is not None and book.calls_person and not plan.is_overridden
+    if is_wanted and not fault.is_escalated and troubles.may_call(fault):
         yield FaultEscalated(
             fault_id=fault.fault_id,
             target=fault.target,

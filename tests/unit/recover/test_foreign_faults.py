@@ -223,6 +223,23 @@ def test_a_prediction_never_calls_a_person_even_if_the_restart_did_not_help() ->
     assert acts(shell).count("stop a") == 1
 
 
+@pytest.mark.parametrize("calls_person", [False, True])
+@pytest.mark.parametrize("resource", Resource)
+def test_no_playbook_of_a_prediction_calls_a_person(
+    resource: Resource, *, calls_person: bool
+) -> None:
+    mine = book(FaultKind.EXHAUSTION_PREDICTED, priority=90, calls_person=calls_person)
+    shell = up(with_books(CARED, mine))
+    shell.commands["mend"] = lambda: "exit code 1"
+
+    predict(shell, resource=resource)
+    shell.run(20_000)
+
+    assert shell.ran
+    assert shell.payloads(FaultEscalated, ObjectiveAtRisk, ObjectiveMissed) == []
+    assert [notice.text[:3] for notice in shell.payloads(NoticeSent)] == ["P3:"]
+
+
 def test_a_muted_predictor_moves_nothing() -> None:
     shell = up(CARED)
 
