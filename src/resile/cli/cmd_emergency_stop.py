@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from resile.cli.switching import Home, find_home, lines_of, overview
 from resile.cli.who import operator
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.events import EmergencyBegun
-from resile.core.switches import EMERGENCY_HINT
+from resile.core.switches import EMERGENCY_HINT, Emergency, Switches
 from resile.errors import ConfigError, DaemonUnreachableError, OperationError, RejectedError
 
 ASK_S = 2.0
@@ -118,9 +119,7 @@ def _stop_here(home: Home, begun: EmergencyBegun) -> Mapping[str, Any]:
     from resile.contain import runs_folder
     from resile.daemon.emergency import carry_out
 
-    stop = home.note([begun]).emergency
-    if stop is None:
-        raise AssertionError("an emergency stop was begun, and none holds")
+    stop = _begin(home, begun)
     state = home.states[0]
     with contextlib.closing(Story(state / "journal", clock=SYSTEM_CLOCK, actor="cli")) as story:
         told: list[Any] = []
@@ -136,7 +135,24 @@ def _stop_here(home: Home, begun: EmergencyBegun) -> Mapping[str, Any]:
             story.tell(payload)
     if begun.is_stopping_services and home.places is not None:
         say("services are stopped as soon as a brain answers; `resile down` ends them with it")
-    return overview(home.note([done]))
+    try:
+        return overview(home.note([done]))
+    except OperationError as exc:
+        left = replace(done, problems=(*done.problems, exc.message))
+        return overview(Switches().apply(begun, stop.at).apply(left, SYSTEM_CLOCK.now()))
+
+
+def _begin(home: Home, begun: EmergencyBegun) -> Emergency:
+    """Note that it is begun. Where that cannot be written it is carried out all the same."""
+    with contextlib.suppress(OperationError):
+        if stop := home.note([begun]).emergency:
+            return stop
+    return Emergency(
+        at=SYSTEM_CLOCK.now(),
+        who=begun.who,
+        why=begun.why,
+        is_stopping_services=begun.is_stopping_services,
+    )
 
 
 def _judge(found: Mapping[str, Any]) -> None:

@@ -21,7 +21,8 @@ from resile.contain import runs_folder
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.codec import encode
 from resile.core.events import Payload, SwitchSet
-from resile.core.switch_file import read_switches, write_switches
+from resile.core.files import make_private_dir, try_lock
+from resile.core.switch_file import read_switches, switches_file, write_switches
 from resile.core.switches import Switches, done_text, part_of, until_of
 from resile.core.units import format_duration, parse_duration
 from resile.core.vocabulary import Part
@@ -29,6 +30,9 @@ from resile.errors import ConfigError, DaemonUnreachableError
 
 HERE = frozenset({Part.RUNS, Part.CHAOS})
 """What there is without a daemon, too."""
+_ALONE_S = 2.0
+"""A file is written within milliseconds; who takes longer hangs."""
+_POLL_S = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,8 @@ class Home:
     def note(self, payloads: Sequence[Payload], *, clock: Clock = SYSTEM_CLOCK) -> Switches:
         """Journal what is switched, then tell other processes; give what is off now. Durable.
 
+        Two commands at once wait for each other, as each adds to what it has read.
+
         Raises:
             OperationError: If it cannot be written.
         """
@@ -78,11 +84,24 @@ class Home:
             with contextlib.closing(Story(state / "journal", clock=clock, actor=ACTOR)) as story:
                 for payload in payloads:
                     story.tell(payload)
-            switches = read_switches(state)
-            for payload in payloads:
-                switches = switches.apply(payload, clock.now())
-            write_switches(state, switches)
+            with _alone(state, clock):
+                switches = read_switches(state)
+                for payload in payloads:
+                    switches = switches.apply(payload, clock.now())
+                write_switches(state, switches)
         return self.known()
+
+
+@contextlib.contextmanager
+def _alone(state: Path, clock: Clock) -> Iterator[None]:
+    """Let one command at a time change the file. A switch of an emergency waits for no hanging one."""
+    path = switches_file(state).with_suffix(".lock")
+    make_private_dir(path.parent)
+    deadline_s = clock.monotonic() + _ALONE_S
+    while (lock := try_lock(path)) is None and clock.monotonic() < deadline_s:
+        clock.sleep(_POLL_S)
+    with lock or contextlib.nullcontext():
+        yield
 
 
 def find_home(config: Path | None) -> Home:

@@ -62,7 +62,7 @@ def read_switches(state: Path) -> Switches:
         return Switches()
     except OSError as exc:
         raise _unreadable(path, exc.strerror or str(exc)) from exc
-    with contextlib.suppress(ValueError, AttributeError):
+    with contextlib.suppress(ValueError, AttributeError, RecursionError):
         data: Any = json.loads(content)
         if data.get("version") == _VERSION and data.get("sum") == _sum(data.get("body")):
             return decode(Switches, data["body"])

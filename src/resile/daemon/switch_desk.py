@@ -7,7 +7,7 @@ the newer one, a command changed it while no brain answered, and the world follo
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -95,16 +95,22 @@ class SwitchDesk:
         """Keep the file and the world alike, and carry out what is not, until cancelled."""
         while True:
             self._changed.clear()
-            try:
-                await self._keep_alike()
-                await self._carry_out()
-            except (ResileError, OSError) as exc:
-                fields: dict[str, object] = {"reason": str(exc)}
-                logger.error(log_line("switches.failed", fields), extra=fields)  # noqa: TRY400
+            # The one waits for no other: a full disk keeps nobody from killing what must not go on.
+            is_done = [await self._is_done(work) for work in (self._keep_alike, self._carry_out)]
+            if not all(is_done):
                 await asyncio.sleep(AGAIN_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._changed.wait()
+
+    async def _is_done(self, work: Callable[[], Awaitable[None]]) -> bool:
+        try:
+            await work()
+        except (ResileError, OSError) as exc:
+            fields: dict[str, object] = {"reason": str(exc)}
+            logger.error(log_line("switches.failed", fields), extra=fields)  # noqa: TRY400
+            return False
+        return True
 
     def _wishes(
         self, words: Sequence[str], *, is_on: bool, for_s: float | None, why: str, who: str

@@ -2,10 +2,14 @@
 
 import io
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from resile.cli.switching import Home
+from resile.contain import Runs, held, runs_folder
 from resile.core.events import SwitchSet
 from resile.core.switch_file import read_switches, switches_file, write_switches
 from resile.core.switches import Switches
@@ -178,6 +182,34 @@ def test_without_a_daemon_it_is_done_here_and_ended_by_a_person(resile, places):
     assert read_switches(places.state) == Switches(
         changed_at=read_switches(places.state).changed_at
     )
+
+
+@pytest.mark.parametrize("content", ["", '{"version": 1', "[" * 100_000])
+def test_damaged_file_keeps_no_emergency_stop_from_being_done(resile, places, content):
+    write_switches(places.state, Switches())
+    switches_file(places.state).write_text(content)
+
+    done = resile("emergency-stop", "--yes", "--keep-services", "--why", "an intruder")
+
+    assert done.code == 1
+    assert "nobody knows what is switched off" in done.err
+    assert "EMERGENCY STOP by" in done.out
+    assert "0 runs killed" in done.out
+    assert held(Runs(runs_folder(os.environ))) is not None
+
+
+def test_commands_at_once_lose_nothing_that_another_one_wrote(places):
+    home = Home(places=None, states=(places.state,))
+    names = [f"book{number}" for number in range(20)]
+
+    def note(name):
+        until = datetime.now(UTC) + timedelta(hours=1)
+        home.note([SwitchSet(part=Part.PLAYBOOK, name=name, is_on=False, until=until)])
+
+    with ThreadPoolExecutor(8) as pool:
+        tuple(pool.map(note, names))
+
+    assert sorted(off.name for off in read_switches(places.state).offs) == sorted(names)
 
 
 class Terminal(io.StringIO):

@@ -183,6 +183,18 @@ def test_emergency_stop_is_carried_out_and_what_it_did_is_journalled(
     assert (stop["killed"], stop["undone"], stop["problems"]) == (2, 1, ["one does not die"])
 
 
+def test_emergency_stop_is_carried_out_though_nothing_can_be_written(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        emergency, "carry_out", lambda *_args, **_more: EmergencyCarriedOut(killed=0, undone=0)
+    )
+    scene.state.write_bytes(b"no folder")
+    scene.shell.tell(EmergencyBegun(is_stopping_services=False, who="ann"))
+
+    scene.run_until(lambda: "emergency.carried_out" in scene.kinds())
+
+
 def test_emergency_stop_that_a_dead_brain_had_begun_is_carried_out_by_the_next(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
