@@ -321,7 +321,8 @@ _SENTENCES: Mapping[type[events.Payload | None], Callable[[Any], str]] = {
     events.OperatorRequested: _asked,
     events.FaultOpened: lambda p: f"{_name(p.target)}: {p.fault} ({p.priority}), {p.reason}",
     events.DependentReleased: lambda p: (
-        f"{_name(p.target)} may start again: {', '.join(p.upstream)} is back"
+        f"{_name(p.target)} may start again: "
+        + (f"{', '.join(p.upstream)} is back" if p.upstream else "its port may be free again")
     ),
     events.ObjectiveAtRisk: _at_risk,
     events.ObjectiveMissed: lambda p: (

@@ -86,6 +86,7 @@ class ServiceStatus:
         restart_times: When its own faults led to a restart; as many as the intensity asks for.
         backoff_attempt: How many restarts came since it last lived long enough.
         is_quarantined: It ended too often; only an operator starts it again.
+        quarantined_at: When it was quarantined last; None if it never was.
         state: The last state that was told.
         state_since: Since when; None before the first.
         state_reason: Why.
@@ -109,6 +110,7 @@ class ServiceStatus:
     restart_times: tuple[datetime, ...] = ()
     backoff_attempt: int = 0
     is_quarantined: bool = False
+    quarantined_at: datetime | None = None
     state: CheckState = CheckState.UNKNOWN
     state_since: datetime | None = None
     state_reason: str = ""

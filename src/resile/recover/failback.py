@@ -9,13 +9,16 @@ that is no return but a beginning.
 
 A service that was quarantined while something upstream failed is released when that has worked for long
 enough; a few times for one fault, then a person must look: perhaps it was not the dependency.
+
+So is one that was quarantined because its port was taken, and that needs nothing that failed: nobody tells when a
+port is free again, so it is tried, each time after three times as long.
 """
 
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
 from resile.core.events import DependentReleased
-from resile.core.vocabulary import FaultKind
+from resile.core.vocabulary import Cause, FaultKind
 from resile.recover import conditions
 from resile.recover.facts import OpenFault, ServiceStatus
 from resile.recover.findings import Finding
@@ -31,6 +34,8 @@ RELEASE_S_MIN = 10.0
 """Before a quarantined service is released: its start has failed several times already."""
 RELEASES_MAX = 3
 """For one fault."""
+_PORT_BACKOFF = 3.0
+"""A port that is taken in passing is free after 10 s, 30 s or 90 s; one that is not is for a person."""
 
 
 def held_until(
@@ -62,15 +67,15 @@ def hold_s(world: World, need: str, since: datetime) -> float:
 
 
 def releases(world: World, now: datetime) -> Iterator[Finding]:
-    """Yield the release of each quarantined service whose dependencies are back for long enough."""
+    """Yield the release of each quarantined service that what stopped it may not stop any more."""
     for name, status in world.services.items():
         fault = world.fault_on(service_target(name), FaultKind.CRASH_LOOP)
         if not status.is_quarantined or fault is None or fault.releases >= RELEASES_MAX:
             continue
         upstream = tuple(fault.evidence.get("upstream", ()))
-        if not upstream or conditions.broken_upstream(world, name):
+        if conditions.broken_upstream(world, name):
             continue
-        due_at = _released_at(world, upstream, fault)
+        due_at = _released_at(world, upstream, fault) if upstream else _retried_at(status, fault)
         if due_at is None:
             continue
         if now < due_at:
@@ -99,6 +104,14 @@ def _released_at(world: World, upstream: tuple[str, ...], fault: OpenFault) -> d
             return None
         times.append(since + timedelta(seconds=max(RELEASE_S_MIN, hold_s(world, need, since))))
     return max(times)
+
+
+def _retried_at(status: ServiceStatus, fault: OpenFault) -> datetime | None:
+    """Tell when a service whose port was taken is tried again; None if that was not its trouble."""
+    if fault.evidence.get("cause") != Cause.PORT_TAKEN.value:
+        return None
+    wait_s = RELEASE_S_MIN * _PORT_BACKOFF**fault.releases
+    return (status.quarantined_at or fault.began_at) + timedelta(seconds=wait_s)
 
 
 def _proven_at(world: World, need: str, status: ServiceStatus) -> datetime | None:

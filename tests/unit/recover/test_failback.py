@@ -1,15 +1,16 @@
 """What had to wait for a dependency returns by itself when that has lasted, and does not oscillate."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from tests.support.shell import Shell
 from tests.support.systems import service, system
 
-from resile.core.events import DependentReleased, FaultOpened, ProcessStarted
+from resile.core.events import DependentReleased, FaultOpened, ProcessExited, ProcessStarted
 from resile.core.vocabulary import CheckState, FaultKind, Verb
 from resile.recover import GroupSpec, RestartSpec, Strategy, SystemSpec, World
-from resile.recover.failback import HOLD_S_MAX, RELEASES_MAX, hold_s
+from resile.recover.failback import HOLD_S_MAX, RELEASE_S_MIN, RELEASES_MAX, hold_s
 
 SPEC = system(service("db"), service("shop", "db"), checks="db.ready db.live shop.ready")
 
@@ -163,6 +164,60 @@ def test_a_service_that_loops_by_itself_stays_quarantined() -> None:
 
     assert shell.world.service("shop").is_quarantined
     assert not shell.payloads(DependentReleased)
+
+
+def test_a_service_whose_port_was_taken_is_tried_again_and_returns_when_that_is_free() -> None:
+    shell = up(hurt())
+    shell.crash("shop")
+    end_for_a_port(shell, "shop")
+    assert shell.world.service("shop").is_quarantined
+    (loop,) = [f for f in shell.payloads(FaultOpened) if f.fault is FaultKind.CRASH_LOOP]
+    assert loop.evidence["cause"] == "port_taken", "the first end was by a signal"
+    quarantined_at = shell.world.service("shop").quarantined_at
+    assert quarantined_at is not None
+
+    shell.run(60)
+
+    (released,) = [e for e in shell.journal if e.kind == DependentReleased.kind]
+    assert (released.at - quarantined_at).total_seconds() == RELEASE_S_MIN
+    assert released.body["upstream"] == []
+    assert set(shell.states().values()) == {CheckState.UP}
+    assert not shell.world.faults
+
+
+def test_a_port_that_stays_taken_is_tried_ever_later_and_a_few_times_only() -> None:
+    shell = up(hurt())
+    shell.crash("shop")
+    end_for_a_port(shell, "shop")
+    shell.programs["shop"].exit_after_s = 0.05
+
+    shell.run(900)
+
+    times = [e.at for e in shell.journal if e.kind == DependentReleased.kind]
+    waits_s = [(after - before).total_seconds() for before, after in pairwise(times)]
+    assert len(times) == RELEASES_MAX
+    assert 30 <= waits_s[0] < 35
+    assert 90 <= waits_s[1] < 95
+    assert shell.world.service("shop").is_quarantined
+
+
+def end_for_a_port(shell: Shell, name: str) -> None:
+    """Let a service end because its port is taken, until it is quarantined."""
+    for _ in range(1000):
+        if shell.world.service(name).is_quarantined:
+            return
+        if process := shell.running.pop(name, None):
+            shell.tell(
+                ProcessExited(
+                    service=name,
+                    generation=process.generation,
+                    pid=process.pid,
+                    exit_code=1,
+                    cause="port_taken",
+                )
+            )
+        shell.run(0.1)
+    raise AssertionError(f"{name} was not quarantined")
 
 
 def test_a_new_brain_holds_as_the_old_one_did() -> None:

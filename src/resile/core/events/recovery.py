@@ -192,7 +192,10 @@ class FaultClosed(_FaultPayload):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DependentReleased(_FaultPayload):
-    """A service that was quarantined while something it needs failed may start again: that is back."""
+    """A service that was quarantined while something it needs failed may start again: that is back.
+
+    With an empty `upstream` its port was taken, and it is tried whether that is free again.
+    """
 
     kind: ClassVar[str] = "dependent.released"
     fault_id: str

@@ -53,14 +53,14 @@ def _fault_opened(store: Store, payload: FaultOpened, _at: datetime) -> None:
         store.restarts = ()
 
 
-def _fault_escalated(store: Store, payload: FaultEscalated, _at: datetime) -> None:
+def _fault_escalated(store: Store, payload: FaultEscalated, at: datetime) -> None:
     fault = store.faults.get(payload.fault_id)
     if fault is None:
         return
     store.faults[fault.fault_id] = replace(fault, is_escalated=True, priority=payload.priority)
     name = store.known_service(fault.target)
     if fault.kind is FaultKind.CRASH_LOOP and name is not None:
-        store.change(name, is_quarantined=True)
+        store.change(name, is_quarantined=True, quarantined_at=at)
 
 
 def _dependent_released(store: Store, payload: DependentReleased, _at: datetime) -> None:

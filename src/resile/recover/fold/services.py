@@ -28,7 +28,14 @@ from resile.core.vocabulary import (
     MemoryLevel,
 )
 from resile.health.ends import cause_of_check
-from resile.recover.facts import GOOD_STATES, CheckStatus, Exit, PressureStatus, SymptomStatus
+from resile.recover.facts import (
+    GOOD_STATES,
+    CheckStatus,
+    Exit,
+    OpenFault,
+    PressureStatus,
+    SymptomStatus,
+)
 from resile.recover.fold.learning import note_config
 from resile.recover.fold.recovery import forget_actions
 from resile.recover.fold.table import Folds
@@ -37,6 +44,8 @@ from resile.recover.store import Store, symptom_key
 
 _KINDS_OF_READY_CHECKS = frozenset({FaultKind.NOT_READY, FaultKind.START_FAILED})
 """Faults of a service whose cause its ready checks tell."""
+_KINDS_OF_ENDS = frozenset({FaultKind.CRASH, FaultKind.START_FAILED, FaultKind.CRASH_LOOP})
+"""Those whose cause the ends of its processes tell."""
 
 
 def _brain_started(store: Store, payload: BrainStarted, at: datetime) -> None:
@@ -147,6 +156,9 @@ def _process_exited(store: Store, payload: ProcessExited, at: datetime) -> None:
     )
     _relieve(store, payload.service, at)
     _forget_checks(store, payload.service)
+    for fault in list(store.faults.values()):
+        if fault.target == service_target(payload.service) and fault.kind in _KINDS_OF_ENDS:
+            _explain(store, fault, payload.cause)
 
 
 def _memory_pressure(store: Store, payload: MemoryPressureChanged, at: datetime) -> None:
@@ -231,8 +243,14 @@ def _explain_faults(store: Store, payload: CheckChanged) -> None:
         is_unready = is_services and payload.group is CheckGroup.READY
         is_told = is_unready and fault.kind in _KINDS_OF_READY_CHECKS
         if is_told or fault.target == check_target(payload.check):
-            evidence = {**fault.evidence, "cause": cause.value}
-            store.faults[fault.fault_id] = replace(fault, evidence=evidence)
+            _explain(store, fault, cause.value)
+
+
+def _explain(store: Store, fault: OpenFault, cause: str) -> None:
+    """Note what lies behind an open fault, as far as anybody knows: the newest word counts."""
+    if cause:
+        evidence = {**fault.evidence, "cause": cause}
+        store.faults[fault.fault_id] = replace(fault, evidence=evidence)
 
 
 def _is_exit_expected(store: Store, name: str) -> bool:
