@@ -193,7 +193,7 @@ class OpenFault:
     Args:
         objective: The priority that it was opened with: its objective does not get stricter
             because a person was called.
-        attempts: How many plans were made for it.
+        attempts: How many plans were made for it, but those that a person ended.
         is_escalated: A person was called.
         evidence: What was known of it when it opened.
         tried: The playbooks of its plans, in their order; the last `TRIED_MAX`.

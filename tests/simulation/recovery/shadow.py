@@ -302,7 +302,12 @@ class Shadow:
         self.uses.setdefault((payload.playbook, payload.target), []).append(at)
 
     def _plan_finished(self, payload: PlanFinished, _at: datetime) -> None:
-        self.plans.pop(payload.plan_id)
+        plan = self.plans.pop(payload.plan_id).plan
+        trouble = self.faults.get(payload.fault_id)
+        if trouble is None or plan.is_undo or payload.detail != "an operator took over":
+            return
+        if trouble.tried[-1:] == [plan.playbook]:
+            trouble.tried.pop()
 
     def _action_started(self, payload: ActionStarted, at: datetime) -> None:
         self.in_flight[payload.action_id] = self.intents[payload.action_id] = payload

@@ -130,6 +130,28 @@ def test_plan_in_flight_ends_its_action_and_begins_nothing_further() -> None:
     assert [a.action for a in begun_of_plan] == [plan.steps[0].action]
 
 
+@pytest.mark.parametrize("is_switched", [True, False])
+def test_plan_that_a_person_ended_is_neither_learned_from_nor_counted(is_switched: bool) -> None:
+    shell = begun()
+    shell.programs["a"].is_hung = True
+    shell.see("a.live", CheckState.DOWN)
+    (fault,) = shell.world.faults.values()
+    assert (fault.attempts, len(fault.tried)) == (1, 1)
+
+    if is_switched:
+        switch(shell)
+    else:
+        shell.order(Verb.START, "a")
+    while not told(shell, PlanFinished):
+        shell.run(0.1)
+    (finished,) = told(shell, PlanFinished)
+
+    assert isinstance(finished, PlanFinished)
+    assert finished.detail == "an operator took over"
+    assert shell.world.lessons == shell.world.failings == {}
+    assert shell.world.faults[fault.fault_id].attempts == len(shell.world.plans)
+
+
 def test_operator_starts_what_recovery_must_not() -> None:
     shell = begun()
     switch(shell)

@@ -165,6 +165,16 @@ def _plan_finished(store: Store, payload: PlanFinished, at: datetime) -> None:
     learning.judge(store, plan, payload, at)
     if payload.is_effective:
         note_took(store, plan, at)
+    elif plan.is_overridden and not plan.is_undo:
+        _give_back(store, plan)
+
+
+def _give_back(store: Store, plan: OpenPlan) -> None:
+    """Let a plan that a person ended be no attempt of its fault: it was not given the time to help."""
+    fault = store.faults.get(plan.fault_id)
+    if fault is not None and fault.tried[-1:] == (plan.playbook,):
+        attempts = max(0, fault.attempts - 1)
+        store.faults[fault.fault_id] = replace(fault, attempts=attempts, tried=fault.tried[:-1])
 
 
 def _action_started(store: Store, payload: ActionStarted, at: datetime) -> None:
