@@ -9,6 +9,8 @@ import struct
 from pathlib import Path
 from typing import Final
 
+from resile.core.trees import mount_of
+
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 """The same on every kind of machine."""
@@ -57,19 +59,13 @@ def uncover(folder: Path, number: int) -> None:
     """
     fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if _mount_of(fd) != number:
+        if mount_of(fd) != number:
             return
         # By the descriptor: whoever takes it away before us leaves nothing here that we could hit.
         if _LIBC.umount2(f"/proc/self/fd/{fd}".encode(), _DETACH) != 0:
             raise _failure()
     finally:
         os.close(fd)
-
-
-def _mount_of(fd: int) -> int:
-    text = Path(f"/proc/self/fdinfo/{fd}").read_text(encoding="ascii")
-    words = text.split()
-    return int(words[words.index("mnt_id:") + 1])
 
 
 def _call(number: int, *arguments: object) -> int:

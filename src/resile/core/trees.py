@@ -2,6 +2,7 @@
 
 import os
 import stat
+from pathlib import Path
 
 from resile.core.files import PRIVATE_FOLDER_MODE
 
@@ -16,6 +17,18 @@ def status_of(folder_fd: int, name: str | bytes) -> os.stat_result | None:
         return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
     except FileNotFoundError:
         return None
+
+
+def mount_of(fd: int) -> int:
+    """Give the number of the mount that an open file is on, as the kernel counts them.
+
+    Source: proc_pid_fdinfo(5).
+
+    Raises:
+        OSError: If there is no /proc.
+    """
+    words = Path(f"/proc/self/fdinfo/{fd}").read_text(encoding="ascii").split()
+    return int(words[words.index("mnt_id:") + 1])
 
 
 def remove_tree(folder_fd: int, name: str | bytes) -> None:

@@ -11,12 +11,12 @@ _HINT = 'write for example "cache/*.tmp", or "cache" for all files below it'
 
 
 def _pattern(value: str) -> str:
-    parts = PurePosixPath(value).parts
-    if not parts or parts == ("/",):
+    parts = tuple(part for part in PurePosixPath(value).parts if part.strip("/"))
+    if not parts:
         raise fault(f"{quoted(value)} would be everything", hint=_HINT)
     if ".." in parts:
         raise fault(f"{quoted(value)} leads out of its folder", hint=_HINT)
-    if "**" in parts or (set(parts[-1]) == {"*"} and len(parts) == 1):
+    if "**" in parts or not any(part.strip("*?") for part in parts):
         raise fault(f"{quoted(value)} does not say what it is", hint=_HINT)
     return value
 

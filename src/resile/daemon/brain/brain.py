@@ -221,7 +221,7 @@ class Brain:
             launches=launches,
             exits=self._exits,
             clock=self._clock,
-            prune=pruner(self._config, folder=self._folder, crashes=crashes.prune),
+            prune=pruner(self._config, folder=self._folder, state=self._state, crashes=crashes),
             commands=commands,
             before_kill=hangs.look,
         )

@@ -8,13 +8,14 @@ from resile.core.clock import Clock
 from resile.core.config import Config
 from resile.core.journal import Journal
 from resile.core.units import format_size
+from resile.daemon.crashes import Crashes
 from resile.daemon.desks import Desks
 from resile.daemon.groups import members_of
 from resile.daemon.remedies.declarations import Declarations
 from resile.daemon.remedies.explaining import Explainer
 from resile.daemon.remedies.freeing import Freeing
 from resile.daemon.remedies.owners import Owners
-from resile.daemon.remedies.pruning import prunables_of, prune
+from resile.daemon.remedies.pruning import kept_of, prunables_of, prune
 from resile.daemon.remedies.remedies import Hands, Remedies
 from resile.health import CheckSpec
 from resile.recover import World
@@ -71,21 +72,23 @@ def open_remedies(
     )
 
 
-def pruner(config: Config, *, folder: Path, crashes: Callable[[], str]) -> Callable[[], str]:
+def pruner(config: Config, *, folder: Path, state: Path, crashes: Crashes) -> Callable[[], str]:
     """Give what makes room: old logs and crash bundles go, and what is declared prunable.
 
     Args:
         config: What is declared.
         folder: Of `resile.toml`.
-        crashes: Removes logs and bundles, and says what that freed.
+        state: The state folder.
+        crashes: Keeps the logs and bundles.
     """
     prunables = prunables_of(config, folder=folder)
+    kept = kept_of(config, state=state)
 
     def make_room() -> str:
-        freed = crashes()
+        freed = crashes.prune()
         if not prunables:
             return freed
-        pruned = prune(prunables)
+        pruned = prune(prunables, kept=kept)
         return (
             f"{freed} of logs and crash bundles, and {format_size(pruned.freed_bytes)} in "
             f"{pruned.files} prunable files"

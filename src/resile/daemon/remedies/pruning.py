@@ -1,7 +1,8 @@
 """Remove the files that are declared prunable: only what is declared, and never through a link.
 
 Each folder on the way is opened by its name in the one before, and is refused if it is a link. So a service that
-replaces one of its folders by a link to somewhere else leads nobody there.
+replaces one of its folders by a link to somewhere else leads nobody there. Nor does what is mounted below a
+folder go with it, which frees nothing on the disk that is full, nor what resile itself keeps.
 """
 
 import contextlib
@@ -13,11 +14,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from resile.core.config import Config
-from resile.core.trees import FOLDER_FLAGS, status_of
+from resile.core.trees import FOLDER_FLAGS, mount_of, status_of
 
 DEPTH_MAX = 32
 FILES_MAX = 100_000
 """Removed at one time; what is left goes the next time."""
+
+_Id = tuple[int, int]
+"""Device and inode of a folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +74,27 @@ def _prunable(folder: Path, pattern: str) -> Prunable:
     return Prunable(folder=Path("/") if is_absolute else folder, pattern=pattern.lstrip("/"))
 
 
-def prune(prunables: Sequence[Prunable]) -> Pruned:
-    """Remove what is declared. What cannot be removed stays; idempotent."""
+def kept_of(config: Config, *, state: Path) -> tuple[Path, ...]:
+    """List the folders of which nothing goes, whatever is declared: the state folder and the stores."""
+    places = (config.store.place, config.store.replica)
+    local = (place.removeprefix("file://") for place in places)
+    return (state, *(Path(place) for place in local if place.startswith("/")))
+
+
+def prune(prunables: Sequence[Prunable], *, kept: Sequence[Path] = ()) -> Pruned:
+    """Remove what is declared. What cannot be removed stays; idempotent.
+
+    Args:
+        prunables: What is declared.
+        kept: Folders of which nothing goes.
+    """
     pruned = Pruned()
+    never = frozenset(_ids_of(kept))
     for one in prunables:
         with contextlib.suppress(OSError):  # It is not there, or may not be entered.
             fd = os.open(one.folder, FOLDER_FLAGS & ~os.O_NOFOLLOW)
             try:
-                for freed_bytes in _prune_below(fd, one.parts, 0):
+                for freed_bytes in _prune_below(fd, one.parts, 0, never):
                     pruned += Pruned(files=1, freed_bytes=freed_bytes)
                     if pruned.files >= FILES_MAX:
                         return pruned
@@ -86,8 +103,20 @@ def prune(prunables: Sequence[Prunable]) -> Pruned:
     return pruned
 
 
-def _prune_below(folder_fd: int, parts: tuple[str, ...], depth: int) -> Iterator[int]:
+def _ids_of(folders: Sequence[Path]) -> Iterator[_Id]:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            status = folder.stat()
+            yield status.st_dev, status.st_ino
+
+
+def _prune_below(
+    folder_fd: int, parts: tuple[str, ...], depth: int, never: frozenset[_Id]
+) -> Iterator[int]:
     """Yield the size of each file that was removed in a folder. No parts: all below it."""
+    own = os.fstat(folder_fd)
+    if (own.st_dev, own.st_ino) in never:
+        return
     for name in sorted(os.listdir(folder_fd)):
         if parts and not fnmatchcase(name, parts[0]):
             continue
@@ -98,16 +127,21 @@ def _prune_below(folder_fd: int, parts: tuple[str, ...], depth: int) -> Iterator
             if _is_removed(folder_fd, name):
                 yield status.st_blocks * 512 if status.st_nlink == 1 else 0
         elif stat.S_ISDIR(status.st_mode) and depth < DEPTH_MAX:
-            yield from _prune_folder(folder_fd, name, parts[1:], depth)
+            with _entered(folder_fd, name, is_named=parts[:1] == (name,)) as fd:
+                if fd is not None:
+                    yield from _prune_below(fd, parts[1:], depth + 1, never)
 
 
-def _prune_folder(folder_fd: int, name: str, parts: tuple[str, ...], depth: int) -> Iterator[int]:
+@contextlib.contextmanager
+def _entered(folder_fd: int, name: str, *, is_named: bool) -> Iterator[int | None]:
+    """Open a folder; None where it may not be: only one that is named in full may be a mount."""
     try:
         fd = os.open(name, FOLDER_FLAGS, dir_fd=folder_fd)
     except OSError:  # It became a link, or may not be entered.
+        yield None
         return
     try:
-        yield from _prune_below(fd, parts, depth + 1)
+        yield fd if is_named or mount_of(fd) == mount_of(folder_fd) else None
     finally:
         os.close(fd)
 

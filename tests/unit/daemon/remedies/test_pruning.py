@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from resile.core.config import load_config
-from resile.daemon.remedies.pruning import Prunable, Pruned, prunables_of, prune
+from resile.daemon.remedies.pruning import Prunable, Pruned, kept_of, prunables_of, prune
 from resile.errors import ConfigError
 
 
@@ -82,6 +82,21 @@ def test_second_name_of_a_file_frees_nothing(tmp_path: Path) -> None:
     assert kept.exists()
 
 
+def test_nothing_goes_of_what_resile_keeps(tmp_path: Path) -> None:
+    file = tmp_path / "resile.toml"
+    file.write_text(
+        '[resile]\nprunable = ["var"]\n[store]\nplace = "var/store"\nreplica = "file:///nowhere"\n'
+    )
+    config, state = load_config(file, environ={}), tmp_path / "var" / "state"
+    for name in ("state/journal/a", "store/packs/b", "cache/c"):
+        fill(tmp_path / "var" / name)
+
+    pruned = prune(prunables_of(config, folder=tmp_path), kept=kept_of(config, state=state))
+
+    assert pruned.files == 1
+    assert left(tmp_path / "var") == ["state/journal/a", "store/packs/b"]
+
+
 def test_patterns_start_where_they_are_declared(tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     file = tmp_path / "resile.toml"
@@ -99,7 +114,12 @@ def test_patterns_start_where_they_are_declared(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("pattern", ["", "/", ".", "*", "../x", "a/../../b", "a/**/b", "**"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("", "/", "//", ".", "*", "?*", "/*", "//*", "*/*", "../x", "a/../../b", "a/**/b", "**"),
+    ],
+)
 def test_pattern_that_says_too_much_is_refused(tmp_path: Path, pattern: str) -> None:
     file = tmp_path / "resile.toml"
     file.write_text(f'[resile]\nprunable = ["{pattern}"]\n')
