@@ -31,7 +31,8 @@ HOLD_S_MIN, HOLD_S_MAX = 5.0, 60.0
 """After the second setback, doubling with each further one. A minute is half of what P1 has; more would not be
 steadier, only slower."""
 RELEASE_S_MIN = 10.0
-"""Before a quarantined service is released: its start has failed several times already."""
+"""From a service's quarantine, and from when its dependencies are back, until its release: its start has
+failed several times already."""
 RELEASES_MAX = 3
 """For one fault."""
 _PORT_BACKOFF = 3.0
@@ -75,7 +76,12 @@ def releases(world: World, now: datetime) -> Iterator[Finding]:
         upstream = tuple(fault.evidence.get("upstream", ()))
         if conditions.broken_upstream(world, name):
             continue
-        due_at = _released_at(world, upstream, fault) if upstream else _retried_at(status, fault)
+        quarantined_at = status.quarantined_at or fault.began_at
+        due_at = (
+            _released_at(world, upstream, quarantined_at)
+            if upstream
+            else _retried_at(fault, quarantined_at)
+        )
         if due_at is None:
             continue
         if now < due_at:
@@ -95,9 +101,11 @@ def to_blame(world: World, name: str, since: datetime) -> tuple[str, ...]:
     )
 
 
-def _released_at(world: World, upstream: tuple[str, ...], fault: OpenFault) -> datetime | None:
+def _released_at(
+    world: World, upstream: tuple[str, ...], quarantined_at: datetime
+) -> datetime | None:
     """Tell when a quarantined service may be released; None while something does not work."""
-    times = [fault.began_at]
+    times = [quarantined_at + timedelta(seconds=RELEASE_S_MIN)]
     for need in upstream:
         since = conditions.works_since(world, need)
         if since is None:
@@ -106,12 +114,12 @@ def _released_at(world: World, upstream: tuple[str, ...], fault: OpenFault) -> d
     return max(times)
 
 
-def _retried_at(status: ServiceStatus, fault: OpenFault) -> datetime | None:
+def _retried_at(fault: OpenFault, quarantined_at: datetime) -> datetime | None:
     """Tell when a service whose port was taken is tried again; None if that was not its trouble."""
     if fault.evidence.get("cause") != Cause.PORT_TAKEN.value:
         return None
     wait_s = RELEASE_S_MIN * _PORT_BACKOFF**fault.releases
-    return (status.quarantined_at or fault.began_at) + timedelta(seconds=wait_s)
+    return quarantined_at + timedelta(seconds=wait_s)
 
 
 def _proven_at(world: World, need: str, status: ServiceStatus) -> datetime | None:

@@ -7,7 +7,13 @@ import pytest
 from tests.support.shell import Shell
 from tests.support.systems import service, system
 
-from resile.core.events import DependentReleased, FaultOpened, ProcessExited, ProcessStarted
+from resile.core.events import (
+    DependentReleased,
+    FaultEscalated,
+    FaultOpened,
+    ProcessExited,
+    ProcessStarted,
+)
 from resile.core.vocabulary import CheckState, FaultKind, Verb
 from resile.recover import GroupSpec, RestartSpec, Strategy, SystemSpec, World
 from resile.recover.failback import HOLD_S_MAX, RELEASE_S_MIN, RELEASES_MAX, hold_s
@@ -141,6 +147,21 @@ def test_a_service_that_was_quarantined_for_its_dependency_is_released_when_that
     assert released.upstream == ("db",)
     assert set(shell.states().values()) == {CheckState.UP}
     assert not shell.world.faults
+
+
+def test_a_release_waits_from_the_quarantine_on_however_long_the_dependency_is_back() -> None:
+    slow = RestartSpec(intensity=2, period_s=60, backoff_min_s=8, backoff_max_s=8)
+    shell = up(
+        replace(hurt(), services=hurt().services | {"shop": service("shop", "db", restart=slow)})
+    )
+    shell.programs["shop"].exit_after_s = 0.05
+    shell.crash("db", exit_code=1)
+    shell.crash("shop", exit_code=1)
+    shell.run(100)
+
+    (released, *_) = [e for e in shell.journal if e.kind == DependentReleased.kind]
+    loops = [e for e in shell.journal if e.kind == FaultEscalated.kind and e.at < released.at]
+    assert (released.at - loops[-1].at).total_seconds() == RELEASE_S_MIN
 
 
 def test_a_release_that_does_not_help_is_repeated_a_few_times_only() -> None:
