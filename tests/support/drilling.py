@@ -63,6 +63,7 @@ class FakeWorld:
         self.trouble = ""
         self.lacks: tuple[str, ...] = ()
         self.brain_pid = 7
+        self.ended: tuple[tuple[str, float], ...] = ()
         self._read = 0
 
     def after(self, seconds: float, do: Callable[[], None]) -> None:
@@ -93,6 +94,9 @@ class FakeWorld:
         found = self.told[self._read :]
         self._read = len(self.told)
         return found
+
+    def ends(self, within_s: float) -> Sequence[tuple[str, float]]:
+        return [(target, ago_s) for target, ago_s in self.ended if ago_s <= within_s]
 
     def _happen(self) -> None:
         due = [one for one in self.plan if one[0] <= self.clock.monotonic()]

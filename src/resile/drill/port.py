@@ -25,6 +25,14 @@ class World(Protocol):
         """Give what happened since the mark, or since the last question, in order."""
         ...
 
+    def ends(self, within_s: float) -> Sequence[tuple[str, float]]:
+        """Give which service's process ended, and how many seconds ago, within so many.
+
+        Raises:
+            JournalError: If nobody can tell.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:

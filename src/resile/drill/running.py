@@ -84,6 +84,7 @@ class Runner:
 
         Raises:
             RejectedError: If the system is not well; nothing was done.
+            JournalError: If the journal cannot be read; nothing was done.
         """
         clock, began_at = self._parts.clock, self._parts.clock.now()
         look = self._parts.world.look()
@@ -92,6 +93,7 @@ class Runner:
             raise RejectedError(
                 f"the system is not well: {why}", hint="a drill begins on a well system only"
             )
+        self._remember()
         drill_id = drill_id or new_id("drill", at=began_at)
         names = tuple(cell.name for cell in cells)
         self._parts.tell(DrillBegun(drill_id=drill_id, who=self._who, cells=names))
@@ -162,6 +164,13 @@ class Runner:
         except ResileError as exc:
             return counted(seen, acked=-1, lost=-1, unread=exc.message)
         return counted(seen, acked=acked, lost=len(lost), unread="")
+
+    def _remember(self) -> None:
+        """Count what ended shortly before, such as in a drill that was broken off."""
+        periods = (service.period_s for service in self._parts.declared.services)
+        for target, ago_s in self._parts.world.ends(max(periods, default=0.0)):
+            ended_s = self._parts.clock.monotonic() - ago_s
+            self._kills_s.setdefault(target, []).append(ended_s)
 
     def _pace(self, cell: Cell) -> None:
         """Wait until its service may be restarted again without being quarantined for it."""

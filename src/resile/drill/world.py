@@ -1,12 +1,13 @@
 """The real system, seen through its daemon's answers and its journal."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from resile.chaos import Service
 from resile.core.clock import Clock
-from resile.core.events import Event
+from resile.core.events import Event, ProcessExited
 from resile.core.journal import Query
 from resile.core.journal.read import Reader
 from resile.core.vocabulary import CheckState, ServiceState
@@ -60,6 +61,19 @@ class DaemonWorld:
             return ()
         self._seq = records[-1].seq if records else self._seq
         return [record.event for record in records]
+
+    def ends(self, within_s: float) -> Sequence[tuple[str, float]]:
+        """Give which service's process ended, and how many seconds ago, within so many.
+
+        Raises:
+            JournalError: If the journal cannot be read.
+        """
+        now = self._clock.now()
+        query = Query(
+            kinds=(ProcessExited.kind,), since=now - timedelta(seconds=within_s), limit=EVENTS_MAX
+        )
+        events = (record.event for record in self._reader.read(query))
+        return [(event.subject, (now - event.at).total_seconds()) for event in events]
 
     def close(self) -> None:
         """Let go of the journal."""

@@ -203,6 +203,15 @@ def test_a_service_is_not_hit_so_often_that_it_would_be_quarantined():
     assert stage.clock.monotonic() >= 60
 
 
+def test_what_ended_before_the_drill_is_counted_too():
+    stage = Stage(intensity=3)
+    stage.world.ended = (("service/api", 70.0), ("service/api", 12.0), ("service/api", 10.0))
+    stage.act.do = stage.crash
+
+    assert only(stage.runner.run([cell()])).verdict is DrillVerdict.PASSED
+    assert 48 <= stage.clock.monotonic() < 60
+
+
 def test_what_an_operator_has_stopped_is_no_trouble():
     stage = Stage("api", "old")
     stage.world.table["old"] = replace(stage.world.table["old"], phase="stopped", state="UNKNOWN")

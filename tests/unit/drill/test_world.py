@@ -3,7 +3,7 @@
 from tests.support.drilling import opened
 
 from resile.core.clock import SYSTEM_CLOCK
-from resile.core.events import CheckChanged, announce
+from resile.core.events import CheckChanged, ProcessExited, announce
 from resile.core.journal import open_journal
 from resile.core.vocabulary import CheckGroup, CheckState
 from resile.drill.measuring import moments_of
@@ -55,6 +55,22 @@ def test_events_begin_behind_the_mark_and_come_once(tmp_path):
 
         assert [one.subject for one in world.events()] == ["service/new"]
         assert world.events() == []
+        world.close()
+    finally:
+        journal.close()
+
+
+def test_ends_of_processes_are_told_with_their_age(tmp_path):
+    clock = FakeClock()
+    journal = open_journal(tmp_path / "journal", clock=SYSTEM_CLOCK)
+    try:
+        for name in ("old", "api"):
+            end = ProcessExited(service=name, generation=1, pid=7, signal="SIGKILL")
+            journal.append(announce(end, at=clock.now(), actor="brain"))
+            clock.advance(40.0)
+        world = DaemonWorld(lambda _: {}, tmp_path / "journal", clock=clock)
+
+        assert world.ends(60.0) == [("service/api", 40.0)]
         world.close()
     finally:
         journal.close()
