@@ -41,6 +41,8 @@ _LOOK_TIMEOUT_S: Final = 2.0
 _ROTATE_TIMEOUT_S: Final = 120.0
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WHY: Final = "a drill"
+RUN_FOLDER: Final = "drill"
+"""In the folder of what runs; one drill at a time has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,12 @@ class DrillHome:
         if cell.scenario.fault == ROTATE:
             return RotateAct(cell.target.removeprefix("secret/"), self._rotate, clock=host.clock)
         if cell.scenario.aim is Aim.RUN:
-            return RunAct(cell.scenario.fault, open_run_host(self.places.config), clock=host.clock)
+            return RunAct(
+                cell.scenario.fault,
+                open_run_host(self.places.config),
+                folder=self.places.run / RUN_FOLDER,
+                clock=host.clock,
+            )
 
         def injector_of(tell: Tell) -> Injector:
             return Injector(

@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Final
 
 from resile.contain import Host, Limits, Outcome, StopRequest, run
 from resile.core.clock import Clock
+from resile.core.files import make_private_dir
 from resile.core.vocabulary import RunReason, RunState
 from resile.drill.acting import now
 from resile.drill.port import Begun
@@ -67,15 +67,16 @@ class RunAct:
     Args:
         name: Which of `TRIALS`.
         host: Where runs are.
+        folder: Its folder, made and removed; what a drill that was killed left of it goes first.
         clock: Stamps it.
     """
 
-    def __init__(self, name: str, host: Host, *, clock: Clock) -> None:
+    def __init__(self, name: str, host: Host, *, folder: Path, clock: Clock) -> None:
         self._clock = clock
         self._trial = TRIALS[name]
         self._host = host
         self._stop: StopRequest | None = None
-        self._folder: Path | None = None
+        self._folder = folder
         self._outcome: Outcome | None = None
         self._is_touched = False
         self._error = ""
@@ -88,7 +89,8 @@ class RunAct:
 
     def begin(self) -> Begun:
         """Start it."""
-        self._folder = Path(tempfile.mkdtemp(prefix="resile-drill-"))
+        shutil.rmtree(self._folder, ignore_errors=True)
+        make_private_dir(self._folder)
         self._stop = StopRequest()
         begun = now(self._clock)
         self._thread.start()
@@ -115,7 +117,7 @@ class RunAct:
 
     def end(self, why: str) -> str:
         """Kill it if it runs, and remove its folder."""
-        if self._folder is None or self._stop is None:
+        if self._stop is None:
             return ""
         if self._thread.is_alive():
             self._stop.ask(why)
@@ -133,7 +135,7 @@ class RunAct:
             self._outcome = run(
                 [sys.executable, "-I", "-c", self._trial.code],
                 limits=limits,
-                workspace=self._folder or (),
+                workspace=self._folder,
                 stop=self._stop,
                 host=self._host,
             )

@@ -27,9 +27,11 @@ def wait_over(act):
 
 
 @pytest.mark.parametrize("name", TRIALS)
-def test_a_command_is_ended_for_what_it_did_and_leaves_nothing(host, name):
-    act = RunAct(name, host, clock=SYSTEM_CLOCK)
+def test_a_command_is_ended_for_what_it_did_and_leaves_nothing(host, name, tmp_path):
+    act = RunAct(name, host, folder=tmp_path / "own", clock=SYSTEM_CLOCK)
     assert act.subject == "run/"
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "touched").write_text("by a drill that was killed")
     act.begin()
 
     wait_over(act)
@@ -41,10 +43,11 @@ def test_a_command_is_ended_for_what_it_did_and_leaves_nothing(host, name):
     assert act.end("over") == ""
     assert act.failure() == ""
     assert act.subject.startswith("run/run_")
+    assert not (tmp_path / "own").exists()
 
 
-def test_a_command_that_is_not_over_is_killed_at_the_end(host):
-    act = RunAct("run.time", host, clock=SYSTEM_CLOCK)
+def test_a_command_that_is_not_over_is_killed_at_the_end(host, tmp_path):
+    act = RunAct("run.time", host, folder=tmp_path / "own", clock=SYSTEM_CLOCK)
     act.begin()
 
     assert act.end("the drill ends") == ""
@@ -53,8 +56,8 @@ def test_a_command_that_is_not_over_is_killed_at_the_end(host):
     assert act.failure() == ""
 
 
-def test_one_that_never_began_leaves_nothing(host):
-    act = RunAct("run.memory", host, clock=SYSTEM_CLOCK)
+def test_one_that_never_began_leaves_nothing(host, tmp_path):
+    act = RunAct("run.memory", host, folder=tmp_path / "own", clock=SYSTEM_CLOCK)
 
     assert act.end("it was refused") == ""
     assert act.proof() == (False, "it runs")
