@@ -6,7 +6,7 @@ All of it is made of what `core.codec` can write, because it is the brain's chec
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from resile.core.events import PlanDecided, Step
@@ -236,6 +236,7 @@ class OpenPlan:
         done: Number of steps that are done or were passed over.
         progressed_at: When the plan was decided, or its last step finished.
         begun_at: When its first action began; None before that.
+        watched_since: When a later brain took it over; None while the one that decided it lives.
         error: Why a step failed; empty if none did.
         is_overridden: An operator asked for something else meanwhile.
         undo: What is done when it has not helped.
@@ -258,6 +259,13 @@ class OpenPlan:
     undo: tuple[Step, ...] = ()
     is_undo: bool = False
     begun_at: datetime | None = None
+    watched_since: datetime | None = None
+
+    @property
+    def verified_by(self) -> datetime:
+        """Tell until when the symptom must be gone: no time runs out while nobody looks."""
+        since = max(self.progressed_at, self.watched_since or self.progressed_at)
+        return since + timedelta(seconds=self.verify_s)
 
     @classmethod
     def of(cls, decided: PlanDecided, at: datetime) -> "OpenPlan":

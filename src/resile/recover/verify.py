@@ -78,7 +78,7 @@ def _judge(world: World, plan: OpenPlan, fault: OpenFault, now: datetime) -> Ite
         yield from _undone(plan, now)
         yield from _called(world, plan, fault, detail)
     elif steps.is_verifying(world, plan):
-        yield plan.progressed_at + timedelta(seconds=plan.verify_s)
+        yield plan.verified_by
     else:
         yield from _ready_deadlines(world, plan)
 
@@ -102,7 +102,7 @@ def _judge_steps(world: World, plan: OpenPlan, now: datetime) -> Iterator[Findin
     """Yield the end of a plan that is over when its steps are done, else when to judge again."""
     if steps.is_acting(world, plan):
         return
-    due_at = plan.progressed_at + timedelta(seconds=plan.verify_s)
+    due_at = plan.verified_by
     detail = plan.error or ("an operator took over" if plan.is_overridden else "")
     if not detail and world.next_step(plan) is None and steps.is_in_order(world, plan):
         detail = "what it did is undone" if plan.is_undo else "every step is done"
@@ -148,7 +148,7 @@ def _failure(world: World, plan: OpenPlan, fault: OpenFault, now: datetime) -> s
     has_begun_anew = any(step.action is ActionKind.START for step in plan.steps)
     if has_begun_anew and not fault.is_foreign and faults.is_present(world, fault, now):
         return "the symptom is back"
-    if now >= plan.progressed_at + timedelta(seconds=plan.verify_s):
+    if now >= plan.verified_by:
         return "the symptom did not go away"
     return ""
 

@@ -1,5 +1,7 @@
 """A new brain takes over: of the same guard or of another one, in the middle of a start."""
 
+from dataclasses import replace
+
 import pytest
 from tests.support.shell import GUARD_PID, Shell
 from tests.support.systems import service, system
@@ -10,11 +12,13 @@ from resile.core.events import (
     BrainStarted,
     FaultOpened,
     Payload,
+    PlanFinished,
     ProcessStarted,
     ServiceNotified,
     ServiceReady,
 )
-from resile.core.vocabulary import Desired, Verb
+from resile.core.vocabulary import CheckState, Desired, FaultKind, Verb
+from resile.recover.playbook import Do, Match, Playbook, PlaybookStep, Verify
 
 ONE = system(service("a", is_notify=True))
 SPAWNED = ProcessStarted(service="a", generation=1, pid=1000, start_ticks=5)
@@ -91,3 +95,31 @@ def test_the_identity_of_a_guard_tells_whether_a_run_goes_on_or_else_its_pid(
 
     assert (shell.world.service("a").desired is Desired.STOPPED) is is_same
     assert shell.world.is_guarded_by(after.guard_pid, after.guard_identity)
+
+
+def test_time_of_a_plan_does_not_run_out_while_nobody_watches() -> None:
+    flush = Playbook(
+        name="flush",
+        why="For tests.",
+        match=Match(faults=frozenset({FaultKind.CHECK_DOWN})),
+        steps=(PlaybookStep(do=Do.COMMAND, command=("flush",), timeout_s=5),),
+        verify=Verify(within_s=10.0),
+    )
+    spec = replace(system(service("a"), checks="data"), playbooks=(flush,))
+    shell = Shell(spec, has_checks=False).begin()
+    shell.run(2)
+    shell.see("data", CheckState.DOWN)
+    shell.run(2)
+    assert shell.ran == [("flush",)]
+    (plan,) = shell.world.plans.values()
+
+    shell.kill_brain()
+    shell.run(60)
+    shell.revive_brain()
+    shell.run(9)
+    assert list(shell.world.plans) == [plan.plan_id]
+    assert shell.payloads(PlanFinished) == []
+
+    shell.run(1)
+    (finished,) = shell.payloads(PlanFinished)
+    assert finished.detail == "the symptom did not go away"

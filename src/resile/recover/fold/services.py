@@ -59,6 +59,8 @@ def _brain_started(store: Store, payload: BrainStarted, at: datetime) -> None:
             _forget_process(store, name)
         elif status.is_alive and not status.is_ready:
             store.change(name, watched_since=at)
+    for plan in list(store.plans.values()):
+        store.plans[plan.plan_id] = replace(plan, watched_since=at)
 
 
 def _brain_stopped(store: Store, _payload: BrainStopped, _at: datetime) -> None:
