@@ -60,7 +60,10 @@ def running(tmp_path_factory):
             f'[drill.load]\nurl = "http://127.0.0.1:{port}/"\nservice = "keeper"\n'
             'body = "{id}"\nacked = "kept"\nread_back = "list"\nrate = 20\n'
             # A machine that runs other tests as well is slow; what is held here is what is told.
-            '[drill.scenario.crash]\nrecovery = "60s"\ndetection = "60s"\n'
+            + "".join(
+                f'[drill.scenario.{name}]\nrecovery = "60s"\ndetection = "60s"\n'
+                for name in ("crash", "brain_killed", "crash_unwatched")
+            )
         )
         made.up()
         made.wait_up("keeper")
@@ -106,6 +109,21 @@ def test_an_acknowledged_write_that_is_lost_fails_the_drill(running):
     again = json.loads(running.resile("drill", "report", "--json").stdout)
     assert again["id"] == found["id"]
     assert again["results"][0]["lost"] == result["lost"]
+
+
+def test_a_drill_goes_on_while_the_brain_is_killed_and_another_one_takes_over(running):
+    before = running.get("/api/status")["brain"]["pid"]
+
+    found = drill(running, "--scenario", "brain_killed", "--scenario", "crash_unwatched")
+
+    assert [one["cell"] for one in found["results"]] == [
+        "brain_killed:brain",
+        "crash_unwatched:service/keeper",
+    ]
+    assert {one["verdict"] for one in found["results"]} == {"passed"}
+    assert sum(one["lost"] for one in found["results"]) == 0
+    assert running.get("/api/status")["brain"]["pid"] != before
+    assert Ledger(running.state_dir() / "chaos").records() == ()
 
 
 def test_a_system_that_is_not_well_is_left_alone(running):
