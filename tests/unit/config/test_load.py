@@ -475,3 +475,26 @@ def test_name_that_the_guard_would_refuse_is_none(problems, name):
     (found,) = problems(f'[service.{name}]\ncommand = ["x"]\n')
 
     assert "is not a name" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('[resile]\nprunable = [".resile/crashes/*.json"]\n', "2: resile.prunable"),
+        ('[resile]\nprunable = [".resile"]\n', "2: resile.prunable"),
+        ('[resile]\nprunable = [".res*/logs/*"]\n', "2: resile.prunable"),
+        ('[resile]\nstate_dir = "var/s"\nprunable = ["ok", "var/s/x"]\n', "3: resile.prunable"),
+        ('[service.a]\ncommand = ["x"]\nprunable = ["./.resile/logs"]\n', "3: service.a.prunable"),
+    ],
+)
+def test_nothing_in_the_state_folder_is_declared_prunable(problems, text, place):
+    (problem,) = problems(text)
+
+    assert place in problem
+    assert "is in the state folder" in problem
+
+
+def test_what_lies_beside_the_state_folder_may_be_declared_prunable(load):
+    config = load('[resile]\nprunable = ["cache/*.tmp", "*/old", ".resilent/x", "var"]\n')
+
+    assert len(config.resile.prunable) == 4

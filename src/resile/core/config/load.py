@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from resile.core.config.locate import locate
 from resile.core.config.model import Config
 from resile.core.config.overrides import apply_overrides
 from resile.core.config.playbook_files import merge_playbooks
+from resile.core.config.prunable import kept_faults
 from resile.core.config.report import faults_of, render
 from resile.core.vocabulary import CONFIG_BYTES_MAX
 from resile.errors import ConfigError
@@ -37,12 +38,23 @@ def load_config(path: Path, *, environ: Mapping[str, str]) -> Config:
     folder = path.resolve().parent
     files = merge_playbooks(data, folder=folder)
     config, more = _validate(data, folder=folder)
-    found = (*faults, *files.faults, *more, *cross_check(data))
+    found = (*faults, *files.faults, *more, *cross_check(data), *_kept(config, folder))
     if config is None or found or files.problems:
         texts, own = files.render_own(found)
         problems = render(own, file=path.name, lines=locate(text), sources=sources)
         raise _wrong(path, (*problems, *files.problems, *texts))
     return config
+
+
+def _kept(config: Config | None, folder: Path) -> Iterator[Fault]:
+    if config is None:
+        return
+    own = config.resile
+    declared = [
+        (("resile", "prunable"), folder, own.prunable),
+        *((("service", name, "prunable"), s.cwd, s.prunable) for name, s in config.service.items()),
+    ]
+    yield from kept_faults(declared, state=own.state_dir)
 
 
 def _read(path: Path) -> str:

@@ -1,11 +1,14 @@
 """Patterns of files that may be removed at any time to make room."""
 
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 from pydantic import AfterValidator
 
-from resile.core.config.faults import fault, quoted
+from resile.core.config.faults import Fault, fault, quoted
+from resile.core.config.faults import Path as Key
 
 _HINT = 'write for example "cache/*.tmp", or "cache" for all files below it'
 
@@ -27,3 +30,30 @@ PRUNABLE = (
     'Files that may be removed at any time to make room on a full disk, such as "cache/*.tmp"; a folder '
     "stands for all files below it. Links are never followed. "
 )
+
+
+def kept_faults(
+    declared: Iterable[tuple[Key, Path, tuple[str, ...]]], *, state: Path
+) -> Iterator[Fault]:
+    """Find patterns of what lies in the state folder, of which nothing is removed.
+
+    Args:
+        declared: The key of each list of patterns, where relative ones start, and the patterns.
+        state: The state folder.
+    """
+    for key, folder, patterns in declared:
+        for index, pattern in enumerate(patterns):
+            if _is_inside((folder / pattern).parts, state.parts):
+                yield Fault(
+                    path=(*key, index),
+                    message=f"{quoted(pattern)} is in the state folder {state}",
+                    hint="leave it out: resile removes its own old logs and crash bundles by itself",
+                )
+
+
+def _is_inside(parts: tuple[str, ...], names: tuple[str, ...]) -> bool:
+    """Tell whether a pattern names a folder, or something in it; `*` alone names nothing."""
+    return len(parts) >= len(names) and all(
+        part == name or (part.strip("*?") and fnmatchcase(name, part))
+        for part, name in zip(parts, names, strict=False)
+    )
