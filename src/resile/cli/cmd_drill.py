@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from resile.cli.drill_home import DrillHome, interruptible, one_at_a_time, opened_drill
-from resile.cli.drill_past import read_past, report_data, report_lines, write_report
+from resile.cli.drill_past import check_report, read_past, report_data, report_lines, write_report
 from resile.cli.drill_tables import (
     MATRIX_HEADS,
     RESULT_HEADS,
@@ -94,6 +94,8 @@ def command(  # noqa: PLR0917 - click gives them by name
     if context.invoked_subcommand is not None:
         context.obj = config
         return 0
+    if html is not None:
+        check_report(html)
     with opened_drill(config) as home:
         cells = _cells(home, scenarios, targets, exclude)
         if is_dry:
@@ -127,6 +129,8 @@ def show_report(
 
     Works without a daemon, too. The beginning or the end of an ID is enough.
     """
+    if html is not None:
+        check_report(html)
     past = read_past(config or above)
     report = past.report(past.tell(past.find(drill_id)))
     if html is None or as_json:

@@ -137,6 +137,20 @@ def _history(folder: Path) -> History:
     return history
 
 
+def check_report(path: Path) -> None:
+    """Refuse a place where no report can be written; a device or a pipe is replaced by none.
+
+    Raises:
+        ConfigError: If it is such a place; nothing was done.
+    """
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is no file", hint="name a file for the report")
+    if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
+        raise ConfigError(
+            f"no file can be made in {path.parent}", hint="name another file for the report"
+        )
+
+
 def write_report(path: Path, report: Report) -> None:
     """Write a report as one HTML page; whole, or not at all.
 

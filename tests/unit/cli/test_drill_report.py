@@ -1,6 +1,7 @@
 """`resile drill report`: a drill, told again from the journal without a daemon."""
 
 import json
+import os
 import re
 import stat
 from collections.abc import Callable
@@ -71,11 +72,23 @@ def test_id_that_is_meant_twice_is_refused(resile, drills):
     assert "more than one drill is 'drl_'" in resile("drill", "report", "drl_").err
 
 
-def test_report_cannot_be_written_into_a_folder_that_is_not_there(resile, drills):
-    done = resile("drill", "report", "--html", "nowhere/report.html")
+@pytest.mark.parametrize("words", [("report",), ("--yes",)])
+def test_report_cannot_be_written_into_a_folder_that_is_not_there(resile, drills, words):
+    done = resile("drill", *words, "--html", "nowhere/report.html")
 
-    assert done.code == 1
-    assert "nowhere" in done.err
+    assert done.code == 2
+    assert "no file can be made in nowhere" in done.err
+
+
+def test_no_report_takes_the_place_of_what_is_no_file(resile, drills):
+    os.mkfifo(drills / "pipe")
+    (drills / "link").symlink_to("pipe")
+
+    for name in ("pipe", "link"):
+        assert resile("drill", "report", "--html", name).code == 2
+
+    assert (drills / "pipe").is_fifo()
+    assert (drills / "link").is_symlink()
 
 
 def test_last_drill_is_told_with_its_score_and_what_got_worse(resile, drills):
