@@ -43,7 +43,12 @@ def system_spec(config: Config, *, changed: Collection[str] = ()) -> SystemSpec:
     """
     return SystemSpec(
         services={
-            name: _service(name, section, is_changed=name in changed)
+            name: _service(
+                name,
+                section,
+                is_changed=name in changed,
+                uses_secret=any(name in one.services for one in config.secret.values()),
+            )
             for name, section in config.service.items()
         },
         checks={spec.id: _binding(spec) for spec in check_specs(config, environ={})},
@@ -143,7 +148,9 @@ def _switches(config: Config) -> Mapping[str, str]:
     ).environ
 
 
-def _service(name: str, section: ServiceSection, *, is_changed: bool) -> ServiceSpec:
+def _service(
+    name: str, section: ServiceSection, *, is_changed: bool, uses_secret: bool
+) -> ServiceSpec:
     restart = section.restart
     backoff_min_s, backoff_max_s = restart.backoff
     return ServiceSpec(
@@ -165,6 +172,7 @@ def _service(name: str, section: ServiceSection, *, is_changed: bool) -> Service
         is_restarted_before_oom=section.oom == "restart",
         renew=section.renew or (),
         is_changed=is_changed,
+        uses_secret=uses_secret,
     )
 
 

@@ -157,7 +157,8 @@ def _told_again(
 
 
 def _causes(state: CheckState, reason: str) -> tuple[str, ...]:
-    cause = cause_of_check(reason) if state is CheckState.DOWN else None
+    """Name what lies behind a check; whether a secret is used is for whoever hears it."""
+    cause = cause_of_check(reason, uses_secret=True) if state is CheckState.DOWN else None
     return () if cause is None else (cause.value,)
 
 

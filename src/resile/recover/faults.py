@@ -73,7 +73,7 @@ def detect(world: World, now: datetime) -> Iterator[Finding]:
             target = check_target(check)
             if world.fault_on(target, binding.fault) is None:
                 reason, since = status.reason, status.since or now
-                cause = _of_checks([reason])
+                cause = _of_checks([reason], uses_secret=False)
                 yield _opened(world, binding.fault, target, since, reason, cause=cause)
 
 
@@ -154,7 +154,7 @@ def _failing(world: World, name: str, now: datetime) -> Iterator[Finding]:
     timeout_s = world.service_spec(name).ready_timeout_s
     reason = f"not ready {timeout_s:g} s after its start"
     down = conditions.down_checks(world, name, CheckGroup.READY)
-    cause = _of_checks(status.reason for status in down.values())
+    cause = _of_ready_checks(world, name, down)
     yield _opened(world, FaultKind.START_FAILED, target, due_at, reason, cause=cause)
 
 
@@ -190,7 +190,7 @@ def _unready(world: World, name: str, now: datetime) -> Iterator[Finding]:
         if (is_explained or began_at > seen_at) and due_at is not None and now < due_at:
             yield due_at
         else:
-            cause = _of_checks(status.reason for status in down.values())
+            cause = _of_ready_checks(world, name, down)
             yield _opened(world, FaultKind.NOT_READY, target, began_at, reason, cause=cause)
     elif not is_explained and not conditions.is_excused(world, name):
         yield _opened(
@@ -227,9 +227,15 @@ def _of_start(error: str) -> str:
     return cause_of_end(EndKind.START_FAILED, error) or ""
 
 
-def _of_checks(reasons: Iterable[str]) -> str:
+def _of_ready_checks(world: World, name: str, down: Mapping[str, CheckStatus]) -> str:
+    uses_secret = world.service_spec(name).uses_secret
+    return _of_checks((status.reason for status in down.values()), uses_secret=uses_secret)
+
+
+def _of_checks(reasons: Iterable[str], *, uses_secret: bool) -> str:
     """Name what lies behind checks that are down; empty if nobody knows."""
-    return next((cause for reason in reasons if (cause := cause_of_check(reason))), "")
+    causes = (cause_of_check(reason, uses_secret=uses_secret) for reason in reasons)
+    return next((cause for cause in causes if cause), "")
 
 
 def _first(world: World, checks: Mapping[str, CheckStatus], now: datetime) -> datetime:

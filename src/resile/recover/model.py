@@ -78,6 +78,7 @@ class ServiceSpec:
         is_restarted_before_oom: It is restarted in order when it is about to reach its memory limit.
         renew: The program that renews its certificate; empty if none is declared.
         is_changed: It is declared otherwise than when it last worked.
+        uses_secret: A declared secret is for it.
     """
 
     name: str
@@ -91,6 +92,7 @@ class ServiceSpec:
     is_restarted_before_oom: bool = False
     renew: tuple[str, ...] = ()
     is_changed: bool = False
+    uses_secret: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

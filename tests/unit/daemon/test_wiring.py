@@ -60,6 +60,8 @@ def test_service_is_started_through_what_hands_it_its_secrets_if_it_does_not_ask
     handing = (sys.executable, "-I", "-m", "resile.daemon.handing", "/srv/.resile", "--")
     assert launches["a"].argv == (*handing, "a", "x")
     assert (launches["b"].argv, launches["c"].argv) == (("b", "x"), ("c", "x"))
+    services = wiring.system_spec(config).services
+    assert [n for n, one in services.items() if one.uses_secret] == ["a", "b"]
 
 
 def test_services_are_told_what_is_switched_off(tmp_path: Path) -> None:

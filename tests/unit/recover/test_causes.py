@@ -1,5 +1,6 @@
 """Faults carry what lies behind them, as far as an end or a check tells it."""
 
+import pytest
 from tests.support.shell import Shell
 from tests.support.systems import service, system
 
@@ -101,3 +102,23 @@ def test_open_fault_learns_its_cause_from_a_check_that_is_told_again() -> None:
     assert causes == {FaultKind.NOT_READY: "lock", FaultKind.CHECK_DOWN: "lock"}
     assert shell.world.check("data").since == since
     assert shell.world.check("data").good_since is None
+
+
+@pytest.mark.parametrize(("uses_secret", "cause"), [(True, "secret"), (False, "")])
+def test_forbidden_page_is_a_refused_secret_only_of_a_service_that_uses_one(
+    uses_secret: bool, cause: str
+) -> None:
+    a = service("a", uses_secret=uses_secret)
+    shell = Shell(system(a, checks="a.ready data"), has_checks=False).begin()
+    shell.run(2)
+    shell.see("a.ready", CheckState.UP)
+    shell.run(2)
+
+    reason = "HTTP 403 from http://127.0.0.1:80/health"
+    shell.see("a.ready", CheckState.DOWN, reason=reason)
+    shell.see("data", CheckState.DOWN, reason=reason)
+    still_down(shell, "a.ready", reason)
+
+    assert evidence(shell, FaultKind.NOT_READY) == [cause]
+    assert evidence(shell, FaultKind.CHECK_DOWN) == [""]
+    assert {f.evidence["cause"] for f in shell.world.faults.values()} == {cause, ""}

@@ -26,7 +26,7 @@ from resile.core.vocabulary import (
 from resile.recover import RestartSpec, SystemSpec
 from resile.recover.playbooks.reading import shipped
 
-SYSTEM = system(service("a"), service("b"), checks="a.ready data")
+SYSTEM = system(service("a", uses_secret=True), service("b"), checks="a.ready data")
 
 
 def up(spec: SystemSpec = SYSTEM) -> Shell:

@@ -84,6 +84,9 @@ _DEPENDENCY: Final = re.compile(
     r"|temporary failure in name resolution|(?:connection|read) timed out|host is unreachable",
     re.IGNORECASE,
 )
+_REFUSED: Final = re.compile(
+    r"\bHTTP 40[13]\b|\b401\b[ :-]*unauthori[sz]ed|\b403\b[ :-]*forbidden", re.IGNORECASE
+)
 _OF_ENDS: Final = {
     EndKind.OOM: Cause.MEMORY,
     EndKind.MACHINE_OOM: Cause.MEMORY,
@@ -112,11 +115,18 @@ def cause_of_end(end: EndKind, words: str, lines: Sequence[str] = ()) -> Cause |
     return Cause.DEPENDENCY if _DEPENDENCY.search(words[:TEXT_LENGTH_MAX]) else None
 
 
-def cause_of_check(reason: str) -> Cause | None:
+def cause_of_check(reason: str, *, uses_secret: bool) -> Cause | None:
     """Tell what lies behind a check that is down, from its reason; None if nobody knows.
 
     A refused connection says nothing here: it is refused by what the check looks at itself.
+
+    Args:
+        reason: What the check saw.
+        uses_secret: It looks at a service that gets a declared secret. An answer of 401 or 403 means that
+            such a secret is refused; of any other service it may be how a page is protected.
     """
+    if _REFUSED.search(reason[:TEXT_LENGTH_MAX]):
+        return Cause.SECRET if uses_secret else None
     return _named(reason)
 
 

@@ -237,7 +237,9 @@ def _check_changed(store: Store, payload: CheckChanged, _at: datetime) -> None:
 
 def _explain_faults(store: Store, payload: CheckChanged) -> None:
     """Let the open faults that a check tells of know what lies behind them, as far as it says."""
-    cause = cause_of_check(payload.reason)
+    spec = store.spec.services.get(payload.service)
+    uses_secret = spec is not None and spec.uses_secret
+    cause = cause_of_check(payload.reason, uses_secret=uses_secret)
     if cause is None:
         return
     for fault in list(store.faults.values()):

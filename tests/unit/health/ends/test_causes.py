@@ -58,9 +58,23 @@ def test_only_the_end_of_a_log_is_asked() -> None:
 
 
 def test_refused_connection_tells_nothing_of_what_a_check_looks_at() -> None:
-    assert cause_of_check("[Errno 111] Connection refused") is None
-    assert cause_of_check("HTTP 503 from http://127.0.0.1/health") is None
-    assert cause_of_check("no answer within 2s, it is locked") is Cause.LOCK
+    for reason in ("[Errno 111] Connection refused", "HTTP 503 from http://127.0.0.1/health"):
+        assert cause_of_check(reason, uses_secret=True) is None
+    assert cause_of_check("no answer within 2s, it is locked", uses_secret=False) is Cause.LOCK
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "HTTP 401 from http://127.0.0.1/health",
+        "HTTP 403 from http://127.0.0.1/health, expected 200",
+        "exit code 1: 401 Unauthorized",
+        "exit code 1: 403 Forbidden",
+    ],
+)
+def test_answer_that_forbids_is_a_refused_secret_only_where_one_is_used(reason: str) -> None:
+    assert cause_of_check(reason, uses_secret=True) is Cause.SECRET
+    assert cause_of_check(reason, uses_secret=False) is None
 
 
 def test_huge_text_is_read_quickly() -> None:
