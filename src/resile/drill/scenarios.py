@@ -17,9 +17,9 @@ _HELD_S: Final = 60.0
 _ROTTEN_S, _SCRUB_S = 600.0, 300.0
 """Nobody sees a bit rot: it is found when everything is read again, which `scrub_every` says. What counts is how soon
 it is mended then."""
-_TAKEN_S: Final = 0.3
-"""A quick service finds its port taken once or twice in that. After five tries, which with the default back-off may take
-less than two seconds, it is quarantined, on purpose; and a busy machine needs a second to take the port back."""
+_TAKEN_S: Final = 1.0
+"""From before the process is killed on. A quick service finds its port taken once or twice in that. After five tries, which
+with the default back-off may take less than two seconds, it is quarantined; it is tried again ten seconds later then."""
 _DEGRADED: Final = ("fault.opened", "degradation.changed", "policy.opened")
 
 _ALL: Final = (
