@@ -2,6 +2,7 @@
 
 A damaged file is P3 until it is mended; what is lost, or a live file that rots, is P1; a folder
 whose snapshots fail for three of its periods, or whose newest copy is older than its objective, is P2; a place out of reach for an hour is P3.
+While a person has switched snapshots off there are none, which is no trouble; the time counts anew from when they are on again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,15 +20,17 @@ from resile.core.events import (
     StoreReplicated,
     StoreUnreachable,
     StoreVerified,
+    SwitchEnded,
+    SwitchSet,
     TroubleEnded,
     TroubleNoticed,
 )
 from resile.core.journal.port import Record
-from resile.core.vocabulary import FaultKind, Priority
+from resile.core.vocabulary import FaultKind, Part, Priority
 from resile.incidents._trouble import Told, ended, noticed
 from resile.incidents.model import KnownFault
 from resile.recover import trouble_id
-from resile.recover.points import RecoveryPoints
+from resile.recover.points import PERIODS, RecoveryPoints
 
 LASTING_KINDS = (
     "snapshot.failed",
@@ -35,6 +38,8 @@ LASTING_KINDS = (
     "store.replicated",
     "store.unreachable",
     "store.verified",
+    "switch.ended",
+    "switch.set",
 )
 KINDS = (
     *LASTING_KINDS,
@@ -71,6 +76,10 @@ class StoreWaiting:
     """Folders without a snapshot: since when, and why."""
     unreachable: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     """Places: since when, and why."""
+    is_off: bool = False
+    """A person has switched snapshots off."""
+    on_since: datetime | None = None
+    """Since when they are on again; None if they were never off."""
 
     def take(self, record: Record) -> None:
         """Fold a record."""
@@ -89,18 +98,29 @@ class StoreWaiting:
             self.unreachable.pop(payload.replica, None)
         elif isinstance(payload, StoreVerified):
             self.unreachable.pop(payload.place, None)
+        elif isinstance(payload, SwitchSet | SwitchEnded) and payload.part is Part.SNAPSHOTS:
+            self.is_off = isinstance(payload, SwitchSet) and not payload.is_on
+            self.on_since = None if self.is_off else at
+            self.failing.clear()
 
     def lasting(self, now: datetime) -> Iterator[TroubleNoticed]:
         """Tell what has lasted for so long that it is trouble."""
-        for source, (since, reason) in self.failing.items():
-            if (now - since).total_seconds() >= PERIODS_MAX * self.periods_s[source]:
-                yield _noticed(FaultKind.SNAPSHOTS_FAIL, f"folder/{source}", since, reason)
-        for source, since, reason in self.points.missed(now):
-            if source not in self.failing:
-                yield _noticed(FaultKind.SNAPSHOTS_FAIL, f"folder/{source}", since, reason)
+        for source, since, reason in () if self.is_off else self._without(now):
+            yield _noticed(FaultKind.SNAPSHOTS_FAIL, f"folder/{source}", since, reason)
         for place, (since, reason) in self.unreachable.items():
             if (now - since).total_seconds() >= UNREACHABLE_S:
                 yield _noticed(FaultKind.STORE_UNREACHABLE, f"store/{place}", since, reason)
+
+    def _without(self, now: datetime) -> Iterator[tuple[str, datetime, str]]:
+        """Give each folder that gets no snapshots, since when, and why."""
+        for source, (since, reason) in self.failing.items():
+            if (now - since).total_seconds() >= PERIODS_MAX * self.periods_s[source]:
+                yield source, since, reason
+        for source, since, reason in self.points.missed(now):
+            due_s = PERIODS * self.points.periods_s[source]
+            is_due = self.on_since is None or (now - self.on_since).total_seconds() >= due_s
+            if source not in self.failing and is_due:
+                yield source, since, reason
 
 
 def about(record: Record, open_: Sequence[KnownFault]) -> Iterator[Told]:

@@ -21,12 +21,14 @@ from resile.core.events import (
     StoreReplicated,
     StoreUnreachable,
     StoreVerified,
+    SwitchEnded,
+    SwitchSet,
     TroubleEnded,
     TroubleNoticed,
     announce,
 )
 from resile.core.sentences import sentence
-from resile.core.vocabulary import FaultKind, Priority
+from resile.core.vocabulary import FaultKind, Part, Priority
 from resile.incidents import (
     IncidentBook,
     IncidentState,
@@ -36,6 +38,7 @@ from resile.incidents import (
 from resile.incidents.model import MONITORING_S
 from resile.incidents.store_troubles import PERIODS_MAX, UNREACHABLE_S
 from resile.incidents.troubles import OPEN_MAX
+from resile.recover.points import RecoveryPoints
 
 PLACE, REPLICA, FOLDER = "/place", "/replica", "/data/kb"
 
@@ -167,6 +170,38 @@ def test_failing_snapshots_are_trouble_after_three_periods() -> None:
     assert [type(one) for one in desk.read(taken())] == [TroubleEnded]
     desk.run(1000)
     assert desk.look() == ()
+
+
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_without_snapshots_there_is_no_trouble_while_a_person_switched_them_off(
+    is_ended: bool,
+) -> None:
+    desk = Kept()
+    points = RecoveryPoints(periods_s={FOLDER: 60.0}, began_at=desk.now)
+    desk.waiting.store.points = points
+    desk.read(failed())
+    desk.read(SwitchSet(part=Part.SNAPSHOTS, is_on=False, who="ann"))
+    desk.run(1000)
+    assert desk.look() == ()
+
+    on = (
+        SwitchEnded(part=Part.SNAPSHOTS) if is_ended else SwitchSet(part=Part.SNAPSHOTS, is_on=True)
+    )
+    desk.read(on)
+    desk.run(119)
+    assert desk.look() == (), "they are given the time to be taken again"
+
+    desk.run(1)
+    (told,) = desk.look()
+    assert (told.target, told.fault) == (f"folder/{FOLDER}", FaultKind.SNAPSHOTS_FAIL)
+
+
+def test_switch_of_another_part_excuses_no_missing_snapshot() -> None:
+    desk = Kept()
+    desk.read(failed(), SwitchSet(part=Part.SCRUB, is_on=False, who="ann"))
+    desk.run(PERIODS_MAX * 60)
+
+    assert len(desk.look()) == 1
 
 
 def test_folder_that_is_declared_no_more_is_no_trouble() -> None:
