@@ -2,12 +2,19 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from resile.core.config.base import Count, Name, Section, Url, setting
+from resile.core.config.faults import fault, quoted
 from resile.core.config.units import DurationIn
 
 _ID = "`{id}` in it is another text each time"
+
+
+def _header(value: str) -> str:
+    if not (value.isascii() and value.isprintable()):
+        raise fault(f"{quoted(value)} is no type", hint='write for example "application/json"')
+    return value
 
 
 class DrillBarsSection(Section):
@@ -27,7 +34,9 @@ class DrillLoadSection(Section):
     url: Url = Field(description="Where they go.")
     service: str = setting("", description="The service that takes them. Default: nobody says.")
     body: str = Field(description=f"What is sent; {_ID}.")
-    type: str = setting("application/json", description="The type of the body.")
+    type: Annotated[str, AfterValidator(_header)] = setting(
+        "application/json", description="The type of the body."
+    )
     acked: str = setting(
         "",
         description="An answer acknowledges the write if this text is in it. Default: every status "
@@ -45,6 +54,13 @@ class DrillLoadSection(Section):
     timeout: Annotated[float, DurationIn("10ms", "1m")] = setting(
         "5s", description="An answer that takes longer has failed, 10ms to 1m."
     )
+
+    @field_validator("read_back", mode="after")
+    @classmethod
+    def _can_be_told_apart(cls, value: str, info: ValidationInfo) -> str:
+        if value and "{id}" not in info.data.get("body", "{id}"):
+            raise fault("no write can be found again", hint="put {id} into the body")
+        return value
 
 
 class DrillSection(Section):
