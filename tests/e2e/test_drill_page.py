@@ -83,6 +83,21 @@ def test_what_did_not_pass_stands_first_and_tells_its_story(browser: Any) -> Non
         seen.page.close()
 
 
+def test_a_drill_that_was_merely_slow_is_listed_as_all_of_it_is_told(browser: Any) -> None:
+    view = drill_scenes.in_trouble()
+    for cell in view.drill.cells:
+        if cell["last"] and cell["last"]["verdict"] in ("lost", "not_mended"):
+            cell["last"]["verdict"] = "slow"
+    view.drill.drills[0]["missed"] = 0
+    with serving(view) as site:
+        seen = visit(browser, site)
+
+        assert seen.text("#verdict") == "3 scenarios did not pass"
+        listed = seen.page.locator("#drills > li:first-child").get_attribute("data-state")
+        assert listed == seen.page.locator("body").get_attribute("data-state") == "DEGRADED"
+        seen.page.close()
+
+
 def test_a_drill_that_goes_on_is_told_and_its_end_comes_by_itself(browser: Any) -> None:
     view = drill_scenes.running()
     with serving(view) as site:

@@ -81,11 +81,11 @@ def drill_data(drill: Drill) -> dict[str, Any]:
 def drill_lines(drill: Drill) -> list[str]:
     """Sum a drill up."""
     passed, skipped = drill.count(DrillVerdict.PASSED), drill.count(DrillVerdict.SKIPPED)
-    failed = drill.count(*FAILED)
+    untried = f", {drill.untried} not tried" if drill.untried else ""
     took = format_duration((drill.ended_at - drill.began_at).total_seconds())
     lost = [result.lost for result in drill.results if result.lost >= 0]
     acked = sum(result.acked for result in drill.results if result.acked >= 0)
-    lines = [f"{passed} passed, {failed} failed, {skipped} skipped in {took}"]
+    lines = [f"{passed} passed, {drill.failed} failed, {skipped} skipped{untried} in {took}"]
     if lost:
         lines.append(f"{sum(lost)} of {acked} acknowledged writes lost")
     return [*lines, *([f"ended early: {drill.why}"] if drill.why else [])]

@@ -29,7 +29,7 @@ from resile.drill import (
     retell,
     score_of,
 )
-from resile.drill.model import FAILED
+from resile.drill.model import FAILED, MISSED
 from resile.drill.retelling import RECORDS_MAX
 from resile.drill.score import FRESH, HALF_LIFE, WINDOW
 
@@ -191,6 +191,7 @@ def _drill_facts(past: PastDrill, comparison: Comparison, *, is_running: bool) -
         "passed": verdicts.count(DrillVerdict.PASSED),
         "failed": sum(verdict in FAILED for verdict in verdicts)
         - verdicts.count(DrillVerdict.INTERRUPTED),
+        "missed": sum(verdict in MISSED for verdict in verdicts),
         "skipped": verdicts.count(DrillVerdict.SKIPPED),
         "why": past.end.why if past.end else "",
         "worse": _changes(comparison.worse),

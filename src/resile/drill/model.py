@@ -16,7 +16,9 @@ FAILED = (
     DrillVerdict.INCONCLUSIVE,
     DrillVerdict.INTERRUPTED,
 )
-"""Verdicts of what was begun and proved nothing good."""
+"""Verdicts that are no proof of anything good; an interrupted one was not tried to its end."""
+MISSED = (DrillVerdict.LOST, DrillVerdict.UNSEEN, DrillVerdict.NOT_MENDED)
+"""Those of them that say that something is wrong, and not merely slow."""
 
 
 class Aim(StrEnum):
@@ -197,3 +199,13 @@ class Drill:
     def count(self, *verdicts: DrillVerdict) -> int:
         """Tell how many cells have one of these verdicts."""
         return sum(result.verdict in verdicts for result in self.results)
+
+    @property
+    def failed(self) -> int:
+        """Count what was tried to its end and proved nothing good."""
+        return self.count(*FAILED) - self.untried
+
+    @property
+    def untried(self) -> int:
+        """Count what was not tried, or not to its end, because the drill was interrupted."""
+        return self.count(DrillVerdict.INTERRUPTED)

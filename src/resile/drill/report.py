@@ -13,7 +13,7 @@ from pathlib import Path
 from resile.core.units import format_duration
 from resile.core.vocabulary import DrillVerdict
 from resile.drill.compare import CellChange, Change, Comparison, spelt
-from resile.drill.model import FAILED, CellResult, Drill, Moment
+from resile.drill.model import CellResult, Drill, Moment
 
 _STYLE = Path(__file__).with_name("report.css")
 _TONES = {
@@ -103,7 +103,7 @@ def report_html(report: Report) -> str:
 
 def _verdict(report: Report) -> str:
     worse = len(report.comparison.worse)
-    if failed := _failed(report.drill):
+    if failed := report.drill.failed:
         return f"{_counted(failed, 'scenario')} of {len(report.drill.results)} did not pass"
     if worse:
         return f"{_counted(worse, 'scenario')} got worse"
@@ -117,20 +117,15 @@ def _figures(drill: Drill) -> str:
     lost = sum(max(0, result.lost) for result in drill.results)
     figures = {
         "Passed": drill.count(DrillVerdict.PASSED),
-        "Failed": _failed(drill),
+        "Failed": drill.failed,
         "Skipped": drill.count(DrillVerdict.SKIPPED),
-        "Not tried": drill.count(DrillVerdict.INTERRUPTED),
+        "Not tried": drill.untried,
         "Writes lost": f"{lost:,} of {acked:,}" if acked else "",
         "Took": format_duration((drill.ended_at - drill.began_at).total_seconds()),
     }
     return "".join(
         f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures.items() if value
     )
-
-
-def _failed(drill: Drill) -> int:
-    """Count what was tried to its end and proved nothing good."""
-    return drill.count(*FAILED) - drill.count(DrillVerdict.INTERRUPTED)
 
 
 def _changes(comparison: Comparison) -> str:

@@ -16,7 +16,7 @@ from resile.drill.declared import Declared
 from resile.drill.ledger import Ledger
 from resile.drill.load import Load
 from resile.drill.measuring import LOOK_S, Measurement, counted
-from resile.drill.model import FAILED, Cell, CellResult, Drill, Moment
+from resile.drill.model import Cell, CellResult, Drill, Moment
 from resile.drill.port import ActOf, World
 from resile.errors import RejectedError, ResileError
 
@@ -245,7 +245,7 @@ def ended(drill: Drill, *, score: int) -> DrillEnded:
         drill_id=drill.id,
         score=score,
         passed=drill.count(DrillVerdict.PASSED),
-        failed=drill.count(*FAILED),
+        failed=drill.failed,
         skipped=drill.count(DrillVerdict.SKIPPED),
         why=drill.why,
     )

@@ -74,6 +74,7 @@ class FakeDrills:
             "planned": len(self.cells),
             "passed": sum(self._is(cell, "passed") for cell in self.cells),
             "failed": 0,
+            "missed": 0,
             "skipped": sum(self._is(cell, "skipped") for cell in self.cells),
             "why": "",
             "worse": [],

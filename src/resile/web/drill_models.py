@@ -69,7 +69,11 @@ class DrillFacts(Shape):
     score: int | None = Field(default=None, description="After it; null: it has not ended.")
     planned: int = Field(description="Scenarios that it was to try.")
     passed: int
-    failed: int
+    failed: int = Field(description="Tried to their end, and did not pass.")
+    missed: int = Field(
+        default=0,
+        description="Of these: what nobody noticed, what was not mended, and what lost something.",
+    )
     skipped: int
     why: str = Field(default="", description="Why it ended early.")
     worse: list[ChangedCell] = Field(default=[])

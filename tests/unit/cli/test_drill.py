@@ -160,3 +160,11 @@ def test_the_sum_tells_what_was_lost_and_why_it_ended_early():
         "2 of 80 acknowledged writes lost",
         "ended early: SIGINT came",
     ]
+
+
+def test_the_sum_takes_nothing_that_was_interrupted_for_a_failure():
+    cut = replace(RESULT, verdict=DrillVerdict.INTERRUPTED, lost=-1, acked=-1)
+    whole = drill(replace(RESULT, verdict=DrillVerdict.SLOW), cut, cut, why="SIGINT came")
+
+    assert drill_lines(whole)[0] == "0 passed, 1 failed, 0 skipped, 2 not tried in 1m30s"
+    assert exit_code(whole) == 1

@@ -125,6 +125,16 @@ def test_what_was_not_tried_any_more_is_no_failure(journal: MemoryJournal) -> No
     assert (found["planned"], found["failed"], found["skipped"]) == (3, 1, 1)
 
 
+def test_what_was_merely_slow_failed_and_missed_nothing(journal: MemoryJournal) -> None:
+    journal.append(*drill("drl_1", ago(2), proved(CRASH, V.SLOW), proved(HANG)))
+    tries = [proved(CRASH, V.SLOW, drill="drl_2"), proved(HANG, V.LOST, drill="drl_2")]
+    journal.append(*drill("drl_2", ago(1), *tries))
+
+    found = run(desk(journal, CRASH).overview())["drills"]
+
+    assert [(one["failed"], one["missed"]) for one in found] == [(2, 1), (1, 0)]
+
+
 def test_drills_that_are_listed_are_bounded(journal: MemoryJournal) -> None:
     for number in range(SHOWN_MAX + 5):
         journal.append(*drill(f"drl_{number}", ago(50 - number), proved(CRASH)))

@@ -66,7 +66,7 @@ def in_trouble() -> FakeSystemView:
     cells["crash_loop:service/archive"] |= {"worth": 0.0, "passed_at": ago(days=120)}
     view.drill.score |= {"points": 71, "proven": 31}
     drill = view.drill.drills[0]
-    drill |= {"score": 71, "passed": 31, "failed": 3, "skipped": 1}
+    drill |= {"score": 71, "passed": 31, "failed": 3, "missed": 2, "skipped": 1}
     drill["worse"] = [
         {"cell": "dependency_down:service/scanner", "why": "passed, now lost"},
         {"cell": "hang:service/reasoner", "why": "passed, now slow"},

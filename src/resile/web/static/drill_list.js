@@ -29,10 +29,11 @@ function updateDrill(node, drill) {
   sync(node.querySelector('.changed'), changes.slice(0, CHANGES_MAX), (one) => one.cell, createChange, updateChange);
 }
 
-function stateOf({ is_running: isRunning, ended_at: endedAt, failed, worse, passed, why }) {
+// As the cells are, and with them what is said of all: what is merely slow is not down.
+function stateOf({ is_running: isRunning, ended_at: endedAt, failed, missed, worse, passed, why }) {
   if (isRunning) return 'MAINTENANCE';
-  if (failed) return 'DOWN';
-  if (worse.length || !endedAt || why) return 'DEGRADED';
+  if (missed) return 'DOWN';
+  if (failed || worse.length || !endedAt || why) return 'DEGRADED';
   return passed ? 'UP' : 'UNKNOWN';
 }
 
