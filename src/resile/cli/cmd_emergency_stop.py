@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
+from resile.cli.api import Api
 from resile.cli.options import config_option, json_option
 from resile.cli.output import print_json, say
 from resile.cli.switching import Home, find_home, lines_of, overview
 from resile.cli.who import operator
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.events import EmergencyBegun
-from resile.core.switches import EMERGENCY_HINT, Emergency, Switches
+from resile.core.switches import Emergency, Switches, emergency_hint
 from resile.errors import ConfigError, DaemonUnreachableError, OperationError, RejectedError
 
 ASK_S = 2.0
@@ -56,7 +57,7 @@ def command(
     else:
         for line in lines_of(found):
             print(line)
-        print(EMERGENCY_HINT)
+        print(emergency_hint(is_stopping_services=stopping))
     _judge(found)
 
 
@@ -94,16 +95,15 @@ def _stop(home: Home, begun: EmergencyBegun) -> Mapping[str, Any]:
     try:
         api = home.api(timeout_s=ASK_S, patience_s=PATIENCE_S)
         api.post("/api/emergency-stop", body)
+        return _wait(api, clock=SYSTEM_CLOCK)
     except (DaemonUnreachableError, OperationError) as exc:
         if home.places is not None:
             say(f"resile: {exc.message}: it is done without the daemon")
         return _stop_here(home, begun)
-    return _wait(home, clock=SYSTEM_CLOCK)
 
 
-def _wait(home: Home, *, clock: Clock) -> Mapping[str, Any]:
+def _wait(api: Api, *, clock: Clock) -> Mapping[str, Any]:
     """Wait until the daemon has carried it out; give how it stands."""
-    api = home.api()
     deadline_s = clock.monotonic() + DONE_S
     while True:
         status = api.get("/api/status")

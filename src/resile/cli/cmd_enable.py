@@ -9,7 +9,7 @@ from resile.cli.options import config_option, json_option
 from resile.cli.output import print_json
 from resile.cli.switching import find_home, lines_of, switch
 from resile.contain import Runs, held, runs_folder
-from resile.core.switches import EMERGENCY_HINT
+from resile.core.switches import emergency_hint
 
 
 @click.command()
@@ -28,8 +28,9 @@ def command(parts: tuple[str, ...], config: Path | None, *, why: str, as_json: b
         return
     for word in parts:
         print(f"{word} is on")
-    if found["emergency"]:
-        print(f"the emergency stop holds still: {EMERGENCY_HINT}")
+    if stop := found["emergency"]:
+        hint = emergency_hint(is_stopping_services=stop["is_stopping_services"])
+        print(f"the emergency stop holds still: {hint}")
     for line in lines_of(found):
         print(line)
     if held(Runs(runs_folder(os.environ))) is not None:

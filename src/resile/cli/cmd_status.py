@@ -11,7 +11,7 @@ from resile.cli.api import Api
 from resile.cli.options import config_option, json_option
 from resile.cli.output import print_json, print_styled, print_table
 from resile.cli.places import find_places
-from resile.core.switches import EMERGENCY_HINT
+from resile.core.switches import emergency_hint
 from resile.core.units import format_duration, format_size
 
 _HEADS = (
@@ -60,7 +60,8 @@ def _print_switched(answer: Mapping[str, Any]) -> None:
     stop, offs = answer.get("emergency"), answer.get("switches")
     if stop:
         who = stop["who"] or "somebody"
-        print_styled(f"EMERGENCY STOP by {who}: {stop['why']}; {EMERGENCY_HINT}", "bold red")
+        hint = emergency_hint(is_stopping_services=stop.get("is_stopping_services", False))
+        print_styled(f"EMERGENCY STOP by {who}: {stop['why']}; {hint}", "bold red")
     if offs:
         words = ", ".join(off["word"] for off in offs)
         print_styled(f"switched off: {words}; `resile switches` tells why", "bold yellow")

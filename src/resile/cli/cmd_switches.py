@@ -10,7 +10,7 @@ from resile.cli.output import print_json, print_table, say
 from resile.cli.switching import find_home, left_of, lines_of, now_off
 from resile.contain import Runs, held, runs_folder
 from resile.core.codec import encode
-from resile.core.switches import EMERGENCY_HINT
+from resile.core.switches import emergency_hint
 
 _HEADS = ("off", "left", "by", "because")
 
@@ -29,8 +29,8 @@ def command(config: Path | None, *, as_json: bool) -> None:
         say("no daemon answers: this is what was written for other processes")
     for line in lines_of(found):
         print(line)
-    if found["emergency"]:
-        print(EMERGENCY_HINT)
+    if stop := found["emergency"]:
+        print(emergency_hint(is_stopping_services=stop["is_stopping_services"]))
     if found["switches"]:
         rows = [
             (off["word"], left_of(off["until"]), off["who"] or "somebody", off["why"])

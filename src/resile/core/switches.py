@@ -21,7 +21,7 @@ OFFS_MAX = 200
 """Each part once, and more playbooks than a system has; what comes above it is not taken."""
 FROZEN = (Part.RECOVERY, Part.CHAOS)
 """What an emergency stop switches off; it is over when a person has switched both on again."""
-EMERGENCY_HINT = "`resile enable recovery chaos` and `resile resume` end it"
+_ENDS = "`resile enable recovery chaos` and `resile resume` end it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +213,13 @@ class Switches:
     def _without(self, part: Part, name: str, at: datetime) -> "Switches":
         offs = tuple(off for off in self.offs if (off.part, off.name) != (part, name))
         return replace(self, offs=offs, changed_at=at)
+
+
+def emergency_hint(*, is_stopping_services: bool) -> str:
+    """Tell what ends an emergency stop, and what starts the services that it stopped: nothing else does."""
+    return (
+        f"{_ENDS}; afterwards `resile start` starts the services" if is_stopping_services else _ENDS
+    )
 
 
 def done_text(killed: int, undone: int) -> str:

@@ -97,6 +97,20 @@ def test_switches_are_shown_with_the_emergency_stop_and_what_ends_it(resile, dae
         assert part in out
 
 
+def test_who_stopped_the_services_is_told_how_they_start_again(resile, daemon):
+    stopped = answer(emergency={**STOPPED, "is_stopping_services": True})
+    daemon.routes[STOP], daemon.routes[STATUS] = (202, stopped), (200, stopped)
+    hint = "`resile resume` end it; afterwards `resile start` starts the services"
+
+    done = resile("emergency-stop", "--yes", "--stop-services", "--why", "an intruder")
+
+    assert hint in done.out
+    assert hint in resile("switches").out
+    daemon.routes[STATUS] = daemon.routes[STOP] = (200, answer(emergency=STOPPED))
+    kept = resile("emergency-stop", "--yes", "--keep-services", "--why", "an intruder")
+    assert "`resile start`" not in kept.out
+
+
 def test_without_a_daemon_runs_and_chaos_are_switched_here(resile, places):
     done = resile("disable", "runs", "chaos", "--why", "a fair")
 
@@ -182,6 +196,17 @@ def test_without_a_daemon_it_is_done_here_and_ended_by_a_person(resile, places):
     assert read_switches(places.state) == Switches(
         changed_at=read_switches(places.state).changed_at
     )
+
+
+def test_daemon_that_dies_meanwhile_keeps_no_emergency_stop_from_being_done(resile, daemon):
+    daemon.routes[STOP] = (202, answer(emergency=STOPPED))
+    daemon.routes[STATUS] = (0, None)
+
+    done = resile("emergency-stop", "--yes", "--keep-services", "--why", "an intruder")
+
+    assert done.code == 0
+    assert "it is done without the daemon" in done.err
+    assert held(Runs(runs_folder(os.environ))) is not None
 
 
 @pytest.mark.parametrize("content", ["", '{"version": 1', "[" * 100_000])

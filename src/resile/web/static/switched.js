@@ -25,7 +25,7 @@ function stopped({ at, who, why, is_stopping_services: isStopping, is_carried_ou
     title: `Emergency Stop by ${visible(who || 'somebody')}: ${visible(why)}`,
     lines: [`No remedy begins, no run, no fault on purpose. Services ${isStopping ? 'are stopped' : 'go on'}. ${done}`, ...problems.map((problem) => `Not done: ${visible(problem)}`)],
     since: at,
-    command: 'resile enable recovery chaos; resile resume',
+    command: `resile enable recovery chaos; resile resume${isStopping ? '; resile start' : ''}`,
     what: 'To end it: ',
   };
 }
