@@ -43,7 +43,7 @@ def main() -> None:
     with example() as (guarded, bare):
         for what, body in BODIES.items():
             for process in (guarded, bare):
-                load(process, body, WARM_UP)
+                load(process.port, body, WARM_UP)
             pairs = [one_pair(guarded, bare, body, is_odd=bool(i % 2)) for i in range(rounds)]
             lost = 1 - statistics.median(one.per_s / other.per_s for one, other in pairs)
             added_s = statistics.median(one.median_s - other.median_s for one, other in pairs)
@@ -58,31 +58,37 @@ def main() -> None:
 def example() -> Iterator[tuple[Process, Process]]:
     """Run the example with two dispatchers on the same dependencies: guarded, and bare."""
     with ExitStack() as stack:
-        data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="e")))
-        give_secrets(data)
-        start(stack, "database", data)
-        start(stack, "scanner", data)
-        ports = {}
-        for name in ("reasoner", "outside"):
-            variable = f"AGENT_RUNTIME_{name.upper()}_PORT"
-            ports[variable] = str(start(stack, name, data, **{variable: "0"}).port)
+        data, ports = dependencies(stack)
         ports |= {"AGENT_RUNTIME_DISPATCHER_PORT": "0", "PYTHONPATH": f"{HOME}:{HOME.parents[1]}"}
         guarded = start(stack, "dispatcher", data, **ports)
         command = (sys.executable, str(Path(__file__).with_name("example_bare.py")))
         yield guarded, start(stack, "dispatcher", data, command=command, **ports)
 
 
+def dependencies(stack: ExitStack) -> tuple[Path, dict[str, str]]:
+    """Start all but the dispatcher; give the folder of its data, and what tells it where they are."""
+    data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="e")))
+    give_secrets(data)
+    start(stack, "database", data)
+    start(stack, "scanner", data)
+    ports = {}
+    for name in ("reasoner", "outside"):
+        variable = f"AGENT_RUNTIME_{name.upper()}_PORT"
+        ports[variable] = str(start(stack, name, data, **{variable: "0"}).port)
+    return data, ports
+
+
 def one_pair(guarded: Process, bare: Process, body: str, *, is_odd: bool) -> tuple[Load, Load]:
     """Load both, the one first and then the other."""
     if is_odd:
-        other = load(bare, body, REQUESTS)
-        return load(guarded, body, REQUESTS), other
-    return load(guarded, body, REQUESTS), load(bare, body, REQUESTS)
+        other = load(bare.port, body, REQUESTS)
+        return load(guarded.port, body, REQUESTS), other
+    return load(guarded.port, body, REQUESTS), load(bare.port, body, REQUESTS)
 
 
-def load(process: Process, body: str, requests: int) -> Load:
+def load(port: int, body: str, requests: int) -> Load:
     """Send requests, and read what `hey` says of each: its seconds are the first column."""
-    url = f"http://127.0.0.1:{process.port}/dispatch"
+    url = f"http://127.0.0.1:{port}/dispatch"
     command = ["hey", "-n", str(requests), "-c", str(AT_ONCE), "-m", "POST", "-d", body]
     done = subprocess.run([*command, "-o", "csv", url], capture_output=True, text=True, check=True)
     rows = [line.split(",") for line in done.stdout.splitlines()[1:]]
