@@ -118,7 +118,7 @@ class Declarations:
             with (self._folder / f"{name}.{what}.json").open("rb") as file:
                 data = json.loads(file.read(_FILE_BYTES_MAX))
             return data if isinstance(data, dict) and data.get("format") == _FORMAT else {}
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
 
     def _write(self, name: str, what: str, data: Mapping[str, Any]) -> None:

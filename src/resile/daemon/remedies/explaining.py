@@ -49,5 +49,5 @@ def _last_lines(bundle: str) -> Iterable[str]:
         with Path(bundle).open("rb") as file:
             lines = json.loads(file.read(BUNDLE_BYTES_MAX))["last_lines"]
         return tuple(str(line) for line in reversed(lines[-LINES_MAX:]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ()

@@ -85,9 +85,10 @@ def test_change_of_a_check_or_of_restarts_is_no_change_of_what_is_launched(tmp_p
     assert other.changed() == ()
 
 
-def test_damaged_file_is_as_if_nothing_was_proven(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ['{"format": 1, "digest"', "[]", "[" * 100_000])
+def test_damaged_file_is_as_if_nothing_was_proven(tmp_path: Path, content: str) -> None:
     proven(tmp_path)
-    (tmp_path / ".resile" / "declared" / "a.proven.json").write_text('{"format": 1, "digest"')
+    (tmp_path / ".resile" / "declared" / "a.proven.json").write_text(content)
 
     assert declared(tmp_path, "bad").changed() == ()
 
