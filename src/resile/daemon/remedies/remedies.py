@@ -177,7 +177,7 @@ class Remedies:
             renewal = f", and {name} declares no `renew`" if _is_of_certificate(fault) else ""
             raise OperationError(
                 f"nothing can be rotated for {name}: {what}{renewal}",
-                hint="put a new value with `resile secrets set NAME`, or declare how",
+                hint="put a new value with `resile secrets put NAME`, or declare how",
             )
         for secret in able:
             await self._hands.secrets.rotate(
