@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -37,6 +38,20 @@ def test_a_process_ends_by_the_signal(stage, child, fault, number):
     stage.active(record)
     assert child.wait(timeout=20) == -number
     stage.end(record)
+
+
+def test_a_memory_violation_on_purpose_leaves_no_core(stage, tmp_path):
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    child = subprocess.Popen(["sleep", "60"], cwd=tmp_path)
+    resource.prlimit(child.pid, resource.RLIMIT_CORE, (hard, hard))
+    try:
+        stage.end(stage.inject("process.segv", pid_of(child)))
+        _, status = os.waitpid(child.pid, 0)
+    finally:
+        child.kill()
+
+    assert os.WTERMSIG(status) == signal.SIGSEGV
+    assert not os.WCOREDUMP(status)
 
 
 def test_a_hang_stops_a_process_and_its_end_lets_it_go_on(stage, child):
