@@ -180,6 +180,24 @@ def test_look_that_outlives_its_slot_counts_as_bad() -> None:
     assert bench.state("disk") is UP
 
 
+def test_look_that_ends_late_tells_the_cause_that_nobody_knew_before() -> None:
+    bench = Bench(spec(timeout_s=1.0))
+    bench.look(UP)
+    job = bench.begin()
+    bench.wait()
+    locked = CheckResult(
+        check="disk",
+        state=DOWN,
+        reason="no answer within 1s, it is locked",
+        latency_s=10.5,
+        at=bench.clock.now(),
+    )
+
+    _, changes = bench.agenda.finish(job, locked)
+
+    assert [(c.before, c.after, c.reason) for c in changes] == [(DOWN, DOWN, locked.reason)]
+
+
 def test_look_that_waits_for_a_worker_says_nothing() -> None:
     bench = Bench(spec(timeout_s=1.0))
     bench.look(UP)
