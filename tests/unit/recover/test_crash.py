@@ -23,6 +23,7 @@ from resile.core.vocabulary import CheckState, FaultKind, Outcome, Phase, Priori
 from resile.recover import RestartPolicy, RestartSpec, SystemSpec
 from resile.recover.faults import SLOW_LOOP_FACTOR
 from resile.recover.playbooks import backoff_s
+from resile.recover.playbooks.restart import port_wait_s
 
 ONE = system(service("a"))
 
@@ -194,6 +195,13 @@ def test_a_delay_is_within_its_bounds_and_always_the_same(attempt: int, seed: st
 
     assert 0 <= delay_s <= min(10.0, 0.2 * 2 ** min(max(attempt - 1, 0), 60))
     assert delay_s == backoff_s(spec, attempt, seed)
+
+
+def test_starts_on_a_port_that_somebody_else_has_are_spread() -> None:
+    spec = RestartSpec(backoff_min_s=0.2, backoff_max_s=10.0)
+
+    assert [port_wait_s(spec, attempt) for attempt in range(7)] == [0, 1, 2, 4, 8, 10, 10]
+    assert port_wait_s(spec, 10_000) == 10
 
 
 @pytest.mark.parametrize(("attempt", "longest_s"), [(1, 0.2), (2, 0.4), (6, 6.4), (7, 10.0)])

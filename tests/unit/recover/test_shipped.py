@@ -9,6 +9,7 @@ from tests.support.systems import service, system
 
 from resile.core.config.playbooks import SHIPPED
 from resile.core.events import (
+    ActionStarted,
     FaultClosed,
     FaultEscalated,
     PlanDecided,
@@ -107,6 +108,19 @@ def test_service_runs_again_after_its_port_is_free() -> None:
     (closed,) = shell.payloads(FaultClosed)
     assert closed.outcome is Outcome.RECOVERED
     assert not called(shell)
+
+
+def test_port_that_stays_taken_for_seconds_leaves_restarts_for_other_faults() -> None:
+    shell = up()
+    shell.fails.add(ActionKind.FREE_PORT)
+
+    for _ in range(30):
+        if "a" in shell.running:
+            end(shell, Cause.PORT_TAKEN)
+        shell.run(0.1)
+
+    starts = [one for one in shell.payloads(ActionStarted) if one.action is ActionKind.START]
+    assert len(starts) <= 5, "one at first; one at once, after 1 s, and after 2 s; and the next"
 
 
 @pytest.mark.parametrize(

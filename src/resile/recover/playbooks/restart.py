@@ -11,6 +11,8 @@ from resile.recover.findings import fraction
 from resile.recover.model import GroupSpec, RestartSpec, Strategy, service_target
 from resile.recover.world import World
 
+PORT_WAIT_FIRST_S = 1.0
+
 
 def backoff_s(spec: RestartSpec, attempt: int, seed: str) -> float:
     """Give the delay before a restart in seconds.
@@ -25,6 +27,17 @@ def backoff_s(spec: RestartSpec, attempt: int, seed: str) -> float:
     doublings = min(attempt - 1, 60)
     longest_s = min(spec.backoff_max_s, spec.backoff_min_s * 2.0**doublings)
     return longest_s * fraction(seed, attempt)
+
+
+def port_wait_s(spec: RestartSpec, attempt: int) -> float:
+    """Give the shortest delay before a restart on a port that somebody else has, in seconds.
+
+    It is 1, 2, 4 s and so on, at most `backoff_max_s`: starts that must fail would only use up the
+    restart intensity, which other faults of the service may need within the same minute.
+    """
+    return (
+        min(spec.backoff_max_s, PORT_WAIT_FIRST_S * 2.0 ** min(attempt - 1, 60)) if attempt else 0.0
+    )
 
 
 def affected(world: World, name: str) -> tuple[str, ...]:

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from resile.core.events import Step
-from resile.core.vocabulary import ActionKind
+from resile.core.vocabulary import ActionKind, Cause
 from resile.recover.facts import OpenFault
 from resile.recover.model import service_of, service_target
 from resile.recover.playbook import Do, Playbook, PlaybookStep
 from resile.recover.playbooks.model import Remedy
-from resile.recover.playbooks.restart import affected, backoff_s
+from resile.recover.playbooks.restart import affected, backoff_s, port_wait_s
 from resile.recover.world import World
 
 VERIFY_MARGIN_S = 60.0
@@ -121,5 +121,8 @@ def _of_service(world: World, step: PlaybookStep, fault: OpenFault, name: str) -
 
 def _backed_off(world: World, fault: OpenFault, name: str) -> datetime:
     status = world.service(name)
-    delay_s = backoff_s(world.service_spec(name).restart, status.backoff_attempt, fault.fault_id)
+    spec, attempt = world.service_spec(name).restart, status.backoff_attempt
+    delay_s = backoff_s(spec, attempt, fault.fault_id)
+    if fault.evidence.get("cause") == Cause.PORT_TAKEN.value:
+        delay_s = max(delay_s, port_wait_s(spec, attempt))
     return (status.down_since or fault.began_at) + timedelta(seconds=delay_s)
