@@ -41,21 +41,6 @@ FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?!https?:|mailto:)([^)\s#]*)(?:#([^)\s]+))?\)")
-USUAL_METRICS = (
-    "recovery_count_total",
-    "recovery_duration_seconds",
-    "recovery_success_rate",
-    "rto_compliance_rate",
-    "health_score",
-    "predictive_failure_probability",
-    "corruption_detected_total",
-    "corruption_repaired_total",
-    "checkpoint_duration_seconds",
-    "checkpoint_size_bytes",
-    "rollback_count_total",
-    "failover_count_total",
-)
-"""Source: REQUIREMENTS F9."""
 PARTS_OF_DECISION = ("## Context", "## Options", "## Choice", "## Consequences")
 
 
@@ -171,17 +156,6 @@ def test_every_metric_is_in_the_reference() -> None:
     for metric in declared:
         assert f"| `{metric.name}` | {metric.kind} |" in text
         assert metric.meaning.endswith("."), metric.name
-
-
-def test_every_usual_metric_of_recovery_leads_to_one_of_ours() -> None:
-    page = (DOCS / "reference" / "metrics.md").read_text().partition("## Under other names")[2]
-    rows = dict(re.findall(r"^\| ([a-z_]+) \| `(resile_\w+)`", page, re.MULTILINE))
-    declared = {metric.name: metric for metric in generate.declared_metrics()}
-
-    assert tuple(rows) == USUAL_METRICS
-    assert [name for name in rows.values() if name not in declared] == []
-    for usual, ours in rows.items():
-        assert usual.endswith("_total") is ours.endswith("_total"), usual
 
 
 def spelt_metrics() -> Iterator[str]:
