@@ -57,9 +57,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         sqlite3.Error: If it cannot be opened.
         JournalError: If a newer version of resile wrote it.
     """
-    os.close(
-        os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_FILE_MODE)
-    )
+    _make(path)
     connection = sqlite3.connect(
         path, timeout=BUSY_WAIT_S, isolation_level=None, check_same_thread=False
     )
@@ -74,6 +72,26 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _make(path: Path) -> None:
+    """Make the file of a segment if there is none. One that is there is not opened.
+
+    The kernel takes every lock that a process has on a file when it closes any descriptor of it, those of
+    SQLite's other connections included; whoever closes a journal then believes to be the last one, and
+    removes the write-ahead file under them.
+
+    Raises:
+        OSError: If it cannot be made, or is a link.
+
+    Source: "How To Corrupt An SQLite Database File", 2.2.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        os.close(os.open(path, flags, PRIVATE_FILE_MODE))
+    except FileExistsError:
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
 
 
 def connect_reader(path: Path, *, is_sealed: bool) -> sqlite3.Connection:
