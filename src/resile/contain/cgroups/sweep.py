@@ -33,11 +33,20 @@ def remember(state: Path, layout: CgroupLayout) -> None:
 
 
 def remembered(state: Path) -> CgroupLayout | None:
-    """Read where the groups of the last daemon are; None if none is known."""
+    """Read where the groups of the last daemon are; None if none is known.
+
+    Raises:
+        CgroupError: If this user may not know.
+    """
     try:
         return decode(CgroupLayout, json.loads(_file(state).read_bytes()))
     except (FileNotFoundError, ValueError):
         return None
+    except OSError as exc:
+        raise CgroupError(
+            f"{_file(state)} cannot be read: {exc.strerror or exc}",
+            hint=f"run the command as the user to whom {state} belongs",
+        ) from exc
 
 
 def kill_everything(
