@@ -18,6 +18,7 @@ from tests.support.leaks import LEAKS, predictions_of
 
 from resile.health.prediction import HORIZON_S, Outlook, Predictor, TrendGuard
 from resile.health.prediction.guard import FLOOR_SHARE
+from resile.health.prediction.online import OnlineTrend
 
 SERIES_PER_KIND = 30
 REPEATED = 20_000
@@ -54,6 +55,7 @@ class PredictLinear:
 
 MAKERS: dict[str, Callable[[], Predictor]] = {
     "resile": TrendGuard,
+    "resile[ml], river": OnlineTrend,
     "predict_linear + floor": PredictLinear,
     "static 85 %": NearLimit,
 }

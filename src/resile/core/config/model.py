@@ -123,8 +123,8 @@ class ResileSection(Section):
     )
     predictor: str = setting(
         "trend",
-        description="What predicts that memory, disks and descriptors run out: `trend`, or the name of "
-        "another package's predictor (entry point group `resile.predictors`).",
+        description="What predicts that memory, disks and descriptors run out: `trend`, `river` "
+        "(needs `resile[ml]`), or the name of another package's predictor (entry point group `resile.predictors`).",
     )
     prunable: tuple[PrunablePattern, ...] = setting(
         (), description=f"{PRUNABLE}Relative ones start at the folder of this file."

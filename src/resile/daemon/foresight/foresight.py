@@ -30,7 +30,7 @@ from resile.daemon.foresight.scoring import Seen
 from resile.daemon.foresight.showing import prediction_views, score_view
 from resile.daemon.protocol import Instance
 from resile.daemon.shortages import Shortages
-from resile.errors import ConfigError, JournalError
+from resile.errors import ConfigError, JournalError, MissingExtraError
 from resile.health import CheckResult, ProcessSample
 from resile.health.prediction import KINDS, SAMPLE_S, Forecast, Predictions
 from resile.health.prediction.opening import find_predictor
@@ -279,7 +279,7 @@ def _predictions(name: str, clock: Clock) -> Predictions:
     """Make predictions by the predictor that is wanted; by ours if that one is not to be had."""
     try:
         return Predictions(clock=clock, make=find_predictor(name), name=name)
-    except ConfigError as exc:
+    except (ConfigError, MissingExtraError) as exc:
         fields: dict[str, object] = {"reason": exc.message, "hint": exc.hint}
         logger.warning(log_line("foresight.predictor_missing", fields), extra=fields)
         return Predictions(clock=clock)

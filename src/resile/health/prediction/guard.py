@@ -26,8 +26,6 @@ SPREADS_MIN = 3.0
 """The rise over the window is so many median distances of the samples to their line, or it is noise."""
 LATE_SLOPE_MIN = 0.4
 """The last third has this part of the whole slope, or the rise is coming to rest."""
-PEAK_MARGIN_SHARE = 0.022
-"""So far above its peaks it has left them behind."""
 
 
 class TrendGuard:
@@ -50,18 +48,13 @@ class TrendGuard:
         if len(self._series) < count:
             return None
         outlook = _outlook(*self._series.last(count))
-        return None if outlook is None or self._is_usual(at_s) else outlook
+        return None if outlook is None or self._turns.is_usual(at_s) else outlook
 
     def _window_count(self) -> int:
         rise_count = self._turns.rise_count()
         if rise_count is None:
             return WINDOW_COUNT
         return max(WINDOW_COUNT_MIN, min(WINDOW_COUNT, rise_count))
-
-    def _is_usual(self, at_s: float) -> bool:
-        """Tell whether the series was so high before and came down, and is likely to do so again."""
-        top = self._turns.top(at_s)
-        return top is not None and top < 1 and self._turns.smoothed <= top + PEAK_MARGIN_SHARE
 
 
 def _outlook(times: list[float], shares: list[float]) -> Outlook | None:

@@ -12,6 +12,8 @@ DEPTH_SHARE = 1 / 15
 """It has turned when it went back by so much of the limit: six of ninety percent, on made series."""
 POINTS_MAX = 6
 """So many peaks, and so many troughs, are remembered."""
+PEAK_MARGIN_SHARE = 0.022
+"""So far above its peaks it has left them behind."""
 
 _Point = tuple[float, float]
 """When, and at which share."""
@@ -53,6 +55,11 @@ class TurningPoints:
         if not self._is_up or not self._troughs:
             return None
         return self._count - self._trough_count
+
+    def is_usual(self, at_s: float) -> bool:
+        """Tell whether the series was so high before and came down, and is likely to do so again."""
+        top = self.top(at_s)
+        return top is not None and top < 1 and self.smoothed <= top + PEAK_MARGIN_SHARE
 
     def top(self, at_s: float) -> float | None:
         """Tell how high it may come within `HORIZON_S`, as far as its peaks tell; None if it had none.

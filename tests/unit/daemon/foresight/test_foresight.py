@@ -1,6 +1,7 @@
 """The daemon looks ahead: it hears checks, measures, journals predictions, and keeps scores."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -291,6 +292,20 @@ def test_predictor_that_is_not_to_be_had_is_replaced_by_ours(
     watched.leak(0.3, 0.95, 250)
 
     assert "crystal-ball" in caplog.text
+    (made,) = watched.told
+    assert isinstance(made, PredictionMade)
+    assert made.predictor == "trend"
+
+
+def test_predictor_whose_extra_is_missing_is_replaced_by_ours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "river.time_series", None)
+    watched = Watched(tmp_path, predictor="river")
+
+    watched.leak(0.3, 0.95, 250)
+
+    assert "pip install 'resile[ml]'" in caplog.text
     (made,) = watched.told
     assert isinstance(made, PredictionMade)
     assert made.predictor == "trend"
