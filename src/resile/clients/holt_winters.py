@@ -8,7 +8,8 @@ _EXTRA = "ml"
 class HoltTrend:
     """A smoothed level that goes on by a smoothed trend. Not thread-safe. No season.
 
-    The first one takes two seconds of processor time, for `river` loads scipy.
+    The first one takes two seconds of processor time, for `river` loads scipy, and numpy starts a
+    thread for each core.
 
     Args:
         level_share: What a new value counts in the level; 0 < it <= 1.

@@ -18,6 +18,8 @@ from resile.health.prediction.online import OnlineTrend
 from resile.health.prediction.opening import find_predictor
 
 RIVER = "river.time_series"
+pytestmark = pytest.mark.xdist_group("river")
+"""One worker loads it: it takes seconds."""
 
 
 @pytest.fixture
