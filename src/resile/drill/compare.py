@@ -180,15 +180,19 @@ def _durations(before: Result, after: Result) -> list[tuple[Change, str]]:
     if scenario is not None and scenario.counts_from_detection:
         # What is found when everything is read again is found by chance at any time within that period.
         return [_times("mended", _mended_s(before), _mended_s(after), most_s)]
-    return [
-        _times("detected", before.detected_s, after.detected_s, most_s),
-        _times("recovered", before.recovered_s, after.recovered_s, most_s),
-    ]
+    recovered = _times("recovered", before.recovered_s, after.recovered_s, most_s)
+    if scenario is not None and not scenario.detection_s_max:
+        return [recovered]  # Nobody has to notice it; whether somebody did is chance.
+    return [_times("detected", before.detected_s, after.detected_s, most_s), recovered]
 
 
 def _mended_s(result: Result) -> float:
     """Give the time from when it was noticed; -1 if it was not mended."""
-    return result.recovered_s - result.detected_s if result.recovered_s >= 0 else -1.0
+    if result.recovered_s < 0:
+        return -1.0
+    return max(
+        0.0, result.recovered_s - result.detected_s
+    )  # The two are read from different clocks.
 
 
 def _figures(before: Result, after: Result) -> tuple[Change, str]:

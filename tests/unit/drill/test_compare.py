@@ -45,6 +45,13 @@ def test_verdicts_are_compared_by_what_they_prove(before: V, after: V, change: C
     assert bool(found.why) == (before is not after)
 
 
+def test_what_nobody_has_to_notice_may_be_noticed_or_not() -> None:
+    seen = replace(proved(CRASH, V.PASSED), cell="disk_full:data", detected_s=4.5)
+
+    assert change_of(seen, replace(seen, detected_s=-1.0)).change is Change.SAME
+    assert change_of(seen, replace(seen, recovered_s=-1.0)).change is Change.WORSE
+
+
 @pytest.mark.parametrize(
     ("before_s", "after_s", "change"),
     [
