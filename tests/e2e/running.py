@@ -177,6 +177,14 @@ class System:
             remove_guard(self.state_dir())
 
 
+def command_of(pid: int) -> bytes:
+    """Give a process's command line; empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 @contextlib.contextmanager
 def system(folder: Path) -> Iterator[System]:
     """Give a system that is destroyed afterwards."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.running import System, system
+from tests.e2e.running import System, command_of, system
 from tests.support.keeper_wire import KeeperWire
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -50,11 +50,7 @@ def sut(tmp_path: Path) -> Iterator[System]:
 
 
 def keepers(sut: System) -> list[int]:
-    return [
-        pid
-        for pid in sut.processes()
-        if b"resile.daemon.secretkeeper" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
+    return [pid for pid in sut.processes() if b"resile.daemon.secretkeeper" in command_of(pid)]
 
 
 def asked(sut: System) -> KeeperWire:
@@ -159,7 +155,7 @@ def assert_is_nowhere(sut: System, values: tuple[str, ...]) -> None:
     assert b'resile_secrets_accesses_total{outcome="given"}' in metrics
     assert b"resile_secrets_provider_up 1" in metrics
     told = [metrics, json.dumps(overview(sut)).encode(), json.dumps(sut.status()).encode()]
-    told += [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in sut.processes()]
+    told += [command_of(pid) for pid in sut.processes()]
     files = [path for path in sut.state_dir().rglob("*") if path.is_file()]
     assert {"head", "web.log", "secrets.db", "access.db"} <= {path.name for path in files}
     for value in values:

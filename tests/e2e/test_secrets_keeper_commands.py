@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.running import RESILE, System, system
+from tests.e2e.running import RESILE, System, command_of, system
 from tests.support.secret_typing import Typed
 
 pytestmark = [
@@ -215,7 +215,7 @@ def test_value_is_in_no_command_line_and_no_file(typed: Typed, sut: System) -> N
     typed.put("db/password", WORD)
     typed.value("db/password")
 
-    lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in sut.processes()]
+    lines = [command_of(pid) for pid in sut.processes()]
     files = [path for path in sut.state_dir().rglob("*") if path.is_file()]
 
     assert lines

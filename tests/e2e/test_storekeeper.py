@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.running import System, system
+from tests.e2e.running import System, command_of, system
 from tests.support.storing import files_of, flip
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -37,7 +37,7 @@ def events(sut: System, kind: str) -> list[dict[str, Any]]:
 def keepers(sut: System) -> list[int]:
     found = []
     for pid in sut.processes():
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        words = command_of(pid).split(b"\0")
         if b"resile.daemon.storekeeper" in words:
             found.append(pid)
     return found

@@ -295,4 +295,4 @@ def test_no_descriptor_is_left(health: resile.Health) -> None:
         with health.serve(0) as server:
             answer_to(server, LIVE)
 
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before

@@ -138,7 +138,7 @@ def test_descriptors_that_come_along_are_closed_after_the_message_was_heard(ear:
 
     ear.socket.read()
 
-    assert set(Path("/proc/self/fd").iterdir()) == before
+    assert set(Path("/proc/self/fd").iterdir()) <= before
     os.close(writer)
     assert os.read(reader, 1) == b""
     os.close(reader)

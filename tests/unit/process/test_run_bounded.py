@@ -118,4 +118,5 @@ def test_no_descriptor_is_left_behind() -> None:
     run_bounded(["true"], timeout_s=30)
     run_bounded(["sleep", "600"], timeout_s=0.05)
 
-    assert set(Path("/proc/self/fd").iterdir()) == before
+    after = set(Path("/proc/self/fd").iterdir())
+    assert after <= before, "others may have closed some of theirs"

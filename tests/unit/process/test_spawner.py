@@ -204,7 +204,7 @@ def test_no_descriptor_is_left_behind() -> None:
     os.waitpid(started(spec("true")), 0)
     failure_of(spec("no-such-command"))
 
-    assert open_fds() == before
+    assert open_fds() <= before, "others may have closed some of theirs"
 
 
 PARENT = """

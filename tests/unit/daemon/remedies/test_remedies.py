@@ -159,7 +159,7 @@ def test_service_whose_secrets_nobody_rotates_is_for_a_person(scene: Scene) -> N
         scene.do(ActionKind.ROTATE_SECRET, "service/b")
 
     assert "none of fixed has a rotator, and b declares no `renew`" in refused.value.message
-    assert "resile secrets set" in refused.value.hint
+    assert "resile secrets put" in refused.value.hint
 
 
 def test_holder_of_a_lock_is_restarted_in_order(scene: Scene) -> None:
