@@ -8,6 +8,8 @@ READY := .venv/.ready
 BIN := .venv/bin
 # Two workers: the suite is sized for two cores, and more would only make its timing tests wait.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadgroup
+# Real processes, kernels and clocks beside each other: what failed is tried once more by itself, and both are told.
+ALONE := $(BIN)/python -m pytest -q -n 0 --last-failed --last-failed-no-failures none --maxfail 1
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +27,7 @@ run: $(READY) ## Start the example system and its dashboard
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/resile up -c examples/agent_runtime/resile.toml
 
 test: $(READY) ## Run the tests
-	@$(PYTEST) tests
+	@$(PYTEST) tests || { [ $$? -eq 1 ] && echo "what failed beside others is tried once more alone:" && $(ALONE) tests; }
 
 vm: $(READY) ## Run contained commands on pure cgroup v2, in an emulated machine
 	@$(BIN)/python -m tests.vm
