@@ -1,7 +1,6 @@
 """`resile incidents`: what went wrong, what was done about it, and who has taken it on."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +9,7 @@ import click
 
 from resile.cli.api import Api
 from resile.cli.options import config_option, json_option
-from resile.cli.output import clean, print_json, print_table
+from resile.cli.output import clean, local_time, print_json, print_table
 from resile.cli.places import find_places
 from resile.cli.who import operator
 from resile.core.units import format_duration
@@ -59,7 +58,7 @@ def show(above: Path | None, incident_id: str, config: Path | None, *, as_json: 
             print(clean(f"  {label:<14}{text}"))
     print()
     rows = [
-        (_time(entry["at"]), entry["kind"], entry.get("subject", ""), entry.get("text", ""))
+        (local_time(entry["at"]), entry["kind"], entry.get("subject", ""), entry.get("text", ""))
         for entry in incident.get("timeline", ())
     ]
     print_table(("at", "kind", "subject", "what"), rows)
@@ -86,7 +85,7 @@ def _row(incident: Incident) -> tuple[str, ...]:
         str(incident["id"]),
         str(incident["severity"]),
         str(incident["state"]),
-        _time(incident["opened_at"]),
+        local_time(incident["opened_at"]),
         _duration(incident.get("duration_s")),
         _objective(incident.get("is_within_rto")),
         str(incident["title"])
@@ -103,10 +102,10 @@ def _facts(incident: Incident) -> tuple[tuple[str, str], ...]:
     return (
         ("target", str(incident.get("target", ""))),
         ("members", ", ".join(incident.get("members", ()))),
-        ("began", _time(incident.get("began_at"))),
-        ("opened", _time(incident.get("opened_at"))),
-        ("restored", _time(incident.get("restored_at"))),
-        ("resolved", _time(incident.get("resolved_at"))),
+        ("began", local_time(incident.get("began_at"))),
+        ("opened", local_time(incident.get("opened_at"))),
+        ("restored", local_time(incident.get("restored_at"))),
+        ("resolved", local_time(incident.get("resolved_at"))),
         ("withdrawn", _WITHDRAWN if incident.get("is_withdrawn") else ""),
         ("duration", _duration(incident.get("duration_s"))),
         ("objective", _duration(incident.get("rto_s"))),
@@ -120,7 +119,7 @@ def _facts(incident: Incident) -> tuple[tuple[str, str], ...]:
 def _crash_facts(crash: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Tell of equal crashes: why, how many of them there were, and where the evidence is."""
     place = f", in {crash['place']}" if crash.get("place") else ""
-    count = f"{crash['fingerprint']}, crash {crash['count']} since {_time(crash['first_at'])}"
+    count = f"{crash['fingerprint']}, crash {crash['count']} since {local_time(crash['first_at'])}"
     return (
         ("crash", f"{crash['service']}: {crash['text']}"),
         ("problem", f"{count}{place}"),
@@ -133,12 +132,6 @@ def _waits_for(incident: Incident) -> str:
     if not is_contained or incident.get("acknowledged_by"):
         return ""
     return f"a person: `resile incidents ack {incident['id']}`"
-
-
-def _time(text: str | None) -> str:
-    if not text:
-        return ""
-    return datetime.fromisoformat(text).astimezone().isoformat(" ", "milliseconds")[:23]
 
 
 def _duration(seconds: float | None) -> str:

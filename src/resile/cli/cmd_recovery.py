@@ -8,7 +8,14 @@ import click
 
 from resile.cli.api import Api
 from resile.cli.options import config_option, json_option
-from resile.cli.output import clean, print_json, print_json_line, print_styled, print_table
+from resile.cli.output import (
+    clean,
+    local_time,
+    print_json,
+    print_json_line,
+    print_styled,
+    print_table,
+)
 from resile.cli.places import find_places
 from resile.core.clock import SYSTEM_CLOCK, Clock
 from resile.core.units import format_duration
@@ -148,7 +155,7 @@ def _point(one: Row) -> tuple[str, ...]:
     left = "-"
     if left_s is not None:
         left = format_duration(left_s) if left_s > 0 else f"missed by {format_duration(-left_s)}"
-    return one["folder"], one["taken_at"] or "none", format_duration(one["rpo_s"]), left
+    return one["folder"], local_time(one["taken_at"]) or "none", format_duration(one["rpo_s"]), left
 
 
 def _record(record: Row) -> str:

@@ -9,7 +9,7 @@ import click
 
 from resile.cli.contained import count_of, open_host
 from resile.cli.options import config_option, json_option
-from resile.cli.output import clean, print_json, print_table, say
+from resile.cli.output import clean, local_time, print_json, print_table, say
 from resile.contain import held
 from resile.core.clock import SYSTEM_CLOCK
 from resile.core.codec import encode
@@ -88,7 +88,9 @@ def _show(run: Mapping[str, Any]) -> None:
         heads = ("tried", "what", "by", "decision")
         print_table(heads, [_tried(one) for one in run["tried"]])
         print()
-    print_table(("at", "what"), [(_time(step["at"]), step["text"]) for step in run["timeline"]])
+    print_table(
+        ("at", "what"), [(local_time(step["at"]), step["text"]) for step in run["timeline"]]
+    )
     if run["state"] == RunState.READY:
         print(f"\n`resile diff {run['id']}` shows what it would change")
 
@@ -104,7 +106,7 @@ def _facts(run: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         ("exit code", "" if exit_code is None else str(exit_code)),
         ("signal", run["signal"]),
         ("changes", count_of(run["changes"]) if run["changes"] else ""),
-        ("began", _time(run["began_at"])),
+        ("began", local_time(run["began_at"])),
         ("decided by", run["settled_by"]),
     )
 
@@ -116,7 +118,3 @@ def _tried(one: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _at(text: str) -> datetime:
     return datetime.fromisoformat(text)
-
-
-def _time(text: str) -> str:
-    return _at(text).astimezone().isoformat(" ", "milliseconds")[:23]

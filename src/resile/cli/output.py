@@ -7,6 +7,7 @@ service can play with the operator's terminal.
 import json
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 STYLES = {
@@ -73,6 +74,13 @@ def clean(text: str) -> str:
         return text
     spaced = text.replace("\n", " ").replace("\t", " ")
     return "".join(char for char in spaced if char.isprintable())
+
+
+def local_time(text: str | None) -> str:
+    """Write an ISO time for people, in the time of this machine, to the millisecond; nothing for None."""
+    if not text:
+        return ""
+    return datetime.fromisoformat(text).astimezone().isoformat(" ", "milliseconds")[:23]
 
 
 def _print_plain(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
