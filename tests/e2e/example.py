@@ -119,6 +119,7 @@ def start(
             },
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # as every service manager does: the scheduler groups by it
         )
     )
     stack.callback(end, popen)

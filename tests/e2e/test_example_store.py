@@ -9,6 +9,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_grou
 def test_flipped_bits_are_mended_and_each_run_has_a_checkpoint(example: Example) -> None:
     example.wait("kept twice", lambda: example.kinds().count("store.replicated") >= 2)
 
+    example.dispatch("open('old.md', 'w').write('hello')")  # So that the next one finds a change.
     answer = example.dispatch("open('new.md', 'w').write('hello')")
 
     assert (answer["is_committed"], answer["no_checkpoint"]) == (True, "")

@@ -14,6 +14,8 @@ from resile import ResileError, snapshot
 TAG = "before-dispatch"
 TIMEOUT_S = 1.0
 """It takes some milliseconds; a run does not wait for longer than this."""
+REUSE_WITHIN_S = 1.0
+"""Of many runs that change nothing, one in a second takes one; the others are given it."""
 
 
 def take_checkpoint(knowledge: Path, run_id: str) -> Mapping[str, Any]:
@@ -21,12 +23,15 @@ def take_checkpoint(knowledge: Path, run_id: str) -> Mapping[str, Any]:
 
     Args:
         knowledge: The folder.
-        run_id: It is also called by this, so that `resile snapshots` names the run.
+        run_id: It is also called by this, so that `resile snapshots` names the run, unless nothing
+            changed since the last one.
     """
     began_s = time.monotonic()
     snapshot_id = reason = ""
     try:
-        taken = snapshot(knowledge, tags=(TAG, run_id), timeout_s=TIMEOUT_S)
+        taken = snapshot(
+            knowledge, tags=(TAG, run_id), reuse_within_s=REUSE_WITHIN_S, timeout_s=TIMEOUT_S
+        )
         snapshot_id = taken.snapshot_id
     except ResileError as exc:
         reason = exc.message

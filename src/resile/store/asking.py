@@ -37,6 +37,13 @@ class Checkpoint:
     is_changed: bool
     why: Why
 
+    @classmethod
+    def of(cls, taken: Taken) -> "Checkpoint":
+        """Tell of one that was taken here."""
+        return cls(
+            snapshot_id=taken.snapshot.snapshot_id, is_changed=taken.is_changed, why=taken.why
+        )
+
     def in_store(self, repository: Repository) -> Taken:
         """Give all that the store says of it, as if it had been taken here.
 
@@ -52,6 +59,7 @@ def snapshot(
     *,
     tags: Sequence[str] = (),
     is_kept: bool = False,
+    reuse_within_s: float = 0.0,
     store: str | Path | None = None,
     key_file: Path | None = None,
     timeout_s: float = TIMEOUT_S,
@@ -67,6 +75,9 @@ def snapshot(
         is_kept: It stays until somebody lets it go. Default: it is also called `checkpoint`, and
             goes when the folder's `keep` rules do not keep it any more, so that one before each
             piece of work does not fill the disk.
+        reuse_within_s: Where nothing changed since the last snapshot, and that is not older than
+            this, it is given instead, with its own tags; it goes when it would have gone. Default 0:
+            each call takes one.
         store: Where to: a folder or a URL. Needed where no storekeeper keeps the folder; made if
             there is none. Default: the store of this system.
         key_file: The key of `store`; made with it.
@@ -74,17 +85,25 @@ def snapshot(
             as long as it takes.
 
     Raises:
-        ConfigError: If no store is named and this system does not keep the folder, or it is none.
+        ConfigError: If no store is named and this system does not keep the folder, or it is none;
+            or if one that may go is to be reused for one that stays.
         DaemonUnreachableError: If no store is named, and the storekeeper is not there now.
         StoreError: If there is no snapshot; or not in time (`is_transient`), which may still come.
     """
     path = Path(folder).absolute()
-    names = tuple(tags) if is_kept else (*tags, CHECKPOINT_TAG)
+    names = _names(tags, is_kept=is_kept, reuse_within_s=reuse_within_s)
     state = os.environ.get(STATE_VARIABLE)
-    place = "" if store is None else open_backend(store).url
     if state is not None:
+        place = "" if store is None else open_backend(store).url
         try:
-            done = ask_keeper(Path(state), path, tags=names, place=place, timeout_s=timeout_s)
+            done = ask_keeper(
+                Path(state),
+                path,
+                tags=names,
+                reuse_within_s=reuse_within_s,
+                place=place,
+                timeout_s=timeout_s,
+            )
         except DaemonUnreachableError:
             if store is None:
                 raise
@@ -93,11 +112,18 @@ def snapshot(
             return done
     if store is None:
         raise _nowhere(path, is_in_system=state is not None)
-    return _take_here(path, names, store, key_file)
+    with _opened(store, key_file) as there:
+        return Checkpoint.of(take_snapshot(there, path, tags=names, reuse_within_s=reuse_within_s))
 
 
 def ask_keeper(
-    state: Path, folder: Path, *, tags: Sequence[str], place: str = "", timeout_s: float
+    state: Path,
+    folder: Path,
+    *,
+    tags: Sequence[str],
+    reuse_within_s: float = 0.0,
+    place: str = "",
+    timeout_s: float,
 ) -> Checkpoint | None:
     """Have the storekeeper of a system take a snapshot, and wait for it.
 
@@ -105,6 +131,7 @@ def ask_keeper(
         state: The system's state folder.
         folder: The folder, absolute.
         tags: What to call it, in addition to what its section says.
+        reuse_within_s: As `snapshot` has it.
         place: The URL of the store that is meant; empty: whichever the system has.
         timeout_s: How long to wait at most.
 
@@ -115,7 +142,11 @@ def ask_keeper(
         DaemonUnreachableError: If no storekeeper is there.
         StoreError: If it tried and could not; or not in time (`is_transient`), which may still come.
     """
-    question = {"snapshot": str(folder), "tags": list(tags), **({"store": place} if place else {})}
+    question: dict[str, object] = {"snapshot": str(folder), "tags": list(tags)}
+    if reuse_within_s > 0:
+        question["reuse_within_s"] = reuse_within_s
+    if place:
+        question["store"] = place
     try:
         answer = ask_unix(state / "run" / KEEPER_SOCKET_NAME, question, timeout_s=timeout_s)
     except TimeoutError as exc:
@@ -146,16 +177,22 @@ def _read_answer(answer: Mapping[str, object]) -> Checkpoint | None:
     )
 
 
-def _take_here(
-    folder: Path, tags: tuple[str, ...], store: str | Path, key_file: Path | None
-) -> Checkpoint:
-    repository = open_or_create(
-        open_backend(store), cache=cache_folder(os.environ), key_file=key_file
-    )
-    with contextlib.closing(repository):
-        taken = take_snapshot(repository, folder, tags=tags)
-    return Checkpoint(
-        snapshot_id=taken.snapshot.snapshot_id, is_changed=taken.is_changed, why=taken.why
+def _names(tags: Sequence[str], *, is_kept: bool, reuse_within_s: float) -> tuple[str, ...]:
+    if not is_kept:
+        return (*tags, CHECKPOINT_TAG)
+    if reuse_within_s > 0:
+        raise ConfigError(
+            "a snapshot that stays cannot be an earlier one, which may go",
+            hint="leave out is_kept or reuse_within_s",
+        )
+    return tuple(tags)
+
+
+def _opened(
+    store: str | Path, key_file: Path | None
+) -> contextlib.AbstractContextManager[Repository]:
+    return contextlib.closing(
+        open_or_create(open_backend(store), cache=cache_folder(os.environ), key_file=key_file)
     )
 
 

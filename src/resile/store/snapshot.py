@@ -79,11 +79,13 @@ class Taken:
         snapshot: As it is stored.
         why: Why files were read.
         is_changed: Something differs from the parent.
+        is_reused: It is an earlier one that holds the same; none was taken.
     """
 
     snapshot: Snapshot
     why: Why
     is_changed: bool
+    is_reused: bool = False
 
 
 OnProgress = Callable[[int, int], None]
@@ -98,6 +100,7 @@ def take_snapshot(
     rules: Rules = EVERYTHING,
     changed: frozenset[bytes] | None = None,
     on_progress: OnProgress | None = None,
+    reuse_within_s: float = 0.0,
 ) -> Taken:
     """Take a snapshot of a folder; durable when it returns.
 
@@ -111,6 +114,8 @@ def take_snapshot(
         changed: Folders, as paths from the source on, in which something may have changed since the
             last snapshot, by somebody who watched; no other is looked at. None: nobody watched.
         on_progress: Is told how far it is.
+        reuse_within_s: Where nothing differs from the last snapshot, and that is not older than
+            this, it is given as it is, without `tags`. Default 0: one is taken each time.
 
     Raises:
         ConfigError: If `source` is no folder, or cannot be read.
@@ -136,7 +141,9 @@ def take_snapshot(
             with shared_table() as table_fd:
                 claims = Claims(table_fd)
                 ingest = Ingest(repository, doomed=doomed_packs(repository), claims=claims)
-                return _Session(ingest, name, before, rules, on_progress).take(fd, tags)
+                return _Session(ingest, name, before, rules, on_progress).take(
+                    fd, tags, reuse_within_s=reuse_within_s
+                )
     except OSError as exc:
         raise ConfigError(
             f"{source} cannot be read: {exc.strerror or exc}",
@@ -176,7 +183,7 @@ class _Session:
         self._counts = self._parent.counts if before.is_partial and self._parent else Counts()
         self._new = self._changed = self._touched = self._recent = 0
 
-    def take(self, fd: int, tags: tuple[str, ...]) -> Taken:
+    def take(self, fd: int, tags: tuple[str, ...], *, reuse_within_s: float) -> Taken:
         parent = self._parent
         try:
             root = self._visit(fd, "", None, 0, is_known=True)
@@ -188,38 +195,22 @@ class _Session:
             self._readers.abandon()
             self._trees.abandon()
             raise
-        snapshot = self._repository.put_snapshot(
-            Snapshot(
-                snapshot_id="",
-                source=self._source,
-                host=_host(),
-                user=_user(),
-                started_at=self._started_at,
-                finished_at=self._repository.clock.now(),
-                root=root_entry(fd, root.tree),
-                tags=tuple(sorted(set(tags))),
-                parent=parent.snapshot_id if parent else "",
-                counts=replace(
-                    self._counts,
-                    new_bytes=self._ingest.new_bytes,
-                    stored_bytes=self._ingest.stored_bytes,
-                ),
-                unread=self._all_unread(),
-                excludes=self._rules.excludes,
-                is_one_file_system=self._rules.device is not None,
-            )
-        )
-        self._repository.catalog.save_folders(
-            self._source,
-            f"snapshots/{snapshot.snapshot_id}",
-            self._fresh,
-            [*self._gone, *self._before.gone(self._seen)],
-            version=self._before.version,
-        )
+        found = self._found(fd, root, tags)
         # The source's own time moves with names that are left out.
         is_same = parent is not None and parent.root == replace(
-            snapshot.root, mtime_ns=parent.root.mtime_ns
+            found.root, mtime_ns=parent.root.mtime_ns
         )
+        reused = parent if is_same and _may_stand_for(parent, found, reuse_within_s) else None
+        snapshot = reused or self._repository.put_snapshot(found)
+        gone = [*self._gone, *self._before.gone(self._seen)]
+        if reused is None or self._fresh or gone:
+            self._repository.catalog.save_folders(
+                self._source,
+                f"snapshots/{snapshot.snapshot_id}",
+                self._fresh,
+                gone,
+                version=self._before.version,
+            )
         return Taken(
             snapshot=snapshot,
             why=Why(
@@ -229,6 +220,29 @@ class _Session:
                 recent=self._recent,
             ),
             is_changed=not is_same,
+            is_reused=reused is not None,
+        )
+
+    def _found(self, fd: int, root: Node, tags: tuple[str, ...]) -> Snapshot:
+        """Make the record of what was found; it is in no store yet."""
+        return Snapshot(
+            snapshot_id="",
+            source=self._source,
+            host=_host(),
+            user=_user(),
+            started_at=self._started_at,
+            finished_at=self._repository.clock.now(),
+            root=root_entry(fd, root.tree),
+            tags=tuple(sorted(set(tags))),
+            parent=self._parent.snapshot_id if self._parent else "",
+            counts=replace(
+                self._counts,
+                new_bytes=self._ingest.new_bytes,
+                stored_bytes=self._ingest.stored_bytes,
+            ),
+            unread=self._all_unread(),
+            excludes=self._rules.excludes,
+            is_one_file_system=self._rules.device is not None,
         )
 
     def _find_parent(self) -> Snapshot | None:
@@ -446,6 +460,19 @@ def _scouted(catalog: Catalog, source: str, fd: int, rules: Rules) -> frozenset[
     if b"" not in known or sum(row.files for row in known.values()) < ENTRIES_MIN:
         return None
     return find_changed(fd, known, rules)
+
+
+def _may_stand_for(parent: Snapshot | None, found: Snapshot, within_s: float) -> bool:
+    """Tell whether a snapshot with the same content says all that another one would."""
+    if parent is None or parent.unread or found.unread:
+        return False
+    # A clock that went back makes none young.
+    age_s = (found.started_at - parent.started_at).total_seconds()
+    return 0 <= age_s < within_s and (parent.host, parent.excludes, parent.is_one_file_system) == (
+        found.host,
+        found.excludes,
+        found.is_one_file_system,
+    )
 
 
 def _host() -> str:

@@ -124,7 +124,8 @@ def test_what_was_told_is_all_that_changed(
         changed = watch.take()
         partial += changed is not None
 
-        seen = take_snapshot(told, root, changed=changed).snapshot
+        reuse_within_s = chance.choice((0.0, 60.0))
+        seen = take_snapshot(told, root, changed=changed, reuse_within_s=reuse_within_s).snapshot
         every = take_snapshot(whole, root).snapshot
 
         assert seen.root.tree == every.root.tree, (seed, changed, hand.done)

@@ -21,7 +21,6 @@ from resile.core.switches import Switches
 from resile.core.vocabulary import Part
 from resile.daemon.storekeeper import Keeper
 from resile.daemon.storekeeper import memory as memories
-from resile.daemon.storekeeper.asking import Asking
 from resile.daemon.storekeeper.model import (
     REPLICA,
     STORE,
@@ -193,7 +192,7 @@ def test_change_during_a_failure_is_in_the_next_snapshot(bench: Bench) -> None:
 
 
 def test_old_snapshots_go_and_those_with_a_tag_of_their_own_stay(bench: Bench) -> None:
-    kept = bench.keeper.snapshot(bench.keeper.folders["kb"], ("mine",)).snapshot
+    kept = bench.keeper.snapshot(bench.keeper.folders["kb"], ("mine",), 0.0).snapshot
     for number in range(4):
         (bench.source / "file").write_text(str(number))
         bench.clock.advance(60)
@@ -209,7 +208,7 @@ def test_old_snapshots_go_and_those_with_a_tag_of_their_own_stay(bench: Bench) -
 def test_checkpoints_go_as_others_do(bench: Bench) -> None:
     for number in range(4):
         tags = (f"run-{number}", CHECKPOINT_TAG)
-        bench.keeper.snapshot(bench.keeper.folders["kb"], tags)
+        bench.keeper.snapshot(bench.keeper.folders["kb"], tags, 0.0)
         bench.clock.advance(60)
 
     bench.do(SNAPSHOT)
@@ -356,54 +355,6 @@ def test_error_of_the_keeper_itself_ends_only_the_job(
 
     assert bench.keeper.due() is None or bench.keeper.due() != SNAPSHOT
     assert bench.told("snapshot.taken") == []
-
-
-def test_whoever_asks_gets_a_snapshot(bench: Bench) -> None:
-    asking = Asking(bench.keeper, place=str(bench.place), run=bench.state)
-
-    first = asking.answer({"snapshot": str(bench.source), "tags": ["before"]})
-    bench.clock.advance(1)
-    second = asking.answer({"snapshot": str(bench.source)})
-
-    assert first["is_changed"]
-    assert not second["is_changed"]
-    assert bench.snapshots()[0].tags == ("before", "own")
-    assert bench.keeper.due() == REPLICATE
-
-
-@pytest.mark.parametrize(
-    "request_", [None, [], {}, {"snapshot": 5}, {"snapshot": "/x", "tags": "t"}]
-)
-def test_whoever_asks_wrongly_is_told(bench: Bench, request_: object) -> None:
-    assert "error" in Asking(bench.keeper, place="", run=bench.state).answer(request_)
-
-
-def test_whoever_means_another_folder_or_store_is_told(bench: Bench) -> None:
-    asking = Asking(bench.keeper, place=str(bench.place), run=bench.state)
-
-    assert asking.answer({"snapshot": "/elsewhere"}) == {"unknown": True}
-    assert asking.answer({"snapshot": str(bench.source), "store": "/x"}) == {"unknown": True}
-
-
-def test_whoever_knows_the_folder_by_a_link_is_served(bench: Bench) -> None:
-    link = bench.source.with_name("link")
-    link.symlink_to(bench.source)
-
-    answer = Asking(bench.keeper, place=str(bench.place), run=bench.state).answer(
-        {"snapshot": str(link)}
-    )
-
-    assert answer["id"] == bench.snapshots()[0].snapshot_id
-
-
-def test_whoever_asks_hears_of_a_failure(bench: Bench) -> None:
-    bench.place.touch()
-
-    answer = Asking(bench.keeper, place=str(bench.place), run=bench.state).answer(
-        {"snapshot": str(bench.source)}
-    )
-
-    assert answer["error"]
 
 
 def test_rotten_file_is_brought_back_while_its_writers_are_halted(bench: Bench) -> None:

@@ -162,6 +162,33 @@ def test_named_store_takes_it_where_the_system_does_not(
     assert first.snapshot_id != second.snapshot_id
 
 
+def test_storekeeper_is_told_how_old_it_may_be(folder: Path, state: Path) -> None:
+    with keeper(state, TAKEN) as asked:
+        resile.snapshot(folder, reuse_within_s=2)
+
+    assert asked[0]["reuse_within_s"] == 2
+
+
+def test_where_nothing_changed_an_earlier_one_will_do(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "store"
+
+    first = resile.snapshot(folder, tags=["one"], store=place, reuse_within_s=60)
+    second = resile.snapshot(folder, tags=["two"], store=place, reuse_within_s=60)
+    (folder / "note").write_text("another")
+    third = resile.snapshot(folder, tags=["three"], store=place, reuse_within_s=60)
+
+    assert second.snapshot_id == first.snapshot_id
+    assert (second.is_changed, third.is_changed) == (False, True)
+    assert tags_in(place) == [("checkpoint", "one"), ("checkpoint", "three")]
+
+
+def test_what_is_to_stay_is_never_an_earlier_one(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="which may go"):
+        resile.snapshot(folder, store=tmp_path / "store", is_kept=True, reuse_within_s=1)
+
+    assert not (tmp_path / "store").exists()
+
+
 def test_store_is_made_with_its_key(folder: Path, tmp_path: Path) -> None:
     place, key_file = tmp_path / "store", tmp_path / "key"
 

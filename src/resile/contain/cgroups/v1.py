@@ -14,6 +14,7 @@ from resile.contain.cgroups.model import CgroupLayout, CgroupLimits, CgroupUsage
 from resile.errors import CgroupError
 
 _CPU_PERIOD_US = 100_000
+"""The kernel's default period, of which nobody takes another: each write looks at every group there is."""
 _CPU_QUOTA_US_MIN = 1_000
 _LIST_ORDER = (Controller.FREEZER, Controller.PIDS, Controller.MEMORY, Controller.CPU)
 """Where to look for the members: first where nobody else makes groups."""
@@ -136,7 +137,6 @@ def _limit_files(limits: CgroupLimits) -> list[tuple[str, str, str]]:
     quota = max(_CPU_QUOTA_US_MIN, round(limits.cpu_share * _CPU_PERIOD_US))
     return [
         (Controller.MEMORY, "memory.limit_in_bytes", str(limits.memory_bytes or -1)),
-        (Controller.CPU, "cpu.cfs_period_us", str(_CPU_PERIOD_US)),
         (Controller.CPU, "cpu.cfs_quota_us", str(quota if limits.cpu_share else -1)),
         (Controller.PIDS, "pids.max", str(limits.processes or "max")),
     ]

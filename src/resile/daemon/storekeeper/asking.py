@@ -1,6 +1,6 @@
 """A snapshot now, for whoever asks: one JSON object over a unix socket, and one back.
 
-    {"snapshot": "/the/folder", "tags": ["before"]}
+    {"snapshot": "/the/folder", "tags": ["before"], "reuse_within_s": 1.0}
     -> {"id": "...", "is_changed": true, "why": {...}} or {"error": "...", "hint": "..."}
     -> {"unknown": true}: no such folder is declared here
 
@@ -96,13 +96,15 @@ class Asking:
         folder = request.get("snapshot") if isinstance(request, dict) else None
         if not isinstance(folder, str) or not _are_tags(tags := request.get("tags", [])):
             return _failed("the request names no folder, or tags that are none")
+        if not _is_age(reuse_within_s := request.get("reuse_within_s", 0.0)):
+            return _failed("reuse_within_s is no number of seconds")
         path = os.path.realpath(folder)
         every = self._keeper.folders.items()
         known = [name for name, one in every if os.path.realpath(one.plan.source) == path]
         if not known or request.get("store", self._place) != self._place:
             return {"unknown": True}
         try:
-            taken = self._together[known[0]].take(tuple(tags))
+            taken = self._together[known[0]].take(tuple(tags), reuse_within_s=reuse_within_s)
         except ResileError as exc:
             return _failed(exc.message, exc.hint)
         except OSError as exc:
@@ -120,6 +122,10 @@ def _are_tags(tags: object) -> bool:
         and len(tags) <= TAGS_MAX
         and all(isinstance(tag, str) for tag in tags)
     )
+
+
+def _is_age(value: object) -> bool:
+    return isinstance(value, (int, float)) and value >= 0
 
 
 def _failed(error: str, hint: str = "") -> dict[str, Any]:

@@ -133,19 +133,33 @@ class Keeper:
         )
         self._settle(job, ended)
 
-    def snapshot(self, folder: Folder, tags: tuple[str, ...]) -> Taken:
-        """Take one for somebody who waits for it. Safe from any thread; one at a time.
+    def snapshot(self, folder: Folder, tags: tuple[str, ...], reuse_within_s: float) -> Taken:
+        """Take one for somebody who waits for it, or give one that is young and holds the same.
+
+        Safe from any thread; one at a time.
 
         Raises:
             ResileError: If there is none.
         """
+        with self._asked, self._asked_store.opened(is_fresh=False) as repository:
+            standing = self._snapshots.standing(folder, repository, within_s=reuse_within_s)
+        if standing is not None:
+            return standing
         with (
             self._asked,
             self._asked_store.opened() as repository,
             self._taking(folder) as progress,
         ):
             began_s = self._clock.monotonic()
-            taken = self._snapshots.take(folder, repository, tags=tags, on_progress=progress)
+            taken = self._snapshots.take(
+                folder,
+                repository,
+                tags=tags,
+                reuse_within_s=reuse_within_s,
+                on_progress=progress,
+            )
+            if taken.is_reused:
+                return taken
             self._took(folder, taken, began_s)
         with self._wake:
             follows = follow(self._plan, Job(kind=JobKind.SNAPSHOT, name=folder.plan.name))

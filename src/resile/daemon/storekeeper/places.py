@@ -14,6 +14,7 @@ from resile.store import (
     Backend,
     Repository,
     Rules,
+    Taken,
     Watch,
     create,
     make_key,
@@ -110,8 +111,8 @@ class Folder:
         self._hidden = hidden
         self.watch = Watch(plan.source, rules=self.rules)
         self.lock = threading.Lock()
-        self.last_id = ""
-        """The snapshot that the watch's changes are counted from; empty: look at everything."""
+        self.last: Taken | None = None
+        """The snapshot that the watch's changes are counted from; None: look at everything."""
         self.told_trouble = ""
         """Why it is not watched, as far as that was told."""
         self.walked_s = float("-inf")

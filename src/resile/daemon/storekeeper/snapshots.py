@@ -1,18 +1,21 @@
 """Taking a folder's snapshot, and letting old ones go."""
 
 import logging
+import math
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 from resile.core.clock import Clock
 from resile.core.events import SnapshotFailed, SnapshotsForgotten, SnapshotTaken
 from resile.daemon.storekeeper.places import Folder
 from resile.daemon.storekeeper.telling import Teller
-from resile.errors import ResileError
+from resile.errors import ResileError, StoreError
 from resile.store import (
     CHECKPOINT_TAG,
     Repository,
     Taken,
+    Why,
     begin_log,
     decide_kept,
     forget,
@@ -50,9 +53,12 @@ class Snapshots:
         repository: Repository,
         *,
         tags: tuple[str, ...] = (),
+        reuse_within_s: float = 0.0,
         on_progress: OnProgress | None = None,
     ) -> Taken:
         """Take one now, and tell it. Waits for one that is being taken.
+
+        One that is not older than `reuse_within_s` and holds the same is given instead, untold.
 
         Raises:
             ResileError: If there is none; what changed since the last one is still known.
@@ -69,16 +75,47 @@ class Snapshots:
                     rules=folder.rules,
                     changed=changed,
                     on_progress=on_progress,
+                    reuse_within_s=reuse_within_s,
                 )
             except BaseException:
                 folder.watch.put_back(changed)
                 raise
-            folder.last_id = taken.snapshot.snapshot_id
+            folder.last = taken
             if changed is None:
                 folder.walked_s = began_s
         self._troubles.pop(folder.plan.name, None)
-        self._tell.tell(_told(taken, repository, self._clock.monotonic() - began_s))
+        if not taken.is_reused:
+            self._tell.tell(_told(taken, repository, self._clock.monotonic() - began_s))
         return taken
+
+    def standing(self, folder: Folder, repository: Repository, *, within_s: float) -> Taken | None:
+        """Give the last one, if it is not older than `within_s` and holds what is there now.
+
+        It is only asked whether it is still in the store, whose catalog need not be in step.
+
+        Returns:
+            None if only a look can tell.
+        """
+        with folder.lock:
+            last = folder.last
+            if last is None or last.snapshot.unread or self._age_s(last) >= within_s:
+                return None
+            if self._clock.monotonic() - folder.walked_s >= WALK_EVERY_S or folder.watch.trouble:
+                return None
+            changed = folder.watch.take()
+            if changed is None or changed:
+                folder.watch.put_back(changed)
+                return None
+        try:
+            repository.backend.read(f"snapshots/{last.snapshot.snapshot_id}", 0, 1)
+        except StoreError:
+            return None
+        return replace(last, why=Why(), is_changed=False, is_reused=True)
+
+    def _age_s(self, taken: Taken) -> float:
+        """Tell how old it is; a clock that went back makes none young."""
+        age_s = (self._clock.now() - taken.snapshot.started_at).total_seconds()
+        return age_s if age_s >= 0 else math.inf
 
     def failed(self, folder: Folder, place: str, error: ResileError) -> None:
         """Tell that there is none; told once for each reason."""
@@ -154,7 +191,8 @@ class Snapshots:
             (s for s in reversed(repository.snapshots()) if s.source == str(folder.plan.source)),
             None,
         )
-        is_own = newest is not None and newest.snapshot_id == folder.last_id
+        last_id = folder.last.snapshot.snapshot_id if folder.last else ""
+        is_own = newest is not None and newest.snapshot_id == last_id
         return None if is_time or not is_own else changed
 
 

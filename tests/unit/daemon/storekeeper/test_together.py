@@ -17,18 +17,19 @@ class Bench:
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, ...]] = []
+        self.ages_s: list[float] = []
         self.began, self.may_end = threading.Event(), threading.Event()
         self.fails = False
         self.together = Together(self._take)
         self.results: dict[str, Taken | Exception] = {}
         self._threads: list[threading.Thread] = []
 
-    def ask(self, *tags: str) -> None:
+    def ask(self, *tags: str, reuse_within_s: float = 0.0) -> None:
         """Ask in a thread, which is waiting when this returns."""
 
         def run() -> None:
             try:
-                self.results[tags[0]] = self.together.take(tags)
+                self.results[tags[0]] = self.together.take(tags, reuse_within_s=reuse_within_s)
             except StoreError as exc:
                 self.results[tags[0]] = exc
 
@@ -43,11 +44,12 @@ class Bench:
 
     def wait_waiting(self, count: int) -> None:
         """Wait until so many tags are waited for."""
-        while sum(len(batch.tags) for batch in self.together._waiting.values()) < count:
+        while sum(len(batch._tags) for batch in self.together._waiting.values()) < count:
             pass
 
-    def _take(self, tags: tuple[str, ...]) -> Taken:
+    def _take(self, tags: tuple[str, ...], reuse_within_s: float) -> Taken:
         self.taken.append(tags)
+        self.ages_s.append(reuse_within_s)
         self.began.set()
         self.may_end.wait(10)
         if self.fails:
@@ -117,3 +119,14 @@ def test_failure_is_everybodys_and_of_this_one_alone(bench: Bench) -> None:
 
     assert [str(bench.results[name]) for name in "abc"] == ["the disk is full"] * 3
     assert later.snapshot.snapshot_id == "3"
+
+
+def test_of_those_who_wait_the_one_who_bears_the_least_age_decides(bench: Bench) -> None:
+    bench.ask("a", CHECKPOINT_TAG, reuse_within_s=3.0)
+    bench.began.wait(10)
+    bench.ask("b", CHECKPOINT_TAG, reuse_within_s=2.0)
+    bench.ask("c", CHECKPOINT_TAG, reuse_within_s=1.0)
+    bench.wait_waiting(3)
+    bench.end()
+
+    assert bench.ages_s == [3.0, 1.0]
