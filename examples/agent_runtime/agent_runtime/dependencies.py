@@ -31,9 +31,11 @@ from resile import ResileError, Secret, deadline_after, remaining_s
 from resile.degradation import Degradation, Message, Outbox, OutboxLimits, Service, Terminal
 
 ASK_TIMEOUT_S = 6.0
-"""For one scan or plan; longer than the scanner's own limit, so that its error arrives."""
+"""For one scan; longer than the scanner's own limit, so that its error arrives."""
 ASK_ALL_S = 8.0
-"""For all attempts at one of them."""
+"""For all attempts at it."""
+PLAN_TIMEOUT_S = 1.5
+"""A plan takes some milliseconds; whoever asks for a run does not wait for one that does not come."""
 DATABASE_TIMEOUT_S = 2.0
 """Longer than the database waits for a lock, so that its error arrives."""
 PING_TIMEOUT_S = 1.5
@@ -152,7 +154,7 @@ class Dependencies:
 
     def plan(self, request: Mapping[str, Any]) -> Found:
         """Have a plan made."""
-        with deadline_after(ASK_ALL_S):
+        with deadline_after(PLAN_TIMEOUT_S):
             return self.services.call("reasoner", self._plan, request)
 
     def report(self, report: Mapping[str, Any]) -> str:

@@ -187,6 +187,8 @@ def wish_of(cell: Cell, declared: Declared, host: Host) -> Wish:
     target = cell.target
     if scenario.aim is Aim.LISTENING and service is not None:
         given["holder"], target = target, service.address
+    elif scenario.aim is Aim.REACHED and service is not None and declared.load is not None:
+        given["client"], target = declared.load.service, service.address
     elif scenario.aim in _LARGEST:
         target = largest_file(host.root / target)
     arguments, problems = read_arguments(fault.parameters, given)

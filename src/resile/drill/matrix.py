@@ -85,17 +85,19 @@ def problems_of(
 
 def _targets(aim: Aim, declared: Declared) -> tuple[str, ...]:
     load = declared.load
+    others = [one for one in declared.services if load and one.name != load.service]
     services = {
         Aim.SERVICE: declared.services,
         Aim.LOADED: [one for one in declared.services if load and one.name == load.service],
         Aim.LIMITED: [one for one in declared.services if one.memory_bytes],
         Aim.PROBED: [one for one in declared.services if one.is_probed],
         Aim.LISTENING: [one for one in declared.services if one.address],
-        Aim.DEPENDENCY: [one for one in declared.services if load and one.name != load.service],
+        Aim.DEPENDENCY: others,
+        Aim.REACHED: [one for one in others if load and load.service and one.address],
     }
     if aim in services:
         return tuple(f"service/{one.name}" for one in services[aim])
-    others = {
+    places = {
         Aim.DATA: tuple(map(str, declared.folders.values())),
         Aim.PROTECTED: tuple(map(str, declared.protected)),
         Aim.DATABASE: tuple(map(str, declared.databases)),
@@ -104,7 +106,7 @@ def _targets(aim: Aim, declared: Declared) -> tuple[str, ...]:
         Aim.BRAIN: (BRAIN,),
         Aim.RUN: (RUN,),
     }
-    return others[aim]
+    return places[aim]
 
 
 def _obstacle(scenario: Scenario, declared: Declared) -> str:

@@ -36,6 +36,8 @@ class Aim(StrEnum):
     """Each service but the one that takes the load."""
     LISTENING = "listening"
     """Each service that is looked at over TCP on the loopback."""
+    REACHED = "reached"
+    """Each of these but the one that takes the load: what passes between the two is hit."""
     DATA = "data"
     """Each `[snapshot.NAME]`'s folder."""
     PROTECTED = "protected"

@@ -12,13 +12,14 @@ from resile.chaos.model import TTL_S_MAX
 from resile.core.events import FaultInjected, FaultUndone
 from resile.drill import Aim, Scenario
 from resile.drill.acting import FaultAct, RotateAct, largest_file, wish_of, wishes_of
-from resile.drill.declared import Declared, DeclaredService
+from resile.drill.declared import Declared, DeclaredService, LoadSpec
 from resile.drill.scenarios import SCENARIOS
 from resile.errors import ConfigError, RejectedError, SecretError
 from resile.testing import FakeClock
 
 DECLARED = Declared(
     services=(DeclaredService(name="api", memory_bytes=5 << 20, address="127.0.0.1:80"),),
+    load=LoadSpec(url="http://127.0.0.1:1/", body="{id}", service="web"),
 )
 
 
@@ -119,6 +120,13 @@ def test_a_service_runs_out_of_all_the_memory_that_it_has(host):
     wish = wish_of(cell(SCENARIOS["oom"]), DECLARED, host)
 
     assert wish.arguments["size"] == 5 << 20
+
+
+@pytest.mark.parametrize("name", ["partition", "packet_loss", "latency"])
+def test_what_passes_from_the_loaded_service_to_another_is_hit(host, name):
+    wish = wish_of(cell(SCENARIOS[name]), DECLARED, host)
+
+    assert (wish.arguments["client"], wish.target) == ("web", "127.0.0.1:80")
 
 
 def test_a_port_is_taken_from_the_service_that_listens_there(host):

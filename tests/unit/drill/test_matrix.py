@@ -37,6 +37,18 @@ def test_every_scenario_meets_what_it_can_hit():
     assert {"brain_killed:brain", "run_time:run"} <= found
 
 
+def test_what_passes_is_hit_where_the_loaded_service_reaches_another_over_tcp():
+    web = DeclaredService(name="web", address="127.0.0.1:81")
+    declared = replace(DECLARED, services=(*DECLARED.services, web))
+
+    hit = {one.target for one in cells_of(declared) if one.scenario.name == "partition"}
+
+    assert hit == {"service/web"}
+    assert DECLARED.load is not None
+    unnamed = replace(declared, load=replace(DECLARED.load, service=""))
+    assert not [one for one in cells_of(unnamed) if one.scenario.name == "partition"]
+
+
 def test_what_is_not_declared_has_no_cell():
     found = names(cells_of(DECLARED))
 
