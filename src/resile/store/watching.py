@@ -32,7 +32,7 @@ _IN_DELETE_SELF, _IN_MOVE_SELF, _IN_UNMOUNT, _IN_OVERFLOW = 0x400, 0x800, 0x2000
 _IN_IGNORED, _IN_ISDIR = 0x8000, 0x40000000
 _IN_ONLYDIR, _IN_DONT_FOLLOW, _IN_EXCL_UNLINK = 0x1000000, 0x2000000, 0x4000000
 _ALL = (_IN_MODIFY | _IN_ATTRIB | _IN_CLOSE_WRITE | _IN_MOVED_FROM | _IN_MOVED_TO | _IN_CREATE) | (
-    _IN_DELETE | _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_ONLYDIR | _IN_EXCL_UNLINK
+    _IN_DELETE | _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_ONLYDIR
 )
 _HEADER = struct.Struct("iIII")
 _READ_BYTES = 1 << 18
@@ -193,6 +193,8 @@ class Watch:
                 raise OSError(errno.ELOOP, "a folder is mounted in two places")
             self._unwatch(known)  # It was moved, and the event of that is still to come.
             return self._add(path)
+        if self._numbers.get(path, number) != number:
+            self._unwatch(path)  # Another folder had this name; the event of that is still to come.
         self._paths[number] = path
         self._numbers[path] = number
         return True
@@ -250,17 +252,16 @@ class Watch:
                 self._take_in_folder(_join(path, name), mask)
 
     def _take_in_folder(self, path: bytes, mask: int) -> None:
-        if mask & _IN_MOVED_FROM:
+        if mask & (_IN_MOVED_FROM | _IN_MOVED_TO):
             self._unwatch(path)
-        elif mask & (_IN_CREATE | _IN_MOVED_TO) or (
+        # Where a folder was moved from is another one, if the two were exchanged.
+        if mask & (_IN_CREATE | _IN_MOVED_FROM | _IN_MOVED_TO) or (
             mask & _IN_ATTRIB and path not in self._numbers
         ):
             parent, _, name = path.rpartition(b"/")
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 status = os.lstat(self._full(path))
                 if not self._rules.leave_out(os.fsdecode(parent), os.fsdecode(name), status):
-                    if mask & _IN_MOVED_TO:
-                        self._unwatch(path)
                     self._watch(path)
 
     def _unwatch(self, path: bytes) -> None:

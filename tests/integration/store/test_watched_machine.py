@@ -11,6 +11,7 @@ import pytest
 from tests.support.storing import made
 
 from resile.core.clock import SYSTEM_CLOCK
+from resile.core.kernel import exchange
 from resile.store import Repository, Watch, take_snapshot
 from resile.store.backends.local import LocalBackend
 from resile.testing.clock import FakeClock
@@ -50,6 +51,7 @@ class Hand:
                 "mode",
                 "copy",
                 "swap",
+                "exchange",
             )
         )
         self.done.append(f"{what} {path.relative_to(self.root)} {other.relative_to(self.root)}")
@@ -79,6 +81,8 @@ class Hand:
             shutil.rmtree(aside, ignore_errors=True)
             shutil.copytree(path, aside)
             aside.rename(other)
+        elif what == "exchange":
+            exchange(-1, str(path), -1, str(other))
         else:
             between = self.root / "between"
             path.rename(between)

@@ -3,10 +3,12 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from resile.core.kernel import exchange
 from resile.store import watching
 from resile.store.walk import Rules
 from resile.store.watching import Watch
@@ -108,6 +110,75 @@ def test_same_names_swapped_between_two_looks(watch: Watch, source: Path) -> Non
     (source / "c/b/file").write_text("new")
 
     assert watch.take() == {b"c/b"}
+
+
+@pytest.mark.parametrize("path", ["a/file", "c/b/file"])
+def test_content_is_told_in_both_folders_that_were_exchanged(
+    watch: Watch, source: Path, path: str
+) -> None:
+    """As a transaction does; the kernel tells that each was moved, one after the other."""
+    watch.take()
+    exchange(-1, str(source / "a"), -1, str(source / "c"))
+
+    told = watch.take()
+    (source / path).write_text("new")
+
+    assert told is not None
+    assert {b"a", b"c", b"c/b"} <= told
+    assert watch.take() == {os.fsencode(os.path.dirname(path))}  # noqa: PTH120
+
+
+@pytest.mark.parametrize("path", ["d/x/file", "d/y/file"])
+def test_names_swapped_while_their_folder_is_looked_at(source: Path, path: str) -> None:
+    def swap() -> None:
+        (source / "d/x").rename(source / "d/t")
+        (source / "d/y").rename(source / "d/x")
+        (source / "d/t").rename(source / "d/y")
+
+    watch = Watch(source, rules=_Meddling(name="d", doings=[lambda: None, swap]))
+    watch.take()
+    (source / "d").mkdir()
+    (source / "d").rmdir()
+    (source / "d/x").mkdir(parents=True)
+    (source / "d/y").mkdir()
+
+    told = watch.take()
+    watch.take()
+    (source / path).write_text("new")
+
+    assert told is not None
+    assert {b"d", b"d/x", b"d/y"} <= told
+    assert watch.take() == {os.fsencode(os.path.dirname(path))}  # noqa: PTH120
+    watch.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Meddling(Rules):
+    """Leaves nothing out, and does something each time when it is asked about a name."""
+
+    name: str
+    doings: list[Callable[[], None]]
+
+    def leave_out(self, folder: str, name: str, status: os.stat_result) -> bool:
+        if name == self.name and self.doings:
+            self.doings.pop(0)()
+        return super(_Meddling, self).leave_out(folder, name, status)
+
+
+def test_content_is_told_of_a_file_that_is_open_by_a_name_that_went(
+    watch: Watch, source: Path
+) -> None:
+    """As whoever publishes a file by a link does."""
+    with (source / "c/draft").open("w") as file:
+        (source / "c/final").hardlink_to(source / "c/draft")
+        (source / "c/draft").unlink()
+        watch.take()
+        watch.take()
+
+        file.write("new")
+        file.flush()
+
+        assert watch.take() == {b"c"}
 
 
 def test_what_is_left_out_is_not_watched(source: Path) -> None:
