@@ -11,8 +11,9 @@ from resile.chaos.story import Tell
 from resile.chaos.targets import BRAIN
 from resile.core.clock import Clock
 from resile.core.events import FaultInjected, Payload
+from resile.drill.decide import give_up_s
 from resile.drill.declared import Declared
-from resile.drill.model import Aim, Cell
+from resile.drill.model import Aim, Cell, Proof
 from resile.drill.port import Begun
 from resile.errors import ConfigError, ResileError
 
@@ -188,13 +189,17 @@ def wish_of(cell: Cell, declared: Declared, host: Host) -> Wish:
     if scenario.aim is Aim.LISTENING and service is not None:
         given["holder"], target = target, service.address
     elif scenario.aim is Aim.REACHED and service is not None and declared.load is not None:
-        given["client"], target = declared.load.service, service.address
+        # Packets are told by their IPv4 address. Where the two speak IPv6, nothing is proven.
+        target = service.address.replace("localhost:", "127.0.0.1:")
+        given["client"] = declared.load.service
     elif scenario.aim in _LARGEST:
         target = largest_file(host.root / target)
     arguments, problems = read_arguments(fault.parameters, given)
     if problems:
         raise ConfigError(f"{cell.name} cannot be done so", problems=tuple(problems))
-    ttl_s = min(TTL_S_MAX, scenario.hold_s + TTL_MORE_S)
+    # What is to be borne lasts until it is proven, or given up.
+    lasts_s = give_up_s(scenario) if scenario.proof is Proof.BORNE else 0.0
+    ttl_s = min(TTL_S_MAX, max(scenario.hold_s, lasts_s) + TTL_MORE_S)
     return Wish(fault=fault.name, target=target, arguments=arguments, ttl_s=ttl_s)
 
 

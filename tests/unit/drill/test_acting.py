@@ -12,6 +12,7 @@ from resile.chaos.model import TTL_S_MAX
 from resile.core.events import FaultInjected, FaultUndone
 from resile.drill import Aim, Scenario
 from resile.drill.acting import FaultAct, RotateAct, largest_file, wish_of, wishes_of
+from resile.drill.decide import give_up_s
 from resile.drill.declared import Declared, DeclaredService, LoadSpec
 from resile.drill.scenarios import SCENARIOS
 from resile.errors import ConfigError, RejectedError, SecretError
@@ -127,6 +128,21 @@ def test_what_passes_from_the_loaded_service_to_another_is_hit(host, name):
     wish = wish_of(cell(SCENARIOS[name]), DECLARED, host)
 
     assert (wish.arguments["client"], wish.target) == ("web", "127.0.0.1:80")
+
+
+def test_what_passes_to_a_service_that_is_declared_by_name_is_told_by_its_address(host):
+    declared = replace(DECLARED, services=(DeclaredService(name="api", address="localhost:80"),))
+
+    assert wish_of(cell(SCENARIOS["partition"]), declared, host).target == "127.0.0.1:80"
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, one in SCENARIOS.items() if one.aim is Aim.REACHED]
+)
+def test_what_is_to_be_borne_does_not_end_by_itself_before_it_is_given_up(host, name):
+    wish = wish_of(cell(SCENARIOS[name]), DECLARED, host)
+
+    assert wish.ttl_s > give_up_s(SCENARIOS[name])
 
 
 def test_a_port_is_taken_from_the_service_that_listens_there(host):
