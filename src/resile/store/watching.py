@@ -4,8 +4,8 @@
 
 Only folders are watched, and each is noted when its watch stands: whatever happened before is seen
 by whoever looks at it, whatever happens after makes an event. Where that chain breaks (the queue ran
-over, the folder is not the one any more, no watch is to be had) nothing is known, which is told as
-None: then all of it must be looked at. What the kernel does not tell is found by a full look now and
+over, the folder is not the one any more, something is mounted in it, no watch is to be had) nothing is
+known, which is told as None: then all of it must be looked at. What the kernel does not tell is found by a full look now and
 then: writes through a mapping or through a link in another folder, and changes by other machines.
 
 Source: inotify(7).
@@ -20,6 +20,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from resile.core.mounts import read_mounts
 from resile.store.model import DEPTH_MAX
 from resile.store.walk import EVERYTHING, Rules
 
@@ -66,6 +67,7 @@ class Watch:
         self._lock = threading.Lock()
         self._fd = -1
         self._identity = (0, 0)
+        self._mounted: frozenset[int] = frozenset()
         self._paths: dict[int, bytes] = {}
         self._numbers: dict[bytes, int] = {}
         self._changed: set[bytes] = set()
@@ -95,7 +97,10 @@ class Watch:
         Everything that was done before the call is in it.
         """
         with self._lock:
-            if self._fd >= 0 and self._identity != _identity(self._source):
+            if self._fd >= 0 and (
+                self._identity != _identity(self._source)
+                or self._mounted != _mounted_in(self._source)
+            ):
                 self._is_lost = True
             if self._fd >= 0:
                 self._drain()
@@ -130,7 +135,7 @@ class Watch:
         if self._fd < 0:
             self._fail(ctypes.get_errno())
             return
-        self._identity = _identity(self._source)
+        self._identity, self._mounted = _identity(self._source), _mounted_in(self._source)
         try:
             self._watch(b"")
         except OSError as exc:
@@ -302,6 +307,14 @@ def _identity(path: bytes) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return status.st_dev, status.st_ino
+
+
+def _mounted_in(path: bytes) -> frozenset[int]:
+    """Give the numbers of what is mounted below a folder: no event tells of that."""
+    above = f"{os.fsdecode(os.path.realpath(path)).rstrip('/')}/"
+    with contextlib.suppress(OSError):
+        return frozenset(one.number for one in read_mounts() if f"{one.point}".startswith(above))
+    return frozenset()
 
 
 def _remote_trouble(path: bytes) -> str:

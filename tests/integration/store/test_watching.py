@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,6 +180,22 @@ def test_content_is_told_of_a_file_that_is_open_by_a_name_that_went(
         file.flush()
 
         assert watch.take() == {b"c"}
+
+
+def test_what_is_mounted_in_it_is_looked_at_and_watched(watch: Watch, source: Path) -> None:
+    watch.take()
+    mount = ["mount", "-t", "tmpfs", "resile-test", str(source / "a/b")]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, timeout=30).returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        assert watch.take() is None
+
+        (source / "a/b/file").write_text("new")
+
+        assert watch.take() == {b"a/b"}
+    finally:
+        subprocess.run(["umount", "-l", source / "a/b"], check=True, timeout=30)
+    assert watch.take() is None
 
 
 def test_what_is_left_out_is_not_watched(source: Path) -> None:
