@@ -21,6 +21,7 @@ TTL_MORE_S: Final = 60.0
 """The drill itself ends a fault; its time to live is for a drill that cannot."""
 JOIN_S: Final = 60.0
 _KILL: Final = "process.kill"
+_SEEN_BY: Final = "seen_by"
 _LARGEST: Final = (Aim.STORE, Aim.PROTECTED)
 Rotate = Callable[[str], dict[str, Any]]
 """Rotates a secret to its end, and gives the report. Blocks. Raises ResileError."""
@@ -185,6 +186,13 @@ def wish_of(cell: Cell, declared: Declared, host: Host) -> Wish:
     service = declared.service(cell.target)
     if scenario.aim is Aim.LIMITED and service is not None and service.memory_bytes:
         given["size"] = service.memory_bytes
+    if (
+        _SEEN_BY in {one.name for one in fault.parameters}
+        and declared.load
+        and declared.load.service
+    ):
+        # A service that gets secrets as files has mounts of its own: ours need not arrive there.
+        given[_SEEN_BY] = f"service/{declared.load.service}"
     target = cell.target
     if scenario.aim is Aim.LISTENING and service is not None:
         given["holder"], target = target, service.address

@@ -145,6 +145,14 @@ def test_what_is_to_be_borne_does_not_end_by_itself_before_it_is_given_up(host, 
     assert wish.ttl_s > give_up_s(SCENARIOS[name])
 
 
+def test_data_is_read_only_where_the_loaded_service_sees_it(host):
+    readonly = SCENARIOS["disk_readonly"]
+    folder = replace(cell(readonly), target="data")
+
+    assert wish_of(folder, DECLARED, host).arguments["seen_by"] == "service/web"
+    assert not wish_of(folder, Declared(), host).arguments["seen_by"]
+
+
 def test_a_port_is_taken_from_the_service_that_listens_there(host):
     wish = wish_of(cell(SCENARIOS["port_taken"]), DECLARED, host)
 
