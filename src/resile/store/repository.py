@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
 from resile.core.clock import SYSTEM_CLOCK, Clock
-from resile.errors import StoreDamagedError
+from resile.errors import StoreDamagedError, StoreError
 from resile.store.backends.port import Backend
 from resile.store.catalog import Catalog, Location
 from resile.store.checking import read_table
@@ -257,6 +257,14 @@ class Repository:
         """
         name = self.put_record("snapshots", FileKind.SNAPSHOT, encode_snapshot(snapshot))
         return self._learn_snapshot(name)
+
+    def has_snapshot(self, snapshot: Snapshot) -> bool:
+        """Tell whether the store has a snapshot's record as it was written; the catalog is not asked."""
+        try:
+            self.read_record(f"snapshots/{snapshot.snapshot_id}", FileKind.SNAPSHOT)
+        except StoreError:
+            return False
+        return True
 
     def put_record(self, folder: str, kind: FileKind, record: bytes) -> str:
         """Store a small file of one record; give its name. Durable, and read back, when it returns.

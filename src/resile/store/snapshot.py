@@ -201,6 +201,8 @@ class _Session:
             found.root, mtime_ns=parent.root.mtime_ns
         )
         reused = parent if is_same and _may_stand_for(parent, found, reuse_within_s) else None
+        if reused is not None and not self._repository.has_snapshot(reused):
+            reused = None  # The catalog knows it still.
         snapshot = reused or self._repository.put_snapshot(found)
         gone = [*self._gone, *self._before.gone(self._seen)]
         if reused is None or self._fresh or gone:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.storekeeper.test_keeper import REPLICATE, Bench
+from tests.support.storing import flip
 
 from resile.daemon.storekeeper.asking import Asking
 
@@ -67,6 +68,18 @@ def test_earlier_one_is_not_given_once_it_is_gone(bench: Bench) -> None:
 
     assert asking.answer(asked)["id"] != first["id"]
     assert len(bench.snapshots()) == 1
+
+
+def test_earlier_one_is_not_given_once_it_is_damaged(bench: Bench) -> None:
+    asking = Asking(bench.keeper, place=str(bench.place), run=bench.state)
+    asked = {"snapshot": str(bench.source), "reuse_within_s": 5.0}
+    first = asking.answer(asked)
+
+    flip(bench.place / "snapshots" / first["id"], 40)
+    second = asking.answer(asked)
+
+    assert second["id"] != first["id"]
+    assert second["id"] in {one.snapshot_id for one in bench.snapshots()}
 
 
 def test_clock_that_went_back_makes_no_earlier_one_young(bench: Bench) -> None:

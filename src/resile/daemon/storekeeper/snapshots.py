@@ -10,7 +10,7 @@ from resile.core.clock import Clock
 from resile.core.events import SnapshotFailed, SnapshotsForgotten, SnapshotTaken
 from resile.daemon.storekeeper.places import Folder
 from resile.daemon.storekeeper.telling import Teller
-from resile.errors import ResileError, StoreError
+from resile.errors import ResileError
 from resile.store import (
     CHECKPOINT_TAG,
     Repository,
@@ -106,9 +106,7 @@ class Snapshots:
             if changed is None or changed:
                 folder.watch.put_back(changed)
                 return None
-        try:
-            repository.backend.read(f"snapshots/{last.snapshot.snapshot_id}", 0, 1)
-        except StoreError:
+        if not repository.has_snapshot(last.snapshot):
             return None
         return replace(last, why=Why(), is_changed=False, is_reused=True)
 
