@@ -76,9 +76,8 @@ def snapshot(
             goes when the folder's `keep` rules do not keep it any more, so that one before each
             piece of work does not fill the disk.
         reuse_within_s: Where nothing changed since the last snapshot, and that is not older than
-            this, it is given instead, with its own tags; it goes when it would have gone. What the
-            kernel tells nobody who watches counts as no change: a write through a mapping of memory,
-            or through a hard link outside of the folder. Default 0: each call takes one.
+            this, it is given instead, with its own tags; it goes when it would have gone. A write
+            by a mapping, or a hard link elsewhere, is no change here. Default 0: one each time.
         store: Where to: a folder or a URL. Needed where no storekeeper keeps the folder; made if
             there is none. Default: the store of this system.
         key_file: The key of `store`; made with it.

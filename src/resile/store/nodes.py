@@ -14,7 +14,7 @@ from resile.store.readers import BATCH_BYTES, BATCH_ROWS, Batch
 from resile.store.reading import read_xattrs
 from resile.store.repository import Repository
 from resile.store.sqlite import COMPANIONS, companion_of, is_database
-from resile.store.walk import Facts, Row, Scan
+from resile.store.walk import LINKS, Facts, Row, Scan
 
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -95,6 +95,21 @@ def logged_databases(rows: list[Row], facts: dict[str, Facts]) -> set[str]:
         for row in rows
         if row.name.endswith("-wal") and facts.get(row.name) != row.facts
     }
+
+
+class LinkedError(Exception):
+    """A file changed that has other names, of whose folders nobody who watched is told."""
+
+
+def refuse_links(rows: list[Row], facts: dict[str, Facts]) -> None:
+    """Look whether a file that is not what it was has, or had, other names.
+
+    Raises:
+        LinkedError: If one has: all folders must be looked at.
+    """
+    differing = facts.items() ^ {(row.name, row.facts) for row in rows}
+    if any(one[LINKS] > 1 and not stat.S_ISDIR(one[0]) for _, one in differing):
+        raise LinkedError
 
 
 def batches_of(fd: int, path: str, rows: list[Row]) -> Iterator[Batch]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from resile.core.trees import FOLDER_FLAGS
 from resile.errors import OperationError
-from resile.store.catalog import FolderRow
+from resile.store.catalog import Catalog, FolderRow
 from resile.store.walk import Rules, scan
 
 if TYPE_CHECKING:
@@ -25,6 +25,16 @@ _SERVE = f"{__name__}:serve"
 
 Digests = Mapping[bytes, bytes]
 """By the path of a folder, from the source on: what sums up its entries."""
+
+
+def scouted(catalog: Catalog, source: str, fd: int, rules: Rules) -> frozenset[bytes] | None:
+    """Find out which folders of a big source changed; None: look at all of them."""
+    if not catalog.seen_by(source):
+        return None
+    known = catalog.folders(source)
+    if b"" not in known or sum(row.files for row in known.values()) < ENTRIES_MIN:
+        return None
+    return find_changed(fd, known, rules)
 
 
 def find_changed(

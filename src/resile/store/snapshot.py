@@ -17,7 +17,7 @@ from pwd import getpwuid
 from resile.core.trees import FOLDER_FLAGS
 from resile.errors import ConfigError, StoreError
 from resile.store.before import Before, folders_gone, join
-from resile.store.catalog import Catalog, FolderRow
+from resile.store.catalog import FolderRow
 from resile.store.claims import Claims, shared_table
 from resile.store.format.frames import FileKind
 from resile.store.format.trees import Plain, encode_parts, encode_plain, name_of
@@ -31,6 +31,7 @@ from resile.store.model import (
     Unread,
 )
 from resile.store.nodes import (
+    LinkedError,
     Node,
     batches_of,
     companions,
@@ -38,13 +39,14 @@ from resile.store.nodes import (
     logged_databases,
     node_of,
     own_folders,
+    refuse_links,
     root_entry,
     taken_over,
 )
 from resile.store.readers import Readers, path_text
 from resile.store.reading import read_xattrs
 from resile.store.repository import Repository
-from resile.store.scouting import ENTRIES_MIN, find_changed
+from resile.store.scouting import scouted
 from resile.store.walk import CTIME, EVERYTHING, Facts, Row, Rules, encode_facts, scan
 
 UNREAD_MAX = 1_000
@@ -123,27 +125,26 @@ def take_snapshot(
         OperationError: If a process that reads files was killed; there is none then either.
     """
     source = source.absolute()
-    try:
-        fd = os.open(source, FOLDER_FLAGS & ~os.O_NOFOLLOW)
-    except OSError as exc:
-        raise ConfigError(
-            f"{source} cannot be read as a folder: {exc.strerror}", hint="give a folder"
-        ) from exc
+    fd = _opened(source)
     try:
         with repository.backend.hold(is_exclusive=False):
             # Until it was held, anybody may have removed what the catalog still knows.
             repository.refresh()
             name = path_text(str(source))
             rules = replace(rules, hidden=rules.hidden | own_folders(repository))
-            if changed is None:
-                changed = _scouted(repository.catalog, name, fd, rules)
-            before = Before(repository.catalog, name, changed=changed)
-            with shared_table() as table_fd:
-                claims = Claims(table_fd)
-                ingest = Ingest(repository, doomed=doomed_packs(repository), claims=claims)
-                return _Session(ingest, name, before, rules, on_progress).take(
-                    fd, tags, reuse_within_s=reuse_within_s
-                )
+
+            def look(changed: frozenset[bytes] | None, *, is_told: bool) -> Taken:
+                before = Before(repository.catalog, name, changed=changed)
+                with shared_table() as table_fd:
+                    claims = Claims(table_fd)
+                    ingest = Ingest(repository, doomed=doomed_packs(repository), claims=claims)
+                    session = _Session(ingest, name, before, rules, on_progress, is_told=is_told)
+                    return session.take(fd, tags, reuse_within_s=reuse_within_s)
+
+            if changed is not None:
+                with contextlib.suppress(LinkedError):
+                    return look(changed, is_told=True)
+            return look(scouted(repository.catalog, name, fd, rules), is_told=False)
     except OSError as exc:
         raise ConfigError(
             f"{source} cannot be read: {exc.strerror or exc}",
@@ -151,6 +152,15 @@ def take_snapshot(
         ) from exc
     finally:
         os.close(fd)
+
+
+def _opened(source: Path) -> int:
+    try:
+        return os.open(source, FOLDER_FLAGS & ~os.O_NOFOLLOW)
+    except OSError as exc:
+        raise ConfigError(
+            f"{source} cannot be read as a folder: {exc.strerror}", hint="give a folder"
+        ) from exc
 
 
 class _Session:
@@ -163,7 +173,10 @@ class _Session:
         before: Before,
         rules: Rules,
         on_progress: OnProgress | None,
+        *,
+        is_told: bool,
     ) -> None:
+        self._is_told = is_told and before.is_partial
         self._repository = ingest.repository
         self._source = source
         self._before = before
@@ -338,6 +351,8 @@ class _Session:
         looks_same: bool,
     ) -> None:
         """Take over the entries that look as before, and have the others read."""
+        if self._is_told and not looks_same:
+            refuse_links(rows, facts)
         before = self._entries_before(old)
         to_read = []
         logged = set() if looks_same else logged_databases(rows, facts)
@@ -452,16 +467,6 @@ class _Session:
         more = self._unread_count - len(self._unread)
         last = (Unread(path="", reason=f"and {more} more"),) if more else ()
         return (*self._unread, *last)
-
-
-def _scouted(catalog: Catalog, source: str, fd: int, rules: Rules) -> frozenset[bytes] | None:
-    """Find out which folders of a big source changed; None: look at all of them."""
-    if not catalog.seen_by(source):
-        return None
-    known = catalog.folders(source)
-    if b"" not in known or sum(row.files for row in known.values()) < ENTRIES_MIN:
-        return None
-    return find_changed(fd, known, rules)
 
 
 def _may_stand_for(parent: Snapshot | None, found: Snapshot, within_s: float) -> bool:

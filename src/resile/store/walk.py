@@ -30,7 +30,7 @@ _SECOND_NS = 1_000_000_000
 
 Facts = tuple[int, int, int, int, int, int, int, int]
 """mode, uid, gid, size, mtime_ns, ctime_ns, inode, links: equal facts, equal entry."""
-SIZE, MTIME, CTIME, INODE = 3, 4, 5, 6
+SIZE, MTIME, CTIME, INODE, LINKS = 3, 4, 5, 6, 7
 """Where these stand among the facts."""
 
 

@@ -4,12 +4,14 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from resile.store import Repository, create, scouting, snapshot, take_snapshot, verify
+from resile.core.clock import SYSTEM_CLOCK
+from resile.store import Repository, create, scouting, take_snapshot, verify
 from resile.store.backends.memory import MemoryBackend
 from resile.store.catalog import FolderRow
 from resile.store.walk import EVERYTHING, scan
@@ -57,6 +59,44 @@ def test_partial_and_whole_looks_agree(
     assert verify(partial, data=True).is_sound
 
 
+LINKS: dict[str, Callable[[Path], object]] = {
+    "write": lambda folder: (folder / "file").write_text("another"),
+    "write and remove": lambda folder: _write_and_remove(folder / "file"),
+    "link": lambda folder: (folder / "link").hardlink_to(folder.with_name("alone") / "file"),
+}
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_what_changes_by_one_of_its_names_is_seen_by_all(tmp_path: Path, name: str) -> None:
+    # To whom nothing is so young that it is looked at again in any case.
+    clock = FakeClock(SYSTEM_CLOCK.now() + timedelta(days=1))
+    partial, whole = (
+        create(MemoryBackend(), cache=tmp_path / f"cache{i}", clock=clock) for i in range(2)
+    )
+    source = tmp_path / "source"
+    for folder in ("told", "untold", "alone"):
+        (source / folder).mkdir(parents=True)
+    (source / "told/file").write_text("old")
+    (source / "alone/file").write_text("old")
+    (source / "untold/file").hardlink_to(source / "told/file")
+    take_snapshot(partial, source)
+
+    LINKS[name](source / "told")
+    one = take_snapshot(partial, source, changed=frozenset({b"told"})).snapshot
+
+    other = take_snapshot(whole, source).snapshot
+    assert one.root.tree == other.root.tree
+    assert (one.counts.files, one.counts.bytes) == (other.counts.files, other.counts.bytes)
+    assert verify(partial, data=True).is_sound
+    for store in (partial, whole):
+        store.close()
+
+
+def _write_and_remove(path: Path) -> None:
+    path.write_text("another")
+    path.unlink()
+
+
 def test_scouts_find_what_changed(
     pair: tuple[Repository, Repository], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,7 +112,7 @@ def test_scouts_find_what_changed(
     for _ in range(10):
         for _ in range(chance.randint(0, 4)):
             _change(source, chance)
-        monkeypatch.setattr(snapshot, "ENTRIES_MIN", 0)
+        monkeypatch.setattr(scouting, "ENTRIES_MIN", 0)
         one = take_snapshot(scouted, source).snapshot
         monkeypatch.undo()
         other = take_snapshot(whole, source).snapshot
