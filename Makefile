@@ -7,7 +7,7 @@ UV := $(shell command -v uv || echo .venv-uv/bin/uv)
 READY := .venv/.ready
 BIN := .venv/bin
 # Two workers: the suite is sized for two cores, and more would only make its timing tests wait.
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -q -rs -n 2 --dist loadgroup
 # Real processes, kernels and clocks beside each other: what failed is tried once more by itself, and both are told.
 ALONE := $(BIN)/python -m pytest -q -n 0 --last-failed --last-failed-no-failures none --maxfail 1
 
