@@ -39,6 +39,7 @@ def declared_of(config: Config, *, root: Path, state: Path) -> Declared:
             DeclaredService(
                 name=name,
                 memory_bytes=service.limits.memory,
+                is_restarted_before_oom=service.oom == "restart",
                 is_probed=bool(service.live or service.watchdog > 0),
                 address=_address(service),
                 intensity=service.restart.intensity,

@@ -22,6 +22,7 @@ TTL_MORE_S: Final = 60.0
 JOIN_S: Final = 60.0
 _KILL: Final = "process.kill"
 _SEEN_BY: Final = "seen_by"
+_LIMITED: Final = (Aim.LIMITED, Aim.LEAKING)
 _LARGEST: Final = (Aim.STORE, Aim.PROTECTED)
 Rotate = Callable[[str], dict[str, Any]]
 """Rotates a secret to its end, and gives the report. Blocks. Raises ResileError."""
@@ -184,7 +185,7 @@ def wish_of(cell: Cell, declared: Declared, host: Host) -> Wish:
     fault = find_fault(scenario.fault, host.faults)
     given = dict(scenario.arguments)
     service = declared.service(cell.target)
-    if scenario.aim is Aim.LIMITED and service is not None and service.memory_bytes:
+    if scenario.aim in _LIMITED and service is not None and service.memory_bytes:
         given["size"] = service.memory_bytes
     if (
         _SEEN_BY in {one.name for one in fault.parameters}

@@ -9,7 +9,14 @@ from resile.core.units import format_duration
 from resile.core.vocabulary import CheckState, DrillVerdict, Phase
 from resile.drill.model import Aim, Cell, Proof, Scenario
 
-_AIMS_OF_SERVICES = (Aim.SERVICE, Aim.LOADED, Aim.LIMITED, Aim.PROBED, Aim.LISTENING)
+_AIMS_OF_SERVICES = (
+    Aim.SERVICE,
+    Aim.LOADED,
+    Aim.LIMITED,
+    Aim.LEAKING,
+    Aim.PROBED,
+    Aim.LISTENING,
+)
 _GIVE_UP_FACTOR, _GIVE_UP_S_MIN = 2.0, 30.0
 """A scenario that is late is waited for a while, so that one sees how late, and that nothing is left."""
 

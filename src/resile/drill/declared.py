@@ -17,6 +17,7 @@ class DeclaredService:
     Args:
         name: Its name.
         memory_bytes: Its limit; None: it has none.
+        is_restarted_before_oom: It is restarted when it is about to reach that limit.
         is_probed: Something looks whether it still works.
         address: `HOST:PORT` where it listens on the loopback; empty: nobody knows.
         intensity: So many restarts in `period_s`; then it is quarantined.
@@ -25,6 +26,7 @@ class DeclaredService:
 
     name: str
     memory_bytes: int | None = None
+    is_restarted_before_oom: bool = False
     is_probed: bool = True
     address: str = ""
     intensity: int = 5

@@ -90,6 +90,9 @@ def _targets(aim: Aim, declared: Declared) -> tuple[str, ...]:
         Aim.SERVICE: declared.services,
         Aim.LOADED: [one for one in declared.services if load and one.name == load.service],
         Aim.LIMITED: [one for one in declared.services if one.memory_bytes],
+        Aim.LEAKING: [
+            one for one in declared.services if one.memory_bytes and one.is_restarted_before_oom
+        ],
         Aim.PROBED: [one for one in declared.services if one.is_probed],
         Aim.LISTENING: [one for one in declared.services if one.address],
         Aim.DEPENDENCY: others,

@@ -30,6 +30,8 @@ class Aim(StrEnum):
     """The service that takes the load."""
     LIMITED = "limited"
     """Each service with `limits.memory`."""
+    LEAKING = "leaking"
+    """Each of these that is restarted before the kernel kills it: `oom = "restart"`."""
     PROBED = "probed"
     """Each service that is looked at while it runs: with a live check, a ready check or a watchdog."""
     DEPENDENCY = "dependency"

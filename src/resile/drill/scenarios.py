@@ -17,6 +17,8 @@ _HELD_S: Final = 60.0
 _ROTTEN_S, _SCRUB_S = 600.0, 300.0
 """Nobody sees a bit rot: it is found when everything is read again, which `scrub_every` says. What counts is how soon
 it is mended then."""
+_LEAK_S: Final = 30.0
+"""Most leaks take days. What counts is that the service is restarted in order before the kernel kills."""
 _TAKEN_S: Final = 1.0
 """From before the process is killed on. A quick service finds its port taken once or twice in that. After five tries, which
 with the default back-off may take less than two seconds, it is quarantined; it is tried again ten seconds later then."""
@@ -64,6 +66,20 @@ _ALL: Final = (
         arguments={"victim": "service"},
         hold_s=_HELD_S,
         recovery_s_max=10.0,
+        is_replacing=True,
+        restarts=1,
+    ),
+    Scenario(
+        name="memory_leak",
+        text="something in the service takes more and more memory, until its limit is near",
+        fault="memory.pressure",
+        aim=Aim.LEAKING,
+        proof=Proof.MENDED,
+        arguments={"within": _LEAK_S},
+        hold_s=_HELD_S,
+        detection_s_max=60.0,
+        recovery_s_max=60.0,
+        signs=("memory.pressure", "fault.opened"),
         is_replacing=True,
         restarts=1,
     ),

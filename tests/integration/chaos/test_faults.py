@@ -148,6 +148,18 @@ def test_memory_is_taken_and_given_back(stage):
     stage.end(record)
 
 
+def test_memory_that_leaks_is_taken_bit_by_bit_and_proven_by_its_beginning(stage):
+    size_bytes = 256 << 20
+    record = stage.inject("memory.pressure", size="256MiB", within="60s")
+
+    assert "taken" in stage.active(record).detail
+    (carrier,) = stage.host.carriers.living(record.fault_id)
+    stat = read_stat(carrier.pid)
+    assert stat is not None
+    assert stat.rss_bytes < size_bytes / 2
+    stage.end(record)
+
+
 def test_memory_that_the_machine_needs_is_not_taken(stage):
     with pytest.raises(RejectedError, match="free on this machine"):
         stage.inject("memory.pressure", size="1TiB")

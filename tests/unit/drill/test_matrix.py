@@ -49,6 +49,16 @@ def test_what_passes_is_hit_where_the_loaded_service_reaches_another_over_tcp():
     assert not [one for one in cells_of(unnamed) if one.scenario.name == "partition"]
 
 
+def test_only_who_is_restarted_before_the_kernel_kills_leaks():
+    safe = DeclaredService(name="safe", memory_bytes=1 << 20, is_restarted_before_oom=True)
+    unlimited = DeclaredService(name="unlimited", is_restarted_before_oom=True)
+    declared = replace(DECLARED, services=(*DECLARED.services, safe, unlimited))
+
+    hit = {one.target for one in cells_of(declared) if one.scenario.name == "memory_leak"}
+
+    assert hit == {"service/safe"}
+
+
 def test_what_is_not_declared_has_no_cell():
     found = names(cells_of(DECLARED))
 

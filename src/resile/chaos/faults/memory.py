@@ -22,6 +22,8 @@ _KEPT_SHARE = 0.1
 _CHUNK_BYTES = 4 << 20
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _PROVEN_SHARE = 0.9
+_LEAKING_SHARE = 0.05
+"""What is taken slowly is proven by its beginning: the service may be mended before its end."""
 _REST_S = 60.0
 CARRIER, SERVICE = "carrier", "service"
 _FIRST = 1000
@@ -43,6 +45,13 @@ class Pressure(CarriedFault):
             text="whom the kernel kills at the limit: the process that takes it, or the service",
             default=CARRIER,
             choices=(CARRIER, SERVICE),
+        ),
+        Parameter(
+            name="within",
+            kind=Kind.DURATION,
+            text="how long taking it takes, as a leak does; 0: all at once",
+            default=0.0,
+            high=3600,
         ),
     )
 
@@ -80,7 +89,8 @@ class Pressure(CarriedFault):
         living = host.carriers.living(record.fault_id)
         stat = read_stat(living[0].pid) if living else None
         held = stat.rss_bytes if stat is not None else 0
-        if held >= wanted * _PROVEN_SHARE:
+        share = _LEAKING_SHARE if record.arguments["within"] else _PROVEN_SHARE
+        if held >= wanted * share:
             return Proof(holds=True, detail=f"{format_size(held)} are taken")
         if _kills(record, host) > (record.facts["oom_kills"] or 0):
             return Proof(holds=True, detail="the kernel killed for want of memory")
@@ -103,9 +113,11 @@ class Pressure(CarriedFault):
 def press(carrying: Carrying) -> None:
     """Take the memory bit by bit, and keep it: the process is ended with its fault."""
     kept: list[bytearray] = []
-    left = carrying.record.arguments["size"]
+    left = size = carrying.record.arguments["size"]
+    within_s = carrying.record.arguments["within"]
     while left > 0:
         chunk = bytearray(min(left, _CHUNK_BYTES))
+        carrying.clock.sleep(within_s * len(chunk) / size)
         for at in range(0, len(chunk), _PAGE_BYTES):
             chunk[at] = 1  # Memory that nobody touched is none.
         kept.append(chunk)
