@@ -14,7 +14,7 @@ JUMP_S: Final = 2.0
 
 
 class ClockWatch:
-    """Looks once a second. Not thread-safe.
+    """Looks once a second, and before anything is decided. Not thread-safe.
 
     Args:
         clock: Both of its clocks are compared.

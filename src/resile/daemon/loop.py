@@ -6,7 +6,8 @@ One task does it all in one order, which is the journal's order:
 
 An action starts only after its `ActionStarted` is durable, and its outcome comes back as a told
 payload. While the journal cannot be written nothing is decided and nothing is lost: what was told
-waits, and the append is tried again.
+waits, and the append is tried again. Nothing is decided on a clock that was set before all that was
+noted on it has moved along.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ from resile.core.events import (
     announce,
 )
 from resile.core.journal import Record
+from resile.daemon.clock_watch import ClockWatch
 from resile.errors import JournalError
 
 logger = logging.getLogger(__name__)
@@ -136,6 +138,7 @@ class Loop:
         self._on_trouble = on_trouble
         self._inbox: deque[_Told] = deque()
         self._awake = asyncio.Event()
+        self._clocks = ClockWatch(clock)
         self._acting: set[asyncio.Task[None]] = set()
         self._is_in_trouble = False
         self.dropped = 0
@@ -144,6 +147,10 @@ class Loop:
         """Hand payloads in, to be journalled soon and in this order."""
         for payload in payloads:
             self._put(_Told(payload, actor, None))
+
+    def watch_clock(self) -> None:
+        """Look whether the clock was set since the last look, and tell it."""
+        self.tell(*self._clocks.look())
 
     async def record(self, payload: Payload, *, actor: str = "brain") -> None:
         """Hand a payload in, and wait until it is durable and folded."""
@@ -171,6 +178,7 @@ class Loop:
         """Journal, fold and decide until nothing is due; tell when to look again."""
         for _ in range(ROUNDS_MAX):
             self._awake.clear()
+            self.watch_clock()
             while self._inbox:
                 await self._commit(self._take())
             # Nothing is folded between the making of the checkpoint and its append, so what is

@@ -124,6 +124,19 @@ def test_action_is_performed_only_after_its_intent_is_durable_and_folded() -> No
     ]
 
 
+def test_a_clock_that_was_set_is_told_before_anything_is_decided_on_it() -> None:
+    async def scenario() -> list[str]:
+        rig = Rig()
+        await rig.loop.settle()
+        rig.projection.wants.append(START)
+        rig.clock.jump(3600)
+        await rig.loop.settle()
+        return rig.journal.trace
+
+    told = [line for line in asyncio.run(scenario()) if line.startswith("append")]
+    assert told == ["append clock.jumped", "append symptom.changed", "append action.started"]
+
+
 def test_nothing_is_lost_or_decided_while_the_journal_cannot_be_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from resile.core.clock import Clock
 from resile.daemon.ballast import Ballast
 from resile.daemon.brain.watching import Watching
-from resile.daemon.clock_watch import ClockWatch
 from resile.daemon.loop import Loop
 from resile.daemon.memory_watch import MemoryWatch
 from resile.daemon.remedies import Declarations
@@ -51,14 +50,14 @@ class Sampling:
         self._ballast = ballast
         self._may_restore = may_restore
         self._clock = clock
-        self._clocks = ClockWatch(clock)
 
     async def run(self) -> None:
         """Look until cancelled."""
         rounds = 0
         while True:
             self._watching.sample()
-            self._loop.tell(*self._clocks.look(), *self._memory.look())
+            self._loop.watch_clock()
+            self._loop.tell(*self._memory.look())
             self._declarations.note_proven(self._world, self._clock.now())
             if rounds % BALLAST_EVERY == 0 and self._may_restore():
                 await asyncio.to_thread(self._ballast.restore)
