@@ -236,10 +236,14 @@ class Book:
             )
 
     def renew(self, claims: Iterable[Claim]) -> None:
-        """Hold leases for longer; those that were lost are left."""
+        """Hold leases for longer; those that were lost or let go meanwhile are left."""
+        until_s = self._clock.monotonic() + LEASE_S
         with self._file.transaction() as sql:
-            for claim in claims:
-                self._lease(sql, claim.rotation_id, fence=claim.fence)
+            sql.executemany(
+                "update rotation set until_s = ?"
+                " where rotation_id = ? and fence = ? and holder <> '' and is_open",
+                [(until_s, claim.rotation_id, claim.fence) for claim in claims],
+            )
 
     def find(self, rotation_id: str) -> Record | None:
         """Give a rotation, open or ended; None if it is not known (any more)."""

@@ -91,6 +91,16 @@ def test_lease_ends_with_its_process_at_once_and_its_attempt_counts(kit: Kit) ->
     assert kit.book(2).read(claim).tries == 1
 
 
+def test_lease_that_was_let_go_is_not_renewed_by_who_has_not_heard_of_it(kit: Kit) -> None:
+    book = kit.book()
+    old = book.begin(record())
+
+    book.release(old)
+    book.renew([old])
+
+    assert book.claim(old.rotation_id) is not None
+
+
 def test_lease_that_is_not_renewed_ends_and_its_holder_is_refused_from_then_on(kit: Kit) -> None:
     first, second = kit.book(1), kit.book(2)
     old = first.begin(record())
