@@ -19,7 +19,7 @@ AT_ONCE: Final = 100
 
 
 class Background:
-    """Runs from the first claim on until it is closed. Safe to share between threads.
+    """Runs from the first claim or event on until it is closed. Safe to share between threads.
 
     Args:
         book: Whose leases, whose events.
@@ -40,12 +40,7 @@ class Background:
         """Hold a lease from now on."""
         with self._lock:
             self._claims.add(claim)
-            if self._thread is None and not self._is_closed:
-                self._thread = threading.Thread(
-                    target=self._run, name="resile-rotations", daemon=True
-                )
-                self._thread.start()
-        self._due.set()
+        self.poke()
 
     def drop(self, claim: Claim) -> None:
         """Hold it no longer."""
@@ -53,7 +48,13 @@ class Background:
             self._claims.discard(claim)
 
     def poke(self) -> None:
-        """There are events to tell."""
+        """There may be events to tell, such as those that a dead process has left."""
+        with self._lock:
+            if self._thread is None and not self._is_closed:
+                self._thread = threading.Thread(
+                    target=self._run, name="resile-rotations", daemon=True
+                )
+                self._thread.start()
         self._due.set()
 
     def settle(self) -> bool:

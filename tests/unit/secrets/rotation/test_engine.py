@@ -1,11 +1,12 @@
 """Rotations from begin to end, on a pretended target."""
 
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from tests.unit.secrets.rotation.kit import COMPROMISE, MANUAL, NAME, Kit
 
-from resile.core.events import RotationEnded
+from resile.core.events import Payload, RotationEnded
 from resile.core.vocabulary import RotationOutcome, RotationStep, SecretStage
 from resile.errors import (
     ConfigError,
@@ -285,6 +286,23 @@ def test_journal_that_is_away_holds_nothing_up_and_gets_all_later(kit: Kit) -> N
     away.close()
 
     assert kit.kinds(kit.rotations(pid=2))[-1] == "rotation.ended"
+
+
+def test_what_a_dead_process_left_untold_is_told_by_the_next_one_that_begins(kit: Kit) -> None:
+    def refuse(_: object) -> None:
+        raise OperationError("the journal is away")
+
+    kit.rotate(kit.rotations(tell=refuse))
+    kit.dead.add(1)
+    is_told = Event()
+
+    def hear(payload: Payload) -> None:
+        if payload.kind == "rotation.ended":
+            is_told.set()
+
+    kit.rotations(pid=2, tell=hear).resume()
+
+    assert is_told.wait(20)
 
 
 def test_first_version_of_a_new_name_is_made_by_a_rotation(kit: Kit) -> None:
