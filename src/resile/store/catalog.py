@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from resile.core.files import make_private_dir
+from resile.core.wal import write_ahead
 from resile.errors import StoreError
 from resile.store.format.frames import Coding, Frame, FrameKind
 from resile.store.format.packs import PackTable
@@ -467,7 +468,7 @@ def _open(path: Path) -> sqlite3.Connection:
     )
     try:
         path.chmod(0o600)
-        db.execute("PRAGMA journal_mode = WAL")
+        write_ahead(db, wait_s=_BUSY_TIMEOUT_S)
         # A power cut may take the last commits, never the order: then packs are read again.
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")

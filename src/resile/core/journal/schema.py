@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from resile.core.files import PRIVATE_FILE_MODE
+from resile.core.wal import write_ahead
 from resile.errors import JournalError, OperationError
 
 BUSY_WAIT_S = 10.0
@@ -64,7 +65,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     try:
         check_version(connection, path)
         connection.execute(f"pragma page_size = {PAGE_BYTES}")
-        connection.execute("pragma journal_mode = wal")
+        write_ahead(connection, wait_s=BUSY_WAIT_S)
         connection.execute("pragma synchronous = full")
         connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")
         migrate(connection)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from resile.core.files import PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE
+from resile.core.wal import write_ahead
 from resile.errors import OutboxError
 
 APPLICATION_ID: Final = 0x72734F42
@@ -89,7 +90,7 @@ def connect(path: Path) -> sqlite3.Connection:
         path, timeout=BUSY_WAIT_S, isolation_level=None, check_same_thread=False
     )
     try:
-        connection.execute("pragma journal_mode = wal")
+        write_ahead(connection, wait_s=BUSY_WAIT_S)
         connection.execute("pragma synchronous = full")
         connection.execute(f"pragma journal_size_limit = {WAL_BYTES_MAX}")
         _make(connection, path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from resile.core.files import PRIVATE_FILE_MODE, SYSTEM_FILES, Files
+from resile.core.wal import write_ahead
 
 APPLICATION_ID: Final = 0x72734143
 """Says in the file's header that it is this, and no other database."""
@@ -90,7 +91,7 @@ def connect(path: Path) -> sqlite3.Connection:
         path, timeout=_BUSY_WAIT_S, isolation_level=None, check_same_thread=False
     )
     try:
-        connection.execute("pragma journal_mode = wal")
+        write_ahead(connection, wait_s=_BUSY_WAIT_S)
         # A power cut may cost the last seconds: the journal has every access anyway.
         connection.execute("pragma synchronous = normal")
         _make(connection)

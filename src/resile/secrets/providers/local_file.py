@@ -18,6 +18,7 @@ from typing import Final
 from resile.core.files import PRIVATE_FILE_MODE, SYSTEM_FILES, make_private_dir
 from resile.core.forking import ForkSafe
 from resile.core.log_line import log_line
+from resile.core.wal import write_ahead
 from resile.errors import OperationError, ProviderDownError, SecretDamagedError, SecretError
 
 logger = logging.getLogger(__name__)
@@ -260,8 +261,7 @@ def _make_file(path: Path) -> None:
 
 
 def _log_ahead(connection: sqlite3.Connection, path: Path) -> None:
-    (mode,) = connection.execute("pragma journal_mode = wal").fetchone()
-    if mode != "wal":
+    if write_ahead(connection, wait_s=BUSY_WAIT_S) != "wal":
         raise SecretError(
             f"the file system of {path} cannot keep a write-ahead file",
             hint="keep it on a disk of this machine",

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 from resile.core.codec import decode
 from resile.core.files import PRIVATE_FILE_MODE, make_private_dir
 from resile.core.forking import ForkSafe
+from resile.core.wal import write_ahead
 from resile.errors import SecretDamagedError, SecretError
 
 T = TypeVar("T")
@@ -147,7 +148,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         path, timeout=BUSY_WAIT_S, isolation_level=None, check_same_thread=False
     )
     try:
-        connection.execute("pragma journal_mode = wal")
+        write_ahead(connection, wait_s=BUSY_WAIT_S)
         connection.execute("pragma synchronous = full")
         connection.execute(f"pragma journal_size_limit = {WAL_BYTES_MAX}")
         _make(connection, path)
