@@ -25,7 +25,7 @@ def test_processes_make_one_chain_and_lose_nothing(tmp_path: Path) -> None:
         assert len(output.splitlines()) == 60
 
     assert units_in(folder) == {f"child{n}-{i}": UNIT for n in range(3) for i in range(60)}
-    assert verify_journal(folder).segments > 3
+    assert verify_journal(folder).segments > 1  # How full each is depends on who waits for whom.
 
 
 @pytest.mark.slow
