@@ -1,21 +1,10 @@
 """Whoever asks the storekeeper gets a snapshot, an earlier one that holds the same, or is told why not."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from tests.integration.storekeeper.test_keeper import REPLICATE, Bench
+from tests.support.storekeeper_bench import REPLICATE, Bench
 from tests.support.storing import flip
 
 from resile.daemon.storekeeper.asking import Asking
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.keeper.stop()
-    made.keeper.run()
 
 
 def test_whoever_asks_gets_a_snapshot(bench: Bench) -> None:

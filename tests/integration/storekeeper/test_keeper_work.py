@@ -1,10 +1,6 @@
 """What the storekeeper tells of its work, and what it does before it can begin any."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-from tests.integration.storekeeper.test_keeper import (
+from tests.support.storekeeper_bench import (
     COLLECT,
     REPLICATE,
     SCRUB,
@@ -14,14 +10,6 @@ from tests.integration.storekeeper.test_keeper import (
 
 from resile.daemon.storekeeper import memory as memories
 from resile.daemon.storekeeper.model import STORE, Pass
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.keeper.stop()
-    made.keeper.run()
 
 
 def test_lost_format_of_the_store_comes_back(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.storekeeper.test_keeper import LIVE, SNAPSHOT, Bench
+from tests.support.storekeeper_bench import LIVE, SNAPSHOT, Bench
 from tests.support.storing import flip
 
 IMAGE_BYTES = 32 << 20
